@@ -1,0 +1,94 @@
+# Every target makes what it needs by itself; the second time it is quick.
+#   make run       a working book with demo data on http://127.0.0.1:8000
+#   make test      everything that CI checks
+#   make check     format, lint, types, import rules, known vulnerabilities
+#   make bench     the benchmarks, as ratios
+#   make campaign  the long fault campaigns
+#   make schema    write schema.graphql from the code
+#   make lock      pin the dependencies anew
+# PYTHON=/path/to/python3.13 chooses the interpreter for a new environment.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lint types imports audit schema schema-check suite bench campaign lock clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+MADE := .venv/.made
+RUNTIME := .venv/.runtime
+DEV := .venv/.dev
+CODE := $(wildcard api domain infra projections tests benchmarks)
+
+help:
+	@sed -n '2,9s/^# \{0,1\}//p' Makefile
+
+run: $(RUNTIME)
+	@$(BIN)/daybook demo --if-empty && exec $(BIN)/daybook serve
+
+test: check schema-check suite
+
+suite: $(DEV)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The parts that talk to PostgreSQL, on another version of it: make suite-on-16, make suite-on-15
+suite-on-%: $(DEV)
+	DAYBOOK_TEST_POSTGRES=$* $(BIN)/python -m pytest tests/infra $(PYTEST_ARGS)
+
+check: format lint types imports audit
+
+format: $(DEV)
+	$(BIN)/ruff format --check $(CODE)
+
+lint: $(DEV)
+	$(BIN)/ruff check $(CODE)
+
+types: $(DEV)
+	$(BIN)/mypy $(CODE)
+	$(BIN)/pyright
+
+imports: $(DEV)
+	$(BIN)/lint-imports
+
+audit: $(DEV)
+	@$(BIN)/python .ci/audit requirements-dev.lock
+
+schema: $(RUNTIME)
+	$(BIN)/daybook schema > schema.graphql.new
+	mv schema.graphql.new schema.graphql
+
+schema-check: $(RUNTIME)
+	$(BIN)/daybook schema --check
+
+bench: $(DEV)
+	$(BIN)/python -m benchmarks
+
+campaign: $(DEV)
+	DAYBOOK_CAMPAIGN=full $(BIN)/python -m pytest -m campaign $(PYTEST_ARGS)
+
+# Universal: one file for Python 3.11 to 3.13 on every platform. UPGRADE=--upgrade takes the newest versions.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url $(UPGRADE)
+lock: $(DEV)
+	$(COMPILE) pyproject.toml --group build -o requirements.lock
+	$(COMPILE) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
+
+# The environment and its caches; never a book.
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis daybook.egg-info build
+
+$(MADE):
+	@.ci/python-environment "$(PYTHON)"
+	@touch $@
+
+$(RUNTIME): $(MADE) requirements.lock pyproject.toml
+	@echo "Installing Daybook and what it runs on into .venv (about half a minute the first time)"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements-dev.lock
+	@echo "Installing the development tools into .venv (about a minute the first time)"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@

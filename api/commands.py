@@ -1,0 +1,52 @@
+"""Commands on their way to the door: raw input of any caller (GraphQL, import, demo) admitted and handled alike."""
+
+from collections.abc import Mapping
+from functools import partial
+from uuid import UUID
+
+from domain.catalogue import AnyDecider
+from domain.daybook import Daybook
+from domain.kernel import COMPANY_ID, Refused, derived_id, new_id, parse_type_id, type_id
+from domain.kernel.admission import Admission
+from domain.kernel.fields import IdMalformed, IdOfAnotherKind, Required
+from domain.kernel.identifiers import NotATypeId
+from domain.kernel.recorded import Context, Receipt
+
+
+class Commands:
+    """Admits raw input and hands the command to the door. Thread-safe."""
+
+    def __init__(self, daybook: Daybook, admission: Admission) -> None:
+        self.daybook, self.admission = daybook, admission
+
+    def submit(self, decider: AnyDecider, verb: str, raw: Mapping[str, object], context: Context) -> Receipt:
+        """Handle `decider.commands[verb]` with raw values by field name (snake case; `id` a TypeID or UUID).
+
+        Raises Refused with every fault found, or BookUnavailable.
+        """
+        kind = decider.commands[verb]
+        values = dict(raw)
+        target = _target(decider, values.pop("id", None), begins=kind in decider.creates)
+        derive = partial(derived_id, context.actor, context.idempotency_key)
+        command = self.admission.admit(kind, target, values, derive)
+        return self.daybook.handle(command, context)
+
+
+def _target(decider: AnyDecider, given: object, *, begins: bool) -> UUID:
+    """The aggregate that the command is for: a new one, the one company, or the one that `id` names."""
+    if decider.kind == "company":
+        return COMPANY_ID
+    if begins:
+        return new_id()
+    if isinstance(given, UUID):
+        return given
+    if given is None:
+        raise Refused(Required(path=("id",)))
+    try:
+        prefix, id = parse_type_id(str(given))
+    except NotATypeId:
+        example = type_id(decider.prefix, UUID(int=0x0190163D8694739BAEA5966C26F8AD91))
+        raise Refused(IdMalformed(path=("id",), example=example)) from None
+    if prefix != decider.prefix:
+        raise Refused(IdOfAnotherKind(path=("id",), prefix=decider.prefix))
+    return id

@@ -1,0 +1,93 @@
+"""The composition root: the one place where the parts of a process are put together."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from psycopg import Connection
+from psycopg_pool import ConnectionPool
+
+from api.commands import Commands
+from domain.catalogue import Catalogue, catalogue
+from domain.daybook import Daybook
+from domain.kernel import NewContactPoint
+from domain.kernel.admission import Admission, Completion
+from domain.staff_member import ChangeStaffMemberEmail, RegisterStaffMember
+from infra.announcer import Announcer
+from infra.committer import Committer
+from infra.contacts import complete_contact_point, complete_staff_email
+from infra.event_store import EventStore, Pool
+from infra.factory import BookFactory
+from infra.mapper import SealingMapper
+from infra.master_key import MasterKey, MasterKeyError, make_master_key, read_master_key
+from infra.vault import Vault, holds_keys
+
+READERS = 8
+"""Connections that commands of one process read through."""
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of a running process."""
+
+    conninfo: str
+    pool: Pool
+    vault: Vault
+    store: EventStore
+    mapper: SealingMapper
+    daybook: Daybook
+    commands: Commands
+    announcer: Announcer
+
+
+@contextmanager
+def assembled(conninfo: str, master_key_file: Path, *, catalogue: Catalogue = catalogue) -> Iterator[Parts]:
+    """The parts, wired and running, on a migrated database; closed in order at the end.
+
+    Raises MasterKeyError where the key file is missing for a book that was begun, or is another book's.
+    """
+    with ExitStack() as stack:
+        pool: Pool = stack.enter_context(
+            ConnectionPool[Connection[tuple[Any, ...]]](
+                conninfo, min_size=1, max_size=READERS, kwargs={"autocommit": True}, open=True, name="commands"
+            )
+        )
+        vault = Vault(master_key(pool, master_key_file), pool)
+        announcer = Announcer(conninfo)
+        stack.callback(announcer.close)
+        committer = Committer(conninfo, vault, announcer.announce)
+        stack.callback(committer.close)
+        store, mapper = EventStore(pool, committer), SealingMapper(catalogue, vault)
+        daybook = Daybook(BookFactory(store), mapper, catalogue, store, vault)
+        completions: dict[type, Completion] = {
+            NewContactPoint: complete_contact_point,
+            RegisterStaffMember: complete_staff_email,
+            ChangeStaffMemberEmail: complete_staff_email,
+        }
+        admission = Admission(catalogue.prefixes, completions)
+        yield Parts(
+            conninfo=conninfo,
+            pool=pool,
+            vault=vault,
+            store=store,
+            mapper=mapper,
+            daybook=daybook,
+            commands=Commands(daybook, admission),
+            announcer=announcer,
+        )
+
+
+def master_key(pool: Pool, file: Path) -> MasterKey:
+    """The book's master key; a new book gets a new one. Raises MasterKeyError."""
+    found = read_master_key(file)
+    if found is not None:
+        return found
+    with pool.connection() as db:
+        begun = holds_keys(db)
+    if begun:
+        raise MasterKeyError(
+            f"This book was begun under a master key, but {file} does not exist. Put the key file back"
+            " (DAYBOOK_MASTER_KEY_FILE names another place); without it nothing personal opens."
+        )
+    return make_master_key(file)

@@ -1,0 +1,181 @@
+"""What the door and the event store say to each other about one append."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+import msgspec
+from eventsourcing.persistence import StoredEvent
+
+from domain.kernel import Claim, Event, Rule, Withheld
+from domain.kernel.recorded import Context, Receipt
+
+
+@dataclass(frozen=True)
+class Entry(StoredEvent):
+    """A stored event with its envelope. Position and `recorded_at` are assigned under the append lock."""
+
+    originator_id: UUID
+    event_id: UUID
+    occurred_at: datetime | None
+    """None: when it is recorded."""
+    subject: UUID
+    actor: str
+    on_behalf_of: str | None
+    correlation_id: UUID
+    causation_id: UUID | None
+    idempotency_key: UUID | None
+    sealed: bytes | None
+    commitment: bytes | None
+    new_key: bytes | None = None
+    """The subject's wrapped key, where this entry is the first that it seals."""
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """An event decided upon, on its way to the store; the mapper seals it into an Entry."""
+
+    originator_id: UUID
+    originator_version: int
+    subject: UUID
+    event: Event
+    context: Context
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """What must hold under the append lock for a command's entries to be inserted, and what is recorded with them."""
+
+    actor: str
+    idempotency_key: UUID
+    fingerprint: bytes
+    """HMAC of the command: tells a retry from another command under the same key."""
+    receipt: Receipt
+    """What to record for the key; position 0 stands for the position of the last entry."""
+    expects: Mapping[UUID, int]
+    """The read set: the version that each aggregate must still have, the command's own included."""
+    takes: Sequence[Claim]
+    gives_back: Sequence[Claim]
+    subject: UUID
+
+
+class KeptReceipt(msgspec.Struct, frozen=True):
+    """A receipt found under an idempotency key."""
+
+    receipt: Receipt
+    fingerprint: bytes
+
+
+class Moved(Exception):
+    """An aggregate of the read set has another version than the decision was made on: decide again."""
+
+
+class AlreadyHandled(Exception):
+    """The idempotency key has a receipt already; it is the argument, a KeptReceipt."""
+
+    def __init__(self, kept: KeptReceipt) -> None:
+        super().__init__(kept)
+        self.kept = kept
+
+
+class ClaimTaken(Exception):
+    """Somebody else holds what the command claims."""
+
+    def __init__(self, claim: Claim) -> None:
+        super().__init__(claim.scope)
+        self.claim = claim
+
+
+class BookUnavailable(Exception):
+    """The event store did not answer; whether the command was recorded is unknown. Send it again with the same key."""
+
+
+class VersionConflict(Rule):
+    """The record has version {actual}, not {expected}: somebody changed it meanwhile. Read it again, then decide."""
+
+    expected: int
+    actual: int
+
+
+class AlreadyExists(Rule):
+    """This record exists already; there is one of its kind."""
+
+
+class IdempotencyKeyReused(Rule):
+    """This idempotency key was used for another command. Use a new key for each new command."""
+
+
+class SubjectErased(Rule):
+    """The personal data of this record was erased; nothing personal can be added to it."""
+
+
+class OccurredInTheFuture(Rule):
+    """What happened can't lie in the future."""
+
+
+class OccurredBeforeLast(Rule):
+    """This is said to have happened before the record's last entry, {last}; entries of a record stand in order."""
+
+    last: str
+
+
+class TooManyAtOnce(Rule):
+    """Too many commands change this record at this moment; nothing was written. Try again."""
+
+
+class Row(NamedTuple):
+    """One entry as a fold needs it."""
+
+    originator_id: UUID
+    originator_version: int
+    position: int
+    topic: str
+    event_id: UUID
+    subject: UUID
+    state: bytes
+    sealed: bytes | None
+
+
+class SealedPart(Protocol):
+    """What opening an entry's personal part takes."""
+
+    @property
+    def originator_id(self) -> UUID: ...
+    @property
+    def originator_version(self) -> int: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def event_id(self) -> UUID: ...
+    @property
+    def subject(self) -> UUID: ...
+    @property
+    def sealed(self) -> bytes | None: ...
+
+
+class Book(Protocol):
+    """The event store as the door sees it, beside the library's recorder."""
+
+    def histories(self, after: Mapping[UUID, int]) -> Iterable[Row]:
+        """Every entry of these aggregates above the given versions, by aggregate and version."""
+        ...
+
+    def receipt(self, actor: str, key: UUID) -> KeptReceipt | None:
+        """What the key has left, or None."""
+        ...
+
+    def next_number(self) -> int:
+        """The next human-friendly number."""
+        ...
+
+
+class Sealing(Protocol):
+    """What the door needs of keys and sealing."""
+
+    def open(self, rows: Sequence[SealedPart]) -> list[bytes | Withheld | None]:
+        """The personal part of each row: opened, erased, or None where the row has none."""
+        ...
+
+    def fingerprint(self, command: bytes) -> bytes:
+        """A keyed HMAC of a command's bytes."""
+        ...

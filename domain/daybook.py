@@ -1,0 +1,193 @@
+"""Daybook: the one door for commands. Load, decide, append; decide again when somebody was faster."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET
+from eventsourcing.application import Application
+from eventsourcing.domain import DomainEventProtocol
+from eventsourcing.persistence import InfrastructureFactory, Mapper
+from eventsourcing.utils import Environment
+
+from domain.appending import (
+    AlreadyExists,
+    AlreadyHandled,
+    Book,
+    ClaimTaken,
+    Conditions,
+    Draft,
+    IdempotencyKeyReused,
+    KeptReceipt,
+    Moved,
+    Sealing,
+    TooManyAtOnce,
+    VersionConflict,
+)
+from domain.encoding import AnyDecider, Catalogue
+from domain.folds import NOTHING, Fold, Folds, Turns
+from domain.kernel import Command, Known, Reference, Refused, Standing, State, Withheld, refuse, require
+from domain.kernel.fields import UnknownId
+from domain.kernel.recorded import Context, Receipt
+from domain.references import references
+
+ATTEMPTS = 25
+"""How often a command is decided anew when another process was faster, before it is refused."""
+
+
+class Daybook(Application[UUID]):
+    """Commands in, events out. Thread-safe; one for each process."""
+
+    def __init__(
+        self,
+        factory: InfrastructureFactory[Any],
+        mapper: Mapper[UUID],
+        catalogue: Catalogue,
+        book: Book,
+        sealing: Sealing,
+        *,
+        remember: int = 100_000,
+    ) -> None:
+        """`remember`: about how many events' worth of folded aggregates to keep in memory."""
+        self._factory, self._mapper = factory, mapper
+        super().__init__()
+        self.catalogue, self._book, self._sealing = catalogue, book, sealing
+        self._folds, self._turns = Folds(remember), Turns()
+        self._encode = msgspec.json.Encoder().encode
+
+    def construct_factory(self, env: Environment) -> InfrastructureFactory[Any]:
+        return self._factory
+
+    def construct_mapper(self) -> Mapper[UUID]:
+        return self._mapper
+
+    def handle(self, command: Command, context: Context) -> Receipt:
+        """Do what the command asks, once for each idempotency key; a command that changes nothing gets a receipt too.
+
+        Raises Refused with every rule broken, or BookUnavailable when the outcome is unknown.
+        """
+        decider = self.catalogue.by_command[type(command)]
+        with self._turns.of(command.id):
+            for attempt in range(ATTEMPTS):
+                try:
+                    return self._attempt(decider, command, context, fresh=attempt == 0)
+                except Moved:
+                    continue
+                except AlreadyHandled as already:
+                    return self._again(decider, command, context, already.kept)
+                except ClaimTaken as taken:
+                    refuse(decider.taken(command, taken.claim))
+        refuse(TooManyAtOnce())
+
+    def fold(self, id: UUID, *, opened: bool = True) -> Fold:
+        """The aggregate as it stands now; `opened` tells whether its personal values are needed."""
+        return self._load({id: opened})[id]
+
+    def _attempt(self, decider: AnyDecider, command: Command, context: Context, *, fresh: bool) -> Receipt:
+        begins = fresh and type(command) in decider.creates
+        # What begins with a new id needs no look at the store before its append; but a retry is never refused.
+        if not begins and (kept := self._book.receipt(context.actor, context.idempotency_key)):
+            return self._again(decider, command, context, kept)
+        try:
+            return self._decide_and_append(decider, command, context, begins=begins)
+        except Refused:
+            if begins and (kept := self._book.receipt(context.actor, context.idempotency_key)):
+                return self._again(decider, command, context, kept)
+            raise
+
+    def _decide_and_append(self, decider: AnyDecider, command: Command, context: Context, *, begins: bool) -> Receipt:
+        own, known, expects = self._read(decider, command, begins=begins)
+        if context.expected_version is not None and context.expected_version != own.version:
+            refuse(VersionConflict(expected=context.expected_version, actual=own.version, path=("expected_version",)))
+        before: State = decider.initial if own.state is None else own.state
+        after, drafts = before, list[Draft]()
+        for event in decider.decide(before, command, known):
+            after = decider.evolve(after, event)
+            drafts.append(
+                Draft(
+                    originator_id=command.id,
+                    originator_version=own.version + len(drafts) + 1,
+                    subject=decider.subject(after) or command.id,
+                    event=event,
+                    context=context,
+                )
+            )
+        held, holds = decider.claims(before), decider.claims(after)
+        version = own.version + len(drafts)
+        conditions = Conditions(
+            actor=context.actor,
+            idempotency_key=context.idempotency_key,
+            fingerprint=self._fingerprint(decider, command, context),
+            receipt=Receipt(command.id, version, own.position),
+            expects=expects,
+            takes=sorted(holds - held),
+            gives_back=sorted(held - holds),
+            subject=decider.subject(after) or command.id,
+        )
+        recordings = self.events.put(cast("Sequence[DomainEventProtocol[UUID]]", drafts), conditions=conditions)
+        position = recordings[-1].notification.id if recordings else own.position
+        self._folds.put(command.id, Fold(version, position, decider.kind, after, opened=True))
+        return Receipt(command.id, version, position)
+
+    def _again(self, decider: AnyDecider, command: Command, context: Context, kept: KeptReceipt) -> Receipt:
+        """The first receipt, where this is the same command under the same key."""
+        if kept.fingerprint != self._fingerprint(decider, command, context):
+            refuse(IdempotencyKeyReused(path=("idempotency_key",)))
+        return kept.receipt
+
+    def _fingerprint(self, decider: AnyDecider, command: Command, context: Context) -> bytes:
+        fields = {name: value for name in command.__struct_fields__ if (value := getattr(command, name)) is not UNSET}
+        if type(command) in decider.creates:
+            del fields["id"]  # made anew for each attempt
+        said = (type(command).__name__, fields, context.reason, context.on_behalf_of, context.occurred_at)
+        return self._sealing.fingerprint(self._encode(said))
+
+    def _read(self, decider: AnyDecider, command: Command, *, begins: bool) -> tuple[Fold, Known, dict[UUID, int]]:
+        """The aggregate itself, what is known of others, and the versions that both were read at."""
+        wanted = list(references(command))
+        folds = self._load({one.id: False for one in wanted} | ({} if begins else {command.id: True}))
+        own = folds.get(command.id, NOTHING)
+        if type(command) in decider.creates:
+            require(AlreadyExists() if own.version else None)
+        elif own.kind != decider.kind:
+            refuse(UnknownId(kind=decider.kind, path=("id",)))
+        before: State = decider.initial if own.state is None else own.state
+        number = self._book.next_number() if type(command) in decider.numbered else None
+        known = Known(now=datetime.now(UTC), number=number, standings=self._standings(wanted, folds))
+        while more := [one for one in decider.consults(before, command, known) if one.id not in folds]:
+            wanted += more
+            folds |= self._load({one.id: False for one in more})
+            known = msgspec.structs.replace(known, standings=self._standings(wanted, folds))
+        expects = {id: fold.version for id, fold in folds.items()} | {command.id: own.version}
+        return own, known, expects
+
+    def _standings(self, wanted: Sequence[Reference], folds: Mapping[UUID, Fold]) -> dict[UUID, Standing]:
+        require(
+            UnknownId(kind=one.kind, path=one.path)
+            for one in wanted
+            if folds[one.id].kind != one.kind and not (one.optional and folds[one.id].version == 0)
+        )
+        found = {one.id: folds[one.id] for one in wanted if folds[one.id].state is not None}
+        return {id: self.catalogue.deciders[str(fold.kind)].standing(fold.state) for id, fold in found.items()}
+
+    def _load(self, wanted: Mapping[UUID, bool]) -> dict[UUID, Fold]:
+        """Fold what is not remembered yet; a fold read sealed is begun anew where the opened one is needed."""
+        if not wanted:
+            return {}
+        folds = {id: self._folds.get(id, opened=opened) for id, opened in wanted.items()}
+        rows = list(self._book.histories({id: fold.version for id, fold in folds.items()}))
+        to_open = [row for row in rows if folds[row.originator_id].opened]
+        personal = dict(zip(map(id, to_open), self._sealing.open(to_open), strict=True)) if to_open else {}
+        for row in rows:
+            fold = folds[row.originator_id]
+            sealed = Withheld.SEALED if row.sealed is not None else None
+            event = self.catalogue.decode(row.topic, row.state, personal.get(id(row), sealed))
+            kind = fold.kind or self.catalogue.kind(row.topic)
+            decider = self.catalogue.deciders[kind]
+            state = decider.evolve(decider.initial if fold.state is None else fold.state, event)
+            folds[row.originator_id] = Fold(row.originator_version, row.position, kind, state, fold.opened)
+        for row_id in {row.originator_id for row in rows}:
+            self._folds.put(row_id, folds[row_id])
+        return folds

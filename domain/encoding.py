@@ -1,0 +1,146 @@
+"""Encoding: how an event becomes bytes and back, by a closed registry of stored names.
+
+An event's JSON is stored in two parts: the public fields, in plain, and the personal fields with the reason, sealed. To
+read it, both objects are spliced into one and decoded at once; a part that is not opened is spliced in as `Withheld`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from domain.kernel import Decider, Event, Withheld
+from domain.kernel.personal import PersonalMark
+
+AnyDecider = Decider[Any, Any, Any]
+
+REASON = "$reason"
+"""The envelope's reason inside the sealed part; `$` keeps it apart from an event's own fields."""
+
+
+class Encoded(NamedTuple):
+    """An event as bytes: its stored name, its public JSON, its personal JSON (None: nothing personal)."""
+
+    name: str
+    public: bytes
+    personal: bytes | None
+
+
+class Older(NamedTuple):
+    """A shape that is no longer written: what it became, its personal fields, and how the old fields become the new."""
+
+    into: str
+    personal: tuple[str, ...]
+    upcast: Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class UnknownEventName(LookupError):
+    """The book holds an event whose name this version of Daybook does not know: upgrade, then `daybook retry`."""
+
+
+class Shape:
+    """How events of one stored name are written and read."""
+
+    def __init__(self, kind: str, name: str, type: type[Event]) -> None:
+        hints = get_type_hints(type, include_extras=True)
+        self.kind, self.name, self.type = kind, name, type
+        self.personal = tuple(field for field, hint in hints.items() if _is_personal(hint))
+        self.public = tuple(field for field in hints if field not in self.personal)
+        self.decode = msgspec.json.Decoder(type).decode
+        self.withheld = {how: _withheld(self.personal, how) for how in Withheld}
+
+
+class Catalogue:
+    """Deciders by kind and command, event shapes by stored name. Nothing outside it is ever decoded."""
+
+    def __init__(self, deciders: Iterable[AnyDecider], older: Mapping[str, Older]) -> None:
+        given = tuple(deciders)
+        self.deciders = {decider.kind: decider for decider in given}
+        self.by_command = {kind: each for each in self.deciders.values() for kind in each.commands.values()}
+        self.prefixes = {each.kind: each.prefix for each in self.deciders.values()}
+        self.shapes: dict[str, Shape] = {}
+        for each in given:
+            for name, type in each.events.items():
+                if name in self.shapes or name in older:
+                    raise ValueError(f"two events are stored as {name}")
+                self.shapes[name] = Shape(each.kind, name, type)
+        self.older = dict(older)
+        self._by_type = {shape.type: shape for shape in self.shapes.values()}
+        self._encode = msgspec.json.Encoder().encode
+
+    def encode(self, event: Event, reason: str | None) -> Encoded:
+        shape = self._by_type[type(event)]
+        public = self._encode({field: getattr(event, field) for field in shape.public})
+        if not shape.personal and reason is None:
+            return Encoded(shape.name, public, None)
+        personal: dict[str, Any] = {field: getattr(event, field) for field in shape.personal}
+        if reason is not None:
+            personal[REASON] = reason
+        return Encoded(shape.name, public, self._encode(personal))
+
+    def decode(self, name: str, public: bytes, personal: bytes | Withheld | None) -> Event:
+        """The event of a stored name. Raises UnknownEventName, or msgspec's errors where the bytes do not fit."""
+        shape = self.shapes.get(name)
+        if shape is None:
+            return self._upcast(name, public, personal)
+        if isinstance(personal, Withheld):
+            personal = shape.withheld[personal]
+        event: Event = shape.decode(_spliced(public, personal))
+        return event
+
+    def kind(self, name: str) -> str:
+        """The kind of aggregate that events of this stored name belong to."""
+        older = self.older.get(name)
+        shape = self.shapes.get(older.into if older else name)
+        if shape is None:
+            raise UnknownEventName(name)
+        return shape.kind
+
+    def schema(self) -> dict[str, Any]:
+        """Every stored shape as JSON Schema, for the pinned `events.json`."""
+        return {
+            name: {
+                "aggregate": shape.kind,
+                "meaning": (shape.type.__doc__ or "").strip(),
+                "personal": sorted(shape.personal),
+                "schema": msgspec.json.schema(shape.type, ref_template="#/$defs/{name}"),
+            }
+            for name, shape in sorted(self.shapes.items())
+        } | {name: {"becomes": older.into} for name, older in sorted(self.older.items())}
+
+    def _upcast(self, name: str, public: bytes, personal: bytes | Withheld | None) -> Event:
+        older = self.older.get(name)
+        if older is None:
+            raise UnknownEventName(name)
+        if isinstance(personal, Withheld):
+            personal = _withheld(older.personal, personal)
+        fields: dict[str, Any] = msgspec.json.decode(_spliced(public, personal))
+        fields.pop(REASON, None)
+        return self.decode(older.into, msgspec.json.encode(older.upcast(fields)), None)
+
+
+class _Reason(msgspec.Struct):
+    reason: str | None = msgspec.field(name=REASON, default=None)
+
+
+_reason = msgspec.json.Decoder(_Reason).decode
+
+
+def reason_of(personal: bytes) -> str | None:
+    """The envelope's reason out of an opened personal part."""
+    return _reason(personal).reason if b'"$reason"' in personal else None
+
+
+def _is_personal(hint: Any) -> bool:
+    return get_origin(hint) is Annotated and any(isinstance(mark, PersonalMark) for mark in get_args(hint)[1:])
+
+
+def _withheld(personal: Iterable[str], how: Withheld) -> bytes:
+    return msgspec.json.encode(dict.fromkeys(personal, int(how)))
+
+
+def _spliced(public: bytes, personal: bytes | None) -> bytes:
+    """Two JSON objects as one: `{"a":1}` and `{"b":2}` give `{"a":1,"b":2}`."""
+    if personal is None or personal == b"{}":
+        return public
+    return personal if public == b"{}" else public[:-1] + b"," + personal[1:]

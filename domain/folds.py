@@ -1,0 +1,86 @@
+"""Folded aggregates kept in memory, off the commit path, and whose turn it is to change one."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+from uuid import UUID
+
+from domain.kernel import State
+
+
+class Fold(NamedTuple):
+    """An aggregate as folded up to a version. Version 0: it does not exist."""
+
+    version: int
+    position: int
+    kind: str | None
+    state: State | None
+    opened: bool
+    """Whether its personal values were opened on the way."""
+
+
+NOTHING = Fold(0, 0, None, None, opened=True)
+_NOTHING_SEALED = NOTHING._replace(opened=False)
+
+
+class Folds:
+    """The aggregates used last. A fold is only a head start: what was appended since is read and folded on top.
+
+    `capacity` is in events, which is what a state's size grows with; an aggregate weighs its version and a little more.
+    """
+
+    OVERHEAD = 10
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity, self._weight = capacity, 0
+        self._folds: OrderedDict[UUID, Fold] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, id: UUID, *, opened: bool) -> Fold:
+        """What is remembered of an aggregate; nothing where it was folded sealed and the opened one is asked for."""
+        with self._lock:
+            fold = self._folds.get(id)
+            if fold is None or (opened and not fold.opened):
+                return NOTHING if opened else _NOTHING_SEALED
+            self._folds.move_to_end(id)
+            return fold
+
+    def put(self, id: UUID, fold: Fold) -> None:
+        """Remember a fold, unless a newer or an opened one of the same version is there."""
+        with self._lock:
+            former = self._folds.pop(id, None)
+            if former is not None:
+                self._weight -= former.version + self.OVERHEAD
+                if (former.opened, former.version) > (fold.opened, fold.version):
+                    fold = former
+            self._folds[id] = fold
+            self._weight += fold.version + self.OVERHEAD
+            while self._weight > self._capacity and len(self._folds) > 1:
+                _, oldest = self._folds.popitem(last=False)
+                self._weight -= oldest.version + self.OVERHEAD
+
+
+class Turns:
+    """One command at a time for each aggregate in this process: two at once would only decide one of them twice."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queues: dict[UUID, tuple[threading.Lock, int]] = {}
+
+    @contextmanager
+    def of(self, id: UUID) -> Iterator[None]:
+        with self._lock:
+            turn, waiting = self._queues.get(id, (threading.Lock(), 0))
+            self._queues[id] = (turn, waiting + 1)
+        try:
+            with turn:
+                yield
+        finally:
+            with self._lock:
+                turn, waiting = self._queues[id]
+                if waiting == 1:
+                    del self._queues[id]
+                else:
+                    self._queues[id] = (turn, waiting - 1)

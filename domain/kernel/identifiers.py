@@ -1,0 +1,52 @@
+"""Ids: UUIDs inside, TypeIDs outside (`cus_01h455vb4pex5vsknk084sn02q`), and ids derived from an idempotency key."""
+
+import hashlib
+import os
+import time
+from uuid import UUID
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUE = {letter: value for value, letter in enumerate(ALPHABET)}
+
+COMPANY_ID = UUID("00000000-0000-8000-8000-00000000da7b")
+"""The one company of this book: a fixed id, so that nobody has to look it up."""
+
+
+class NotATypeId(ValueError):
+    """The text is not a TypeID: a lower-case prefix, an underscore and 26 base32 letters."""
+
+
+def new_id() -> UUID:
+    """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then random bits."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    return _stamp(value, version=7)
+
+
+def derived_id(actor: str, key: UUID, ordinal: int) -> UUID:
+    """The id of the ordinal-th thing that a command adds: the same key gives the same id for ever (a UUIDv8)."""
+    digest = hashlib.sha256(f"{actor}\x00{key}\x00{ordinal}".encode("utf-8", "surrogatepass")).digest()
+    return _stamp(int.from_bytes(digest[:16], "big"), version=8)
+
+
+def type_id(prefix: str, id: UUID) -> str:
+    """The public text of an id (TypeID 0.3: 128 bits in 26 base32 letters, most significant first)."""
+    value = id.int
+    return f"{prefix}_" + "".join(ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+def parse_type_id(text: str) -> tuple[str, UUID]:
+    """Prefix and UUID of a TypeID. Raises NotATypeId."""
+    prefix, underscore, suffix = text.rpartition("_")
+    if not underscore or not prefix or len(suffix) != 26 or suffix[0] > "7":
+        raise NotATypeId
+    value = 0
+    for letter in suffix:
+        if letter not in _VALUE:
+            raise NotATypeId
+        value = value << 5 | _VALUE[letter]
+    return prefix, UUID(int=value)
+
+
+def _stamp(value: int, *, version: int) -> UUID:
+    value = value & ~(0xF << 76) | version << 76
+    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)

@@ -1,0 +1,195 @@
+"""Group commit: the concurrent appends of this process share one transaction, one lock and one flush to disk.
+
+Position order is commit order and positions are dense, because every append takes the same lock, numbers its entries from
+the last committed position, and keeps the lock until its commit is done. The lock is an advisory one: a table lock would
+stall on autovacuum and stop it. No NOTIFY inside: it holds a database-wide lock until the commit.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import Connection
+
+from domain.appending import AlreadyHandled, BookUnavailable, ClaimTaken, Conditions, Entry, Moved
+from domain.kernel import Refused
+from infra.append import Append
+from infra.vault import Vault
+
+MOST_ENTRIES = 2_000
+"""A batch closes when it holds about this many entries, so that one import can't keep everybody waiting."""
+
+LONGEST_LINGER = 0.002
+"""Seconds that a batch waits at most for the writers of the batch before."""
+
+PAUSE = 0.1
+"""Seconds between two tries to reach a database that does not answer."""
+
+Answer: TypeAlias = list[int] | Exception
+
+
+class Submission:
+    """One command's entries on their way into a batch, and the answer that its thread waits for.
+
+    A bare lock instead of a Future: its condition variable costs three times as much, 32 times in each batch.
+    """
+
+    def __init__(self, entries: Sequence[Entry], conditions: Conditions | None) -> None:
+        self.entries, self.conditions = entries, conditions
+        self._answer: Answer = []
+        self._answered = threading.Lock()
+        self._answered.acquire()
+
+    def answer(self, answer: Answer) -> None:
+        self._answer = answer
+        self._answered.release()
+
+    def result(self) -> list[int]:
+        """The positions; raises where the answer is an exception."""
+        self._answered.acquire()
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+class Committer:
+    """The one writer of a process: takes what is queued, appends what may be appended, answers each command."""
+
+    def __init__(
+        self, conninfo: str, vault: Vault, appended: Callable[[], None], *, lock_timeout: float = 30.0, patience: float = 10.0
+    ) -> None:
+        """`appended()` is called after each commit and must not block.
+
+        `lock_timeout`: seconds to wait for the append lock; `patience`: seconds to wait for a database that is away.
+        """
+        self._conninfo, self._vault, self._appended = conninfo, vault, appended
+        self._lock_timeout, self._patience = int(lock_timeout * 1000), patience
+        self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
+        self._db: Connection[Any] | None = None
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self._thread.start()
+
+    def append(self, entries: Sequence[Entry], conditions: Conditions | None) -> list[int]:
+        """Append the entries, all or none; returns their positions.
+
+        Raises Moved, AlreadyHandled, ClaimTaken, Refused, BookUnavailable, or psycopg's IntegrityError.
+        """
+        if self._closing.is_set():
+            raise BookUnavailable("This process is shutting down; send the command again in a moment, with the same key.")
+        submission = Submission(entries, conditions)
+        self._queue.put(submission)
+        return submission.result()
+
+    def close(self) -> None:
+        """Finish what is queued, then stop."""
+        self._closing.set()
+        self._queue.put(None)
+        self._thread.join()
+        self._disconnect()
+
+    def _run(self) -> None:
+        linger = 0.0
+        while (first := self._queue.get()) is not None:
+            batch = [first, *self._more(len(first.entries), time.monotonic() + linger)]
+            began = time.monotonic()
+            self._commit(batch)
+            # Whoever was just answered sends the next command in a moment: waiting for a quarter of a commit lets them
+            # share the next one instead of the one after it. A single writer never waits.
+            linger = min((time.monotonic() - began) / 4, LONGEST_LINGER) if len(batch) > 1 else 0.0
+
+    def _more(self, size: int, until: float) -> list[Submission]:
+        """What else is queued already, or comes before a moment."""
+        batch: list[Submission] = []
+        while size < MOST_ENTRIES:
+            try:
+                one = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if one is None:
+                self._queue.put(None)
+                break
+            batch.append(one)
+            size += len(one.entries)
+        return batch
+
+    def _commit(self, batch: list[Submission]) -> None:
+        """Append a batch. One that the database refuses is appended one by one, to find who is to blame.
+
+        When a commit's answer is lost, the batch is sent again: its idempotency keys tell what had happened.
+        """
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                answers = self._transact(batch)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                self._disconnect()
+                sure = all(one.conditions is not None for one in batch)
+                if not sure or time.monotonic() > deadline or self._closing.wait(PAUSE):
+                    self._give_up(batch, error)
+                    return
+            except psycopg.Error as error:
+                self._disconnect()
+                self._blame(batch, error)
+                return
+            else:
+                self._reply(batch, answers)
+                return
+
+    def _transact(self, batch: list[Submission]) -> list[Answer]:
+        db = self._connect()
+        append = Append(db, self._vault)
+        with db.pipeline(), db.transaction():
+            append.lock()
+            append.read_head(
+                [entry for one in batch for entry in one.entries],
+                [one.conditions for one in batch if one.conditions is not None],
+            )
+            answers = [_accepted(append, one) for one in batch]
+            append.insert()
+        for subject, wrapped in append.new_keys.items():
+            self._vault.learned(subject, wrapped)
+        return answers
+
+    def _blame(self, batch: list[Submission], error: psycopg.Error) -> None:
+        if len(batch) == 1:
+            batch[0].answer(error)
+            return
+        for one in batch:
+            self._commit([one])
+
+    def _give_up(self, batch: list[Submission], error: psycopg.Error) -> None:
+        for one in batch:
+            one.answer(
+                BookUnavailable(f"The book did not answer ({type(error).__name__}); send it again with the same key.")
+            )
+
+    def _reply(self, batch: list[Submission], answers: list[Answer]) -> None:
+        self._appended()
+        for one, answer in zip(batch, answers, strict=True):
+            one.answer(answer)
+
+    def _connect(self) -> Connection[Any]:
+        if self._db is None:
+            self._db = psycopg.connect(self._conninfo, autocommit=True, application_name="daybook committer")
+            # Every statement of an append looks rows up by key; a plan made on an empty table must not say otherwise.
+            self._db.execute(
+                f"SET lock_timeout = {self._lock_timeout};"
+                "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+            )
+        return self._db
+
+    def _disconnect(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+
+def _accepted(append: Append, one: Submission) -> Answer:
+    try:
+        return append.accept(one.entries, one.conditions)
+    except (Moved, AlreadyHandled, ClaimTaken, Refused) as refusal:
+        return refusal

@@ -1,0 +1,58 @@
+"""The database that the settings name: the operator's PostgreSQL, or our embedded one."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from infra.embedded import EmbeddedPostgres
+from infra.private_files import private_directory
+from infra.settings import Settings
+
+_OLDEST = 15
+_SECONDS_TO_CONNECT = 10
+
+
+class DatabaseError(Exception):
+    """The operator's database can't be used; the message says why, and holds no password."""
+
+
+@contextmanager
+def connect_info(settings: Settings, report: Callable[[str], None] | None = None) -> Generator[str]:
+    """A connection string that works, for as long as the block lasts. `report` is told what takes long."""
+    if settings.database_url is None:
+        with EmbeddedPostgres(private_directory(settings.data) / "postgres", report=report) as conninfo:
+            yield conninfo
+    else:
+        _check(settings.database_url)
+        yield settings.database_url
+
+
+def _check(url: str) -> None:
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        # libpq's own message repeats parts of the address, and with them the password.
+        raise DatabaseError(
+            "DATABASE_URL is not a PostgreSQL address. One looks like postgresql://user:password@host:5432/database;"
+            " special characters in the password are written as %XX."
+        ) from None
+    name = f"{given.get('dbname', '')} at {given.get('host', 'the local socket')}:{given.get('port', '5432')}"
+    timeout = int(given.get("connect_timeout") or _SECONDS_TO_CONNECT)
+    try:
+        with psycopg.connect(url, connect_timeout=timeout) as db:
+            major = db.info.server_version // 10000
+            encoding = db.info.parameter_status("server_encoding")
+    except psycopg.OperationalError as error:
+        why = str(error).strip()
+        for secret in (given.get("password"), given.get("sslpassword"), url):
+            why = why.replace(str(secret), "***") if secret else why
+        raise DatabaseError(f"The database {name}, which DATABASE_URL names, does not answer: {why}") from None
+    if major < _OLDEST:
+        raise DatabaseError(f"The database {name} is PostgreSQL {major}'s, and Daybook needs {_OLDEST} or later.")
+    if encoding != "UTF8":
+        raise DatabaseError(
+            f"The database {name} stores text as {encoding}, and Daybook needs UTF8. Make a new one:"
+            " CREATE DATABASE daybook ENCODING 'UTF8' TEMPLATE template0"
+        )

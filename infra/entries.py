@@ -1,0 +1,51 @@
+"""Entries as they come back from the store."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from eventsourcing.persistence import Notification
+
+COLUMNS = (
+    "position, originator_id, originator_version, event_id, topic, recorded_at, occurred_at, subject, actor, on_behalf_of,"
+    " correlation_id, causation_id, idempotency_key, state, sealed"
+)
+
+
+class StoredEntry(NamedTuple):
+    """A row of the book, in the order of COLUMNS."""
+
+    position: int
+    originator_id: UUID
+    originator_version: int
+    event_id: UUID
+    topic: str
+    recorded_at: datetime
+    occurred_at: datetime
+    subject: UUID
+    actor: str
+    on_behalf_of: str | None
+    correlation_id: UUID
+    causation_id: UUID | None
+    idempotency_key: UUID | None
+    state: bytes
+    sealed: bytes | None
+
+
+@dataclass(frozen=True)
+class EntryNotification(Notification):
+    """An entry in the library's words; `id` is its position."""
+
+    entry: StoredEntry
+
+
+def notification(entry: StoredEntry) -> EntryNotification:
+    return EntryNotification(
+        originator_id=entry.originator_id,
+        originator_version=entry.originator_version,
+        topic=entry.topic,
+        state=entry.state,
+        id=entry.position,
+        entry=entry,
+    )

@@ -1,0 +1,190 @@
+"""The event store on PostgreSQL: the library's application recorder over the book, and what the door asks of it.
+
+The library's interface is implemented, not its PostgreSQL class subclassed: that one brings a table lock, a NOTIFY inside
+the append, a pool and a sequence of its own, each of which would have to be taken out again (docs/adr).
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+import psycopg
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    IntegrityError,
+    Notification,
+    StoredEvent,
+    Subscription,
+)
+from psycopg import Connection
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from domain.appending import BookUnavailable, Conditions, Entry, KeptReceipt, Row
+from domain.kernel import new_id
+from domain.kernel.recorded import Receipt
+from infra.committer import Committer
+from infra.entries import COLUMNS, StoredEntry, notification
+from infra.subscription import PollingSubscription
+
+Pool = ConnectionPool[Connection[tuple[Any, ...]]]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+PATIENCE = 10.0
+"""Seconds that a read waits for a database that is away, such as one that restarts."""
+
+
+def patient(read: Callable[P, R]) -> Callable[P, R]:
+    """Try a read again while the database is away, for at most PATIENCE seconds; then raise BookUnavailable."""
+
+    @wraps(read)
+    def tried(*args: P.args, **kwargs: P.kwargs) -> R:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return read(*args, **kwargs)
+            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+                if time.monotonic() > deadline:
+                    raise BookUnavailable(f"The book did not answer ({type(error).__name__}).") from None
+                time.sleep(0.1)
+
+    return tried
+
+
+class EventStore(ApplicationRecorder):
+    """Appends through the committer, reads through a pool."""
+
+    def __init__(self, pool: Pool, committer: Committer) -> None:
+        self._pool, self._committer = pool, committer
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        """Append entries, all or none; returns their positions. `conditions` are what the door demands.
+
+        Raises the library's IntegrityError where a version exists already, and what `Committer.append` raises.
+        """
+        conditions: Conditions | None = kwargs.get("conditions")
+        if not stored_events and conditions is None:
+            return None
+        entries = [each if isinstance(each, Entry) else _bare(each) for each in stored_events]
+        try:
+            return self._committer.append(entries, conditions)
+        except psycopg.errors.IntegrityError as error:
+            raise IntegrityError(str(error.diag.message_primary)) from None
+
+    @patient
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        order = "DESC" if desc else "ASC"
+        with self._pool.connection() as db:
+            rows = db.execute(
+                f"SELECT {COLUMNS} FROM daybook.events WHERE originator_id = %s"  # noqa: S608
+                " AND originator_version > %s AND originator_version <= %s"
+                f" ORDER BY originator_version {order} LIMIT %s",
+                (originator_id, -1 if gt is None else gt, _MOST if lte is None else lte, limit),
+                binary=True,
+            ).fetchall()
+        return [notification(StoredEntry(*row)) for row in rows]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        after = 0 if start is None else start - 1 if inclusive_of_start else start
+        return [notification(entry) for entry in self.entries(after, limit, stop=stop, names=topics)]
+
+    @patient
+    def max_notification_id(self) -> int | None:
+        with self._pool.connection() as db:
+            row = db.execute("SELECT max(position) FROM daybook.events").fetchone()
+        return row[0] if row else None
+
+    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
+        return PollingSubscription(self, gt=gt, topics=topics)
+
+    @patient
+    def entries(
+        self, after: int, limit: int, *, stop: int | None = None, names: Sequence[str] = (), subject: UUID | None = None
+    ) -> list[StoredEntry]:
+        """The next entries above a position, in order, up to `stop`; of these stored names and this subject only."""
+        with self._pool.connection() as db:
+            rows = db.execute(
+                f"SELECT {COLUMNS} FROM daybook.events WHERE position > %s AND position <= %s"  # noqa: S608
+                " AND (%s::text[] IS NULL OR topic = ANY(%s)) AND (%s::uuid IS NULL OR subject = %s)"
+                " ORDER BY position LIMIT %s",
+                (after, _MOST if stop is None else stop, *(2 * [list(names) or None]), subject, subject, limit),
+                binary=True,
+                prepare=True,
+            ).fetchall()
+        return [StoredEntry(*row) for row in rows]
+
+    @patient
+    def histories(self, after: Mapping[UUID, int]) -> Iterable[Row]:
+        """Every entry of these aggregates above the given versions, by aggregate and version."""
+        with self._pool.connection() as db:
+            rows = db.execute(_HISTORIES, (list(after), list(after.values())), binary=True, prepare=True).fetchall()
+        return [Row(*row) for row in rows]
+
+    @patient
+    def receipt(self, actor: str, key: UUID) -> KeptReceipt | None:
+        with self._pool.connection() as db:
+            row = db.execute(_RECEIPT, (actor, key), binary=True, prepare=True).fetchone()
+        return None if row is None else KeptReceipt(Receipt(*row[1:]), row[0])
+
+    @patient
+    def next_number(self) -> int:
+        with self._pool.connection() as db:
+            row = db.execute("SELECT nextval('daybook.numbers')", prepare=True).fetchone()
+        if row is None:
+            raise BookUnavailable("The book gave no number.")
+        return int(row[0])
+
+
+_MOST = 2**63 - 1
+
+_HISTORIES = """
+    SELECT events.originator_id, originator_version, position, topic, event_id, subject, state, sealed
+    FROM unnest(%s::uuid[], %s::bigint[]) AS wanted (id, after)
+    JOIN daybook.events ON events.originator_id = wanted.id AND originator_version > wanted.after
+    ORDER BY events.originator_id, originator_version
+"""
+_RECEIPT = """
+    SELECT fingerprint, aggregate_id, version, position FROM daybook.receipts WHERE actor = %s AND idempotency_key = %s
+"""
+
+
+def _bare(stored: StoredEvent) -> Entry:
+    """A stored event of the library's own, without an envelope: it speaks for itself."""
+    id = stored.originator_id if isinstance(stored.originator_id, UUID) else UUID(stored.originator_id)
+    return Entry(
+        originator_id=id,
+        originator_version=stored.originator_version,
+        topic=stored.topic,
+        state=stored.state,
+        event_id=new_id(),
+        occurred_at=None,
+        subject=id,
+        actor="",
+        on_behalf_of=None,
+        correlation_id=new_id(),
+        causation_id=None,
+        idempotency_key=None,
+        sealed=None,
+        commitment=None,
+    )
+
+

@@ -1,0 +1,88 @@
+"""The mapper: a decided event becomes a sealed entry, a stored entry becomes a recorded event."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+from uuid import UUID
+
+from eventsourcing.domain import DomainEventProtocol
+from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
+
+from domain.appending import Draft, Entry
+from domain.encoding import Catalogue, reason_of
+from domain.kernel import Withheld, new_id
+from domain.kernel.recorded import Recorded
+from infra.entries import EntryNotification, StoredEntry
+from infra.vault import Vault
+
+
+class SealingMapper(Mapper[UUID]):
+    """The library's mapper, closed: only the catalogue's names are written or read, and nothing is ever imported."""
+
+    def __init__(self, catalogue: Catalogue, vault: Vault) -> None:
+        super().__init__(JSONTranscoder())
+        self.catalogue, self._vault = catalogue, vault
+
+    def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> Entry:
+        """The sealed entry of a Draft."""
+        draft = cast("Draft", domain_event)
+        context, event_id = draft.context, new_id()
+        name, public, personal = self.catalogue.encode(draft.event, context.reason)
+        sealed = commitment = new_key = None
+        if personal is not None:
+            sealed, commitment, new_key = self._vault.seal(
+                draft.subject, event_id, draft.originator_id, draft.originator_version, personal
+            )
+        return Entry(
+            originator_id=draft.originator_id,
+            originator_version=draft.originator_version,
+            topic=name,
+            state=public,
+            event_id=event_id,
+            occurred_at=context.occurred_at,
+            subject=draft.subject,
+            actor=context.actor,
+            on_behalf_of=context.on_behalf_of,
+            correlation_id=context.correlation_id,
+            causation_id=context.causation_id,
+            idempotency_key=context.idempotency_key,
+            sealed=sealed,
+            commitment=commitment,
+            new_key=new_key,
+        )
+
+    def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
+        """The recorded event of an EntryNotification."""
+        return cast("DomainEventProtocol[UUID]", self.recorded([cast("EntryNotification", stored_event).entry])[0])
+
+    def recorded(self, entries: Sequence[StoredEntry]) -> list[Recorded[Any]]:
+        """The recorded events of stored entries, opened; keys are fetched for all of them at once."""
+        personal = self.open(entries)
+        return [self.decode(entry, part) for entry, part in zip(entries, personal, strict=True)]
+
+    def open(self, entries: Sequence[StoredEntry]) -> list[bytes | Withheld | None]:
+        """The personal part of each entry."""
+        return self._vault.open(entries)
+
+    def decode(self, entry: StoredEntry, personal: bytes | Withheld | None) -> Recorded[Any]:
+        """One recorded event, its personal part given. Raises where today's code can't read it: a poison event."""
+        return Recorded(
+            position=entry.position,
+            event_id=entry.event_id,
+            originator_id=entry.originator_id,
+            originator_version=entry.originator_version,
+            kind=self.catalogue.kind(entry.topic),
+            name=entry.topic,
+            recorded_at=entry.recorded_at,
+            occurred_at=entry.occurred_at,
+            subject=entry.subject,
+            actor=entry.actor,
+            on_behalf_of=entry.on_behalf_of,
+            correlation_id=entry.correlation_id,
+            causation_id=entry.causation_id,
+            idempotency_key=entry.idempotency_key,
+            reason=reason_of(personal) if isinstance(personal, bytes) else None,
+            erased=personal is Withheld.ERASED,
+            event=self.catalogue.decode(entry.topic, entry.state, personal),
+        )
+
+

@@ -1,0 +1,44 @@
+"""What an actor has left in the history of some aggregates: how an import knows what it has done before."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+from uuid import UUID
+
+from infra.event_store import Pool
+
+_MARKS = """
+    SELECT originator_id, originator_version, correlation_id, idempotency_key FROM daybook.events
+    WHERE originator_id = ANY(%s::uuid[]) AND actor = %s ORDER BY originator_id, originator_version
+"""
+_BEGUN = "SELECT originator_id FROM daybook.events WHERE topic = %s ORDER BY position"
+_ENTERED = "SELECT DISTINCT ON (idempotency_key) idempotency_key, originator_id FROM daybook.events WHERE actor = %s"
+
+
+class Mark(NamedTuple):
+    """An entry of the actor, in an aggregate's history."""
+
+    version: int
+    correlation: UUID
+    key: UUID | None
+
+
+def marks(pool: Pool, actor: str, ids: Collection[UUID]) -> dict[UUID, list[Mark]]:
+    """The actor's entries in each aggregate's history, by version. Aggregates without any are left out."""
+    with pool.connection() as db:
+        rows = db.execute(_MARKS, (list(ids), actor), binary=True, prepare=True).fetchall()
+    found: dict[UUID, list[Mark]] = {}
+    for id, *mark in rows:
+        found.setdefault(id, []).append(Mark(*mark))
+    return found
+
+
+def entered(pool: Pool, actor: str) -> dict[UUID, UUID]:
+    """The aggregate that each idempotency key of the actor left an entry in. Reads the whole book."""
+    with pool.connection() as db:
+        return dict(db.execute(_ENTERED, (actor,), binary=True).fetchall())
+
+
+def begun(pool: Pool, name: str) -> list[UUID]:
+    """The aggregates that began with an event of this stored name, oldest first. Reads the whole book."""
+    with pool.connection() as db:
+        return [id for (id,) in db.execute(_BEGUN, (name,), binary=True)]

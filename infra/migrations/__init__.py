@@ -1,0 +1,38 @@
+"""Migrations: numbered SQL files, each applied once, in order, in one transaction with its record."""
+
+from importlib.resources import files
+
+import psycopg
+
+_LOCK = 0x6461_7962_6F6F_6B00
+"""Advisory lock of whoever migrates; other processes wait."""
+
+
+def pending(db: psycopg.Connection[tuple[object, ...]]) -> list[str]:
+    """The names of the migrations that this database does not have yet."""
+    found = db.execute("SELECT to_regclass('daybook_migrations.applied') IS NOT NULL").fetchone()
+    applied: set[object] = set()
+    if found == (True,):
+        applied = {name for (name,) in db.execute("SELECT name FROM daybook_migrations.applied")}
+    return [name for name in _names() if name not in applied]
+
+
+def migrate(conninfo: str) -> list[str]:
+    """Apply what is pending; returns the names applied. Safe to run from several processes at once."""
+    with psycopg.connect(conninfo, autocommit=True) as db:
+        db.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        db.execute("CREATE SCHEMA IF NOT EXISTS daybook_migrations")
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS daybook_migrations.applied"
+            " (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        applied = pending(db)
+        for name in applied:
+            with db.transaction():
+                db.execute((files(__package__) / name).read_bytes())
+                db.execute("INSERT INTO daybook_migrations.applied (name) VALUES (%s)", (name,))
+        return applied
+
+
+def _names() -> list[str]:
+    return sorted(file.name for file in files(__package__).iterdir() if file.name.endswith(".sql"))

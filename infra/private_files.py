@@ -1,0 +1,69 @@
+"""Files that only their owner may read: secrets, each made once, whole or not at all."""
+
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+
+class PrivateFileError(Exception):
+    """A secret or its directory can't be made, read or trusted; the message says what to do."""
+
+
+def private_directory(directory: Path) -> Path:
+    """The directory, made for its owner alone where it is missing. What stands above it keeps its permissions."""
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise PrivateFileError(f"The directory {directory} can't be made: {error.strerror}.") from None
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        raise PrivateFileError(
+            f"The directory {directory} belongs to another account. Run Daybook as its owner, or choose another"
+            " directory with DAYBOOK_DATA."
+        )
+    return directory
+
+
+def secret(file: Path, make: Callable[[], str]) -> str:
+    """The secret in this file; where there is no file, a new secret, stored with mode 0600 before it is used."""
+    if not file.exists():
+        _store(file, make())
+    try:
+        if stat.S_IMODE(file.stat().st_mode) & 0o077:
+            raise PrivateFileError(f"The file {file} can be read by others. Forbid it with: chmod 600 {file}")
+        kept = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PrivateFileError(f"The file {file} can't be read: {error}.") from None
+    if not kept:
+        raise PrivateFileError(f"The file {file} is empty. Put back what it held, or remove it to have it made anew.")
+    return kept
+
+
+def _store(file: Path, content: str) -> None:
+    # Written beside and linked into place: of two processes one wins, and neither ever reads half a secret.
+    beside = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    try:
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as out:
+                out.write(content + "\n")
+                out.flush()
+                os.fsync(out.fileno())
+            file.hardlink_to(beside)
+        except FileExistsError:
+            pass  # another process was first: its secret counts
+        finally:
+            beside.unlink()
+        _sync(file.parent)
+    except OSError as error:
+        raise PrivateFileError(f"The file {file} can't be written: {error.strerror}.") from None
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,114 @@
+"""What an operator can set, read from the environment once."""
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from infra.private_files import private_directory, secret
+
+
+class SettingsError(Exception):
+    """A setting has a value that can't be used; the message names the variable and says what it takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where the book lies and where it is served. Secrets stay out of the representation."""
+
+    data: Path
+    """Everything that we keep on disk: master key, administrator's token, embedded PostgreSQL."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    database_url: str | None = field(default=None, repr=False)
+    """None: an embedded PostgreSQL under `data`."""
+    environment: Literal["development", "production"] = "development"
+    master_key_file: Path
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names, beside our own, that a request may be addressed to."""
+    given_admin_token: str | None = field(default=None, repr=False)
+    """The token from the environment; `admin_token()` gives the one that counts."""
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings; raises SettingsError for the first that can't be used. An empty variable counts as not set."""
+    given = {name: value.strip() for name, value in environment.items() if value.strip()}
+    data = _path(given, "DAYBOOK_DATA", Path(".daybook"))
+    return Settings(
+        data=data,
+        host=_host(given.get("DAYBOOK_HOST", "127.0.0.1")),
+        port=_port(given.get("DAYBOOK_PORT", "8000")),
+        database_url=_database_url(given.get("DATABASE_URL")),
+        environment=_environment(given.get("DAYBOOK_ENV", "development")),
+        master_key_file=_path(given, "DAYBOOK_MASTER_KEY_FILE", data / "master.key"),
+        allowed_hosts=_allowed_hosts(given.get("DAYBOOK_ALLOWED_HOSTS", "")),
+        given_admin_token=_admin_token(given.get("DAYBOOK_ADMIN_TOKEN")),
+    )
+
+
+def admin_token(settings: Settings) -> str:
+    """The administrator's token: the given one, else the one in the data directory, which the first call makes."""
+    if settings.given_admin_token is not None:
+        return settings.given_admin_token
+    return secret(private_directory(settings.data) / "admin-token", lambda: secrets.token_urlsafe(32))
+
+
+def _path(given: Mapping[str, str], name: str, default: Path) -> Path:
+    try:
+        # Absolute, so that a later change of directory (a worker's, a daemon's) does not open another book.
+        return Path(given.get(name, default)).expanduser().absolute()
+    except RuntimeError:
+        raise SettingsError(f"{name} begins with the home directory of an account that does not exist here.") from None
+
+
+def _host(value: str) -> str:
+    if re.search(r"[\s/@]", value):
+        raise SettingsError(f"DAYBOOK_HOST is {value!r}, but must be the host name or address to listen on.")
+    return value.removeprefix("[").removesuffix("]")
+
+
+def _port(value: str) -> int:
+    # 0 is any free port: the server prints the one that it got.
+    if not re.fullmatch(r"[0-9]{1,5}", value) or int(value) > 65535:
+        raise SettingsError(f"DAYBOOK_PORT is {value!r}, but must be a number from 0 to 65535.")
+    return int(value)
+
+
+def _database_url(value: str | None) -> str | None:
+    # The value itself is not repeated: it may hold a password.
+    if value is not None and not re.match(r"postgres(ql)?://", value):
+        raise SettingsError(
+            "DATABASE_URL must begin with postgresql:// (postgresql://user:password@host:5432/database)."
+        )
+    return value
+
+
+def _environment(value: str) -> Literal["development", "production"]:
+    match value:
+        case "development" | "production":
+            return value
+        case _:
+            raise SettingsError(f"DAYBOOK_ENV is {value!r}, but must be development or production.")
+
+
+def _allowed_hosts(value: str) -> tuple[str, ...]:
+    hosts = tuple(host.strip().lower() for host in value.split(",") if host.strip())
+    for host in hosts:
+        if not re.fullmatch(r"[a-z0-9._-]+|\[?[0-9a-f:.]+\]?", host):
+            raise SettingsError(
+                f"DAYBOOK_ALLOWED_HOSTS names {host!r}, but takes host names without scheme, port or path,"
+                " separated by commas (crm.example.com,crm.internal)."
+            )
+    return hosts
+
+
+def _admin_token(value: str | None) -> str | None:
+    # What RFC 6750 lets a bearer token be made of, and long enough not to be guessed.
+    if value is not None and not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,}=*", value):
+        raise SettingsError(
+            "DAYBOOK_ADMIN_TOKEN must have at least 16 characters, each a letter, a digit or one of . _ ~ + / -"
+        )
+    return value

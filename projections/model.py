@@ -1,0 +1,84 @@
+"""What a read model is: its tables, and how one event changes them.
+
+A model never reads its rows back: an event carries what the model needs. So a batch of events becomes a few set-based
+statements, whatever it holds.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from domain.catalogue import catalogue
+from domain.kernel import type_id
+from domain.kernel.recorded import Recorded
+
+Key: TypeAlias = tuple[Any, ...]
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of a read model. Ids in it are public ids (TypeID text), so that reading needs no encoding."""
+
+    name: str
+    columns: Mapping[str, str]
+    """Column -> SQL type with constraints, e.g. {"id": "text NOT NULL", "name": "text"}."""
+    key: tuple[str, ...] = ("id",)
+    indexes: tuple[str, ...] = ()
+    """Column lists of further indexes, e.g. ("customer_id, opened_at DESC, id",)."""
+
+
+STAMP: Mapping[str, str] = {
+    "version": "bigint NOT NULL",
+    "position": "bigint NOT NULL",
+    "recorded_at": "timestamptz NOT NULL",
+}
+"""The columns with which a row says up to which entry of the book it stands; put them into an aggregate's main table."""
+
+
+class Posting:
+    """What one event changes. Rows are named by their key, in the order of the table's key columns."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[str, Table, Key, dict[str, Any]]] = []
+
+    def insert(self, table: Table, **row: Any) -> None:
+        """A new row; columns left out are NULL."""
+        self.changes.append(("insert", table, tuple(row[column] for column in table.key), row))
+
+    def change(self, table: Table, *key: Any, **columns: Any) -> None:
+        """New values for some columns of a row that is there."""
+        self.changes.append(("change", table, key, columns))
+
+    def remove(self, table: Table, *key: Any) -> None:
+        """The row goes."""
+        self.changes.append(("remove", table, key, {}))
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A read model. `version` grows whenever its tables or its posting change; then it is rebuilt."""
+
+    name: str
+    version: int
+    tables: tuple[Table, ...]
+    post: Callable[[Posting, Recorded[Any]], None]
+    kinds: frozenset[str] | None = None
+    """The kinds of aggregates that it takes events of; None: all."""
+
+
+def public_id(kind: str, id: UUID) -> str:
+    """The public text of an aggregate's id: `public_id("customer", id)` -> "cus_..."."""
+    return type_id(catalogue.prefixes[kind], id)
+
+
+def public_id_or_none(kind: str, id: UUID | None) -> str | None:
+    return None if id is None else public_id(kind, id)
+
+
+def stamp(recorded: Recorded[Any]) -> dict[str, Any]:
+    """The STAMP columns for a row that this event changes."""
+    return {
+        "version": recorded.originator_version,
+        "position": recorded.position,
+        "recorded_at": recorded.recorded_at,
+    }

@@ -1,0 +1,41 @@
+"""Fixtures for the whole suite: one real PostgreSQL server a session, one fresh database a test."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from tests.postgres import embedded
+
+
+@pytest.fixture(scope="session")
+def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    server = embedded(tmp_path_factory.mktemp("postgres") / "server")
+    with server as conninfo:
+        yield conninfo, server.superuser_conninfo()
+
+
+@pytest.fixture
+def superuser(_server: tuple[str, str]) -> str:
+    """Connects to the session's server as its superuser, for what an operator would do."""
+    return _server[1]
+
+
+@pytest.fixture(scope="session")
+def _superuser_connection(_server: tuple[str, str]) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(_server[1], autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def database(_server: tuple[str, str], _superuser_connection: psycopg.Connection) -> Iterator[str]:
+    """Connects, as the application's role, to an empty database of the test's own."""
+    name = f"test_{uuid4().hex}"
+    _superuser_connection.execute(sql.SQL("CREATE DATABASE {} OWNER daybook").format(sql.Identifier(name)))
+    try:
+        yield make_conninfo(_server[0], dbname=name)
+    finally:
+        _superuser_connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -1,0 +1,113 @@
+"""given = Scenario(decider), then given(*events).when(command).then(*events) or .refused(*rules).
+
+`given(...).knowing({id: standing})` says what the door would hand over about other aggregates.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from domain.kernel import Command, Decider, Event, Known, Refused, Rule, Standing, State, Withheld
+from domain.kernel.personal import PersonalMark
+
+S = TypeVar("S", bound=State)
+C = TypeVar("C", bound=Command)
+E = TypeVar("E", bound=Event)
+
+NOW = datetime(2026, 3, 31, 9, 30, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class When(Generic[S, C, E]):
+    decider: Decider[S, C, E]
+    history: tuple[E, ...]
+    known: Known
+    command: C
+
+    def then(self, *expected: E) -> None:
+        """Exactly these events follow. Sent twice, a command must not happen twice."""
+        assert self._happens(self.history) == expected
+        assert self._happens((*self.history, *expected)) == ()
+
+    def refused(self, *rules: Rule) -> None:
+        """Exactly these rules are broken, in this order."""
+        with pytest.raises(Refused) as refused:
+            self._happens(self.history)
+        assert refused.value.broken == rules
+        assert all(rule.message for rule in rules)
+
+    def _happens(self, history: tuple[E, ...]) -> tuple[E, ...]:
+        return tuple(self.decider.decide(self.decider.fold(history), self.command, self.known))
+
+
+@dataclass(frozen=True)
+class Given(Generic[S, C, E]):
+    decider: Decider[S, C, E]
+    history: tuple[E, ...]
+    known: Known
+
+    def knowing(self, standings: Mapping[UUID, Standing], number: int | None = None) -> "Given[S, C, E]":
+        known = Known(now=NOW, standings={**self.known.standings, **standings}, number=number or self.known.number)
+        return replace(self, known=known)
+
+    def when(self, command: C) -> When[S, C, E]:
+        return When(self.decider, self.history, self.known, command)
+
+    @property
+    def state(self) -> S:
+        return self.decider.fold(self.history)
+
+
+@dataclass(frozen=True)
+class Scenario(Generic[S, C, E]):
+    decider: Decider[S, C, E]
+
+    def __call__(self, *history: E) -> Given[S, C, E]:
+        return Given(self.decider, history, Known(now=NOW))
+
+
+def lived(decider: Decider[S, C, E], commands: Iterable[C], known: Known) -> list[E]:
+    """The events of a sequence of commands, refused ones ignored, held against the laws that every decider keeps."""
+    state, events = decider.initial, list[E]()
+    for command in commands:
+        try:
+            new = decider.decide(state, command, known)
+        except Refused:
+            continue
+        events += new
+        state = decider.fold(new, state)
+        assert list(decider.decide(state, command, known)) == [], "the same command again changes nothing"
+    hold_laws(decider, events)
+    return events
+
+
+def hold_laws(decider: Decider[S, C, E], events: list[E]) -> None:
+    """Events survive storing; a fold without the personal values neither fails nor gives others another standing."""
+    assert {type(event) for event in events} <= set(decider.events.values())
+    for event in events:
+        assert msgspec.json.decode(msgspec.json.encode(event), type=type(event)) == event
+    opened = decider.fold(events)
+    for how in Withheld:
+        withheld = decider.fold(withhold(event, how) for event in events)
+        assert decider.standing(withheld) == decider.standing(opened)
+        assert decider.claims(withheld) <= decider.claims(opened)
+        assert decider.subject(withheld) == decider.subject(opened)
+
+
+def withhold(event: E, how: Withheld) -> E:
+    """The event as it reads where its personal values are not opened."""
+    return msgspec.structs.replace(event, **dict.fromkeys(personal_fields(type(event)), how))
+
+
+def personal_fields(kind: type[Event]) -> list[str]:
+    hints: dict[str, Any] = get_type_hints(kind, include_extras=True)
+    return [
+        name
+        for name, hint in hints.items()
+        if get_origin(hint) is not None and any(isinstance(mark, PersonalMark) for mark in get_args(hint)[1:])
+    ]

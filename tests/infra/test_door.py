@@ -1,0 +1,251 @@
+"""The door on the real store: once for each key, in order, nothing half done, whoever races."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from api.composition import Parts
+from domain.appending import (
+    IdempotencyKeyReused,
+    OccurredBeforeLast,
+    OccurredInTheFuture,
+    SubjectErased,
+    VersionConflict,
+)
+from domain.kernel import Refused, new_id
+from domain.kernel.fields import UnknownId
+from domain.kernel.recorded import Receipt
+from infra.migrations import migrate
+from tests.toy import (
+    AddressTaken,
+    BeginDiary,
+    CloseDiary,
+    Diary,
+    DiaryIsClosed,
+    EncloseDiary,
+    MoveDiary,
+    OtherDiaryIsClosed,
+    WritePage,
+    asking,
+    diary,
+    toy_book,
+)
+
+R = TypeVar("R")
+
+
+@pytest.fixture
+def books(database: str, tmp_path: Path) -> Iterator[tuple[Parts, Parts]]:
+    """Two processes' parts on one database."""
+    migrate(database)
+    with toy_book(database, tmp_path) as one, toy_book(database, tmp_path) as two:
+        yield one, two
+
+
+def begin(book: Parts, owner: str = "Ada", address: str | None = None) -> UUID:
+    return book.daybook.handle(BeginDiary(id=new_id(), owner=owner, address=address), asking()).id
+
+
+def at_once(calls: list[Callable[[], R]]) -> list[R | Refused]:
+    """The outcomes of calls that all start at the same moment."""
+    gate = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], R]) -> R | Refused:
+        gate.wait()
+        try:
+            return call()
+        except Refused as refused:
+            return refused
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(run, calls))
+
+
+def broken(call: Callable[[], object]) -> list[type]:
+    with pytest.raises(Refused) as refused:
+        call()
+    return [type(rule) for rule in refused.value.broken]
+
+
+def column(book: Parts, query: str) -> list[object]:
+    with book.pool.connection() as db:
+        return [row[0] for row in db.execute(query)]
+
+
+def test_forty_commands_on_one_aggregate_from_two_processes_all_succeed(books: tuple[Parts, Parts]) -> None:
+    id = begin(books[0])
+    pages = [new_id() for _ in range(40)]
+    calls = [
+        lambda page=page, n=n: books[n % 2].daybook.handle(WritePage(id=id, page=page, text=f"page {n}"), asking())
+        for n, page in enumerate(pages)
+    ]
+    receipts = at_once(calls)
+    assert sorted(receipt.version for receipt in receipts if isinstance(receipt, Receipt)) == list(range(2, 42))
+    for book in books:
+        state = book.daybook.fold(id).state
+        assert isinstance(state, Diary)
+        assert all(page in state.pages for page in pages)
+
+
+def test_one_key_twenty_times_at_once_happens_once(books: tuple[Parts, Parts]) -> None:
+    context = asking(uuid4())
+    calls = [
+        lambda n=n: books[n % 2].daybook.handle(BeginDiary(id=new_id(), owner="Ada", address="Here"), context)
+        for n in range(20)
+    ]
+    receipts = at_once(calls)
+    assert len({receipt for receipt in receipts if isinstance(receipt, Receipt)}) == 1
+    assert not [receipt for receipt in receipts if isinstance(receipt, Refused)]
+    assert column(books[0], "SELECT count(*) FROM daybook.events") == [1]
+
+
+def test_a_key_used_for_another_command_is_refused(books: tuple[Parts, Parts]) -> None:
+    context = asking(uuid4())
+    books[0].daybook.handle(BeginDiary(id=new_id(), owner="Ada"), context)
+    again = lambda: books[1].daybook.handle(BeginDiary(id=new_id(), owner="Bob"), context)  # noqa: E731
+    assert broken(again) == [IdempotencyKeyReused]
+
+
+def test_a_refused_key_may_be_used_again(books: tuple[Parts, Parts]) -> None:
+    id, context = begin(books[0], address="Here"), asking(uuid4())
+    assert broken(lambda: books[0].daybook.handle(BeginDiary(id=new_id(), owner="Bob", address="here"), context)) == [
+        AddressTaken
+    ]
+    books[0].daybook.handle(CloseDiary(id=id), asking())
+    assert books[0].daybook.handle(BeginDiary(id=new_id(), owner="Bob", address="here"), context).version == 1
+
+
+def test_a_retry_is_answered_even_when_the_command_would_be_refused_now(books: tuple[Parts, Parts]) -> None:
+    id, context = begin(books[0]), asking(uuid4())
+    first = books[0].daybook.handle(CloseDiary(id=id), context)
+    assert books[1].daybook.handle(CloseDiary(id=id), context) == first
+    assert broken(lambda: books[1].daybook.handle(CloseDiary(id=id), asking())) == [DiaryIsClosed]
+
+
+def test_a_command_that_changes_nothing_has_a_receipt_and_no_entry(books: tuple[Parts, Parts]) -> None:
+    id, context = begin(books[0], address="Here"), asking(uuid4())
+    receipt = books[0].daybook.handle(MoveDiary(id=id, address="Here"), context)
+    assert receipt == Receipt(id, 1, 1)
+    books[0].daybook.handle(MoveDiary(id=id, address="There"), asking())
+    assert books[1].daybook.handle(MoveDiary(id=id, address="Here"), context) == receipt
+    assert column(books[0], "SELECT count(*) FROM daybook.events") == [2]
+
+
+def test_two_who_claim_one_address_one_wins(books: tuple[Parts, Parts]) -> None:
+    calls = [
+        lambda n=n: books[n % 2].daybook.handle(BeginDiary(id=new_id(), owner=f"{n}", address="One Street"), asking())
+        for n in range(8)
+    ]
+    outcomes = at_once(calls)
+    assert sum(isinstance(outcome, Receipt) for outcome in outcomes) == 1
+    assert all(type(o.broken[0]) is AddressTaken for o in outcomes if isinstance(o, Refused))
+
+
+def test_a_claim_is_given_back(books: tuple[Parts, Parts]) -> None:
+    id = begin(books[0], address="Here")
+    books[0].daybook.handle(MoveDiary(id=id, address="There"), asking())
+    begin(books[1], "Bob", "Here")
+    assert column(books[0], "SELECT count(*) FROM daybook.reservations") == [2]
+
+
+def test_a_stale_version_is_refused_and_named(books: tuple[Parts, Parts]) -> None:
+    id = begin(books[0])
+    books[1].daybook.handle(WritePage(id=id, page=new_id(), text="one"), asking())
+    with pytest.raises(Refused) as refused:
+        books[0].daybook.handle(WritePage(id=id, page=new_id(), text="two"), asking(expected_version=1))
+    assert refused.value.broken == (VersionConflict(expected=1, actual=2, path=("expected_version",)),)
+
+
+def test_what_a_decision_knew_of_others_holds_at_its_append(books: tuple[Parts, Parts]) -> None:
+    """Enclosing into a diary races with closing it: never is one enclosed after the other was closed."""
+    for _ in range(10):
+        inner, outer = begin(books[0]), begin(books[1])
+        enclosed, closed = at_once(
+            [
+                lambda inner=inner, outer=outer: books[0].daybook.handle(EncloseDiary(id=inner, into=outer), asking()),
+                lambda outer=outer: books[1].daybook.handle(CloseDiary(id=outer), asking()),
+            ]
+        )
+        assert isinstance(closed, Receipt)
+        if isinstance(enclosed, Receipt):
+            assert enclosed.position < closed.position
+        else:
+            assert [type(rule) for rule in enclosed.broken] == [OtherDiaryIsClosed]
+
+
+def test_unknown_ids_are_named_with_their_path(books: tuple[Parts, Parts]) -> None:
+    assert broken(lambda: books[0].daybook.handle(CloseDiary(id=new_id()), asking())) == [UnknownId]
+    id = begin(books[0])
+    with pytest.raises(Refused) as refused:
+        books[0].daybook.handle(EncloseDiary(id=id, into=new_id()), asking())
+    assert refused.value.broken == (UnknownId(kind="diary", path=("into",)),)
+
+
+def test_positions_are_dense_and_times_never_go_back(books: tuple[Parts, Parts]) -> None:
+    id = begin(books[0], address="Here")
+    calls: list[Callable[[], object]] = [
+        lambda n=n: books[n % 2].daybook.handle(
+            BeginDiary(id=new_id(), owner="x", address="Here" if n % 3 else None), asking()
+        )
+        for n in range(30)
+    ]
+    at_once(calls)
+    books[0].daybook.handle(CloseDiary(id=id), asking())
+    positions = column(books[0], "SELECT position FROM daybook.events ORDER BY position")
+    assert positions == list(range(1, len(positions) + 1))
+    times = column(books[0], "SELECT recorded_at FROM daybook.events ORDER BY position")
+    assert times == sorted(times)  # type: ignore[type-var]
+
+
+def test_what_happened_stands_in_order_and_never_in_the_future(books: tuple[Parts, Parts]) -> None:
+    book, then = books[0].daybook, datetime(2020, 5, 1, tzinfo=UTC)
+    id = book.handle(BeginDiary(id=new_id(), owner="Ada"), asking(occurred_at=then)).id
+    page = WritePage(id=id, page=new_id(), text="one")
+    assert broken(lambda: book.handle(page, asking(occurred_at=then - timedelta(days=1)))) == [OccurredBeforeLast]
+    assert broken(lambda: book.handle(page, asking(occurred_at=datetime.now(UTC) + timedelta(days=1)))) == [
+        OccurredInTheFuture
+    ]
+    book.handle(page, asking(occurred_at=then))
+    assert column(books[0], "SELECT count(*) FROM daybook.events WHERE occurred_at = '2020-05-01Z'") == [2]
+
+
+def test_a_destroyed_key_is_never_made_again(books: tuple[Parts, Parts]) -> None:
+    id = begin(books[0], owner="Somebody")
+    with books[0].pool.connection() as db:
+        db.execute("UPDATE daybook_keys.subjects SET wrapped = NULL, destroyed_at = now() WHERE subject = %s", (id,))
+    for book in books:
+        book.vault.forget(id)
+    assert broken(lambda: books[1].daybook.handle(WritePage(id=id, page=new_id(), text="one"), asking())) == [
+        SubjectErased
+    ]
+    state = books[1].daybook.fold(id).state
+    assert isinstance(state, Diary)
+    assert state.owner is not None
+    assert "Somebody" not in repr(state)
+
+
+def test_a_remembered_fold_is_the_full_fold(books: tuple[Parts, Parts]) -> None:
+    id = begin(books[0], address="Here")
+    for n in range(30):
+        books[n % 2].daybook.handle(WritePage(id=id, page=new_id(), text=f"{n}"), asking())
+    remembered = books[0].daybook.fold(id)
+    events = [recorded.event for recorded in books[0].mapper.recorded(books[0].store.entries(0, 1000))]  # type: ignore[attr-defined]
+    assert remembered.state == diary.fold(events)
+    assert remembered.version == 31
+
+
+def test_the_lock_of_another_process_that_died_is_no_obstacle(books: tuple[Parts, Parts], database: str) -> None:
+    from infra.append import APPEND_LOCK
+
+    with psycopg.connect(database) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
+        waiting = ThreadPoolExecutor(1).submit(begin, books[0])
+        holder.rollback()
+        assert waiting.result(10)

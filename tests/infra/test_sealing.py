@@ -1,0 +1,180 @@
+"""Sealing: what is personal is never stored in plain, opens only under its own key, and can't be swapped or altered."""
+
+import hmac
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api.composition import Parts, assembled
+from domain.encoding import Catalogue, UnknownEventName
+from domain.kernel import Withheld, new_id
+from domain.kernel.recorded import Recorded
+from infra.master_key import MasterKey, MasterKeyError, make_master_key, read_master_key
+from infra.migrations import migrate
+from infra.vault import SealBroken, derive
+from tests.toy import BeginDiary, DiaryBegun, PageWritten, WritePage, asking, diary, toy_book, toy_catalogue
+
+NAME = "Ιωάννα Müller-李"
+
+
+@pytest.fixture
+def book(database: str, tmp_path: Path) -> Iterator[Parts]:
+    migrate(database)
+    with toy_book(database, tmp_path) as parts:
+        yield parts
+
+
+def written(book: Parts, owner: str = NAME, reason: str | None = None) -> UUID:
+    return book.daybook.handle(BeginDiary(id=new_id(), owner=owner), asking(reason=reason)).id
+
+
+def recorded(book: Parts) -> list[Recorded[object]]:
+    return book.mapper.recorded(book.store.entries(0, 100))
+
+
+def test_an_entry_comes_back_as_it_was_said(book: Parts) -> None:
+    id = written(book, reason="because")
+    [entry] = recorded(book)
+    assert entry.event == DiaryBegun(owner=NAME)
+    assert (entry.originator_id, entry.subject, entry.reason, entry.kind, entry.position) == (id, id, "because", "diary", 1)
+
+
+def test_the_store_holds_no_personal_value_in_plain(book: Parts, database: str) -> None:
+    written(book, reason="a very private reason")
+    with psycopg.connect(database) as db:
+        text = repr(db.execute("SELECT e::text, encode(e.state, 'escape'), encode(e.sealed, 'escape') FROM daybook.events e").fetchall())
+    assert "private" not in text
+    assert "Müller" not in text
+    assert "DiaryBegun" in text
+
+
+def test_keys_are_those_of_rfc_5869(book: Parts) -> None:
+    key, event_id = os.urandom(32), uuid4()
+    expanded = HKDFExpand(SHA256(), 64, b"daybook event 1" + event_id.bytes).derive(key)
+    assert b"".join(derive(key, event_id)) == expanded
+
+
+def test_a_stranger_can_open_and_check_an_entry_by_the_written_format(book: Parts, database: str, tmp_path: Path) -> None:
+    """The format in infra/vault.py, followed with nothing but the library `cryptography`."""
+    id = written(book)
+    master = read_master_key(tmp_path / "master.key")
+    assert master is not None
+    with psycopg.connect(database) as db:
+        row = db.execute("SELECT event_id, sealed, commitment FROM daybook.events").fetchone()
+        wrapped = db.execute("SELECT wrapped FROM daybook_keys.subjects WHERE subject = %s", (id,)).fetchone()
+    assert row is not None
+    assert wrapped is not None
+    keys = HKDFExpand(SHA256(), 64, b"daybook event 1" + row[0].bytes).derive(master.unwrap(wrapped[0], id.bytes))
+    opened = AESGCM(keys[:32]).decrypt(bytes(12), row[1], row[0].bytes + id.bytes + (1).to_bytes(8, "big"))
+    assert NAME in opened.decode()
+    assert hmac.digest(keys[32:], opened, "sha256") == row[2]
+
+
+@pytest.mark.parametrize("damage", ["sealed = set_byte(sealed, 3, (get_byte(sealed, 3) + 1) % 256)", "originator_version = 9"])
+def test_what_was_altered_does_not_open(book: Parts, database: str, damage: str) -> None:
+    written(book)
+    with psycopg.connect(database) as db:
+        db.execute("ALTER TABLE daybook.events DISABLE TRIGGER append_only")
+        db.execute(f"UPDATE daybook.events SET {damage}")  # noqa: S608
+    with pytest.raises(SealBroken, match="Entry 1"):
+        recorded(book)
+
+
+def test_a_destroyed_key_leaves_erased_and_the_rest(book: Parts, database: str) -> None:
+    id = written(book, reason="because")
+    page = new_id()
+    book.daybook.handle(WritePage(id=id, page=page, text="secret"), asking())
+    with psycopg.connect(database) as db:
+        db.execute("UPDATE daybook_keys.subjects SET wrapped = NULL, destroyed_at = now()")
+    book.vault.forget(id)
+    first, second = recorded(book)
+    assert first.event == DiaryBegun(owner=Withheld.ERASED, address=Withheld.ERASED)
+    assert second.event == PageWritten(page=page, text=Withheld.ERASED)
+    assert (first.erased, first.reason) == (True, None)
+
+
+def test_another_master_key_is_refused_at_the_start(book: Parts, database: str, tmp_path: Path) -> None:
+    make_master_key(tmp_path / "other.key")
+    with (
+        pytest.raises(MasterKeyError, match="does not open this book"),
+        assembled(database, tmp_path / "other.key", catalogue=toy_catalogue),
+    ):
+        pass
+
+
+def test_a_missing_master_key_is_refused_at_the_start_and_none_is_made(book: Parts, database: str, tmp_path: Path) -> None:
+    with (
+        pytest.raises(MasterKeyError, match="does not exist"),
+        assembled(database, tmp_path / "lost.key", catalogue=toy_catalogue),
+    ):
+        pass
+    assert not (tmp_path / "lost.key").exists()
+
+
+@pytest.mark.parametrize("content", ["", "daybook-master-key-1:", "daybook-master-key-1:AAAA", "garbage", "\x00\xff"])
+def test_a_file_that_holds_no_key_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "master.key").write_text(content, encoding="latin-1")
+    with pytest.raises(MasterKeyError, match=r"master\.key"):
+        read_master_key(tmp_path / "master.key")
+
+
+def test_a_master_key_is_its_owners_alone(tmp_path: Path) -> None:
+    make_master_key(tmp_path / "master.key")
+    assert (tmp_path / "master.key").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        make_master_key(tmp_path / "master.key")
+
+
+def test_a_wrapped_key_serves_its_own_purpose_only() -> None:
+    master = MasterKey(os.urandom(32))
+    wrapped = master.wrap(b"k" * 32, b"one")
+    assert master.unwrap(wrapped, b"one") == b"k" * 32
+    with pytest.raises(MasterKeyError):
+        master.unwrap(wrapped, b"two")
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(owner=texts, address=st.none() | texts, reason=st.none() | texts)
+def test_any_event_comes_back_whole_and_withheld_where_it_is_not_opened(
+    book: Parts, owner: str, address: str | None, reason: str | None
+) -> None:
+    event = DiaryBegun(owner=owner, address=address)
+    name, public, personal = toy_catalogue.encode(event, reason)
+    assert personal is not None
+    subject, event_id, originator = uuid4(), uuid4(), uuid4()
+    sealed = book.vault.seal(subject, event_id, originator, 1, personal)
+    assert toy_catalogue.decode(name, public, personal) == event
+    for how in Withheld:
+        assert toy_catalogue.decode(name, public, how) == DiaryBegun(owner=how, address=how)
+    again = book.vault.seal(subject, uuid4(), originator, 1, personal)
+    assert sealed.new_key == again.new_key, "one key for a subject, however often it is sealed before its first append"
+    assert sealed.ciphertext != again.ciphertext, "equal values must not look equal"
+
+
+def test_an_older_shape_is_read_as_todays(book: Parts) -> None:
+    page = uuid4()
+    old = b'{"id":"%s"}' % str(page).encode()
+    assert toy_catalogue.decode("PageScribbled", old, b'{"body":"hi","$reason":"r"}') == PageWritten(page=page, text="hi")
+    assert toy_catalogue.decode("PageScribbled", old, Withheld.ERASED) == PageWritten(page=page, text=Withheld.ERASED)
+
+
+def test_a_name_that_nobody_registered_is_never_decoded() -> None:
+    with pytest.raises(UnknownEventName):
+        toy_catalogue.decode("os.system", b"{}", None)
+
+
+def test_two_events_can_not_share_a_name() -> None:
+    with pytest.raises(ValueError, match="two events are stored as DiaryBegun"):
+        Catalogue((diary, diary), older={})

@@ -1,0 +1,99 @@
+"""Settings: their defaults, one clear error for each bad value, and the administrator's token."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.private_files import PrivateFileError
+from infra.settings import SettingsError, admin_token, read_settings
+
+TOKEN = "correct-horse-battery-staple"
+
+
+def test_without_environment_everything_has_a_default() -> None:
+    settings = read_settings({"DAYBOOK_PORT": "  "})
+    assert settings.data == Path.cwd() / ".daybook"
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.master_key_file == settings.data / "master.key"
+    assert settings.environment == "development"
+    assert settings.database_url is None
+    assert settings.allowed_hosts == ()
+
+
+def test_everything_can_be_set() -> None:
+    settings = read_settings(
+        {
+            "DAYBOOK_DATA": "/srv/book",
+            "DAYBOOK_HOST": "[::1]",
+            "DAYBOOK_PORT": "0",
+            "DATABASE_URL": "postgresql://me:secret@db/crm",
+            "DAYBOOK_ADMIN_TOKEN": TOKEN,
+            "DAYBOOK_ENV": "production",
+            "DAYBOOK_MASTER_KEY_FILE": "/etc/daybook/key",
+            "DAYBOOK_ALLOWED_HOSTS": "CRM.example.com, 10.0.0.1",
+        }
+    )
+    assert settings.data == Path("/srv/book")
+    assert (settings.host, settings.port) == ("::1", 0)
+    assert settings.database_url == "postgresql://me:secret@db/crm"
+    assert settings.environment == "production"
+    assert settings.master_key_file == Path("/etc/daybook/key")
+    assert settings.allowed_hosts == ("crm.example.com", "10.0.0.1")
+    assert admin_token(settings) == TOKEN
+    assert "secret" not in repr(settings)
+    assert TOKEN not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DAYBOOK_PORT", "65536"),
+        ("DAYBOOK_PORT", "-1"),
+        ("DAYBOOK_PORT", "http"),
+        ("DAYBOOK_PORT", "٨٠٠٠"),
+        ("DAYBOOK_HOST", "http://here"),
+        ("DAYBOOK_ENV", "staging"),
+        ("DATABASE_URL", "mysql://me:secret@db/crm"),
+        ("DAYBOOK_ALLOWED_HOSTS", "https://crm.example.com"),
+        ("DAYBOOK_ADMIN_TOKEN", "short"),
+        ("DAYBOOK_ADMIN_TOKEN", "sixteen or more, with blanks"),
+        ("DAYBOOK_DATA", "~no-such-account/book"),
+    ],
+)
+def test_a_bad_value_names_its_variable_and_tells_no_secret(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name) as refused:
+        read_settings({name: value})
+    assert "secret" not in str(refused.value)
+
+
+def test_the_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    settings = read_settings({"DAYBOOK_DATA": str(tmp_path / "above" / "book")})
+    token = admin_token(settings)
+    assert len(token) >= 40
+    assert admin_token(settings) == token
+    assert stat.S_IMODE((settings.data / "admin-token").stat().st_mode) == 0o600
+    assert stat.S_IMODE(settings.data.stat().st_mode) == 0o700
+    assert os.listdir(settings.data) == ["admin-token"]
+
+
+def test_a_token_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    settings = read_settings({"DAYBOOK_DATA": str(tmp_path)})
+    admin_token(settings)
+    (tmp_path / "admin-token").chmod(0o644)
+    with pytest.raises(PrivateFileError, match="chmod 600"):
+        admin_token(settings)
+
+
+def test_processes_that_start_together_agree_on_the_token(tmp_path: Path) -> None:
+    program = "from infra.settings import *; print(admin_token(read_settings()))"
+    environment = os.environ | {"DAYBOOK_DATA": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    started = [
+        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment)
+        for _ in range(6)
+    ]
+    assert len({process.communicate()[0] for process in started}) == 1
+    assert [process.returncode for process in started] == [0] * 6
