@@ -1,6 +1,6 @@
 """The composition root: the one place where the parts of a process are put together."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def assembled(conninfo: str, master_key_file: Path, *, catalogue: Catalogue = catalogue) -> Iterator[Parts]:
+def assembled(conninfo: str, master_key_file: Path, *, catalogue: Catalogue = catalogue) -> Generator[Parts]:
     """The parts, wired and running, on a migrated database; closed in order at the end.
 
     Raises MasterKeyError where the key file is missing for a book that was begun, or is another book's.

@@ -86,14 +86,11 @@ class Daybook(Application[UUID]):
         return self._load({id: opened})[id]
 
     def _attempt(self, decider: AnyDecider, command: Command, context: Context, *, fresh: bool) -> Receipt:
-        begins = fresh and type(command) in decider.creates
-        # What begins with a new id needs no look at the store before its append; but a retry is never refused.
-        if not begins and (kept := self._book.receipt(context.actor, context.idempotency_key)):
-            return self._again(decider, command, context, kept)
         try:
-            return self._decide_and_append(decider, command, context, begins=begins)
+            return self._decide_and_append(decider, command, context, begins=fresh and type(command) in decider.creates)
         except Refused:
-            if begins and (kept := self._book.receipt(context.actor, context.idempotency_key)):
+            # The append looks the key up under its lock; only a retry that would be refused by now must be known before.
+            if kept := self._book.receipt(context.actor, context.idempotency_key):
                 return self._again(decider, command, context, kept)
             raise
 

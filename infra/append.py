@@ -77,16 +77,17 @@ _INSERT = """
         on_behalf_of, correlation_id, causation_id, idempotency_key,
         decode(state, 'base64'), decode(sealed, 'base64'), decode(commitment, 'base64')
     FROM accepted, json_to_recordset(what -> 'entries') AS new (
-        position bigint, originator_id uuid, originator_version bigint, event_id uuid, topic text, occurred_at timestamptz,
-        subject uuid, actor text, on_behalf_of text, correlation_id uuid, causation_id uuid, idempotency_key uuid,
-        state text, sealed text, commitment text)
+        position bigint, originator_id uuid, originator_version bigint, event_id uuid, topic text,
+        occurred_at timestamptz, subject uuid, actor text, on_behalf_of text, correlation_id uuid,
+        causation_id uuid, idempotency_key uuid, state text, sealed text, commitment text)
 """
 _COLUMNS = (
     "originator_id", "originator_version", "event_id", "topic", "subject", "actor", "on_behalf_of", "correlation_id",
     "causation_id", "idempotency_key", "state", "sealed", "commitment",
 )  # fmt: skip
 _GIVE_BACK = """
-    DELETE FROM daybook.reservations USING json_to_recordset(%s::json) AS gone (scope text, fingerprint text, holder uuid)
+    DELETE FROM daybook.reservations
+    USING json_to_recordset(%s::json) AS gone (scope text, fingerprint text, holder uuid)
     WHERE (reservations.scope, reservations.fingerprint, reservations.holder)
         = (gone.scope, decode(gone.fingerprint, 'base64'), gone.holder)
 """
@@ -183,9 +184,11 @@ class Append:
         positions = list(range(self._position + 1, self._position + 1 + len(entries)))
         self._position += len(entries)
         for position, at, entry in zip(positions, occurred, entries, strict=True):
-            self._entries.append({name: getattr(entry, name) for name in _COLUMNS} | {"position": position, "occurred_at": at})
+            self._entries.append(
+                {name: getattr(entry, name) for name in _COLUMNS} | {"position": position, "occurred_at": at}
+            )
             head.versions[entry.originator_id] = (entry.originator_version, at)
-            if entry.new_key is not None:
+            if entry.new_key is not None and entry.subject not in head.keys:
                 self.new_keys[entry.subject] = head.keys[entry.subject] = entry.new_key
         if conditions is not None:
             self._keep(conditions, positions[-1] if positions else conditions.receipt.position, taken)
@@ -233,8 +236,8 @@ class Append:
         return found
 
     def _slots(self, conditions: Conditions) -> list[Slot]:
-        """The slots of the reservations that the command takes; a shared claim stands beside others, one alone does not."""
-        taken, holder = [], conditions.receipt.id
+        """The slots that the command takes: a shared claim stands beside others, any other stands alone."""
+        taken, holder = list[Slot](), conditions.receipt.id
         for claim in conditions.takes:
             index = self._vault.blind_index(claim)
             slots = {slot for slot, other in self._head.slots.get((claim.scope, index), {}).items() if other != holder}

@@ -1,8 +1,8 @@
 """Group commit: the concurrent appends of this process share one transaction, one lock and one flush to disk.
 
-Position order is commit order and positions are dense, because every append takes the same lock, numbers its entries from
-the last committed position, and keeps the lock until its commit is done. The lock is an advisory one: a table lock would
-stall on autovacuum and stop it. No NOTIFY inside: it holds a database-wide lock until the commit.
+Position order is commit order and positions are dense, because every append takes the same lock, numbers its entries
+from the last committed position, and keeps the lock until its commit is done. The lock is an advisory one: a table lock
+would stall on autovacuum and stop it. No NOTIFY inside: it holds a database-wide lock until the commit.
 """
 
 import queue
@@ -59,7 +59,13 @@ class Committer:
     """The one writer of a process: takes what is queued, appends what may be appended, answers each command."""
 
     def __init__(
-        self, conninfo: str, vault: Vault, appended: Callable[[], None], *, lock_timeout: float = 30.0, patience: float = 10.0
+        self,
+        conninfo: str,
+        vault: Vault,
+        appended: Callable[[], None],
+        *,
+        lock_timeout: float = 30.0,
+        patience: float = 10.0,
     ) -> None:
         """`appended()` is called after each commit and must not block.
 
@@ -79,7 +85,9 @@ class Committer:
         Raises Moved, AlreadyHandled, ClaimTaken, Refused, BookUnavailable, or psycopg's IntegrityError.
         """
         if self._closing.is_set():
-            raise BookUnavailable("This process is shutting down; send the command again in a moment, with the same key.")
+            raise BookUnavailable(
+                "This process is shutting down; send the command again in a moment, with the same key."
+            )
         submission = Submission(entries, conditions)
         self._queue.put(submission)
         return submission.result()
@@ -176,10 +184,8 @@ class Committer:
         if self._db is None:
             self._db = psycopg.connect(self._conninfo, autocommit=True, application_name="daybook committer")
             # Every statement of an append looks rows up by key; a plan made on an empty table must not say otherwise.
-            self._db.execute(
-                f"SET lock_timeout = {self._lock_timeout};"
-                "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
-            )
+            self._db.execute("SELECT set_config('lock_timeout', %s, false)", (str(self._lock_timeout),))
+            self._db.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
         return self._db
 
     def _disconnect(self) -> None:

@@ -8,8 +8,8 @@ from uuid import UUID
 from eventsourcing.persistence import Notification
 
 COLUMNS = (
-    "position, originator_id, originator_version, event_id, topic, recorded_at, occurred_at, subject, actor, on_behalf_of,"
-    " correlation_id, causation_id, idempotency_key, state, sealed"
+    "position, originator_id, originator_version, event_id, topic, recorded_at, occurred_at, subject, actor,"
+    " on_behalf_of, correlation_id, causation_id, idempotency_key, state, sealed"
 )
 
 

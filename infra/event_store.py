@@ -1,7 +1,7 @@
 """The event store on PostgreSQL: the library's application recorder over the book, and what the door asks of it.
 
-The library's interface is implemented, not its PostgreSQL class subclassed: that one brings a table lock, a NOTIFY inside
-the append, a pool and a sequence of its own, each of which would have to be taken out again (docs/adr).
+The library's interface is implemented, not its PostgreSQL class subclassed: that one brings a table lock, a NOTIFY
+inside the append, a pool and a sequence of its own, each of which would have to be taken out again (docs/adr).
 """
 
 import time
@@ -87,7 +87,7 @@ class EventStore(ApplicationRecorder):
         order = "DESC" if desc else "ASC"
         with self._pool.connection() as db:
             rows = db.execute(
-                f"SELECT {COLUMNS} FROM daybook.events WHERE originator_id = %s"  # noqa: S608
+                f"SELECT {COLUMNS} FROM daybook.events WHERE originator_id = %s"
                 " AND originator_version > %s AND originator_version <= %s"
                 f" ORDER BY originator_version {order} LIMIT %s",
                 (originator_id, -1 if gt is None else gt, _MOST if lte is None else lte, limit),
@@ -123,7 +123,7 @@ class EventStore(ApplicationRecorder):
         """The next entries above a position, in order, up to `stop`; of these stored names and this subject only."""
         with self._pool.connection() as db:
             rows = db.execute(
-                f"SELECT {COLUMNS} FROM daybook.events WHERE position > %s AND position <= %s"  # noqa: S608
+                f"SELECT {COLUMNS} FROM daybook.events WHERE position > %s AND position <= %s"
                 " AND (%s::text[] IS NULL OR topic = ANY(%s)) AND (%s::uuid IS NULL OR subject = %s)"
                 " ORDER BY position LIMIT %s",
                 (after, _MOST if stop is None else stop, *(2 * [list(names) or None]), subject, subject, limit),
@@ -186,5 +186,3 @@ def _bare(stored: StoredEvent) -> Entry:
         sealed=None,
         commitment=None,
     )
-
-

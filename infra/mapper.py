@@ -84,5 +84,3 @@ class SealingMapper(Mapper[UUID]):
             erased=personal is Withheld.ERASED,
             event=self.catalogue.decode(entry.topic, entry.state, personal),
         )
-
-

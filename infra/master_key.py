@@ -49,7 +49,9 @@ def read_master_key(file: Path) -> MasterKey | None:
     except binascii.Error:
         key = b""
     if not text.startswith(_HEADER) or len(key) != 32:
-        raise MasterKeyError(f"The file {file} holds no Daybook master key; put back the one that the book was begun with.")
+        raise MasterKeyError(
+            f"The file {file} holds no Daybook master key; put back the one that the book was begun with."
+        )
     return MasterKey(key)
 
 

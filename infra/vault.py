@@ -6,8 +6,8 @@ For an event of a subject with key K and event id I (HKDF-Expand of RFC 5869 wit
     sealed     = AES-256-GCM(event key, nonce 0, personal part, associated data I || originator id || version)
     commitment = HMAC-SHA256(commitment key, personal part)
 
-Each event key seals once, so the nonce may be constant. AES-GCM alone does not commit to its key: the commitment does, and
-it stands among the bytes that later proofs hash.
+Each event key seals once, so the nonce may be constant. AES-GCM alone does not commit to its key: the commitment does,
+and it stands among the bytes that later proofs hash.
 """
 
 import hmac
@@ -50,7 +50,7 @@ class Vault:
     def __init__(
         self, master: MasterKey, pool: ConnectionPool[Connection[tuple[Any, ...]]], *, remember: int = 20_000
     ) -> None:
-        """`remember`: how many subjects' keys to keep in memory. Raises MasterKeyError where the key is another book's."""
+        """`remember`: how many subjects' keys to keep in memory. Raises MasterKeyError on another book's key."""
         self._master, self._pool, self._remember = master, pool, remember
         self._keys: OrderedDict[UUID, bytes] = OrderedDict()
         self._pending: OrderedDict[UUID, tuple[bytes, bytes]] = OrderedDict()
@@ -174,5 +174,3 @@ def _purpose_key(db: Connection[Any], master: MasterKey, purpose: str) -> bytes:
         (purpose, master.wrap(key, purpose.encode())),
     )
     return key
-
-

@@ -33,7 +33,7 @@ STAMP: Mapping[str, str] = {
     "position": "bigint NOT NULL",
     "recorded_at": "timestamptz NOT NULL",
 }
-"""The columns with which a row says up to which entry of the book it stands; put them into an aggregate's main table."""
+"""The columns with which a row says at which entry of the book it stands, for an aggregate's main table."""
 
 
 class Posting:

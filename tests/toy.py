@@ -1,6 +1,6 @@
 """A toy aggregate for tests of the door and the store: a diary with a sealed owner, pages, and one address."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeAlias, assert_never
@@ -150,6 +150,12 @@ def consults(diary: Diary, command: DiaryCommand, known: Known) -> Iterable[Refe
     return () if diary.into is None else (Reference("diary", diary.into, ()),)
 
 
+def taken(command: DiaryCommand, claim: Claim) -> Rule:
+    assert claim.scope == "address"
+    assert isinstance(command, BeginDiary | MoveDiary)
+    return AddressTaken(path=("address",))
+
+
 diary: Decider[Diary, DiaryCommand, DiaryEvent] = Decider(
     kind="diary",
     prefix="dia",
@@ -167,13 +173,17 @@ diary: Decider[Diary, DiaryCommand, DiaryEvent] = Decider(
     },
     standing=lambda state: Standing(kind="diary", active=not state.closed),
     claims=claims,
-    taken=lambda command, claim: AddressTaken(path=("address",)),
+    taken=taken,
     consults=consults,
 )
 
 toy_catalogue = Catalogue(
     (diary,),
-    older={"PageScribbled": Older(into="PageWritten", personal=("body",), upcast=lambda old: {"page": old["id"], "text": old["body"]})},
+    older={
+        "PageScribbled": Older(
+            into="PageWritten", personal=("body",), upcast=lambda old: {"page": old["id"], "text": old["body"]}
+        )
+    },
 )
 
 
@@ -183,7 +193,7 @@ def asking(key: UUID | None = None, **more: object) -> Context:
 
 
 @contextmanager
-def toy_book(conninfo: str, folder: Path) -> Iterator[Parts]:
+def toy_book(conninfo: str, folder: Path) -> Generator[Parts]:
     """A process of its own on this database, with the toy catalogue."""
     with assembled(conninfo, folder / "master.key", catalogue=toy_catalogue) as parts:
         yield parts

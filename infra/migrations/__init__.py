@@ -29,10 +29,10 @@ def migrate(conninfo: str) -> list[str]:
         applied = pending(db)
         for name in applied:
             with db.transaction():
-                db.execute((files(__package__) / name).read_bytes())
+                db.execute((files(__name__) / name).read_bytes())
                 db.execute("INSERT INTO daybook_migrations.applied (name) VALUES (%s)", (name,))
         return applied
 
 
 def _names() -> list[str]:
-    return sorted(file.name for file in files(__package__).iterdir() if file.name.endswith(".sql"))
+    return sorted(file.name for file in files(__name__).iterdir() if file.name.endswith(".sql"))

@@ -1,11 +1,12 @@
 """The door on the real store: once for each key, in order, nothing half done, whoever races."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import LiteralString, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
@@ -22,6 +23,7 @@ from domain.appending import (
 from domain.kernel import Refused, new_id
 from domain.kernel.fields import UnknownId
 from domain.kernel.recorded import Receipt
+from infra.append import APPEND_LOCK
 from infra.migrations import migrate
 from tests.toy import (
     AddressTaken,
@@ -53,7 +55,7 @@ def begin(book: Parts, owner: str = "Ada", address: str | None = None) -> UUID:
     return book.daybook.handle(BeginDiary(id=new_id(), owner=owner, address=address), asking()).id
 
 
-def at_once(calls: list[Callable[[], R]]) -> list[R | Refused]:
+def at_once(calls: Sequence[Callable[[], R]]) -> list[R | Refused]:
     """The outcomes of calls that all start at the same moment."""
     gate = threading.Barrier(len(calls))
 
@@ -74,7 +76,7 @@ def broken(call: Callable[[], object]) -> list[type]:
     return [type(rule) for rule in refused.value.broken]
 
 
-def column(book: Parts, query: str) -> list[object]:
+def column(book: Parts, query: LiteralString) -> list[object]:
     with book.pool.connection() as db:
         return [row[0] for row in db.execute(query)]
 
@@ -83,7 +85,7 @@ def test_forty_commands_on_one_aggregate_from_two_processes_all_succeed(books: t
     id = begin(books[0])
     pages = [new_id() for _ in range(40)]
     calls = [
-        lambda page=page, n=n: books[n % 2].daybook.handle(WritePage(id=id, page=page, text=f"page {n}"), asking())
+        partial(books[n % 2].daybook.handle, WritePage(id=id, page=page, text=f"page {n}"), asking())
         for n, page in enumerate(pages)
     ]
     receipts = at_once(calls)
@@ -97,7 +99,7 @@ def test_forty_commands_on_one_aggregate_from_two_processes_all_succeed(books: t
 def test_one_key_twenty_times_at_once_happens_once(books: tuple[Parts, Parts]) -> None:
     context = asking(uuid4())
     calls = [
-        lambda n=n: books[n % 2].daybook.handle(BeginDiary(id=new_id(), owner="Ada", address="Here"), context)
+        partial(books[n % 2].daybook.handle, BeginDiary(id=new_id(), owner="Ada", address="Here"), context)
         for n in range(20)
     ]
     receipts = at_once(calls)
@@ -109,8 +111,8 @@ def test_one_key_twenty_times_at_once_happens_once(books: tuple[Parts, Parts]) -
 def test_a_key_used_for_another_command_is_refused(books: tuple[Parts, Parts]) -> None:
     context = asking(uuid4())
     books[0].daybook.handle(BeginDiary(id=new_id(), owner="Ada"), context)
-    again = lambda: books[1].daybook.handle(BeginDiary(id=new_id(), owner="Bob"), context)  # noqa: E731
-    assert broken(again) == [IdempotencyKeyReused]
+    another = BeginDiary(id=new_id(), owner="Bob")
+    assert broken(lambda: books[1].daybook.handle(another, context)) == [IdempotencyKeyReused]
 
 
 def test_a_refused_key_may_be_used_again(books: tuple[Parts, Parts]) -> None:
@@ -140,7 +142,7 @@ def test_a_command_that_changes_nothing_has_a_receipt_and_no_entry(books: tuple[
 
 def test_two_who_claim_one_address_one_wins(books: tuple[Parts, Parts]) -> None:
     calls = [
-        lambda n=n: books[n % 2].daybook.handle(BeginDiary(id=new_id(), owner=f"{n}", address="One Street"), asking())
+        partial(books[n % 2].daybook.handle, BeginDiary(id=new_id(), owner=f"{n}", address="One Street"), asking())
         for n in range(8)
     ]
     outcomes = at_once(calls)
@@ -169,8 +171,8 @@ def test_what_a_decision_knew_of_others_holds_at_its_append(books: tuple[Parts, 
         inner, outer = begin(books[0]), begin(books[1])
         enclosed, closed = at_once(
             [
-                lambda inner=inner, outer=outer: books[0].daybook.handle(EncloseDiary(id=inner, into=outer), asking()),
-                lambda outer=outer: books[1].daybook.handle(CloseDiary(id=outer), asking()),
+                partial(books[0].daybook.handle, EncloseDiary(id=inner, into=outer), asking()),
+                partial(books[1].daybook.handle, CloseDiary(id=outer), asking()),
             ]
         )
         assert isinstance(closed, Receipt)
@@ -190,12 +192,8 @@ def test_unknown_ids_are_named_with_their_path(books: tuple[Parts, Parts]) -> No
 
 def test_positions_are_dense_and_times_never_go_back(books: tuple[Parts, Parts]) -> None:
     id = begin(books[0], address="Here")
-    calls: list[Callable[[], object]] = [
-        lambda n=n: books[n % 2].daybook.handle(
-            BeginDiary(id=new_id(), owner="x", address="Here" if n % 3 else None), asking()
-        )
-        for n in range(30)
-    ]
+    begun = [BeginDiary(id=new_id(), owner="x", address="Here" if n % 3 else None) for n in range(30)]
+    calls = [partial(books[n % 2].daybook.handle, command, asking()) for n, command in enumerate(begun)]
     at_once(calls)
     books[0].daybook.handle(CloseDiary(id=id), asking())
     positions = column(books[0], "SELECT position FROM daybook.events ORDER BY position")
@@ -236,14 +234,12 @@ def test_a_remembered_fold_is_the_full_fold(books: tuple[Parts, Parts]) -> None:
     for n in range(30):
         books[n % 2].daybook.handle(WritePage(id=id, page=new_id(), text=f"{n}"), asking())
     remembered = books[0].daybook.fold(id)
-    events = [recorded.event for recorded in books[0].mapper.recorded(books[0].store.entries(0, 1000))]  # type: ignore[attr-defined]
+    events = [recorded.event for recorded in books[0].mapper.recorded(books[0].store.entries(0, 1000))]
     assert remembered.state == diary.fold(events)
     assert remembered.version == 31
 
 
 def test_the_lock_of_another_process_that_died_is_no_obstacle(books: tuple[Parts, Parts], database: str) -> None:
-    from infra.append import APPEND_LOCK
-
     with psycopg.connect(database) as holder:
         holder.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
         waiting = ThreadPoolExecutor(1).submit(begin, books[0])

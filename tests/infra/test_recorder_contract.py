@@ -1,7 +1,7 @@
 """The library's contract suites for recorders, run against the book's event store.
 
 Left out, and why:
-- AggregateRecorderTestCase: its recorder returns no positions on insert; ours is an application recorder, and says them.
+- AggregateRecorderTestCase: its recorder returns no positions on insert; ours is an application recorder.
 - ProcessRecorderTestCase: no recorder of ours writes events and tracking together; projections keep rows and positions.
 - InfrastructureFactoryTestCase: its mapper and cipher cases don't fit a closed mapper, which the properties in
   test_sealing.py test instead; the factory has nothing else to make.

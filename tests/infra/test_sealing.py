@@ -4,6 +4,7 @@ import hmac
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import LiteralString
 from uuid import UUID, uuid4
 
 import psycopg
@@ -45,13 +46,23 @@ def test_an_entry_comes_back_as_it_was_said(book: Parts) -> None:
     id = written(book, reason="because")
     [entry] = recorded(book)
     assert entry.event == DiaryBegun(owner=NAME)
-    assert (entry.originator_id, entry.subject, entry.reason, entry.kind, entry.position) == (id, id, "because", "diary", 1)
+    assert (entry.originator_id, entry.subject, entry.reason, entry.kind, entry.position) == (
+        id,
+        id,
+        "because",
+        "diary",
+        1,
+    )
 
 
 def test_the_store_holds_no_personal_value_in_plain(book: Parts, database: str) -> None:
     written(book, reason="a very private reason")
     with psycopg.connect(database) as db:
-        text = repr(db.execute("SELECT e::text, encode(e.state, 'escape'), encode(e.sealed, 'escape') FROM daybook.events e").fetchall())
+        text = repr(
+            db.execute(
+                "SELECT e::text, encode(e.state, 'escape'), encode(e.sealed, 'escape') FROM daybook.events e"
+            ).fetchall()
+        )
     assert "private" not in text
     assert "Müller" not in text
     assert "DiaryBegun" in text
@@ -63,7 +74,9 @@ def test_keys_are_those_of_rfc_5869(book: Parts) -> None:
     assert b"".join(derive(key, event_id)) == expanded
 
 
-def test_a_stranger_can_open_and_check_an_entry_by_the_written_format(book: Parts, database: str, tmp_path: Path) -> None:
+def test_a_stranger_can_open_and_check_an_entry_by_the_written_format(
+    book: Parts, database: str, tmp_path: Path
+) -> None:
     """The format in infra/vault.py, followed with nothing but the library `cryptography`."""
     id = written(book)
     master = read_master_key(tmp_path / "master.key")
@@ -79,12 +92,14 @@ def test_a_stranger_can_open_and_check_an_entry_by_the_written_format(book: Part
     assert hmac.digest(keys[32:], opened, "sha256") == row[2]
 
 
-@pytest.mark.parametrize("damage", ["sealed = set_byte(sealed, 3, (get_byte(sealed, 3) + 1) % 256)", "originator_version = 9"])
-def test_what_was_altered_does_not_open(book: Parts, database: str, damage: str) -> None:
+@pytest.mark.parametrize(
+    "damage", ["sealed = set_byte(sealed, 3, (get_byte(sealed, 3) + 1) % 256)", "originator_version = 9"]
+)
+def test_what_was_altered_does_not_open(book: Parts, database: str, damage: LiteralString) -> None:
     written(book)
     with psycopg.connect(database) as db:
         db.execute("ALTER TABLE daybook.events DISABLE TRIGGER append_only")
-        db.execute(f"UPDATE daybook.events SET {damage}")  # noqa: S608
+        db.execute(f"UPDATE daybook.events SET {damage}")
     with pytest.raises(SealBroken, match="Entry 1"):
         recorded(book)
 
@@ -111,7 +126,9 @@ def test_another_master_key_is_refused_at_the_start(book: Parts, database: str, 
         pass
 
 
-def test_a_missing_master_key_is_refused_at_the_start_and_none_is_made(book: Parts, database: str, tmp_path: Path) -> None:
+def test_a_missing_master_key_is_refused_at_the_start_and_none_is_made(
+    book: Parts, database: str, tmp_path: Path
+) -> None:
     with (
         pytest.raises(MasterKeyError, match="does not exist"),
         assembled(database, tmp_path / "lost.key", catalogue=toy_catalogue),
@@ -166,7 +183,9 @@ def test_any_event_comes_back_whole_and_withheld_where_it_is_not_opened(
 def test_an_older_shape_is_read_as_todays(book: Parts) -> None:
     page = uuid4()
     old = b'{"id":"%s"}' % str(page).encode()
-    assert toy_catalogue.decode("PageScribbled", old, b'{"body":"hi","$reason":"r"}') == PageWritten(page=page, text="hi")
+    assert toy_catalogue.decode("PageScribbled", old, b'{"body":"hi","$reason":"r"}') == PageWritten(
+        page=page, text="hi"
+    )
     assert toy_catalogue.decode("PageScribbled", old, Withheld.ERASED) == PageWritten(page=page, text=Withheld.ERASED)
 
 
