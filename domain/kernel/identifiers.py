@@ -6,6 +6,8 @@ import time
 from uuid import UUID
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
+"""Two letters at once: read models hold public ids, and a projection makes some twenty for each event."""
 _VALUE = {letter: value for value, letter in enumerate(ALPHABET)}
 
 COMPANY_ID = UUID("00000000-0000-8000-8000-00000000da7b")
@@ -31,7 +33,7 @@ def derived_id(actor: str, key: UUID, ordinal: int) -> UUID:
 def type_id(prefix: str, id: UUID) -> str:
     """The public text of an id (TypeID 0.3: 128 bits in 26 base32 letters, most significant first)."""
     value = id.int
-    return f"{prefix}_" + "".join(ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+    return f"{prefix}_" + "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def parse_type_id(text: str) -> tuple[str, UUID]:

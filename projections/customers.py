@@ -1,0 +1,338 @@
+"""Customers as screens read them: the record, how to reach it, its tags, classes, contacts, consents and notes."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any, assert_never
+from uuid import UUID
+
+from domain.customer import (
+    Change,
+    CustomerArchived,
+    CustomerClassified,
+    CustomerConsentGranted,
+    CustomerConsentWithdrawn,
+    CustomerContactLinked,
+    CustomerContactPointAdded,
+    CustomerContactPointMadePrimary,
+    CustomerContactPointRemoved,
+    CustomerContactUnlinked,
+    CustomerDetailsChanged,
+    CustomerEvent,
+    CustomerExternalIdAdded,
+    CustomerExternalIdRemoved,
+    CustomerNoteAdded,
+    CustomerOwnerAssigned,
+    CustomerParentAssigned,
+    CustomerRegistered,
+    CustomerRelationshipChanged,
+    CustomerRenamed,
+    CustomerRestored,
+    CustomerTagAdded,
+    CustomerTagRemoved,
+)
+from domain.kernel import Withheld, opened, type_id
+from domain.kernel.recorded import Recorded
+from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
+from projections.parts import add_external_ids, add_note, external_ids_of, notes_of, ordinal
+from projections.sorting import sort_key
+
+CUSTOMERS = Table(
+    name="customers",
+    columns={
+        "id": "text NOT NULL",
+        "kind": "text NOT NULL",  # person, organisation
+        "name": "text",
+        "name_key": "text NOT NULL",  # the name as it sorts and is searched; "" without a name
+        "status": "text NOT NULL",  # active, archived
+        "relationship": "text NOT NULL",  # prospect, active, dormant, former
+        "owner_id": "text",
+        "team_id": "text",
+        "parent_id": "text",  # the customer that this one belongs to
+        "source": "text",
+        "language": "text",  # BCP 47
+        "legal_name": "text",
+        "salutation": "text",
+        "job_title": "text",
+        "birthday": "date",
+        "description": "text",
+        "founded_year": "integer",
+        "employees": "integer",
+        "annual_revenue": "numeric",  # in revenue_currency
+        "revenue_currency": "text",
+        "created_at": "timestamptz NOT NULL",  # when it was registered, by its own time: an import's is in the past
+        "registered_position": "bigint NOT NULL",  # the entry that registered it: the order of registration
+        "changed_at": "timestamptz NOT NULL",  # when its last event happened
+        "archived_at": "timestamptz",
+        **STAMP,
+    },
+    indexes=(
+        "created_at DESC, id",
+        "name_key, id",
+        "owner_id, created_at DESC, id",
+        "team_id, created_at DESC, id",
+        "parent_id, created_at DESC, id",
+    ),
+)
+
+CONTACT_POINTS = Table(
+    name="customer_contact_points",
+    columns={
+        "id": "text NOT NULL",  # cpt_...
+        "customer_id": "text NOT NULL",
+        "kind": "text NOT NULL",  # email, phone, address, web, social
+        "value": "text",  # as typed
+        "normalised": "text",  # as compared
+        "label": "text",
+        "is_primary": "boolean NOT NULL",  # the first to use among its kind
+        "ordinal": "bigint NOT NULL",  # the order of adding
+        "added_at": "timestamptz NOT NULL",
+    },
+    indexes=("customer_id, ordinal", "normalised, kind"),
+)
+
+TAGS = Table(
+    name="customer_tags",
+    columns={
+        "customer_id": "text NOT NULL",
+        "tag_key": "text NOT NULL",  # the tag without case: equal keys are the same tag
+        "tag": "text NOT NULL",
+        "added_at": "timestamptz NOT NULL",
+    },
+    key=("customer_id", "tag_key"),
+    indexes=("tag_key, customer_id",),
+)
+
+CLASSIFICATIONS = Table(
+    name="customer_classifications",
+    columns={
+        "customer_id": "text NOT NULL",
+        "scheme_key": "text NOT NULL",  # the scheme without case
+        "scheme": "text NOT NULL",
+        "value": "text NOT NULL",
+        "classified_at": "timestamptz NOT NULL",
+    },
+    key=("customer_id", "scheme_key"),
+    indexes=("scheme_key, value, customer_id",),
+)
+
+LINKS = Table(
+    name="customer_links",
+    columns={
+        "id": "text NOT NULL",  # lnk_...
+        "organisation_id": "text NOT NULL",
+        "person_id": "text NOT NULL",
+        "role": "text",
+        "since": "date",
+        "until": "date",  # the last day; NULL while it lasts
+        "ordinal": "bigint NOT NULL",  # the order of linking, within the organisation
+        "linked_at": "timestamptz NOT NULL",
+    },
+    indexes=("organisation_id, ordinal", "person_id, linked_at, id"),
+)
+
+CONSENTS = Table(
+    name="customer_consents",
+    columns={
+        "customer_id": "text NOT NULL",
+        "purpose_key": "text NOT NULL",  # the purpose without case
+        "channel": "text NOT NULL",  # email, phone, post, sms, any
+        "purpose": "text NOT NULL",
+        "state": "text NOT NULL",  # granted, withdrawn: what was said last
+        "basis": "text",  # the ground of the grant, also where it was withdrawn; NULL: never granted
+        "text_version": "text",
+        "proof": "text",  # of what was said last
+        "stated_at": "timestamptz NOT NULL",
+    },
+    key=("customer_id", "purpose_key", "channel"),
+    indexes=("purpose_key, channel, state, customer_id",),
+)
+
+NOTES, EXTERNAL_IDS = notes_of("customer"), external_ids_of("customer")
+
+
+def post(posting: Posting, recorded: Recorded[CustomerEvent]) -> None:
+    """What one event of a customer changes: its parts, and always the stamp of its record."""
+    id, at = public_id("customer", recorded.originator_id), recorded.occurred_at
+    columns: dict[str, Any] = {}
+    match recorded.event:
+        case CustomerRegistered() as event:
+            return _register(posting, id, recorded, event)
+        case CustomerNoteAdded() as event:
+            add_note(posting, NOTES, recorded, event.note, event.text, customer_id=id)
+        case CustomerTagAdded(tag=tag):
+            if not isinstance(tag, Withheld):
+                posting.insert(TAGS, customer_id=id, tag_key=tag.casefold(), tag=tag, added_at=at)
+        case CustomerTagRemoved(tag=tag):
+            if not isinstance(tag, Withheld):
+                posting.remove(TAGS, id, tag.casefold())
+        case CustomerDetailsChanged() as event:
+            changes = {**event.changes, **(opened(event.personal_changes) or {})}
+            columns = {name: _detail(name, change) for name, change in changes.items()}
+        case CustomerClassified() as event:
+            _classify(posting, id, recorded, event)
+        case CustomerOwnerAssigned(owner=owner, team=team):
+            columns = {"owner_id": public_id_or_none("staff_member", owner), "team_id": public_id_or_none("team", team)}
+        case CustomerRelationshipChanged(new=relationship):
+            columns = {"relationship": relationship.value}
+        case CustomerContactPointAdded() as event:
+            _add_contact_point(posting, id, recorded, event)
+        case CustomerContactPointRemoved(contact_point=point, promoted=promoted):
+            posting.remove(CONTACT_POINTS, type_id("cpt", point))
+            _make_primary(posting, promoted, None)
+        case CustomerContactPointMadePrimary(contact_point=point, demoted=demoted):
+            _make_primary(posting, point, demoted)
+        case CustomerContactLinked() as event:
+            _link(posting, id, recorded, event)
+        case CustomerContactUnlinked(link=link, until=until):
+            if until is None:
+                posting.remove(LINKS, type_id("lnk", link))
+            else:
+                posting.change(LINKS, type_id("lnk", link), until=until)
+        case CustomerConsentGranted() | CustomerConsentWithdrawn() as event:
+            _state_consent(posting, id, recorded, event)
+        case CustomerRenamed(new=name):
+            columns = {"name": opened(name), "name_key": sort_key(name)}
+        case CustomerParentAssigned(parent=parent):
+            columns = {"parent_id": public_id_or_none("customer", parent)}
+        case CustomerExternalIdAdded(external_id=external_id):
+            if not isinstance(external_id, Withheld):
+                add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,))
+        case CustomerExternalIdRemoved(external_id=external_id):
+            if not isinstance(external_id, Withheld):
+                posting.remove(EXTERNAL_IDS, id, external_id.source, external_id.id)
+        case CustomerArchived():
+            columns = {"status": "archived", "archived_at": at}
+        case CustomerRestored():
+            columns = {"status": "active", "archived_at": None}
+        case _ as never:
+            assert_never(never)
+    return posting.change(CUSTOMERS, id, **columns, changed_at=at, **stamp(recorded))
+
+
+def _register(posting: Posting, id: str, recorded: Recorded[Any], event: CustomerRegistered) -> None:
+    posting.insert(
+        CUSTOMERS,
+        id=id,
+        kind=event.kind.value,
+        name=opened(event.name),
+        name_key=sort_key(event.name),
+        status="active",
+        relationship=event.relationship.value,
+        owner_id=public_id_or_none("staff_member", event.owner),
+        team_id=public_id_or_none("team", event.team),
+        parent_id=public_id_or_none("customer", event.parent),
+        source=event.source,
+        language=event.language,
+        created_at=recorded.occurred_at,
+        registered_position=recorded.position,
+        changed_at=recorded.occurred_at,
+        **stamp(recorded),
+    )
+    for place, point in enumerate(opened(event.contact_points) or ()):
+        posting.insert(
+            CONTACT_POINTS,
+            id=type_id("cpt", point.id),
+            customer_id=id,
+            kind=point.kind.value,
+            value=point.value,
+            normalised=point.normalised,
+            label=point.label,
+            is_primary=point.primary,
+            ordinal=ordinal(recorded, place),
+            added_at=recorded.occurred_at,
+        )
+    add_external_ids(posting, EXTERNAL_IDS, id, recorded, opened(event.external_ids) or ())
+
+
+def _detail(name: str, change: Change) -> Any:
+    """A detail as its column holds it; events write dates and amounts as text."""
+    new = change.new
+    if isinstance(new, str):
+        if name == "birthday":
+            return date.fromisoformat(new)
+        if name == "annual_revenue":
+            return Decimal(new)
+    return new
+
+
+def _add_contact_point(posting: Posting, id: str, recorded: Recorded[Any], event: CustomerContactPointAdded) -> None:
+    _make_primary(posting, None, event.demoted)
+    posting.insert(
+        CONTACT_POINTS,
+        id=type_id("cpt", event.contact_point),
+        customer_id=id,
+        kind=event.kind.value,
+        value=opened(event.value),
+        normalised=opened(event.normalised),
+        label=opened(event.label),
+        is_primary=event.primary,
+        ordinal=ordinal(recorded),
+        added_at=recorded.occurred_at,
+    )
+
+
+def _make_primary(posting: Posting, promoted: UUID | None, demoted: UUID | None) -> None:
+    if demoted is not None:
+        posting.change(CONTACT_POINTS, type_id("cpt", demoted), is_primary=False)
+    if promoted is not None:
+        posting.change(CONTACT_POINTS, type_id("cpt", promoted), is_primary=True)
+
+
+def _classify(posting: Posting, id: str, recorded: Recorded[Any], event: CustomerClassified) -> None:
+    scheme_key = event.scheme.casefold()
+    if event.new is None:
+        posting.remove(CLASSIFICATIONS, id, scheme_key)
+    elif event.old is None:
+        posting.insert(
+            CLASSIFICATIONS,
+            customer_id=id,
+            scheme_key=scheme_key,
+            scheme=event.scheme,
+            value=event.new,
+            classified_at=recorded.occurred_at,
+        )
+    else:
+        posting.change(CLASSIFICATIONS, id, scheme_key, value=event.new, classified_at=recorded.occurred_at)
+
+
+def _link(posting: Posting, id: str, recorded: Recorded[Any], event: CustomerContactLinked) -> None:
+    posting.insert(
+        LINKS,
+        id=type_id("lnk", event.link),
+        organisation_id=id,
+        person_id=public_id("customer", event.person),
+        role=opened(event.role),
+        since=event.since,
+        until=event.until,
+        ordinal=ordinal(recorded),
+        linked_at=recorded.occurred_at,
+    )
+
+
+def _state_consent(
+    posting: Posting, id: str, recorded: Recorded[Any], event: CustomerConsentGranted | CustomerConsentWithdrawn
+) -> None:
+    purpose_key = event.purpose.casefold()
+    # The event does not say whether something was said before: what was said goes, whether there or not.
+    posting.remove(CONSENTS, id, purpose_key, event.channel.value)
+    posting.insert(
+        CONSENTS,
+        customer_id=id,
+        purpose_key=purpose_key,
+        channel=event.channel.value,
+        purpose=event.purpose,
+        state="granted" if isinstance(event, CustomerConsentGranted) else "withdrawn",
+        basis=event.basis.value if event.basis else None,
+        text_version=event.text_version,
+        proof=opened(event.proof),
+        stated_at=recorded.occurred_at,
+    )
+
+
+customers = Model(
+    name="customers",
+    version=1,
+    tables=(CUSTOMERS, CONTACT_POINTS, TAGS, CLASSIFICATIONS, LINKS, CONSENTS, NOTES, EXTERNAL_IDS),
+    post=post,
+    kinds=frozenset(("customer",)),
+)

@@ -1,0 +1,139 @@
+"""Where the read models stand, and the one transaction that moves them: rows, position and notice together."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import psycopg
+from psycopg import Cursor
+
+from projections.flush import Flush, Statement
+from projections.lanes import Lane, Parked, Unit, park, write_carefully
+from projections.lease import Lease
+from projections.model import Model
+from projections.tables import Db
+
+PROJECTED = "daybook_projected"
+"""The channel on which a commit of the projections is announced; the payload is a Moved as JSON."""
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """The notice: these models stand at this position now. `lanes`: and some of their lanes were parked or freed."""
+
+    position: int
+    models: tuple[str, ...]
+    lanes: bool
+
+
+class Superseded(Exception):
+    """Somebody else moved or rebuilt a model meanwhile: read anew where the models stand."""
+
+
+class Stand(NamedTuple):
+    position: int
+    edition: int
+
+
+class Standing(NamedTuple):
+    """Where the models stand, as far as they were made by this version of the code, and their parked lanes."""
+
+    models: Mapping[str, Stand]
+    parked: frozenset[Lane]
+
+    def position(self, model: Model) -> int | None:
+        stand = self.models.get(model.name)
+        return None if stand is None else stand.position
+
+    def moved(self, batch: "Batch") -> "Standing":
+        """Where they stand once the batch is committed."""
+        models = {model.name: Stand(batch.upto, self.models[model.name].edition) for model in batch.models}
+        return Standing({**self.models, **models}, self.parked).without(batch.parked)
+
+    def without(self, parked: Sequence[Parked]) -> "Standing":
+        """The same, with these lanes parked."""
+        return Standing(self.models, self.parked.union(one.lane for one in parked)) if parked else self
+
+
+class Batch(NamedTuple):
+    """What a stretch of the book changes in the models that stand at its beginning, ready to be written."""
+
+    models: Sequence[Model]
+    after: int
+    upto: int
+    more: bool
+    """There is more to post than this."""
+    units: Sequence[Unit]
+    parked: Sequence[Parked]
+    statements: Sequence[Statement] | None
+    """None where some value can't be written: the batch is then written with care, to find which."""
+
+
+def standing(db: Db, models: Sequence[Model], known: Standing | None = None) -> Standing:
+    """Where these models stand. A model of another version is left out: its tables are not for this code to write.
+
+    `known`: what the leader knows. Its lanes are read anew only where somebody else may have changed them.
+    """
+    rows = db.execute(
+        "SELECT name, version, position, edition FROM daybook_projections.models", prepare=True
+    ).fetchall()
+    found = {name: (version, Stand(position, edition)) for name, version, position, edition in rows}
+    current = {model.name: found[model.name][1] for model in models if found.get(model.name, (0,))[0] == model.version}
+    if known is not None and current == known.models:
+        return known
+    lanes = db.execute("SELECT model, aggregate_id FROM daybook_projections.parked", prepare=True)
+    return Standing(current, frozenset((model, aggregate) for model, aggregate in lanes))
+
+
+def commit(db: Db, flush: Flush, lease: Lease, batch: Batch, where: Standing) -> list[Parked]:
+    """Write a batch and move its models, in one transaction; returns the lanes whose events the database refused.
+
+    An error that the batch itself causes leads to a second try with care; others are raised, and LeaseLost, Superseded.
+    """
+    if batch.statements is not None:
+        try:
+            with db.pipeline() as sent, db.transaction():
+                renewed, moved = lease.renew(db), _move(db, batch, where)
+                flush.write(db, batch.statements)
+                _finish(db, batch, batch.parked)
+                sent.sync()
+                lease.hold(renewed)
+                _hold(moved, batch)
+        except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError):
+            pass
+        else:
+            return []
+    with db.transaction():
+        lease.hold(lease.renew(db))
+        _hold(_move(db, batch, where), batch)
+        refused = write_carefully(db, flush, batch.units)
+        _finish(db, batch, [*batch.parked, *refused])
+    return refused
+
+
+def _move(db: Db, batch: Batch, where: Standing) -> Cursor[Any]:
+    """Move the models, and lock them: everybody who changes a model's rows locks it first."""
+    names = [model.name for model in batch.models]
+    editions = [where.models[name].edition for name in names]
+    return db.execute(_MOVE, (batch.upto, names, editions, batch.after), prepare=True)
+
+
+def _hold(moved: Cursor[Any], batch: Batch) -> None:
+    if moved.rowcount != len(batch.models):
+        raise Superseded
+
+
+def _finish(db: Db, batch: Batch, parked: Sequence[Parked]) -> None:
+    park(db, parked)
+    tell(db, Moved(batch.upto, tuple(model.name for model in batch.models), lanes=bool(parked)))
+
+
+def tell(db: Db, moved: Moved) -> None:
+    """Announce it, once the transaction commits."""
+    db.execute("SELECT pg_notify(%s, %s)", (PROJECTED, msgspec.json.encode(moved).decode()), prepare=True)
+
+
+_MOVE = """
+    UPDATE daybook_projections.models SET position = %s, moved_at = clock_timestamp()
+    FROM unnest(%s::text[], %s::bigint[]) AS mine (name, edition)
+    WHERE models.name = mine.name AND models.edition = mine.edition AND models.position = %s
+"""

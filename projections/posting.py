@@ -1,0 +1,136 @@
+"""From entries to postings: read what comes next in the book, open it, ask every model what it changes."""
+
+from collections.abc import Collection, Container, Iterable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import psycopg
+
+from domain.encoding import Catalogue, UnknownEventName
+from domain.kernel import Withheld
+from infra.entries import COLUMNS, StoredEntry
+from infra.mapper import SealingMapper
+from projections.lanes import Lane, Parked, Unit, described
+from projections.model import Model, Posting
+from projections.tables import Db
+
+_NEXT = f"""
+    SELECT {COLUMNS} FROM daybook.events
+    WHERE position > %s AND position <= %s AND topic <> ALL (%s) ORDER BY position LIMIT %s
+"""
+_LANE = (
+    f"SELECT {COLUMNS} FROM daybook.events WHERE originator_id = %s AND position BETWEEN %s AND %s ORDER BY position"
+)
+
+
+_MOST = 2**63 - 1
+
+
+class Scanned(NamedTuple):
+    entries: list[StoredEntry]
+    upto: int
+    """Every entry up to here was looked at, those of other kinds included."""
+    full: bool
+    """There may be more where this came from."""
+
+
+class Posted(NamedTuple):
+    units: list[Unit]
+    parked: list[Parked]
+    """Lanes that stopped at an event which can't be decoded, or which a model fails on."""
+
+
+def head(db: Db) -> int:
+    """The position of the last entry of the book."""
+    ((last,),) = db.execute("SELECT coalesce(max(position), 0) FROM daybook.events", prepare=True)
+    return int(last)
+
+
+def scan(db: Db, after: int, stop: int | None, limit: int, others: Collection[str] = ()) -> Scanned:
+    """The next entries above a position, without those of the stored names in `others`.
+
+    `stop`: go no further than this position, which exists; None: to the end of the book.
+    """
+    if stop is None and others:
+        # Entries of others may stand at the end: what was looked at has to be known before looking.
+        stop = head(db)
+    rows = db.execute(_NEXT, (after, _MOST if stop is None else stop, list(others), limit), prepare=True, binary=True)
+    entries = [StoredEntry(*row) for row in rows]
+    full = len(entries) == limit
+    last = entries[-1].position if entries else after
+    return Scanned(entries, last if full or stop is None else stop, full)
+
+
+def lane_entries(db: Db, aggregate: UUID, first: int, last: int) -> list[StoredEntry]:
+    """An aggregate's entries between two positions, both included."""
+    return [StoredEntry(*row) for row in db.execute(_LANE, (aggregate, first, last), prepare=True, binary=True)]
+
+
+def names_of_others(catalogue: Catalogue, models: Iterable[Model]) -> list[str]:
+    """The stored names that none of these models takes.
+
+    A name that the code does not know is not among them: it must be seen, and park its lane, not be passed over.
+    """
+    taken: set[str] = set()
+    for model in models:
+        if model.kinds is None:
+            return []
+        taken |= model.kinds
+    return [name for name in (*catalogue.shapes, *catalogue.older) if catalogue.kind(name) not in taken]
+
+
+def post(
+    mapper: SealingMapper, entries: Sequence[StoredEntry], models: Sequence[Model], parked: Container[Lane]
+) -> Posted:
+    """What the entries change in each model, but for lanes that are parked."""
+    posted = Posted([], [])
+    stopped: set[Lane] = set()
+
+    def stop(lane: Lane, entry: StoredEntry, error: Exception) -> None:
+        if lane not in stopped and lane not in parked:
+            stopped.add(lane)
+            posted.parked.append(Parked(lane, entry.position, entry.topic, described(error)))
+
+    for entry, personal in zip(entries, _opened(mapper, entries), strict=True):
+        try:
+            if isinstance(personal, Exception):
+                raise personal
+            recorded = mapper.decode(entry, personal)
+        except psycopg.Error:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is this entry's, and the other lanes must go on
+            for model in _takers(mapper.catalogue, entry, models):
+                stop((model.name, entry.originator_id), entry, error)
+            continue
+        for model in models:
+            lane = (model.name, entry.originator_id)
+            if (model.kinds is not None and recorded.kind not in model.kinds) or lane in stopped or lane in parked:
+                continue
+            posting = Posting()
+            try:
+                model.post(posting, recorded)
+            except Exception as error:  # noqa: BLE001  # as above: a model's fault with this entry
+                stop(lane, entry, error)
+                continue
+            if posting.changes:
+                posted.units.append(Unit(lane, entry.position, entry.topic, posting.changes))
+    return posted
+
+
+def _opened(mapper: SealingMapper, entries: Sequence[StoredEntry]) -> Sequence[bytes | Withheld | Exception | None]:
+    """The personal parts: all at once, or one by one where one of them does not open."""
+    try:
+        return mapper.open(entries)
+    except psycopg.Error:
+        raise
+    except Exception as error:  # noqa: BLE001  # as above
+        return [error] if len(entries) == 1 else [part for entry in entries for part in _opened(mapper, [entry])]
+
+
+def _takers(catalogue: Catalogue, entry: StoredEntry, models: Sequence[Model]) -> Sequence[Model]:
+    """The models that take this entry; of an unknown name, all: who knows whose it is."""
+    try:
+        kind = catalogue.kind(entry.topic)
+    except UnknownEventName:
+        return models
+    return [model for model in models if model.kinds is None or kind in model.kinds]

@@ -1,0 +1,190 @@
+"""Waiting for the read models, in the event loop of a process that serves: whoever wrote something reads it back.
+
+Waiting holds no thread, transaction or connection: one connection listens for everybody.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from itertools import count
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg import AsyncConnection
+
+from projections.ledger import PROJECTED, Moved
+from projections.model import Model
+
+Outcome: TypeAlias = Literal["REACHED", "BEHIND", "PARKED"]
+
+POLL = 0.25
+"""Seconds after which somebody waits in vain for a notice, and the positions are read instead."""
+
+ANSWER = 10.0
+"""Seconds that the database may take to answer before the connection is given up for dead."""
+
+PAUSE = 0.2
+"""Seconds between two tries to reach a database that is away."""
+
+_decode = msgspec.json.Decoder(Moved).decode
+
+
+class _Waiter:
+    """Somebody waits for models to reach a position, perhaps for an aggregate's sake."""
+
+    def __init__(self, position: int, models: frozenset[str], aggregate: UUID | None) -> None:
+        self.position, self.models, self.aggregate = position, models, aggregate
+        self.answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def settle(self, outcome: Outcome) -> None:
+        if not self.answer.done():
+            self.answer.set_result(outcome)
+
+
+class Progress:
+    """How far the read models are. Used within one event loop: `async with Progress(conninfo, models) as progress`."""
+
+    def __init__(self, conninfo: str, models: Sequence[Model]) -> None:
+        self._conninfo = conninfo
+        self._versions = {model.name: model.version for model in models}
+        self._all = frozenset(self._versions)
+        self._positions = dict.fromkeys(self._all, 0)
+        self._parked: dict[UUID, list[tuple[str, int]]] = {}
+        self._queues: dict[frozenset[str], list[tuple[int, int, _Waiter]]] = {}
+        self._numbers, self._waiting = count(), 0
+        self._known = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        """Returns once the positions are known. Raises TimeoutError where the database does not answer."""
+        self._task = asyncio.create_task(self._follow(), name="projections' progress")
+        try:
+            async with asyncio.timeout(ANSWER):
+                await self._known.wait()
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end()
+
+    @property
+    def position(self) -> int:
+        """The position that every read model has reached."""
+        return self._low(self._all)
+
+    async def reached(
+        self,
+        position: int,
+        timeout: float,  # noqa: ASYNC109  # one timer, not a scope around: a thousand may wait
+        aggregate_id: UUID | None = None,
+        models: Collection[str] | None = None,
+    ) -> Outcome:
+        """Wait until these models (None: all) have reached a position, for at most `timeout` seconds.
+
+        PARKED, at once, where one of them has stopped following this aggregate at that position or before it.
+        """
+        wanted = self._all if models is None else frozenset(models)
+        if self._stopped(aggregate_id, position, wanted):
+            return "PARKED"
+        if self._low(wanted) >= position:
+            return "REACHED"
+        waiter = _Waiter(position, wanted, aggregate_id)
+        timer = asyncio.get_running_loop().call_later(timeout, waiter.settle, "BEHIND")
+        try:
+            return await self._queued(waiter)
+        finally:
+            timer.cancel()
+
+    async def beyond(self, position: int) -> int:
+        """Wait until every read model is beyond a position, however long; the one that all have reached then."""
+        while self.position <= position:
+            await self._queued(_Waiter(position + 1, self._all, None))
+        return self.position
+
+    async def _queued(self, waiter: _Waiter) -> Outcome:
+        queue = self._queues.setdefault(waiter.models, [])
+        heapq.heappush(queue, (waiter.position, next(self._numbers), waiter))
+        self._waiting += 1
+        try:
+            return await waiter.answer
+        finally:
+            self._waiting -= 1
+            if len(queue) > 2 * self._waiting + 100:
+                # Those who gave up while nothing moved.
+                queue[:] = [entry for entry in queue if not entry[2].answer.done()]
+                heapq.heapify(queue)
+
+    def _low(self, models: Iterable[str]) -> int:
+        return min((self._positions.get(name, 0) for name in models), default=2**63)
+
+    def _stopped(self, aggregate: UUID | None, position: int, models: frozenset[str]) -> bool:
+        lanes = self._parked.get(aggregate, ()) if aggregate is not None else ()
+        return any(name in models and at <= position for name, at in lanes)
+
+    def _settle(self) -> None:
+        """Answer those whose position is reached."""
+        for models, queue in self._queues.items():
+            low = self._low(models)
+            while queue and queue[0][0] <= low:
+                heapq.heappop(queue)[2].settle("REACHED")
+
+    async def _follow(self) -> None:
+        while True:
+            with suppress(psycopg.Error, TimeoutError):
+                async with asyncio.timeout(ANSWER):
+                    db = await AsyncConnection[Any].connect(
+                        self._conninfo, autocommit=True, application_name="daybook progress"
+                    )
+                async with db:
+                    await db.execute(f"LISTEN {PROJECTED}")
+                    await self._read(db)
+                    while True:
+                        await self._listen(db)
+            await asyncio.sleep(PAUSE)
+
+    async def _listen(self, db: AsyncConnection[Any]) -> None:
+        notices = [_decode(notice.payload) async for notice in db.notifies(timeout=POLL, stop_after=1)]
+        if any(moved.lanes for moved in notices) or (self._waiting and not notices):
+            # Lanes come before positions: nobody may hear REACHED of a lane that has just been parked.
+            await self._read(db)
+            return
+        for moved in notices:
+            for name in moved.models:
+                self._positions[name] = max(moved.position, self._positions.get(name, 0))
+        self._settle()
+
+    async def _read(self, db: AsyncConnection[Any]) -> None:
+        """Read the positions, which a crash may have set back, and the parked lanes."""
+        async with asyncio.timeout(ANSWER):
+            rows = await (await db.execute(_STANDING, prepare=True)).fetchall()
+        self._positions = {name: position for name, version, position, _, _ in rows if self._versions.get(name) == version}
+        self._parked = {}
+        for name, _, _, aggregate, parked_at in rows:
+            if aggregate is not None:
+                self._parked.setdefault(aggregate, []).append((name, parked_at))
+        if self._parked:
+            for queue in self._queues.values():
+                for _, _, waiter in queue:
+                    if self._stopped(waiter.aggregate, waiter.position, waiter.models):
+                        waiter.settle("PARKED")
+        self._settle()
+        self._known.set()
+
+    async def _end(self) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+
+# One statement, one snapshot: positions and lanes of the same moment.
+_STANDING = """
+    SELECT name, version, models.position, aggregate_id, parked.position
+    FROM daybook_projections.models LEFT JOIN daybook_projections.parked ON model = name
+"""

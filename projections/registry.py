@@ -1,0 +1,26 @@
+"""The registry: every read model there is."""
+
+from projections.company import company
+from projections.customers import customers
+from projections.model import Model
+from projections.opportunities import opportunities
+from projections.pipelines import pipelines
+from projections.products import products
+from projections.queues import queues
+from projections.staff_members import staff_members
+from projections.teams import teams
+from projections.tickets import tickets
+from projections.timeline import timeline
+
+models: tuple[Model, ...] = (
+    customers,
+    opportunities,
+    tickets,
+    pipelines,
+    products,
+    staff_members,
+    teams,
+    queues,
+    company,
+    timeline,
+)

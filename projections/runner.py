@@ -1,0 +1,219 @@
+"""The one loop that keeps every read model up to date: a thread that leads or stands by.
+
+Reading, opening and posting the next batch overlaps with the commit of the one before. A new model, far behind, catches
+up in turns with the others and holds nobody back.
+"""
+
+import logging
+import os
+import select
+import socket
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
+from time import monotonic
+
+import psycopg
+
+from infra.announcer import APPENDED
+from infra.mapper import SealingMapper
+from projections import posting
+from projections.flush import Flush, Statement, prepare_to_write
+from projections.lanes import Unit, described
+from projections.lease import Lease, LeaseLost
+from projections.ledger import Batch, Standing, Superseded, commit, standing
+from projections.model import Model
+from projections.receipts import Receipts
+from projections.tables import READ, Db
+
+POLL = 0.25
+"""Seconds between two looks at a book that seems not to grow: what a lost notice costs."""
+
+STAND_BY = 0.5
+"""Seconds between two tries to take over the lease."""
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between two tries to reach a database that is away; each pause is twice the one before."""
+
+FRESH = 1.0
+"""Seconds after which the runner reads anew where the models stand, to notice one that was rebuilt to this version."""
+
+_log = logging.getLogger("daybook.projections")
+
+
+class ProjectionRunner:
+    """Posts the book to the read models. One for each process that takes part; one of them leads."""
+
+    def __init__(
+        self,
+        conninfo: str,
+        mapper: SealingMapper,
+        models: Sequence[Model],
+        *,
+        name: str | None = None,
+        batch: int = 500,
+        lease_seconds: float = 5.0,
+    ) -> None:
+        """`name`: what operators see as the leader; by default host and process. `batch`: entries a transaction.
+
+        `lease_seconds`: how long a leader that fell silent is waited for.
+        """
+        self._conninfo, self._mapper, self._models, self._size = conninfo, mapper, models, batch
+        self._lease = Lease(name or f"{socket.gethostname()}:{os.getpid()}", lease_seconds)
+        self._lease_seconds = lease_seconds
+        self._flush, self._receipts = Flush(READ), Receipts()
+        self._stopping = threading.Event()
+        self._give_up_at = float("inf")
+        self._heard, self._call = socket.socketpair()
+        self._heard.setblocking(False)
+        self._call.setblocking(False)
+        self._turn = 0
+        self._thread = threading.Thread(target=self._run, name="projections", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """The book grew. Never blocks; call it from any thread."""
+        # A full buffer is a wake-up already; a closed socket, a runner that has stopped.
+        with suppress(OSError):
+            self._call.send(b"\0")
+
+    def stop(self, patience: float = 5.0) -> None:
+        """Post what the book holds, for at most `patience` seconds; then give the lease back and stop."""
+        self._give_up_at = monotonic() + patience
+        self._stopping.set()
+        self.wake()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._call.close()
+        self._heard.close()
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread lives, leading or standing by."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        pause = SHORTEST_PAUSE
+        while not self._stopping.is_set():
+            began = monotonic()
+            try:
+                with ExitStack() as stack:
+                    writer = stack.enter_context(self._connected("daybook projections"))
+                    # A notice may also come while a batch is being committed.
+                    writer.add_notify_handler(lambda _: self.wake())
+                    writer.execute(f"LISTEN {APPENDED}")
+                    reader = stack.enter_context(self._connected("daybook projections, reading"))
+                    ahead = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="projections-ahead"))
+                    self._take_part(writer, reader, ahead)
+            except psycopg.Error as error:
+                _log.warning("Projections try again, because the database said: %s", described(error))
+                pause = SHORTEST_PAUSE if monotonic() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
+                self._stopping.wait(pause)
+
+    def _connected(self, name: str) -> Db:
+        db: Db = psycopg.connect(self._conninfo, autocommit=True, application_name=name)
+        prepare_to_write(db)
+        # A host that dies inside a transaction holds its row locks no longer than its lease.
+        longest = f"{int(self._lease_seconds * 1000)}ms"
+        db.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (longest,))
+        return db
+
+    def _take_part(self, writer: Db, reader: Db, ahead: ThreadPoolExecutor) -> None:
+        """Stand by until the lease is free, then lead until it is lost; again, until stopped."""
+        while not self._stopping.is_set():
+            if not self._lease.take(writer):
+                self._stopping.wait(STAND_BY)
+                continue
+            _log.info("Projections: %s leads", self._lease.holder)
+            try:
+                self._lead(writer, reader, ahead)
+            except LeaseLost:
+                _log.warning("Projections: another runner took over the lead")
+            else:
+                self._lease.give_back(writer)
+
+    def _lead(self, writer: Db, reader: Db, ahead: ThreadPoolExecutor) -> None:
+        """Post until stopped. Raises LeaseLost."""
+        where = standing(writer, self._models)
+        while not self._done(where, reader):
+            self._receipts.sweep(writer)
+            try:
+                where = self._post(writer, reader, ahead, where)
+                where = standing(writer, self._models, where)
+            except Superseded:
+                where = standing(writer, self._models)
+
+    def _post(self, writer: Db, reader: Db, ahead: ThreadPoolExecutor, where: Standing) -> Standing:
+        """Post batches as they come, until it is time to look around; returns where the models stand then."""
+        until = monotonic() + FRESH
+        while monotonic() < until:
+            self._quiet()
+            batch = self._prepare(reader, where)
+            while batch is not None:
+                following = where.moved(batch)
+                more = batch.more and monotonic() < until
+                coming = ahead.submit(self._prepare, reader, following) if more else None
+                try:
+                    refused = commit(writer, self._flush, self._lease, batch, where)
+                finally:
+                    if coming is not None:
+                        wait([coming])
+                where = following
+                if refused:
+                    # What was prepared meanwhile did not know of the lanes that have just been parked.
+                    return where.without(refused)
+                if coming is None and batch.more:
+                    return where
+                batch = coming.result() if coming is not None else None
+            if self._stopping.is_set():
+                return where
+            self._lease.keep(writer)
+            self._wait(writer)
+        return where
+
+    def _prepare(self, reader: Db, where: Standing) -> Batch | None:
+        """The next batch, of models that stand at the same position; None where all stand at the end of the book."""
+        positions = sorted({stand.position for stand in where.models.values()}, reverse=True)
+        for _ in positions:
+            self._turn += 1
+            at = self._turn % len(positions)
+            after = positions[at]
+            models = [model for model in self._models if where.position(model) == after]
+            others = posting.names_of_others(self._mapper.catalogue, models)
+            # No further than where the next group stands: from there on they go together.
+            scanned = posting.scan(reader, after, positions[at - 1] if at else None, self._size, others)
+            if scanned.upto > after:
+                posted = posting.post(self._mapper, scanned.entries, models, where.parked)
+                more = scanned.full or len(positions) > 1
+                return Batch(models, after, scanned.upto, more, *posted, self._statements(posted.units))
+        return None
+
+    def _statements(self, units: Sequence[Unit]) -> list[Statement] | None:
+        try:
+            return self._flush.statements(change for unit in units for change in unit.changes)
+        except Exception:  # noqa: BLE001  # some value can't be written: `commit` finds out whose, and parks its lane
+            return None
+
+    def _done(self, where: Standing, reader: Db) -> bool:
+        """Whether it was asked to stop, and has posted what there is, or has tried for long enough."""
+        if not self._stopping.is_set():
+            return False
+        last = posting.head(reader)
+        return monotonic() > self._give_up_at or all(stand.position >= last for stand in where.models.values())
+
+    def _wait(self, writer: Db) -> None:
+        """Wait until the book grew, here or in another process, but no longer than POLL."""
+        ready, _, _ = select.select([self._heard.fileno(), writer.fileno()], [], [], POLL)
+        if writer.fileno() in ready:
+            writer.pgconn.consume_input()
+            while writer.pgconn.notifies():
+                pass
+
+    def _quiet(self) -> None:
+        """Forget the calls so far: what they told of is read next."""
+        with suppress(BlockingIOError):
+            while self._heard.recv(4096):
+                pass

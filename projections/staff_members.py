@@ -1,0 +1,89 @@
+"""Staff members as screens read them."""
+
+from typing import Any, assert_never
+
+from domain.kernel import Withheld, opened
+from domain.kernel.recorded import Recorded
+from domain.staff_member import (
+    StaffMemberDeactivated,
+    StaffMemberEmailChanged,
+    StaffMemberEvent,
+    StaffMemberExternalIdAdded,
+    StaffMemberReactivated,
+    StaffMemberRegistered,
+    StaffMemberRenamed,
+    StaffMemberTeamChanged,
+)
+from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
+from projections.parts import add_external_ids, external_ids_of
+from projections.sorting import sort_key
+
+STAFF_MEMBERS = Table(
+    name="staff_members",
+    columns={
+        "id": "text NOT NULL",
+        "name": "text",
+        "name_key": "text NOT NULL",  # the name as it sorts and is searched; "" where it was erased
+        "status": "text NOT NULL",  # active, deactivated
+        "email": "text",  # as typed
+        "normalised_email": "text",  # as compared
+        "team_id": "text",
+        "created_at": "timestamptz NOT NULL",
+        "changed_at": "timestamptz NOT NULL",
+        **STAMP,
+    },
+    indexes=("name_key, id", "created_at DESC, id", "team_id, created_at DESC, id"),
+)
+
+EXTERNAL_IDS = external_ids_of("staff_member")
+
+
+def post(posting: Posting, recorded: Recorded[StaffMemberEvent]) -> None:
+    """What one event of a staff member changes."""
+    id, at = public_id("staff_member", recorded.originator_id), recorded.occurred_at
+    columns: dict[str, Any] = {}
+    match recorded.event:
+        case StaffMemberRegistered() as event:
+            return _register(posting, id, recorded, event)
+        case StaffMemberRenamed(new=name):
+            columns = {"name": opened(name), "name_key": sort_key(name)}
+        case StaffMemberEmailChanged(new=email, normalised_email=normalised):
+            columns = {"email": opened(email), "normalised_email": opened(normalised)}
+        case StaffMemberTeamChanged(new=team):
+            columns = {"team_id": public_id_or_none("team", team)}
+        case StaffMemberExternalIdAdded(external_id=external_id):
+            if not isinstance(external_id, Withheld):
+                add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,))
+        case StaffMemberDeactivated():
+            columns = {"status": "deactivated"}
+        case StaffMemberReactivated():
+            columns = {"status": "active"}
+        case _ as never:
+            assert_never(never)
+    return posting.change(STAFF_MEMBERS, id, **columns, changed_at=at, **stamp(recorded))
+
+
+def _register(posting: Posting, id: str, recorded: Recorded[Any], event: StaffMemberRegistered) -> None:
+    posting.insert(
+        STAFF_MEMBERS,
+        id=id,
+        name=opened(event.name),
+        name_key=sort_key(event.name),
+        status="active",
+        email=opened(event.email),
+        normalised_email=opened(event.normalised_email),
+        team_id=public_id_or_none("team", event.team),
+        created_at=recorded.occurred_at,
+        changed_at=recorded.occurred_at,
+        **stamp(recorded),
+    )
+    add_external_ids(posting, EXTERNAL_IDS, id, recorded, opened(event.external_ids) or ())
+
+
+staff_members = Model(
+    name="staff_members",
+    version=1,
+    tables=(STAFF_MEMBERS, EXTERNAL_IDS),
+    post=post,
+    kinds=frozenset(("staff_member",)),
+)

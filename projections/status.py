@@ -1,0 +1,123 @@
+"""How the projections are: position N of M, last moved at T, who leads, what is parked, what an operator has to do."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from projections.model import Model
+from projections.tables import Db
+
+STILL = 5.0
+"""Seconds that a model may be behind without moving."""
+
+MOST_LANES = 100
+"""Parked lanes that a status names; all are counted."""
+
+
+class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one read model stands."""
+
+    name: str
+    position: int
+    lag: int
+    """Entries of the book that are not in its rows yet."""
+    moved_at: datetime
+    parked: int
+    """How many of its lanes are parked."""
+
+
+class ParkedLane(msgspec.Struct, frozen=True, kw_only=True):
+    """An aggregate that one read model has stopped following."""
+
+    model: str
+    aggregate_id: UUID
+    position: int
+    """Of the first event that is not in the rows."""
+    event: str
+    error: str
+    parked_at: datetime
+    attempts: int
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The projections as a whole."""
+
+    ready: bool
+    """False while projections stand still or can't go on. Parked lanes leave it true: all the others go on."""
+    problems: tuple[str, ...]
+    """Why it is not ready, and what to do, in sentences."""
+    head: int
+    """The position of the last entry of the book."""
+    position: int
+    """The position that every read model has reached."""
+    models: tuple[ModelStatus, ...]
+    leader: str | None
+    lease_expires_at: datetime | None
+    parked: int
+    parked_lanes: tuple[ParkedLane, ...]
+    """The first MOST_LANES of them."""
+
+
+def status(db: Db, models: Sequence[Model]) -> Status:
+    """How these models are. `db`: a connection in autocommit mode, to a migrated database."""
+    with db.transaction():
+        db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        [(head,)] = db.execute("SELECT coalesce(max(position), 0) FROM daybook.events")
+        found = {row[0]: row for row in db.execute(_MODELS)}
+        [(leader, expires_at)] = db.execute(_LEASE)
+        lanes = db.execute(_LANES, (MOST_LANES,)).fetchall()
+        parked: dict[str, int] = dict(db.execute(_COUNT).fetchall())
+    stands: list[ModelStatus] = []
+    problems = [] if leader else ["Nobody posts to the read models. Start `daybook serve` or `daybook work`."]
+    for model in models:
+        if model.name not in found:
+            problems.append(f"The read model {model.name} is missing. Run `daybook migrate`.")
+            continue
+        name, version, position, moved_at, waits = found[model.name]
+        if version != model.version:
+            problems.append(
+                f"The read model {name} has version {version}, and this Daybook needs {model.version}."
+                f" Run `daybook rebuild {name}`."
+            )
+        elif waits is not None and waits > STILL:
+            problems.append(f"The read model {name} has stood at {position} of {head} for {waits:.0f} seconds.")
+        stands.append(
+            ModelStatus(
+                name=name, position=position, lag=head - position, moved_at=moved_at, parked=parked.get(name, 0)
+            )
+        )
+    return Status(
+        ready=not problems,
+        problems=tuple(problems),
+        head=head,
+        position=min((one.position for one in stands), default=0),
+        models=tuple(stands),
+        leader=leader,
+        lease_expires_at=expires_at if leader else None,
+        parked=sum(parked.values()),
+        parked_lanes=tuple(
+            ParkedLane(
+                model=model, aggregate_id=id, position=at, event=event, error=error, parked_at=since, attempts=attempts
+            )
+            for model, id, at, event, error, since, attempts in lanes
+        ),
+    )
+
+
+# The book's positions are dense, so the entry that a model waits for is the one after its own position.
+_MODELS = """
+    SELECT name, version, models.position, moved_at,
+        extract(epoch FROM clock_timestamp() - greatest(moved_at, next.recorded_at))::float
+            * CASE WHEN next.position IS NOT NULL THEN 1 END
+    FROM daybook_projections.models LEFT JOIN daybook.events AS next ON next.position = models.position + 1
+"""
+_LEASE = """
+    SELECT CASE WHEN expires_at > clock_timestamp() THEN holder END, expires_at FROM daybook_projections.lease
+"""
+_LANES = """
+    SELECT model, aggregate_id, position, event, error, parked_at, attempts FROM daybook_projections.parked
+    ORDER BY parked_at, model, aggregate_id LIMIT %s
+"""
+_COUNT = "SELECT model, count(*) FROM daybook_projections.parked GROUP BY model"
