@@ -1,4 +1,4 @@
-"""The catalogue: every aggregate, every stored event name, every older shape. Nothing outside it is ever read or written."""
+"""The catalogue: every aggregate, stored event name and older shape. Nothing outside it is ever read or written."""
 
 from domain.company import company
 from domain.customer import customer

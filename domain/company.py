@@ -1,7 +1,5 @@
 """Company: the one company whose book this is. Defined once, under a fixed id; its settings change, it never ends."""
 
-import re
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, TypeAlias, assert_never
 
@@ -10,24 +8,21 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from domain.kernel import (
+    LANGUAGE,
     NAME,
     Command,
     Currency,
     Decider,
     Doc,
     Event,
+    Form,
     Known,
     Number,
-    Rule,
     Standing,
     State,
     Text,
     Zone,
-    require,
 )
-from domain.kernel.fields import ValueMalformed
-
-LANGUAGE, REGION, MONTH = Text(35), Text(2), Number(Decimal(1), Decimal(12))
 
 _REGIONS = (
     "AC AD AE AF AG AI AL AM AO AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BW BY BZ "
@@ -40,6 +35,9 @@ _REGIONS = (
 )
 PHONE_REGIONS = frozenset(_REGIONS.split())
 """The regions that have a telephone numbering plan of their own."""
+
+REGION = Text(2, form=Form("|".join(sorted(PHONE_REGIONS)), "a country's two capital letters such as CH"))
+MONTH = Number(Decimal(1), Decimal(12))
 
 
 class CompanySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,42 +112,34 @@ class Company(State, frozen=True, kw_only=True):
     settings: CompanySettings | None = None
 
 
-def decide(was: Company, command: CompanyCommand, _known: Known) -> list[CompanyEvent]:
+def decide(state: Company, command: CompanyCommand, _known: Known) -> list[CompanyEvent]:
     """What follows from a command. Settings that are so already change nothing."""
     asked = {name: getattr(command, name) for name in CompanySettings.__struct_fields__}
     given = {name: value for name, value in asked.items() if value is not UNSET}
-    require(_faults(given.get("language"), given.get("phone_region")))
     match command:
         case DefineCompany():
-            return [CompanyDefined(settings=CompanySettings(**given))] if was.settings is None else []
+            return [CompanyDefined(settings=CompanySettings(**given))] if state.settings is None else []
         case ChangeCompanySettings():
-            if was.settings is None or (new := replace(was.settings, **given)) == was.settings:
+            if state.settings is None or (new := replace(state.settings, **given)) == state.settings:
                 return []
-            return [CompanySettingsChanged(old=was.settings, new=new)]
+            return [CompanySettingsChanged(old=state.settings, new=new)]
         case _:
             assert_never(command)
 
 
-def _faults(language: str | None, phone_region: str | None) -> Iterator[Rule]:
-    if language is not None and not re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", language):
-        yield ValueMalformed(path=("language",), expected="a language tag such as de-CH")
-    if phone_region is not None and phone_region not in PHONE_REGIONS:
-        yield ValueMalformed(path=("phone_region",), expected="a country's two capital letters such as CH")
-
-
-def evolve(was: Company, event: CompanyEvent) -> Company:
+def evolve(state: Company, event: CompanyEvent) -> Company:
     """What the company is after an event."""
     match event:
         case CompanyDefined(settings=settings) | CompanySettingsChanged(new=settings):
-            return replace(was, settings=settings)
+            return replace(state, settings=settings)
         case _:
             assert_never(event)
 
 
-def standing(was: Company) -> Standing:
-    if was.settings is None:
+def standing(state: Company) -> Standing:
+    if state.settings is None:
         return Standing(kind="company", active=False)
-    return Standing(kind="company", currency=was.settings.currency, zone=was.settings.time_zone)
+    return Standing(kind="company", currency=state.settings.currency, zone=state.settings.time_zone)
 
 
 company: Decider[Company, CompanyCommand, CompanyEvent] = Decider(

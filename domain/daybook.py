@@ -6,11 +6,11 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET
 from eventsourcing.application import Application
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import InfrastructureFactory, Mapper
 from eventsourcing.utils import Environment
+from msgspec import UNSET
 
 from domain.appending import (
     AlreadyExists,
@@ -57,7 +57,7 @@ class Daybook(Application[UUID]):
         self._folds, self._turns = Folds(remember), Turns()
         self._encode = msgspec.json.Encoder().encode
 
-    def construct_factory(self, env: Environment) -> InfrastructureFactory[Any]:
+    def construct_factory(self, env: Environment) -> InfrastructureFactory[Any]:  # noqa: ARG002 - as the library calls it
         return self._factory
 
     def construct_mapper(self) -> Mapper[UUID]:
@@ -79,7 +79,7 @@ class Daybook(Application[UUID]):
                     return self._again(decider, command, context, already.kept)
                 except ClaimTaken as taken:
                     refuse(decider.taken(command, taken.claim))
-        refuse(TooManyAtOnce())
+        raise Refused(TooManyAtOnce())
 
     def fold(self, id: UUID, *, opened: bool = True) -> Fold:
         """The aggregate as it stands now; `opened` tells whether its personal values are needed."""
@@ -89,7 +89,7 @@ class Daybook(Application[UUID]):
         try:
             return self._decide_and_append(decider, command, context, begins=fresh and type(command) in decider.creates)
         except Refused:
-            # The append looks the key up under its lock; only a retry that would be refused by now must be known before.
+            # The append looks the key up under its lock; only a retry that is refused by now must be known before.
             if kept := self._book.receipt(context.actor, context.idempotency_key):
                 return self._again(decider, command, context, kept)
             raise

@@ -41,12 +41,12 @@ class UnknownEventName(LookupError):
 class Shape:
     """How events of one stored name are written and read."""
 
-    def __init__(self, kind: str, name: str, type: type[Event]) -> None:
-        hints = get_type_hints(type, include_extras=True)
-        self.kind, self.name, self.type = kind, name, type
+    def __init__(self, kind: str, name: str, event: type[Event]) -> None:
+        hints = get_type_hints(event, include_extras=True)
+        self.kind, self.name, self.type = kind, name, event
         self.personal = tuple(field for field, hint in hints.items() if _is_personal(hint))
         self.public = tuple(field for field in hints if field not in self.personal)
-        self.decode = msgspec.json.Decoder(type).decode
+        self.decode = msgspec.json.Decoder(event).decode
         self.withheld = {how: _withheld(self.personal, how) for how in Withheld}
 
 
@@ -60,10 +60,10 @@ class Catalogue:
         self.prefixes = {each.kind: each.prefix for each in self.deciders.values()}
         self.shapes: dict[str, Shape] = {}
         for each in given:
-            for name, type in each.events.items():
+            for name, event in each.events.items():
                 if name in self.shapes or name in older:
                     raise ValueError(f"two events are stored as {name}")
-                self.shapes[name] = Shape(each.kind, name, type)
+                self.shapes[name] = Shape(each.kind, name, event)
         self.older = dict(older)
         self._by_type = {shape.type: shape for shape in self.shapes.values()}
         self._encode = msgspec.json.Encoder().encode

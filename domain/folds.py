@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NamedTuple
 from uuid import UUID
@@ -70,7 +70,7 @@ class Turns:
         self._queues: dict[UUID, tuple[threading.Lock, int]] = {}
 
     @contextmanager
-    def of(self, id: UUID) -> Iterator[None]:
+    def of(self, id: UUID) -> Generator[None]:
         with self._lock:
             turn, waiting = self._queues.get(id, (threading.Lock(), 0))
             self._queues[id] = (turn, waiting + 1)

@@ -31,8 +31,10 @@ from domain.kernel import (
     Standing,
     State,
     Word,
+    broken,
     refuse,
     require,
+    updated,
 )
 
 MOST_STAGES = 30
@@ -46,6 +48,16 @@ class ForecastCategory(Word):
     BEST_CASE = "best_case", "Won if all goes well."
     COMMIT = "commit", "Promised for the period."
     OMITTED = "omitted", "Left out of forecasts."
+
+
+StageName: TypeAlias = Annotated[str, Doc("What people call the stage; unique within the pipeline."), NAME]
+Probability: TypeAlias = Annotated[Decimal, Doc("How likely a deal here is won, in per cent."), PERCENT]
+Category: TypeAlias = Annotated[ForecastCategory, Doc("How forecasts count the deals here.")]
+IdleDays: TypeAlias = Annotated[
+    int | None,
+    Doc("Days without a touch after which a deal is rotten; null: never."),
+    IDLE_DAYS,
+]
 
 
 class StageTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,12 +81,10 @@ class NewStage(msgspec.Struct, frozen=True, kw_only=True):
     """A stage to begin with."""
 
     stage: Annotated[UUID, Derived("stg")]
-    name: Annotated[str, Doc("What people call the stage; unique within the pipeline."), NAME]
-    probability: Annotated[Decimal, Doc("How likely a deal here is won, in per cent."), PERCENT]
-    category: Annotated[ForecastCategory, Doc("How forecasts count the deals here.")] = ForecastCategory.PIPELINE
-    idle_days: Annotated[
-        int | None, Doc("Days without a touch after which a deal is rotten; null: never."), IDLE_DAYS
-    ] = None
+    name: StageName
+    probability: Probability
+    category: Category = ForecastCategory.PIPELINE
+    idle_days: IdleDays = None
 
 
 # Events
@@ -164,12 +174,10 @@ class AddPipelineStage(Command, frozen=True, kw_only=True):
     """Add a stage to the pipeline."""
 
     stage: Annotated[UUID, Derived("stg")]
-    name: Annotated[str, Doc("What people call the stage; unique within the pipeline."), NAME]
-    probability: Annotated[Decimal, Doc("How likely a deal here is won, in per cent."), PERCENT]
-    category: Annotated[ForecastCategory, Doc("How forecasts count the deals here.")] = ForecastCategory.PIPELINE
-    idle_days: Annotated[
-        int | None, Doc("Days without a touch after which a deal is rotten; null: never."), IDLE_DAYS
-    ] = None
+    name: StageName
+    probability: Probability
+    category: Category = ForecastCategory.PIPELINE
+    idle_days: IdleDays = None
     before: Annotated[UUID | None, Doc("The stage it stands before; left out, it is the last."), ChildId("stg")] = None
 
 
@@ -297,17 +305,18 @@ def _archived(state: Pipeline) -> Rule | None:
 
 def _define(command: DefinePipeline) -> Sequence[PipelineEvent]:
     require(_repeated_names(command.stages))
-    stages = tuple(
-        Stage(
-            stage=new.stage,
-            name=new.name,
-            probability=new.probability,
-            category=new.category,
-            idle_days=new.idle_days,
-        )
-        for new in command.stages
-    )
+    stages = tuple(_stage(new) for new in command.stages)
     return [PipelineDefined(name=command.name, currency=command.currency, stages=stages)]
+
+
+def _stage(new: NewStage | AddPipelineStage) -> Stage:
+    return Stage(
+        stage=new.stage,
+        name=new.name,
+        probability=new.probability,
+        category=new.category,
+        idle_days=new.idle_days,
+    )
 
 
 def _repeated_names(stages: Sequence[NewStage]) -> Iterator[Rule]:
@@ -329,14 +338,7 @@ def _add_stage(state: Pipeline, command: AddPipelineStage) -> Sequence[PipelineE
     )
     order = state.order
     at = len(order) if command.before is None else order.index(command.before)
-    added = Stage(
-        stage=command.stage,
-        name=command.name,
-        probability=command.probability,
-        category=command.category,
-        idle_days=command.idle_days,
-    )
-    return [PipelineStageAdded(added=added, order=(*order[:at], command.stage, *order[at:]))]
+    return [PipelineStageAdded(added=_stage(command), order=(*order[:at], command.stage, *order[at:]))]
 
 
 def _name_taken(state: Pipeline, name: str, stage: UUID) -> Rule | None:
@@ -351,13 +353,13 @@ def _not_active(state: Pipeline, stage: UUID, path: Path) -> Rule | None:
 def _change_stage(state: Pipeline, command: ChangePipelineStage) -> Sequence[PipelineEvent]:
     was = state.find(command.stage)
     if was is None:
-        refuse(*filter(None, (_archived(state), StageUnknown(path=("stage",)))))
+        refuse(*broken(_archived(state), StageUnknown(path=("stage",))))
     old = StageTerms(name=was.name, probability=was.probability, category=was.category, idle_days=was.idle_days)
     new = StageTerms(
-        name=old.name if command.name is UNSET else command.name,
-        probability=old.probability if command.probability is UNSET else command.probability,
-        category=old.category if command.category is UNSET else command.category,
-        idle_days=old.idle_days if command.idle_days is UNSET else command.idle_days,
+        name=updated(old.name, command.name),
+        probability=updated(old.probability, command.probability),
+        category=updated(old.category, command.category),
+        idle_days=updated(old.idle_days, command.idle_days),
     )
     require(_archived(state), None if new.name == old.name else _name_taken(state, new.name, command.stage))
     return [] if new == old else [PipelineStageChanged(stage=command.stage, old=old, new=new)]

@@ -3,16 +3,16 @@
 The list price is a suggestion: the price of a deal's line is the line's own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, TypeAlias, assert_never
 
-import msgspec
 from msgspec.structs import replace
 
 from domain.kernel import (
     AMOUNT,
     LABEL,
+    MOST_EXTERNAL_IDS,
     NAME,
     Claim,
     Command,
@@ -20,27 +20,20 @@ from domain.kernel import (
     Decider,
     Doc,
     Event,
-    Items,
+    ExternalId,
+    ExternalIds,
+    IdThere,
     Known,
-    Path,
     Rule,
+    Source,
     Standing,
     State,
-    Text,
+    path_of_claim,
     require,
     rounded,
 )
-from domain.kernel.fields import ValueMalformed
 
-MOST_EXTERNAL_IDS = 20
-
-
-class ProductExternalId(msgspec.Struct, frozen=True, kw_only=True):
-    """The product's id in another system."""
-
-    source: Annotated[str, Doc("Which system, e.g. `shop`."), LABEL]
-    id: Annotated[str, Doc("The id there, letter for letter."), Text(200)]
-
+ProductExternalId = ExternalId
 
 # Events
 
@@ -53,7 +46,7 @@ class ProductAdded(Event, frozen=True, kw_only=True):
     code: str | None
     price: Decimal | None
     currency: str | None
-    external_ids: tuple[ProductExternalId, ...]
+    external_ids: tuple[ExternalId, ...]
 
 
 class ProductRenamed(Event, frozen=True, kw_only=True):
@@ -75,7 +68,7 @@ class ProductPriceChanged(Event, frozen=True, kw_only=True):
 class ProductExternalIdAdded(Event, frozen=True, kw_only=True):
     """The product became known by an id of another system."""
 
-    external_id: ProductExternalId
+    external_id: ExternalId
 
 
 class ProductDiscontinued(Event, frozen=True, kw_only=True):
@@ -101,9 +94,7 @@ class AddProduct(Command, frozen=True, kw_only=True):
     code: Annotated[str | None, Doc("Your article number; unique among the products that are sold."), LABEL] = None
     price: Annotated[Decimal | None, Doc("The list price for one unit; it needs a currency."), AMOUNT] = None
     currency: Annotated[str | None, Doc("Its currency; without a price it is left out."), Currency()] = None
-    external_ids: Annotated[
-        tuple[ProductExternalId, ...], Doc("The product's ids in other systems."), Items(MOST_EXTERNAL_IDS)
-    ] = ()
+    external_ids: ExternalIds = ()
 
 
 class RenameProduct(Command, frozen=True, kw_only=True):
@@ -122,8 +113,8 @@ class ChangeProductPrice(Command, frozen=True, kw_only=True):
 class AddProductExternalId(Command, frozen=True, kw_only=True):
     """Make the product known by an id of another system."""
 
-    source: Annotated[str, Doc("Which system, e.g. `shop`."), LABEL]
-    external_id: Annotated[str, Doc("The id there, letter for letter."), Text(200)]
+    source: Source
+    external_id: IdThere
 
 
 class DiscontinueProduct(Command, frozen=True, kw_only=True):
@@ -171,7 +162,7 @@ class Product(State, frozen=True, kw_only=True):
     code: str | None = None
     price: Decimal | None = None
     currency: str | None = None
-    external_ids: tuple[ProductExternalId, ...] = ()
+    external_ids: tuple[ExternalId, ...] = ()
     active: bool = True
 
 
@@ -184,7 +175,7 @@ def decide(state: Product, command: ProductCommand, _known: Known) -> Sequence[P
         case ChangeProductPrice():
             return _change_price(state, command)
         case AddProductExternalId():
-            return _add_external_id(state, ProductExternalId(source=command.source, id=command.external_id))
+            return _add_external_id(state, ExternalId(source=command.source, id=command.external_id))
         case DiscontinueProduct():
             return [ProductDiscontinued()] if state.active else []
         case ResumeProduct():
@@ -194,9 +185,7 @@ def decide(state: Product, command: ProductCommand, _known: Known) -> Sequence[P
 
 
 def _add(command: AddProduct) -> Sequence[ProductEvent]:
-    sources = enumerate(one.source for one in command.external_ids)
-    faults = [_source_fault(source, ("external_ids", at, "source")) for at, source in sources]
-    price, currency = _list_price(command.price, command.currency, faults)
+    price, currency = _list_price(command.price, command.currency)
     return [
         ProductAdded(
             name=command.name,
@@ -218,32 +207,20 @@ def _change_price(state: Product, command: ChangeProductPrice) -> Sequence[Produ
     ]
 
 
-def _list_price(
-    price: Decimal | None, currency: str | None, faults: Iterable[Rule | None] = ()
-) -> tuple[Decimal | None, str | None]:
-    """The list price in minor units; refuses for the faults found elsewhere too."""
-    broken = [fault for fault in faults if fault is not None]
-    if price is not None and price < 0:
-        broken.append(ListPriceNegative(path=("price",)))
-    if price is not None and currency is None:
-        broken.append(ListPriceNeedsCurrency(path=("currency",)))
-    require(broken)
+def _list_price(price: Decimal | None, currency: str | None) -> tuple[Decimal | None, str | None]:
+    """The list price in minor units, and its currency; none of them without a price."""
+    require(
+        ListPriceNegative(path=("price",)) if price is not None and price < 0 else None,
+        ListPriceNeedsCurrency(path=("currency",)) if price is not None and currency is None else None,
+    )
     return (None, None) if price is None or currency is None else (rounded(price, currency), currency)
 
 
-def _source_fault(source: str, path: Path) -> Rule | None:
-    """A claim is written `source:id`; a colon in the source would let two ids meet in one claim."""
-    return ValueMalformed(path=path, expected="a system's name without a colon") if ":" in source else None
-
-
-def _add_external_id(state: Product, external_id: ProductExternalId) -> Sequence[ProductEvent]:
+def _add_external_id(state: Product, external_id: ExternalId) -> Sequence[ProductEvent]:
     if external_id in state.external_ids:
         return []
     full = len(state.external_ids) >= MOST_EXTERNAL_IDS
-    require(
-        _source_fault(external_id.source, ("source",)),
-        TooManyProductExternalIds(path=("external_id",), most=MOST_EXTERNAL_IDS) if full else None,
-    )
+    require(TooManyProductExternalIds(path=("external_id",), most=MOST_EXTERNAL_IDS) if full else None)
     return [ProductExternalIdAdded(external_id=external_id)]
 
 
@@ -273,7 +250,7 @@ def evolve(state: Product, event: ProductEvent) -> Product:
 
 def claims(state: Product) -> frozenset[Claim]:
     """External ids for ever; the code while the product is sold."""
-    held = {Claim("product_external_id", f"{one.source}:{one.id}") for one in state.external_ids}
+    held = {one.claim("product_external_id") for one in state.external_ids}
     if state.active and state.code is not None:
         held.add(Claim("product_code", state.code.casefold()))
     return frozenset(held)
@@ -282,8 +259,7 @@ def claims(state: Product) -> frozenset[Claim]:
 def taken(command: ProductCommand, claim: Claim) -> Rule:
     if claim.scope == "product_code":
         return ProductCodeTaken(path=("code",) if isinstance(command, AddProduct) else ())
-    path: Path = ("external_ids",) if isinstance(command, AddProduct) else ("external_id",)
-    return ProductExternalIdTaken(path=path)
+    return ProductExternalIdTaken(path=path_of_claim(command, claim))
 
 
 def standing(state: Product) -> Standing:

@@ -1,12 +1,26 @@
 """Queue: where tickets wait for somebody to take them. Created, then active; archived and restored."""
 
-from collections.abc import Iterator
 from typing import Annotated, TypeAlias, assert_never
 from uuid import UUID
 
 from msgspec.structs import replace
 
-from domain.kernel import NAME, Command, Decider, Doc, Event, Id, Known, Rule, Standing, State, refuse, require
+from domain.kernel import (
+    NAME,
+    Command,
+    Decider,
+    Doc,
+    Event,
+    Id,
+    Known,
+    Rule,
+    Standing,
+    State,
+    TeamNotActive,
+    refuse,
+    require,
+    unless_active,
+)
 
 # Events
 
@@ -83,10 +97,6 @@ class QueueIsArchived(Rule):
     """This queue is archived; restore it before changing it."""
 
 
-class TeamNotActive(Rule):
-    """This team is not active; name one that is."""
-
-
 class Queue(State, frozen=True, kw_only=True):
     """Only what the rules need."""
 
@@ -96,43 +106,38 @@ class Queue(State, frozen=True, kw_only=True):
     team: UUID | None = None
 
 
-def decide(was: Queue, command: QueueCommand, known: Known) -> list[QueueEvent]:
+def decide(state: Queue, command: QueueCommand, known: Known) -> list[QueueEvent]:
     """What follows from a command. A request already met yields nothing."""
-    if was.archived and not isinstance(command, ArchiveQueue | RestoreQueue):
+    if state.archived and not isinstance(command, ArchiveQueue | RestoreQueue):
         refuse(QueueIsArchived())
     match command:
         case CreateQueue(name=name, team=team):
-            require(_team_faults(team, known))
-            return [] if was.created else [QueueCreated(name=name, team=team)]
+            require(unless_active(known, team, TeamNotActive(path=("team",))))
+            return [] if state.created else [QueueCreated(name=name, team=team)]
         case RenameQueue(name=name):
-            return [] if name == was.name else [QueueRenamed(old=was.name, new=name)]
+            return [] if name == state.name else [QueueRenamed(old=state.name, new=name)]
         case AssignQueueTeam(team=team):
-            require(_team_faults(team, known))
-            return [] if team == was.team else [QueueTeamAssigned(old=was.team, new=team)]
+            require(unless_active(known, team, TeamNotActive(path=("team",))))
+            return [] if team == state.team else [QueueTeamAssigned(old=state.team, new=team)]
         case ArchiveQueue():
-            return [] if was.archived else [QueueArchived()]
+            return [] if state.archived else [QueueArchived()]
         case RestoreQueue():
-            return [QueueRestored()] if was.archived else []
+            return [QueueRestored()] if state.archived else []
         case _:
             assert_never(command)
 
 
-def _team_faults(team: UUID | None, known: Known) -> Iterator[Rule]:
-    if team is not None and not known.of(team).active:
-        yield TeamNotActive(path=("team",))
-
-
-def evolve(was: Queue, event: QueueEvent) -> Queue:
+def evolve(state: Queue, event: QueueEvent) -> Queue:
     """What the queue is after an event."""
     match event:
         case QueueRenamed(new=name):
-            return replace(was, name=name)
+            return replace(state, name=name)
         case QueueTeamAssigned(new=team):
-            return replace(was, team=team)
+            return replace(state, team=team)
         case QueueArchived():
-            return replace(was, archived=True)
+            return replace(state, archived=True)
         case QueueRestored():
-            return replace(was, archived=False)
+            return replace(state, archived=False)
         case QueueCreated(name=name, team=team):
             return Queue(created=True, name=name, team=team)
         case _:
@@ -160,5 +165,5 @@ queue: Decider[Queue, QueueCommand, QueueEvent] = Decider(
         "QueueArchived": QueueArchived,
         "QueueRestored": QueueRestored,
     },
-    standing=lambda was: Standing(kind="queue", active=was.created and not was.archived),
+    standing=lambda state: Standing(kind="queue", active=state.created and not state.archived),
 )

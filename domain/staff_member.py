@@ -4,47 +4,43 @@ Registered, then active until deactivated; a deactivated one refuses everything 
 address is free for another. Its external ids stay its own, so that an import finds it again.
 """
 
-from collections.abc import Iterator
 from typing import Annotated, TypeAlias, assert_never
 from uuid import UUID
 
-import msgspec
 from msgspec.structs import replace
 
 from domain.kernel import (
-    LABEL,
+    MOST_EXTERNAL_IDS,
     NAME,
     Claim,
     Command,
     Decider,
     Doc,
     Event,
+    ExternalId,
+    ExternalIds,
     Filled,
     Id,
-    Items,
+    IdThere,
     Known,
-    Path,
     Personal,
     Rule,
+    Source,
     Standing,
     State,
+    TeamNotActive,
     Text,
     Withheld,
+    one_too_many,
     opened,
+    path_of_claim,
     refuse,
     require,
+    unless_active,
 )
-from domain.kernel.fields import TooManyItems, ValueMalformed
 
-EMAIL, MOST_EXTERNAL_IDS = Text(320), 20
-
-
-class StaffMemberExternalId(msgspec.Struct, frozen=True, kw_only=True):
-    """What another system calls this staff member."""
-
-    source: Annotated[str, Doc("The other system's name, without a colon, e.g. `erp`."), LABEL]
-    id: Annotated[str, Doc("The id there, letter for letter."), NAME]
-
+EMAIL = Text(320)
+StaffMemberExternalId = ExternalId
 
 # Events
 
@@ -56,7 +52,7 @@ class StaffMemberRegistered(Event, frozen=True, kw_only=True):
     email: Personal[str | None]
     normalised_email: Personal[str | None]
     team: UUID | None
-    external_ids: Personal[tuple[StaffMemberExternalId, ...]]
+    external_ids: Personal[tuple[ExternalId, ...]]
 
 
 class StaffMemberRenamed(Event, frozen=True, kw_only=True):
@@ -84,7 +80,7 @@ class StaffMemberTeamChanged(Event, frozen=True, kw_only=True):
 class StaffMemberExternalIdAdded(Event, frozen=True, kw_only=True):
     """It became known what another system calls this staff member."""
 
-    external_id: Personal[StaffMemberExternalId]
+    external_id: Personal[ExternalId]
 
 
 class StaffMemberDeactivated(Event, frozen=True, kw_only=True):
@@ -118,9 +114,7 @@ class RegisterStaffMember(Command, frozen=True, kw_only=True):
     )
     normalised_email: Annotated[str | None, Filled()] = None
     team: Annotated[UUID | None, Doc("The team that it belongs to."), Id("team")] = None
-    external_ids: Annotated[
-        tuple[StaffMemberExternalId, ...], Doc("What other systems call it."), Items(MOST_EXTERNAL_IDS)
-    ] = ()
+    external_ids: ExternalIds = ()
 
 
 class RenameStaffMember(Command, frozen=True, kw_only=True):
@@ -145,8 +139,8 @@ class JoinTeam(Command, frozen=True, kw_only=True):
 class AddStaffMemberExternalId(Command, frozen=True, kw_only=True):
     """Record what another system calls this staff member. No two staff members share an external id."""
 
-    source: Annotated[str, Doc("The other system's name, without a colon, e.g. `erp`."), LABEL]
-    external_id: Annotated[str, Doc("The id there, letter for letter."), NAME]
+    source: Source
+    external_id: IdThere
 
 
 class DeactivateStaffMember(Command, frozen=True, kw_only=True):
@@ -175,10 +169,6 @@ class StaffMemberIsDeactivated(Rule):
     """This staff member is deactivated; reactivate it before changing it."""
 
 
-class TeamNotActive(Rule):
-    """This team is not active; name one that is."""
-
-
 class StaffEmailTaken(Rule):
     """Another active staff member has this e-mail address; use that one, or change the address there first."""
 
@@ -196,43 +186,40 @@ class StaffMember(State, frozen=True, kw_only=True):
     email: str | Withheld | None = None
     normalised_email: str | Withheld | None = None
     team: UUID | None = None
-    external_ids: frozenset[StaffMemberExternalId] = frozenset()
+    external_ids: frozenset[ExternalId] = frozenset()
 
 
-def decide(was: StaffMember, command: StaffMemberCommand, known: Known) -> list[StaffMemberEvent]:
+def decide(state: StaffMember, command: StaffMemberCommand, known: Known) -> list[StaffMemberEvent]:
     """What follows from a command. A request already met yields nothing."""
-    if was.registered and not was.active and not isinstance(command, DeactivateStaffMember | ReactivateStaffMember):
+    if state.registered and not state.active and not isinstance(command, DeactivateStaffMember | ReactivateStaffMember):
         refuse(StaffMemberIsDeactivated())
     match command:
         case RegisterStaffMember():
-            return [] if was.registered else [_registered(command, known)]
+            return [] if state.registered else [_registered(command, known)]
         case RenameStaffMember(name=name):
-            return [] if name == was.name or was.name is None else [StaffMemberRenamed(old=was.name, new=name)]
+            return [] if name == state.name or state.name is None else [StaffMemberRenamed(old=state.name, new=name)]
         case ChangeStaffMemberEmail(email=new, normalised_email=normalised):
-            changed = StaffMemberEmailChanged(old=was.email, new=new, normalised_email=_normalised(new, normalised))
-            return [] if new == was.email else [changed]
+            changed = StaffMemberEmailChanged(old=state.email, new=new, normalised_email=_normalised(new, normalised))
+            return [] if new == state.email else [changed]
         case JoinTeam(team=team):
-            require(_team_faults(team, known))
-            return [] if team == was.team else [StaffMemberTeamChanged(old=was.team, new=team)]
+            require(unless_active(known, team, TeamNotActive(path=("team",))))
+            return [] if team == state.team else [StaffMemberTeamChanged(old=state.team, new=team)]
         case AddStaffMemberExternalId(source=source, external_id=external_id):
-            return _external_id_added(was, StaffMemberExternalId(source=source, id=external_id))
+            added = ExternalId(source=source, id=external_id)
+            if added in state.external_ids:
+                return []
+            require(one_too_many(state.external_ids, MOST_EXTERNAL_IDS, ("external_id",)))
+            return [StaffMemberExternalIdAdded(external_id=added)]
         case DeactivateStaffMember():
-            return [StaffMemberDeactivated()] if was.active else []
+            return [StaffMemberDeactivated()] if state.active else []
         case ReactivateStaffMember():
-            return [] if was.active else [StaffMemberReactivated()]
+            return [] if state.active else [StaffMemberReactivated()]
         case _:
             assert_never(command)
 
 
 def _registered(command: RegisterStaffMember, known: Known) -> StaffMemberRegistered:
-    require(
-        _team_faults(command.team, known),
-        (
-            fault
-            for at, one in enumerate(command.external_ids)
-            if (fault := _source_fault(one.source, ("external_ids", at, "source")))
-        ),
-    )
+    require(unless_active(known, command.team, TeamNotActive(path=("team",))))
     return StaffMemberRegistered(
         name=command.name,
         email=command.email,
@@ -246,42 +233,21 @@ def _normalised(email: str | None, normalised: str | None) -> str | None:
     return normalised or (email.casefold() if email else None)
 
 
-def _team_faults(team: UUID | None, known: Known) -> Iterator[Rule]:
-    if team is not None and not known.of(team).active:
-        yield TeamNotActive(path=("team",))
-
-
-def _external_id_added(was: StaffMember, external_id: StaffMemberExternalId) -> list[StaffMemberEvent]:
-    if external_id in was.external_ids:
-        return []
-    full = len(was.external_ids) >= MOST_EXTERNAL_IDS
-    require(
-        _source_fault(external_id.source, ("source",)),
-        TooManyItems(path=("external_id",), count=MOST_EXTERNAL_IDS + 1, most=MOST_EXTERNAL_IDS) if full else None,
-    )
-    return [StaffMemberExternalIdAdded(external_id=external_id)]
-
-
-def _source_fault(source: str, path: Path) -> Rule | None:
-    """A claim is written `source:id`; a colon in the source would let two ids meet in one claim."""
-    return ValueMalformed(path=path, expected="a system's name without a colon") if ":" in source else None
-
-
-def evolve(was: StaffMember, event: StaffMemberEvent) -> StaffMember:
+def evolve(state: StaffMember, event: StaffMemberEvent) -> StaffMember:
     """What the staff member is after an event."""
     match event:
         case StaffMemberTeamChanged(new=team):
-            return replace(was, team=team)
+            return replace(state, team=team)
         case StaffMemberRenamed(new=name):
-            return replace(was, name=name)
+            return replace(state, name=name)
         case StaffMemberEmailChanged(new=email, normalised_email=normalised):
-            return replace(was, email=email, normalised_email=normalised)
+            return replace(state, email=email, normalised_email=normalised)
         case StaffMemberExternalIdAdded(external_id=added):
-            return was if isinstance(added, Withheld) else replace(was, external_ids=was.external_ids | {added})
+            return state if isinstance(added, Withheld) else replace(state, external_ids=state.external_ids | {added})
         case StaffMemberDeactivated():
-            return replace(was, active=False)
+            return replace(state, active=False)
         case StaffMemberReactivated():
-            return replace(was, active=True)
+            return replace(state, active=True)
         case StaffMemberRegistered():
             return StaffMember(
                 registered=True,
@@ -296,11 +262,11 @@ def evolve(was: StaffMember, event: StaffMemberEvent) -> StaffMember:
             assert_never(event)
 
 
-def claims(was: StaffMember) -> frozenset[Claim]:
+def claims(state: StaffMember) -> frozenset[Claim]:
     """The e-mail address of an active staff member, and the external ids of every one."""
-    held = {Claim("staff_external_id", f"{one.source}:{one.id}") for one in was.external_ids}
-    email = opened(was.normalised_email)
-    if was.active and email is not None:
+    held = {one.claim("staff_external_id") for one in state.external_ids}
+    email = opened(state.normalised_email)
+    if state.active and email is not None:
         held.add(Claim("staff_email", email))
     return frozenset(held)
 
@@ -309,10 +275,7 @@ def taken(command: StaffMemberCommand, claim: Claim) -> Rule:
     """The rule against a claim that another staff member holds, with the path of the value that makes it."""
     if claim.scope == "staff_email":
         return StaffEmailTaken(path=() if isinstance(command, ReactivateStaffMember) else ("email",))
-    if not isinstance(command, RegisterStaffMember):
-        return StaffExternalIdTaken(path=("external_id",))
-    at = [f"{one.source}:{one.id}" for one in command.external_ids].index(claim.value)
-    return StaffExternalIdTaken(path=("external_ids", at, "id"))
+    return StaffExternalIdTaken(path=path_of_claim(command, claim))
 
 
 staff_member: Decider[StaffMember, StaffMemberCommand, StaffMemberEvent] = Decider(
@@ -340,7 +303,7 @@ staff_member: Decider[StaffMember, StaffMemberCommand, StaffMemberEvent] = Decid
         "StaffMemberDeactivated": StaffMemberDeactivated,
         "StaffMemberReactivated": StaffMemberReactivated,
     },
-    standing=lambda was: Standing(kind="staff_member", active=was.active),
+    standing=lambda state: Standing(kind="staff_member", active=state.active),
     claims=claims,
     taken=taken,
 )

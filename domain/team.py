@@ -1,44 +1,40 @@
 """Team: some of the company's people, who look after records together. Created, then active; archived and restored."""
 
-from collections.abc import Iterator
 from typing import Annotated, TypeAlias, assert_never
 from uuid import UUID
 
-import msgspec
 from msgspec.structs import replace
 
 from domain.kernel import (
-    LABEL,
+    MOST_EXTERNAL_IDS,
     NAME,
     Claim,
     Command,
     Decider,
     Doc,
     Event,
+    ExternalId,
+    ExternalIds,
     Id,
-    Items,
+    IdThere,
     Known,
-    Path,
     Personal,
     Rule,
+    Source,
+    StaffNotActive,
     Standing,
     State,
+    TeamNotActive,
     Withheld,
+    one_too_many,
     opened,
+    path_of_claim,
     refuse,
     require,
+    unless_active,
 )
-from domain.kernel.fields import TooManyItems, ValueMalformed
 
-MOST_EXTERNAL_IDS = 20
-
-
-class TeamExternalId(msgspec.Struct, frozen=True, kw_only=True):
-    """What another system calls this team."""
-
-    source: Annotated[str, Doc("The other system's name, without a colon, e.g. `erp`."), LABEL]
-    id: Annotated[str, Doc("The id there, letter for letter."), NAME]
-
+TeamExternalId = ExternalId
 
 # Events
 
@@ -49,7 +45,7 @@ class TeamCreated(Event, frozen=True, kw_only=True):
     name: str
     parent: UUID | None
     lead: UUID | None
-    external_ids: Personal[tuple[TeamExternalId, ...]]
+    external_ids: Personal[tuple[ExternalId, ...]]
 
 
 class TeamRenamed(Event, frozen=True, kw_only=True):
@@ -69,7 +65,7 @@ class TeamLeadAssigned(Event, frozen=True, kw_only=True):
 class TeamExternalIdAdded(Event, frozen=True, kw_only=True):
     """It became known what another system calls this team."""
 
-    external_id: Personal[TeamExternalId]
+    external_id: Personal[ExternalId]
 
 
 class TeamArchived(Event, frozen=True, kw_only=True):
@@ -92,9 +88,7 @@ class CreateTeam(Command, frozen=True, kw_only=True):
     name: Annotated[str, Doc("The team's name."), NAME]
     parent: Annotated[UUID | None, Doc("The team that it is a part of."), Id("team")] = None
     lead: Annotated[UUID | None, Doc("The staff member who leads it."), Id("staff_member")] = None
-    external_ids: Annotated[
-        tuple[TeamExternalId, ...], Doc("What other systems call it."), Items(MOST_EXTERNAL_IDS)
-    ] = ()
+    external_ids: ExternalIds = ()
 
 
 class RenameTeam(Command, frozen=True, kw_only=True):
@@ -112,8 +106,8 @@ class AssignTeamLead(Command, frozen=True, kw_only=True):
 class AddTeamExternalId(Command, frozen=True, kw_only=True):
     """Record what another system calls this team. No two teams share an external id."""
 
-    source: Annotated[str, Doc("The other system's name, without a colon, e.g. `erp`."), LABEL]
-    external_id: Annotated[str, Doc("The id there, letter for letter."), NAME]
+    source: Source
+    external_id: IdThere
 
 
 class ArchiveTeam(Command, frozen=True, kw_only=True):
@@ -134,14 +128,6 @@ class TeamIsArchived(Rule):
     """This team is archived; restore it before changing it."""
 
 
-class TeamNotActive(Rule):
-    """This team is not active; name one that is."""
-
-
-class StaffNotActive(Rule):
-    """This staff member is not active; name one who is."""
-
-
 class TeamExternalIdTaken(Rule):
     """Another team has this external id; use that one."""
 
@@ -154,80 +140,57 @@ class Team(State, frozen=True, kw_only=True):
     name: str = ""
     parent: UUID | None = None
     lead: UUID | None = None
-    external_ids: frozenset[TeamExternalId] = frozenset()
+    external_ids: frozenset[ExternalId] = frozenset()
 
 
-def decide(was: Team, command: TeamCommand, known: Known) -> list[TeamEvent]:
+def decide(state: Team, command: TeamCommand, known: Known) -> list[TeamEvent]:
     """What follows from a command. A request already met yields nothing."""
-    if was.archived and not isinstance(command, ArchiveTeam | RestoreTeam):
+    if state.archived and not isinstance(command, ArchiveTeam | RestoreTeam):
         refuse(TeamIsArchived())
     match command:
         case CreateTeam():
-            return [] if was.created else [_created(command, known)]
+            return [] if state.created else [_created(command, known)]
         case RenameTeam(name=name):
-            return [] if name == was.name else [TeamRenamed(old=was.name, new=name)]
+            return [] if name == state.name else [TeamRenamed(old=state.name, new=name)]
         case AssignTeamLead(lead=lead):
-            require(_lead_faults(lead, known))
-            return [] if lead == was.lead else [TeamLeadAssigned(old=was.lead, new=lead)]
+            require(unless_active(known, lead, StaffNotActive(path=("lead",))))
+            return [] if lead == state.lead else [TeamLeadAssigned(old=state.lead, new=lead)]
         case AddTeamExternalId(source=source, external_id=external_id):
-            return _external_id_added(was, TeamExternalId(source=source, id=external_id))
+            added = ExternalId(source=source, id=external_id)
+            if added in state.external_ids:
+                return []
+            require(one_too_many(state.external_ids, MOST_EXTERNAL_IDS, ("external_id",)))
+            return [TeamExternalIdAdded(external_id=added)]
         case ArchiveTeam():
-            return [] if was.archived else [TeamArchived()]
+            return [] if state.archived else [TeamArchived()]
         case RestoreTeam():
-            return [TeamRestored()] if was.archived else []
+            return [TeamRestored()] if state.archived else []
         case _:
             assert_never(command)
 
 
 def _created(command: CreateTeam, known: Known) -> TeamCreated:
-    parent = command.parent
     require(
-        None if parent is None or known.of(parent).active else TeamNotActive(path=("parent",)),
-        _lead_faults(command.lead, known),
-        (
-            fault
-            for at, one in enumerate(command.external_ids)
-            if (fault := _source_fault(one.source, ("external_ids", at, "source")))
-        ),
+        unless_active(known, command.parent, TeamNotActive(path=("parent",))),
+        unless_active(known, command.lead, StaffNotActive(path=("lead",))),
     )
     external_ids = tuple(dict.fromkeys(command.external_ids))
-    return TeamCreated(name=command.name, parent=parent, lead=command.lead, external_ids=external_ids)
+    return TeamCreated(name=command.name, parent=command.parent, lead=command.lead, external_ids=external_ids)
 
 
-def _lead_faults(lead: UUID | None, known: Known) -> Iterator[Rule]:
-    if lead is not None and not known.of(lead).active:
-        yield StaffNotActive(path=("lead",))
-
-
-def _external_id_added(was: Team, external_id: TeamExternalId) -> list[TeamEvent]:
-    if external_id in was.external_ids:
-        return []
-    full = len(was.external_ids) >= MOST_EXTERNAL_IDS
-    require(
-        _source_fault(external_id.source, ("source",)),
-        TooManyItems(path=("external_id",), count=MOST_EXTERNAL_IDS + 1, most=MOST_EXTERNAL_IDS) if full else None,
-    )
-    return [TeamExternalIdAdded(external_id=external_id)]
-
-
-def _source_fault(source: str, path: Path) -> Rule | None:
-    """A claim is written `source:id`; a colon in the source would let two ids meet in one claim."""
-    return ValueMalformed(path=path, expected="a system's name without a colon") if ":" in source else None
-
-
-def evolve(was: Team, event: TeamEvent) -> Team:
+def evolve(state: Team, event: TeamEvent) -> Team:
     """What the team is after an event."""
     match event:
         case TeamRenamed(new=name):
-            return replace(was, name=name)
+            return replace(state, name=name)
         case TeamLeadAssigned(new=lead):
-            return replace(was, lead=lead)
+            return replace(state, lead=lead)
         case TeamExternalIdAdded(external_id=added):
-            return was if isinstance(added, Withheld) else replace(was, external_ids=was.external_ids | {added})
+            return state if isinstance(added, Withheld) else replace(state, external_ids=state.external_ids | {added})
         case TeamArchived():
-            return replace(was, archived=True)
+            return replace(state, archived=True)
         case TeamRestored():
-            return replace(was, archived=False)
+            return replace(state, archived=False)
         case TeamCreated(name=name, parent=parent, lead=lead):
             external_ids = frozenset(opened(event.external_ids) or ())
             return Team(created=True, name=name, parent=parent, lead=lead, external_ids=external_ids)
@@ -235,17 +198,14 @@ def evolve(was: Team, event: TeamEvent) -> Team:
             assert_never(event)
 
 
-def claims(was: Team) -> frozenset[Claim]:
+def claims(state: Team) -> frozenset[Claim]:
     """The external ids of every team, archived or not."""
-    return frozenset(Claim("team_external_id", f"{one.source}:{one.id}") for one in was.external_ids)
+    return frozenset(one.claim("team_external_id") for one in state.external_ids)
 
 
 def taken(command: TeamCommand, claim: Claim) -> Rule:
     """The rule against an external id that another team has, with the path of the value."""
-    if not isinstance(command, CreateTeam):
-        return TeamExternalIdTaken(path=("external_id",))
-    at = [f"{one.source}:{one.id}" for one in command.external_ids].index(claim.value)
-    return TeamExternalIdTaken(path=("external_ids", at, "id"))
+    return TeamExternalIdTaken(path=path_of_claim(command, claim))
 
 
 team: Decider[Team, TeamCommand, TeamEvent] = Decider(
@@ -271,7 +231,7 @@ team: Decider[Team, TeamCommand, TeamEvent] = Decider(
         "TeamArchived": TeamArchived,
         "TeamRestored": TeamRestored,
     },
-    standing=lambda was: Standing(kind="team", active=was.created and not was.archived, parent=was.parent),
+    standing=lambda state: Standing(kind="team", active=state.created and not state.archived, parent=state.parent),
     claims=claims,
     taken=taken,
 )

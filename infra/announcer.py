@@ -1,6 +1,7 @@
 """Tells other processes that the book grew: a NOTIFY of its own, after the commit, many appends to one notice."""
 
 import threading
+from collections.abc import Callable
 
 import psycopg
 
@@ -13,12 +14,19 @@ class Announcer:
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
+        self._also: list[Callable[[], None]] = []
         self._wanted, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
         self._thread.start()
 
     def announce(self) -> None:
+        for wake in self._also:
+            wake()
         self._wanted.set()
+
+    def also(self, wake: Callable[[], None]) -> None:
+        """Call this at each announcement too: a listener in this process need not wait for the notice."""
+        self._also.append(wake)
 
     def close(self) -> None:
         self._closing.set()

@@ -1,6 +1,6 @@
-"""What an actor has left in the history of some aggregates: how an import knows what it has done before."""
+"""What an actor has left in the book before: how an import, or the demo, knows what is done already."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -9,6 +9,12 @@ from infra.event_store import Pool
 _MARKS = """
     SELECT originator_id, originator_version, correlation_id, idempotency_key FROM daybook.events
     WHERE originator_id = ANY(%s::uuid[]) AND actor = %s ORDER BY originator_id, originator_version
+"""
+_IMPORTED = "SELECT record, fingerprint FROM daybook.imported WHERE record = ANY(%s::uuid[]) AND source = %s"
+_REMEMBER = """
+    INSERT INTO daybook.imported (source, record, fingerprint)
+    SELECT %s, * FROM unnest(%s::uuid[], %s::uuid[]) AS row (record, fingerprint) ORDER BY record
+    ON CONFLICT (record, source) DO UPDATE SET fingerprint = excluded.fingerprint
 """
 _BEGUN = "SELECT originator_id FROM daybook.events WHERE topic = %s ORDER BY position"
 _ENTERED = "SELECT DISTINCT ON (idempotency_key) idempotency_key, originator_id FROM daybook.events WHERE actor = %s"
@@ -30,6 +36,18 @@ def marks(pool: Pool, actor: str, ids: Collection[UUID]) -> dict[UUID, list[Mark
     for id, *mark in rows:
         found.setdefault(id, []).append(Mark(*mark))
     return found
+
+
+def imported(pool: Pool, source: str, ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """The fingerprint of the row that was entered completely, and last, of each aggregate."""
+    with pool.connection() as db:
+        return dict(db.execute(_IMPORTED, (list(ids), source), binary=True, prepare=True).fetchall())
+
+
+def remember(pool: Pool, source: str, fingerprints: Mapping[UUID, UUID]) -> None:
+    """Keep the fingerprints of rows that are entered completely."""
+    with pool.connection() as db:
+        db.execute(_REMEMBER, (source, list(fingerprints), list(fingerprints.values())), prepare=True)
 
 
 def entered(pool: Pool, actor: str) -> dict[UUID, UUID]:

@@ -2,9 +2,9 @@
 
 The rows of a statement travel as one JSON text, which the server takes apart with the column types of the Table
 (`json_to_recordset`). That is as fast as arrays through `unnest`, and it carries what arrays can't: columns that are
-arrays themselves (`text[]`), JSON columns, and rows of any shape. So a value is anything that msgspec writes as JSON and
-the column's type reads as text: str, int, bool, Decimal, date, datetime, UUID, lists for arrays, dicts and lists for
-json; not bytes.
+arrays themselves (`text[]`), JSON columns, and rows of any shape. So a value is anything that msgspec writes as JSON
+and the column's type reads as text: str, int, bool, Decimal, date, datetime, UUID, lists for arrays, dicts and lists
+for json; not bytes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -71,7 +71,7 @@ def prepare_to_write(db: Db) -> None:
     """Settings for a session that writes read models."""
     db.prepared_max = 1_000
     # A crash that takes back a commit takes rows and position together, and they are posted again: nobody needs to wait
-    # for the disk. Rows are few and found by key: a plan made while a table was small must not scan it when it is large.
+    # for the disk. Rows are few and found by key: a plan made while a table was small must not scan a large one.
     db.execute(
         "SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan; SET jit = off;"
         " SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"

@@ -1,6 +1,6 @@
 """From entries to postings: read what comes next in the book, open it, ask every model what it changes."""
 
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -80,13 +80,18 @@ def names_of_others(catalogue: Catalogue, models: Iterable[Model]) -> list[str]:
 
 
 def post(
-    mapper: SealingMapper, entries: Sequence[StoredEntry], models: Sequence[Model], parked: Container[Lane]
+    mapper: SealingMapper, entries: Sequence[StoredEntry], models: Sequence[Model], parked: Collection[Lane]
 ) -> Posted:
-    """What the entries change in each model, but for lanes that are parked."""
-    posted = Posted([], [])
-    stopped: set[Lane] = set()
+    """What the entries change in each model, but for lanes that are parked.
 
-    def stop(lane: Lane, entry: StoredEntry, error: Exception) -> None:
+    An event that today's code can't read, or that a model fails on, parks its lane: whatever the error, it is that
+    entry's own, and the other lanes must go on.
+    """
+    posted, stopped = Posted([], []), set[Lane]()
+    takers: dict[str, Sequence[Model]] = {}
+
+    def stop(model: Model, entry: StoredEntry, error: Exception) -> None:
+        lane = (model.name, entry.originator_id)
         if lane not in stopped and lane not in parked:
             stopped.add(lane)
             posted.parked.append(Parked(lane, entry.position, entry.topic, described(error)))
@@ -96,21 +101,21 @@ def post(
             if isinstance(personal, Exception):
                 raise personal
             recorded = mapper.decode(entry, personal)
-        except psycopg.Error:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is this entry's, and the other lanes must go on
+        except Exception as error:  # noqa: BLE001
             for model in _takers(mapper.catalogue, entry, models):
-                stop((model.name, entry.originator_id), entry, error)
+                stop(model, entry, error)
             continue
-        for model in models:
+        if entry.topic not in takers:
+            takers[entry.topic] = _takers(mapper.catalogue, entry, models)
+        for model in takers[entry.topic]:
             lane = (model.name, entry.originator_id)
-            if (model.kinds is not None and recorded.kind not in model.kinds) or lane in stopped or lane in parked:
+            if (stopped or parked) and (lane in stopped or lane in parked):
                 continue
             posting = Posting()
             try:
                 model.post(posting, recorded)
-            except Exception as error:  # noqa: BLE001  # as above: a model's fault with this entry
-                stop(lane, entry, error)
+            except Exception as error:  # noqa: BLE001
+                stop(model, entry, error)
                 continue
             if posting.changes:
                 posted.units.append(Unit(lane, entry.position, entry.topic, posting.changes))

@@ -164,7 +164,9 @@ class Progress:
         """Read the positions, which a crash may have set back, and the parked lanes."""
         async with asyncio.timeout(ANSWER):
             rows = await (await db.execute(_STANDING, prepare=True)).fetchall()
-        self._positions = {name: position for name, version, position, _, _ in rows if self._versions.get(name) == version}
+        self._positions = {
+            name: position for name, version, position, _, _ in rows if self._versions.get(name) == version
+        }
         self._parked = {}
         for name, _, _, aggregate, parked_at in rows:
             if aggregate is not None:

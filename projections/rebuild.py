@@ -1,4 +1,4 @@
-"""Building a read model anew from the first entry, while the old rows serve; then one transaction puts it in their place."""
+"""Building a read model anew from the first entry, while the old rows serve; then one transaction switches."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Identifier
 
 from infra.mapper import SealingMapper
 from projections import tables
-from projections.flush import Flush, Statement, prepare_to_write
+from projections.flush import Flush, prepare_to_write
 from projections.lanes import Lane, Parked, park, write_carefully
 from projections.ledger import Moved, tell
 from projections.model import Model
@@ -39,7 +39,6 @@ class NoMomentToSwitch(Exception):
 class _Stretch(NamedTuple):
     upto: int
     posted: Posted
-    statements: list[Statement] | None
 
 
 class Rebuild:
@@ -69,8 +68,8 @@ class Rebuild:
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                 if monotonic() > deadline:
                     raise NoMomentToSwitch(
-                        f"Queries have kept the old tables of {self._model.name} busy for {PATIENCE:.0f} seconds; the old"
-                        " rows still serve. Rebuild it again when no long query runs."
+                        f"Queries have kept the old tables of {self._model.name} busy for {PATIENCE:.0f} seconds;"
+                        " the old rows still serve. Rebuild it again when no long query runs."
                     ) from None
                 sleep(0.2)
             else:
@@ -83,19 +82,91 @@ class Rebuild:
         coming = self._ahead.submit(self._prepare, self._at, last)
         while self._at < last:
             stretch = coming.result()
-            if stretch.upto < last:
-                coming = self._ahead.submit(self._prepare, stretch.upto, last)
+            self._parked |= {one.lane: one for one in stretch.posted.parked}
+            coming = self._ahead.submit(self._prepare, stretch.upto, last)
             try:
                 with self._db.transaction():
                     refused = self._write(stretch)
             finally:
                 wait([coming])
-            if refused and stretch.upto < last:
+            if refused:
                 # What was prepared meanwhile did not know of the lanes that have just been parked.
                 coming = self._ahead.submit(self._prepare, stretch.upto, last)
             report(self._at, last)
 
     def _prepare(self, after: int, last: int) -> _Stretch:
         scanned = scan(self._reader, after, last, SIZE, self._others)
-        posted = post(self._mapper, scanned.entries, [self._model], self._parked)
-        return _Stretch(scanned.upto, posted, self._flush.attempted(posted.units))
+        return _Stretch(scanned.upto, post(self._mapper, scanned.entries, [self._model], self._parked))
+
+    def _write(self, stretch: _Stretch) -> list[Parked]:
+        refused = write_carefully(self._db, self._flush, stretch.posted.units)
+        self._parked |= {one.lane: one for one in refused}
+        self._at = stretch.upto
+        return refused
+
+    def _switch(self) -> None:
+        """Catch up with where the model stands, and put the new tables in the place of the old ones."""
+        db, model = self._db, self._model
+        with db.transaction():
+            # Whoever waits for a lock on a table keeps everybody behind it waiting too: rather try again.
+            db.execute("SET LOCAL lock_timeout = '300ms'")
+            stand = db.execute(_LOCK, (model.name,)).fetchone()
+            if stand is None:
+                raise ModelError(f"The read model {model.name} is not installed. Run `daybook migrate`.")
+            position, old = stand
+            if old:
+                db.execute(SQL("LOCK TABLE {}").format(SQL(", ").join(Identifier(READ, table) for table in old)))
+            while self._at < position:
+                stretch = self._prepare(self._at, position)
+                self._parked |= {one.lane: one for one in stretch.posted.parked}
+                self._write(stretch)
+            tables.drop(db, READ, old)
+            for table in model.tables:
+                db.execute(
+                    SQL("ALTER TABLE {} SET SCHEMA {}").format(Identifier(self._schema, table.name), Identifier(READ))
+                )
+            db.execute("DELETE FROM daybook_projections.parked WHERE model = %s", (model.name,))
+            park(db, self._parked.values())
+            db.execute(_REPLACE, (model.version, tables.names(model), self._at, model.name))
+            tell(db, Moved(self._at, (model.name,), lanes=True))
+
+
+_LOCK = """
+    SELECT position, ARRAY(
+        SELECT tablename::text FROM pg_tables WHERE schemaname = 'daybook_read' AND tablename = ANY (tables)
+    ) FROM daybook_projections.models WHERE name = %s FOR UPDATE
+"""
+# The book may have been read further than the model stood: then it stands there now.
+_REPLACE = """
+    UPDATE daybook_projections.models
+    SET version = %s, tables = %s, position = %s, moved_at = clock_timestamp(), edition = edition + 1 WHERE name = %s
+"""
+
+
+def rebuild(
+    conninfo: str,
+    mapper: SealingMapper,
+    model: Model,
+    report: Callable[[int, int], None] = lambda _position, _last: None,
+) -> None:
+    """Build the model anew from the first entry, and switch to the new rows. The runner may run meanwhile.
+
+    `report` is told how far it is, and of how many entries. Killed at any moment it leaves the old rows serving, and
+    the next one begins anew. Raises RebuildUnderWay, NoMomentToSwitch or ModelError.
+    """
+    with ExitStack() as stack:
+        db, reader = (
+            stack.enter_context(psycopg.connect(conninfo, autocommit=True, application_name=f"daybook rebuild {what}"))
+            for what in ("writing", "reading")
+        )
+        prepare_to_write(db)
+        prepare_to_write(reader)
+        # All is written through this session, so its end ends the rebuild; a host's death is noticed in half a minute.
+        db.execute("SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4")
+        [(alone,)] = db.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", (_LOCK_CLASS, model.name))
+        if not alone:
+            raise RebuildUnderWay(
+                f"The read model {model.name} is being rebuilt by another process; wait for that one."
+            )
+        ahead = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rebuild-ahead"))
+        Rebuild(db, reader, mapper, model, ahead).run(report)

@@ -56,9 +56,7 @@ def _some(
         park(db, [one for one in stopped.values() if one is not None])
         release(db, [(model.name, id) for id, one in stopped.items() if one is None])
         tell(db, Moved(position, (model.name,), lanes=True))
-    return [
-        Retried(model=model.name, aggregate_id=id, error=one.error if one else None) for id, one in stopped.items()
-    ]
+    return [Retried(model=model.name, aggregate_id=id, error=one.error if one else None) for id, one in stopped.items()]
 
 
 def _post_lane(

@@ -1,6 +1,7 @@
 """Fixtures for the whole suite: one real PostgreSQL server a session, one fresh database a test."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 import psycopg
@@ -33,9 +34,22 @@ def _superuser_connection(_server: tuple[str, str]) -> Iterator[psycopg.Connecti
 @pytest.fixture
 def database(_server: tuple[str, str], _superuser_connection: psycopg.Connection) -> Iterator[str]:
     """Connects, as the application's role, to an empty database of the test's own."""
+    with _fresh(_server[0], _superuser_connection) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture(scope="module")
+def module_database(_server: tuple[str, str], _superuser_connection: psycopg.Connection) -> Iterator[str]:
+    """The same, once for a module: for tests that only read what one of its fixtures put in."""
+    with _fresh(_server[0], _superuser_connection) as conninfo:
+        yield conninfo
+
+
+@contextmanager
+def _fresh(conninfo: str, superuser: psycopg.Connection) -> Iterator[str]:
     name = f"test_{uuid4().hex}"
-    _superuser_connection.execute(sql.SQL("CREATE DATABASE {} OWNER daybook").format(sql.Identifier(name)))
+    superuser.execute(sql.SQL("CREATE DATABASE {} OWNER daybook").format(sql.Identifier(name)))
     try:
-        yield make_conninfo(_server[0], dbname=name)
+        yield make_conninfo(conninfo, dbname=name)
     finally:
-        _superuser_connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

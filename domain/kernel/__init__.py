@@ -1,8 +1,10 @@
 """The kernel: the words, rules and values that every aggregate shares. Aggregates import nothing else of ours."""
 
+from domain.kernel.external_ids import MOST_EXTERNAL_IDS, ExternalId, ExternalIds, IdThere, Source, path_of_claim
 from domain.kernel.fields import (
     AMOUNT,
     LABEL,
+    LANGUAGE,
     LINE,
     NAME,
     PERCENT,
@@ -14,17 +16,20 @@ from domain.kernel.fields import (
     Derived,
     Doc,
     Filled,
+    Form,
     Id,
     Items,
     NewContactPoint,
     Number,
     Text,
     Zone,
+    one_too_many,
 )
 from domain.kernel.identifiers import COMPANY_ID, derived_id, new_id, parse_type_id, type_id
-from domain.kernel.money import MINOR_UNITS, Money, rounded
+from domain.kernel.money import MINOR_UNITS, rounded
+from domain.kernel.others import CustomerNotActive, StaffNotActive, TeamNotActive, unless_active
 from domain.kernel.personal import Personal, Withheld, opened
-from domain.kernel.rules import Path, Refused, Rule, refuse, require
+from domain.kernel.rules import Path, Refused, Rule, broken, refuse, require
 from domain.kernel.words import (
     Claim,
     Command,
@@ -37,12 +42,15 @@ from domain.kernel.words import (
     Standing,
     State,
     Word,
+    updated,
 )
 
 __all__ = [
-    "AMOUNT", "COMPANY_ID", "LABEL", "LINE", "MINOR_UNITS", "NAME", "PERCENT", "PROSE", "QUANTITY", "ChildId", "Claim",
-    "Command", "ContactKind", "Currency", "Decider", "Derived", "Doc", "Event", "Filled", "Id", "Items", "Known", "Money",
-    "NewContactPoint", "Number", "Path", "Personal", "PipelineStage", "Reference", "Refused", "Rule", "Seen", "Standing",
-    "State", "Text", "Withheld", "Word", "Zone", "derived_id", "new_id", "opened", "parse_type_id", "refuse", "require",
-    "rounded", "type_id",
+    "AMOUNT", "COMPANY_ID", "LABEL", "LANGUAGE", "LINE", "MINOR_UNITS", "MOST_EXTERNAL_IDS", "NAME", "PERCENT",
+    "PROSE", "QUANTITY", "ChildId", "Claim", "Command", "ContactKind", "Currency", "CustomerNotActive", "Decider",
+    "Derived", "Doc", "Event", "ExternalId", "ExternalIds", "Filled", "Form", "Id", "IdThere", "Items", "Known",
+    "NewContactPoint", "Number", "Path", "Personal", "PipelineStage", "Reference", "Refused", "Rule", "Seen", "Source",
+    "StaffNotActive", "Standing", "State", "TeamNotActive", "Text", "Withheld", "Word", "Zone", "broken", "derived_id",
+    "new_id", "one_too_many", "opened", "parse_type_id", "path_of_claim", "refuse", "require", "rounded", "type_id",
+    "unless_active", "updated",
 ]  # fmt: skip

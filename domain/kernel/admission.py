@@ -1,5 +1,6 @@
-"""Admission: raw values, from GraphQL or a file, become a command of plain, normalised values, or every fault is named."""
+"""Admission: raw values, from GraphQL or a file, become a command of plain, normalised values. All faults are named."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
@@ -25,6 +26,7 @@ A = TypeVar("A", bound=Command)
 
 _FAULTY = object()
 _EARLIEST, _LATEST = date(1900, 1, 1), date(2199, 12, 31)
+_INVISIBLE = ("Cc", "Cf", "Zl", "Zp", "Zs")
 
 
 class Intake:
@@ -44,7 +46,7 @@ class Intake:
 
 
 class Admission:
-    """Admits commands. `prefixes` maps kinds to TypeID prefixes; `completions` maps input structs to their completion."""
+    """Admits commands. `prefixes`: the TypeID prefix of each kind; `completions`: what completes an input struct."""
 
     def __init__(self, prefixes: Mapping[str, str], completions: Mapping[type, Completion]) -> None:
         self._prefixes, self._completions = prefixes, completions
@@ -76,15 +78,17 @@ class Admission:
         def admit(raw: object, path: Path, intake: Intake) -> Any:
             if not isinstance(raw, Mapping):
                 return intake.refuse(fields.ValueMalformed(path=path, expected="an object"))
+            given = cast("Mapping[str, object]", raw)
             values: dict[str, object] = {name: intake.next_id() for name in derived}
             before = len(intake.broken)
             for name, (of, required) in shape.items():
-                if name in raw and raw[name] is not msgspec.UNSET:
-                    values[name] = of(raw[name], (*path, name), intake)
+                if name in given and given[name] is not msgspec.UNSET:
+                    values[name] = of(given[name], (*path, name), intake)
                 elif required:
                     intake.refuse(fields.Required(path=(*path, name)))
-            for name in raw.keys() - shape.keys():
-                intake.refuse(fields.UnknownField(path=(*path, name)))
+            for name in given:
+                if name not in shape:
+                    intake.refuse(fields.UnknownField(path=(*path, name)))
             if len(intake.broken) > before:
                 return _FAULTY
             made = kind(**values)
@@ -140,11 +144,12 @@ class Admission:
         def admit(raw: object, path: Path, intake: Intake) -> Any:
             if not isinstance(raw, list | tuple):
                 return intake.refuse(fields.ValueMalformed(path=path, expected="a list"))
-            if len(raw) > items.most:
-                return intake.refuse(fields.TooManyItems(path=path, count=len(raw), most=items.most))
-            if len(raw) < items.least:
-                return intake.refuse(fields.TooFewItems(path=path, count=len(raw), least=items.least))
-            return tuple(of_item(one, (*path, at), intake) for at, one in enumerate(raw))
+            given = cast("list[object] | tuple[object, ...]", raw)
+            if len(given) > items.most:
+                return intake.refuse(fields.TooManyItems(path=path, count=len(given), most=items.most))
+            if len(given) < items.least:
+                return intake.refuse(fields.TooFewItems(path=path, count=len(given), least=items.least))
+            return tuple(of_item(one, (*path, at), intake) for at, one in enumerate(given))
 
         return admit
 
@@ -158,20 +163,22 @@ def plain_text(raw: object, path: Path, intake: Intake, rule: fields.Text) -> An
     text = unicodedata.normalize("NFC", raw).strip()
     if rule.multiline:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    for letter in text:
-        category = unicodedata.category(letter)
+    categories = [unicodedata.category(letter) for letter in text]
+    for letter, category in zip(text, categories, strict=True):
         if category == "Cs":
             return intake.refuse(fields.TextNotUnicode(path=path))
         if category == "Cc" and not (rule.multiline and letter in "\n\t"):
             return intake.refuse(fields.TextHasControlCharacters(path=path, codepoint=f"{ord(letter):04X}"))
-    if not text:
+    if all(category in _INVISIBLE for category in categories):
         return intake.refuse(fields.TextEmpty(path=path))
     if len(text) > rule.longest:
         return intake.refuse(fields.TextTooLong(path=path, length=len(text), longest=rule.longest))
+    if rule.form is not None and not re.fullmatch(rule.form.pattern, text):
+        return intake.refuse(fields.ValueMalformed(path=path, expected=rule.form.expected))
     return text
 
 
-def _given(raw: object, path: Path, intake: Intake) -> Any:
+def _given(raw: object, _path: Path, _intake: Intake) -> Any:
     return raw
 
 
@@ -198,24 +205,31 @@ def _identifier(prefix: str) -> Admit:
 
 def _number(kind: type[int] | type[Decimal], rule: fields.Number) -> Admit:
     expected = "a whole number" if kind is int else "a decimal number"
+    unit = Decimal(1).scaleb(-rule.decimals)
 
     def admit(raw: object, path: Path, intake: Intake) -> Any:
-        if isinstance(raw, bool) or not isinstance(raw, int | str | Decimal) or len(str(raw)) > 40:
-            return intake.refuse(fields.ValueMalformed(path=path, expected=expected))
-        try:
-            number = Decimal(raw)
-        except InvalidOperation:
-            return intake.refuse(fields.ValueMalformed(path=path, expected=expected))
-        if not number.is_finite():
+        number = _decimal(raw)
+        if number is None:
             return intake.refuse(fields.ValueMalformed(path=path, expected=expected))
         if not rule.least <= number <= rule.most:
             return intake.refuse(fields.NumberOutOfRange(path=path, least=str(rule.least), most=str(rule.most)))
-        number = number.normalize()
-        if -cast("int", number.as_tuple().exponent) > rule.decimals:
+        rounded = number.quantize(unit)
+        if rounded != number:
             return intake.refuse(fields.TooManyDecimals(path=path, decimals=rule.decimals))
-        return int(number) if kind is int else Decimal(f"{number:f}")
+        return int(rounded) if kind is int else Decimal(f"{rounded.normalize():f}")
 
     return admit
+
+
+def _decimal(raw: object) -> Decimal | None:
+    """The finite number that this is or spells, zero without a sign; None where it is none."""
+    if isinstance(raw, bool) or not isinstance(raw, int | str | Decimal):
+        return None
+    try:
+        number = Decimal(raw)
+    except InvalidOperation:
+        return None
+    return (number or Decimal(0)) if number.is_finite() else None
 
 
 def _currency(raw: object, path: Path, intake: Intake) -> Any:
@@ -234,7 +248,9 @@ def _word(kind: type[Word]) -> Admit:
     words: dict[object, Word] = {word.value: word for word in kind}
     allowed = ", ".join(word.value for word in kind)
     return lambda raw, path, intake: (
-        words[raw] if isinstance(raw, str) and raw in words else intake.refuse(fields.UnknownWord(path=path, allowed=allowed))
+        words[raw]
+        if isinstance(raw, str) and raw in words
+        else intake.refuse(fields.UnknownWord(path=path, allowed=allowed))
     )
 
 
@@ -279,5 +295,3 @@ def members(hint: Any) -> tuple[Any, ...]:
 def marked(hint: Any, *kinds: type) -> bool:
     """Whether an annotation carries a mark of one of these kinds."""
     return get_origin(hint) is Annotated and any(isinstance(mark, kinds) for mark in get_args(hint)[1:])
-
-

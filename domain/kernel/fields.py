@@ -1,10 +1,11 @@
 """What a command's field may hold. The annotations are read by `admission`, by the GraphQL inputs and by the import.
 
-    name: Annotated[str | None, Doc("As the customer writes it."), Text(200)] = None
-    contact_points: Annotated[tuple[NewContactPoint, ...], Doc("..."), Items(50)] = ()
-    owner: Annotated[UUID | None, Doc("..."), Id("staff_member")] = None
+- `name: Annotated[str | None, Doc("As the customer writes it."), Text(200)] = None`
+- `contact_points: Annotated[tuple[NewContactPoint, ...], Doc("Ways to reach it."), Items(50)] = ()`
+- `owner: Annotated[UUID | None, Doc("Who looks after it."), Id("staff_member")] = None`
 """
 
+from collections.abc import Sized
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
@@ -12,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.kernel.rules import Rule
+from domain.kernel.rules import Path, Rule
 from domain.kernel.words import Word
 
 
@@ -24,11 +25,20 @@ class Doc:
 
 
 @dataclass(frozen=True)
+class Form:
+    """How a whole text must look, as a regular expression, and what a text is called that does."""
+
+    pattern: str
+    expected: str
+
+
+@dataclass(frozen=True)
 class Text:
     """Unicode text: NFC, trimmed, without control characters, at most `longest` characters; never empty."""
 
     longest: int
     multiline: bool = False
+    form: Form | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class ChildId:
 
 @dataclass(frozen=True)
 class Derived:
-    """Never asked of the client: the id of what the command adds, derived from its idempotency key. A ChildId's prefix."""
+    """Never asked of the client: the id of what the command adds, derived from its idempotency key."""
 
     prefix: str
 
@@ -93,6 +103,7 @@ NAME = Text(200)
 LABEL = Text(60)
 LINE = Text(500)
 PROSE = Text(20_000, multiline=True)
+LANGUAGE = Text(35, form=Form("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", "a language tag such as de-CH"))
 
 
 class ContactKind(Word):
@@ -110,9 +121,11 @@ class NewContactPoint(msgspec.Struct, frozen=True, kw_only=True):
 
     contact_point: Annotated[UUID, Derived("cpt")]
     kind: Annotated[ContactKind, Doc("What kind of contact point this is.")]
-    value: Annotated[str, Doc("The value as typed, e.g. `Ada@Example.com` or `044 668 18 00`."), Text(1000, multiline=True)]
+    value: Annotated[
+        str, Doc("The value as typed, e.g. `Ada@Example.com` or `044 668 18 00`."), Text(1000, multiline=True)
+    ]
     label: Annotated[str | None, Doc("What people call it: work, home, billing."), LABEL] = None
-    primary: Annotated[bool, Doc("Whether it is the first to use among its kind; the first of a kind always is.")] = False
+    primary: Annotated[bool, Doc("Whether it is used first among its kind; the first of a kind always is.")] = False
     normalised: Annotated[str, Filled()] = ""
 
 
@@ -179,6 +192,11 @@ class TooManyItems(Rule):
 
     count: int
     most: int
+
+
+def one_too_many(there: Sized, most: int, path: Path) -> Rule | None:
+    """The rule against adding one more to what is full."""
+    return None if len(there) < most else TooManyItems(path=path, count=len(there) + 1, most=most)
 
 
 class TooFewItems(Rule):

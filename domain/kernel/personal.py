@@ -21,7 +21,7 @@ class PersonalMark:
 
 PERSONAL = PersonalMark()
 Personal: TypeAlias = Annotated[T | Withheld, PERSONAL]
-"""`Personal[str]`: a str that is sealed in the store. T never decodes from a JSON integer, which stands for `Withheld`."""
+"""`Personal[str]`: a str that is sealed in the store. T never decodes from a JSON integer: that means `Withheld`."""
 
 
 def opened(value: T | Withheld) -> T | None:

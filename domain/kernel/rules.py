@@ -52,13 +52,18 @@ def refuse(*broken: Rule) -> NoReturn:
     raise Refused(*broken)
 
 
-def require(*broken: Rule | None | Iterable[Rule]) -> None:
-    """Refuse when any rule is broken, naming all of them: `require(None if fits else TooLong(...), ...)`."""
+def broken(*rules: Rule | Iterable[Rule] | None) -> list[Rule]:
+    """All broken rules in one list: `broken(None if fits else TooLong(...), faults_of_lines(...), ...)`."""
     found: list[Rule] = []
-    for one in broken:
+    for one in rules:
         if isinstance(one, Rule):
             found.append(one)
         elif one is not None:
             found.extend(one)
-    if found:
+    return found
+
+
+def require(*rules: Rule | Iterable[Rule] | None) -> None:
+    """Refuse when any rule is broken, naming all of them."""
+    if found := broken(*rules):
         raise Refused(*found)

@@ -9,6 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import UnsetType
 
 from domain.kernel.identifiers import COMPANY_ID
 from domain.kernel.rules import Path, Rule
@@ -102,30 +103,36 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 S = TypeVar("S", bound=State)
 C = TypeVar("C", bound=Command)
 E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 
 
-def _nobody(state: State) -> UUID | None:
+def updated(old: T, new: T | UnsetType) -> T:
+    """The new value, or the old one where the command leaves it out."""
+    return old if isinstance(new, UnsetType) else new
+
+
+def _nobody(_state: State) -> UUID | None:
     return None
 
 
-def _nothing_more(state: State, command: Command, known: Known) -> Iterable[Reference]:
+def _nothing_more(_state: State, _command: Command, _known: Known) -> Iterable[Reference]:
     return ()
 
 
-def _no_claims(state: State) -> frozenset[Claim]:
+def _no_claims(_state: State) -> frozenset[Claim]:
     return frozenset()
 
 
-def _no_rule(command: Command, claim: Claim) -> Rule:
+def _no_rule(_command: Command, claim: Claim) -> Rule:
     raise LookupError(f"no rule speaks of claim {claim.scope}")
 
 
 class Decider(msgspec.Struct, Generic[S, C, E], frozen=True, kw_only=True):
     """One aggregate's rules as plain functions.
 
-    `decide` refuses by raising `Refused`, `evolve` never refuses: it happened. The door has checked before `decide` that
-    the aggregate exists (or, for the commands in `creates`, that it does not), that every reference exists and is of its
-    kind, and that the version is the expected one.
+    `decide` refuses by raising `Refused`, `evolve` never refuses: it happened. Before `decide` the door has checked
+    that the aggregate exists (or, for the commands in `creates`, that it does not), that every reference exists and is
+    of its kind, and that the version is the expected one.
     """
 
     kind: str
@@ -162,8 +169,8 @@ class Decider(msgspec.Struct, Generic[S, C, E], frozen=True, kw_only=True):
 class Seen(msgspec.Struct, frozen=True):
     """A growing set of ids that shares most of itself with its former selves.
 
-    A frozenset would be copied whole at every addition: 10,000 notes, 50 million copies. Here runs of doubling size merge
-    like a binary counter: an addition copies log2(n) ids on average, a look-up asks log2(n) runs.
+    A frozenset would be copied whole at every addition: 10,000 notes, 50 million copies. Here runs of doubling size
+    merge like a binary counter: an addition copies log2(n) ids on average, a look-up asks log2(n) runs.
     """
 
     runs: tuple[frozenset[UUID], ...] = ()

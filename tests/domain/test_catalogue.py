@@ -37,7 +37,9 @@ def stored(entry: dict[str, object]) -> object:
 def test_every_event_of_every_older_book_is_read_as_todays() -> None:
     """`older_shapes.json` holds entries as older versions wrote them, and what they mean today."""
     for case in json.loads((Path(__file__).parent / "older_shapes.json").read_text()):
-        event = catalogue.decode(case["name"], json.dumps(case["public"]).encode(), json.dumps(case["personal"]).encode())
+        event = catalogue.decode(
+            case["name"], json.dumps(case["public"]).encode(), json.dumps(case["personal"]).encode()
+        )
         assert json.loads(msgspec.json.encode(event)) == case["today"], case["name"]
         erased = catalogue.decode(case["name"], json.dumps(case["public"]).encode(), Withheld.ERASED)
         for field in case["personal"]:

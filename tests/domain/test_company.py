@@ -12,7 +12,6 @@ from domain.company import (
     company,
 )
 from domain.kernel import COMPANY_ID, Known, Standing
-from domain.kernel.fields import ValueMalformed
 from tests.domain.scenario import NOW, Scenario, lived
 
 given = Scenario(company)
@@ -62,13 +61,6 @@ def test_settings_left_out_stay_as_they_are() -> None:
 
 def test_settings_that_are_so_already_change_nothing() -> None:
     given(defined).when(ChangeCompanySettings(id=COMPANY_ID, currency="CHF")).then()
-
-
-def test_language_and_region_are_checked_together() -> None:
-    given().when(define(language="Swiss German", phone_region="ch")).refused(
-        ValueMalformed(path=("language",), expected="a language tag such as de-CH"),
-        ValueMalformed(path=("phone_region",), expected="a country's two capital letters such as CH"),
-    )
 
 
 def test_others_know_the_zone_and_the_currency() -> None:

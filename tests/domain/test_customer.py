@@ -41,7 +41,6 @@ from domain.customer import (
     CustomerContactUnlinked,
     CustomerDetailsChanged,
     CustomerEvent,
-    CustomerExternalId,
     CustomerExternalIdAdded,
     CustomerExternalIdRemoved,
     CustomerExternalIdTaken,
@@ -84,8 +83,8 @@ from domain.customer import (
     WithdrawCustomerConsent,
     customer,
 )
-from domain.kernel import COMPANY_ID, Claim, ContactKind, Known, NewContactPoint, Standing, Withheld, opened
-from domain.kernel.fields import TooManyItems, ValueMalformed
+from domain.kernel import COMPANY_ID, Claim, ContactKind, ExternalId, Known, NewContactPoint, Standing, Withheld, opened
+from domain.kernel.fields import TooManyItems
 from tests.domain.scenario import NOW, Scenario, lived, withhold
 
 given = Scenario(customer)
@@ -134,7 +133,7 @@ def registered(
     *points: ContactPoint,
     kind: CustomerKind = CustomerKind.PERSON,
     name: str | None = "Ada Lovelace",
-    external_ids: tuple[CustomerExternalId, ...] = (),
+    external_ids: tuple[ExternalId, ...] = (),
     parent: UUID | None = None,
     language: str | None = None,
 ) -> CustomerRegistered:
@@ -179,7 +178,7 @@ def details(personal: dict[str, Change] | None = None, **public: Change) -> Cust
     return CustomerDetailsChanged(changes=public, personal_changes=personal or {})
 
 
-KNOWN_AS = CustomerExternalId(source="erp", id="4711")
+KNOWN_AS = ExternalId(source="erp", id="4711")
 person = registered()
 organisation = registered(kind=CustomerKind.ORGANISATION, name="Acme")
 reachable = registered(point(new_point()))
@@ -241,7 +240,7 @@ class TestRegistering:
             id=ID,
             kind=CustomerKind.PERSON,
             contact_points=(new_point(primary=True), new_point(MAIL_2, "ADA@example.com", primary=True)),
-            external_ids=(CustomerExternalId(source="a:b", id="1"),),
+            external_ids=(ExternalId(source="a:b", id="1"),),
             language="Swiss German",
             owner=LEFT,
             team=OLD_TEAM,
@@ -250,8 +249,6 @@ class TestRegistering:
         given().knowing(STANDINGS).when(command).refused(
             ContactPointDuplicated(path=("contact_points", 1, "value")),
             SeveralPrimaries(kind="email", path=("contact_points", 1, "primary")),
-            ValueMalformed(path=("external_ids", 0, "source"), expected="a system's name without a colon"),
-            ValueMalformed(path=("language",), expected="a language tag such as de-CH"),
             StaffNotActive(path=("owner",)),
             TeamNotActive(path=("team",)),
             CustomerNotActive(path=("parent",)),
@@ -315,11 +312,8 @@ class TestDetails:
         given(english).when(ChangeCustomerDetails(id=ID, language="en", employees=None)).then()
 
     def test_every_fault_is_named(self) -> None:
-        command = ChangeCustomerDetails(
-            id=ID, language="?", annual_revenue=Decimal(1), job_title="Boss", birthday=date(2026, 4, 1)
-        )
+        command = ChangeCustomerDetails(id=ID, annual_revenue=Decimal(1), job_title="Boss", birthday=date(2026, 4, 1))
         given(organisation).when(command).refused(
-            ValueMalformed(path=("language",), expected="a language tag such as de-CH"),
             RevenueCurrencyMissing(path=("revenue_currency",)),
             OnlyForPersons(path=("job_title",)),
             OnlyForPersons(path=("birthday",)),
@@ -524,10 +518,9 @@ class TestExternalIds:
             CustomerExternalIdRemoved(external_id=KNOWN_AS)
         )
 
-    def test_too_many_or_a_colon_is_refused(self) -> None:
-        full = registered(external_ids=tuple(CustomerExternalId(source="erp", id=str(n)) for n in range(20)))
-        given(full).when(AddCustomerExternalId(id=ID, source="a:b", external_id="1")).refused(
-            ValueMalformed(path=("source",), expected="a system's name without a colon"),
+    def test_too_many_are_refused(self) -> None:
+        full = registered(external_ids=tuple(ExternalId(source="erp", id=str(n)) for n in range(20)))
+        given(full).when(AddCustomerExternalId(id=ID, source="erp", external_id="x")).refused(
             TooManyItems(path=("external_id",), count=21, most=20),
         )
 
@@ -744,7 +737,7 @@ class TestClaims:
             id=ID,
             kind=CustomerKind.PERSON,
             contact_points=(phone, new_point()),
-            external_ids=(CustomerExternalId(source="erp", id="1"), KNOWN_AS),
+            external_ids=(ExternalId(source="erp", id="1"), KNOWN_AS),
         )
         add = AddCustomerContactPoint(id=ID, contact_point=new_point())
         know = AddCustomerExternalId(id=ID, source="erp", external_id="4711")

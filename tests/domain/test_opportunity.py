@@ -8,12 +8,11 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from hypothesis import assume, settings
 from hypothesis import given as for_all
-from hypothesis import settings
 from hypothesis import strategies as st
 
-from domain.kernel import COMPANY_ID, Claim, Known, PipelineStage, Reference, Standing, Withheld
-from domain.kernel.fields import ValueMalformed
+from domain.kernel import COMPANY_ID, Claim, ExternalId, Known, PipelineStage, Reference, Standing, Withheld
 from domain.opportunity import (
     AddOpportunityExternalId,
     AddOpportunityLine,
@@ -46,7 +45,6 @@ from domain.opportunity import (
     OpportunityCommand,
     OpportunityCustomerAssigned,
     OpportunityEvent,
-    OpportunityExternalId,
     OpportunityExternalIdAdded,
     OpportunityExternalIdTaken,
     OpportunityLine,
@@ -133,7 +131,7 @@ opened = OpportunityOpened(
     owner=OWNER,
     team=TEAM,
     lines=(),
-    external_ids=(OpportunityExternalId(source="maven", id="1C1I7A6R"),),
+    external_ids=(ExternalId(source="maven", id="1C1I7A6R"),),
 )
 bare = OpportunityOpened(
     title="Someone called",
@@ -238,7 +236,7 @@ def test_a_deal_is_opened_in_a_stage_of_its_pipeline() -> None:
         campaign="Spring",
         owner=OWNER,
         team=TEAM,
-        external_ids=(OpportunityExternalId(source="maven", id="1C1I7A6R"),) * 2,
+        external_ids=(ExternalId(source="maven", id="1C1I7A6R"),) * 2,
     )
     given().when(command).then(opened)
 
@@ -289,7 +287,6 @@ def test_opening_names_every_rule_broken() -> None:
             NewOpportunityLine(line=LINE, product=DISCONTINUED),
             NewOpportunityLine(line=LINE_2, product=PRODUCT, price=Decimal(-1)),
         ),
-        external_ids=(OpportunityExternalId(source="a:b", id="c"),),
     )
     given_no_company().when(command).refused(
         CustomerNotActive(path=("customer",)),
@@ -302,7 +299,6 @@ def test_opening_names_every_rule_broken() -> None:
         AmountNegative(path=("amount",)),
         ProductNotSold(path=("lines", 0, "product")),
         PriceNegative(path=("lines", 1, "price")),
-        ValueMalformed(path=("external_ids", 0, "source"), expected="a system's name without a colon"),
     )
 
 
@@ -674,15 +670,14 @@ def test_notes_and_external_ids_are_welcome_at_any_time(history: tuple[Opportuni
     given(*history).when(AddOpportunityNote(id=ID, note=NOTE, text="Called")).then(
         OpportunityNoteAdded(note=NOTE, text="Called")
     )
-    erp = OpportunityExternalIdAdded(external_id=OpportunityExternalId(source="erp", id="7"))
+    erp = OpportunityExternalIdAdded(external_id=ExternalId(source="erp", id="7"))
     given(*history).when(AddOpportunityExternalId(id=ID, source="erp", external_id="7")).then(erp)
 
 
 def test_external_ids_are_added_once_and_up_to_a_limit() -> None:
     given(opened).when(AddOpportunityExternalId(id=ID, source="maven", external_id="1C1I7A6R")).then()
-    full = [OpportunityExternalIdAdded(external_id=OpportunityExternalId(source="erp", id=str(n))) for n in range(19)]
-    given(opened, *full).when(AddOpportunityExternalId(id=ID, source="e:p", external_id="x")).refused(
-        ValueMalformed(path=("source",), expected="a system's name without a colon"),
+    full = [OpportunityExternalIdAdded(external_id=ExternalId(source="erp", id=str(n))) for n in range(19)]
+    given(opened, *full).when(AddOpportunityExternalId(id=ID, source="erp", external_id="x")).refused(
         TooManyOpportunityExternalIds(path=("external_id",), most=20),
     )
 
@@ -690,9 +685,10 @@ def test_external_ids_are_added_once_and_up_to_a_limit() -> None:
 def test_external_ids_are_claimed() -> None:
     claim = Claim("opportunity_external_id", "maven:1C1I7A6R")
     assert opportunity.claims(given(opened, won).state) == {claim}
-    opening = OpenOpportunity(id=ID, title="x", pipeline=SALES)
+    known_as = (ExternalId(source="erp", id="7"), ExternalId(source="maven", id="1C1I7A6R"))
+    opening = OpenOpportunity(id=ID, title="x", pipeline=SALES, external_ids=known_as)
     adding = AddOpportunityExternalId(id=ID, source="maven", external_id="x")
-    assert opportunity.taken(opening, claim) == OpportunityExternalIdTaken(path=("external_ids",))
+    assert opportunity.taken(opening, claim) == OpportunityExternalIdTaken(path=("external_ids", 1, "id"))
     assert opportunity.taken(adding, claim) == OpportunityExternalIdTaken(path=("external_id",))
 
 
@@ -791,7 +787,8 @@ openings = st.builds(
 def test_whatever_happens_amount_probability_and_closing_hold(
     opening: OpenOpportunity, commands: list[OpportunityCommand]
 ) -> None:
-    events = lived(opportunity, [opening, *commands] if opening.pipeline != ARCHIVED else [opening], given().known)
+    assume(lived(opportunity, [opening], given().known))
+    events = lived(opportunity, [opening, *commands], given().known)
     state = opportunity.initial
     for event in events:
         before, state = state, opportunity.evolve(state, event)

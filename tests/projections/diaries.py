@@ -7,7 +7,6 @@ from uuid import UUID
 
 import psycopg
 from eventsourcing.domain import DomainEventProtocol
-from psycopg.sql import SQL, Identifier
 
 from api.composition import Parts
 from domain.appending import Draft, Entry
@@ -77,9 +76,11 @@ def append(book: Parts, id: UUID, first: int, *events: Event) -> int:
     return _insert(book, [_entry(book, id, first + n, event) for n, event in enumerate(events)])
 
 
-def append_raw(book: Parts, id: UUID, version: int, name: str, state: bytes) -> int:
+def append_raw(book: Parts, id: UUID, version: int, name: str, state: bytes, sealed: bytes | None = None) -> int:
     """Append an entry of any stored name and any bytes; returns its position."""
-    return _insert(book, [replace(_entry(book, id, version, DiaryClosed()), topic=name, state=state)])
+    commitment = None if sealed is None else b""
+    entry = _entry(book, id, version, DiaryClosed())
+    return _insert(book, [replace(entry, topic=name, state=state, sealed=sealed, commitment=commitment)])
 
 
 def _entry(book: Parts, id: UUID, version: int, event: Event) -> Entry:
@@ -93,11 +94,11 @@ def _insert(book: Parts, entries: Sequence[Entry]) -> int:
     return positions[-1]
 
 
-def rows(db: psycopg.Connection[Any], schema: str = "daybook_read") -> dict[str, list[tuple[Any, ...]]]:
+def rows(db: psycopg.Connection[Any]) -> dict[str, list[tuple[Any, ...]]]:
     """Everything in the toy tables, in order."""
     return {
-        "diaries": db.execute(SQL("SELECT * FROM {}.diaries ORDER BY id").format(Identifier(schema))).fetchall(),
-        "pages": db.execute(SQL("SELECT * FROM {}.diary_pages ORDER BY diary, page").format(Identifier(schema))).fetchall(),
+        "diaries": db.execute("SELECT * FROM daybook_read.diaries ORDER BY id").fetchall(),
+        "pages": db.execute("SELECT * FROM daybook_read.diary_pages ORDER BY diary, page").fetchall(),
     }
 
 

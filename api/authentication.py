@@ -1,0 +1,88 @@
+"""Who may come in: the bearer token, and the Host that a request must be addressed to."""
+
+import hmac
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+OPEN_PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
+"""Asked by address, not by name, from the operator's own network; they tell no data."""
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Tokens:
+    """Knows the administrator's token. Comparing takes the same time, whatever is wrong."""
+
+    def __init__(self, administrator: str) -> None:
+        self._administrator = administrator.encode()
+
+    def admit(self, authorization: str | None) -> bool:
+        """Whether an `Authorization` value is `Bearer` with the right token."""
+        scheme, _, token = (authorization or "").partition(" ")
+        right = hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._administrator)
+        return right and scheme.lower() == "bearer"
+
+    def admit_params(self, params: Mapping[str, Any] | None) -> bool:
+        """Whether a WebSocket's `connection_init` payload says `{"Authorization": "Bearer ..."}`."""
+        given = next((value for name, value in (params or {}).items() if name.lower() == "authorization"), None)
+        return isinstance(given, str) and self.admit(given)
+
+
+class Doorkeeper:
+    """Refuses a foreign Host, and puts the security headers on every response.
+
+    A page of a foreign site can make a browser call us under its own name (DNS rebinding); it can't forge the Host.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
+        """`hosts`: names without port that a request may be addressed to."""
+        self._app, self._hosts = app, frozenset(host.lower().strip("[]") for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        # Two Host headers are nobody's honest request: which of them counts would be anybody's guess.
+        named = [host_name(host) for host in Headers(scope=scope).getlist("host")]
+        if scope["path"] not in OPEN_PATHS and (len(named) != 1 or named[0] not in self._hosts):
+            await _refuse(scope, receive, send)
+            return
+
+        async def send_secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_secured)
+
+
+def host_name(host: str) -> str:
+    """The name of a Host header, without its port: `[::1]:8000` -> `::1`."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower().rstrip(".")
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": "foreign host"})
+        return
+    message = (
+        "This server is not known under the name in the Host header. The operator lists further names in"
+        " DAYBOOK_ALLOWED_HOSTS."
+    )
+    body = {"errors": [{"message": message, "extensions": {"code": "BAD_REQUEST"}}]}
+    await JSONResponse(body, 421, headers=SECURITY_HEADERS)(scope, receive, send)

@@ -1,0 +1,1 @@
+"""The `daybook` command: one module for each group of its commands. api/command_line.py puts them together."""

@@ -1,0 +1,102 @@
+"""Opening the book for a command, and the errors that everybody may meet, each with its exit code."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from api.cli.output import note
+from api.composition import Parts, assembled
+from domain.appending import BookUnavailable
+from domain.kernel import Refused
+from infra import migrations
+from infra.database import DatabaseError, connect_info
+from infra.embedded import EmbeddedPostgresError
+from infra.master_key import MasterKeyError
+from infra.private_files import PrivateFileError
+from infra.settings import Settings, SettingsError, read_settings
+from projections.rebuild import NoMomentToSwitch, RebuildUnderWay
+from projections.registry import models
+from projections.tables import ModelError, install
+
+FAILED, USAGE, OUT_OF_REACH = 1, 2, 3
+
+EXIT_CODES = """
+Exit codes: **0** all went well · **1** refused, or something failed · **2** wrong usage, settings or mapping ·
+**3** the book is out of reach (database, data directory or master key).
+"""
+
+Conninfo = str
+
+
+class CommandFailed(Exception):
+    """A command can't go on; the message says why in one sentence or two."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+EXPECTED: dict[type[Exception], int] = {
+    Refused: FAILED,
+    RebuildUnderWay: FAILED,
+    NoMomentToSwitch: FAILED,
+    ModelError: FAILED,
+    SettingsError: USAGE,
+    BookUnavailable: OUT_OF_REACH,
+    DatabaseError: OUT_OF_REACH,
+    EmbeddedPostgresError: OUT_OF_REACH,
+    MasterKeyError: OUT_OF_REACH,
+    PrivateFileError: OUT_OF_REACH,
+    PoolTimeout: OUT_OF_REACH,
+    psycopg.OperationalError: OUT_OF_REACH,
+}
+"""What may go wrong without being a fault of ours: told in a sentence, without a traceback."""
+
+
+def told(error: Exception) -> int:
+    """Tell an error in its sentence; returns its exit code. Raises it again where it is unexpected."""
+    if isinstance(error, CommandFailed):
+        code: int | None = error.code
+    else:
+        code = next((code for kind, code in EXPECTED.items() if isinstance(error, kind)), None)
+    if code is None:
+        raise error
+    note(f"daybook: {' '.join(str(error).split())}")
+    return code
+
+
+@contextmanager
+def database() -> Generator[tuple[Settings, Conninfo]]:
+    """The settings and a connection string to a migrated database.
+
+    In development it is migrated on the way. In production that is a step of its own: `daybook migrate`.
+    """
+    settings = read_settings()
+    with connect_info(settings, note) as conninfo:
+        if settings.environment == "development":
+            migrate(conninfo)
+        else:
+            _require_migrated(conninfo)
+        yield settings, conninfo
+
+
+@contextmanager
+def book() -> Generator[Parts]:
+    """The parts of a process that works on the book."""
+    with database() as (settings, conninfo), assembled(conninfo, settings.master_key_file) as parts:
+        yield parts
+
+
+def migrate(conninfo: Conninfo) -> tuple[list[str], list[str]]:
+    """Apply what is pending and make new read models; returns the migrations, and the models to rebuild."""
+    applied = migrations.migrate(conninfo)
+    with psycopg.connect(conninfo, autocommit=True, application_name="daybook migrate") as db:
+        return applied, install(db, models)
+
+
+def _require_migrated(conninfo: Conninfo) -> None:
+    with psycopg.connect(conninfo, autocommit=True) as db:
+        if pending := migrations.pending(db):
+            raise CommandFailed(f"The database lacks {', '.join(pending)}. Run `daybook migrate` first.")

@@ -1,0 +1,121 @@
+"""`migrate`, `status`, `rebuild` and `retry`: what an operator does with the database and the read models."""
+
+from typing import Annotated
+
+import psycopg
+import typer
+
+from api.cli.book import FAILED, CommandFailed, book, database
+from api.cli.book import migrate as migrated
+from api.cli.output import note, progress, say, say_json
+from infra.database import connect_info
+from infra.settings import read_settings
+from projections.rebuild import rebuild as rebuilt
+from projections.registry import models
+from projections.retry import retry as retried
+from projections.status import Status
+from projections.status import status as read_status
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
+
+
+def migrate() -> None:
+    """Bring the database to this version of Daybook: new tables of the book, new read models.
+
+    Safe to run at any time, from several places at once; the second time it does nothing.
+
+    Example:
+
+        DATABASE_URL=postgresql://daybook@db/daybook daybook migrate
+    """
+    settings = read_settings()
+    with connect_info(settings, note) as conninfo:
+        applied, outdated = migrated(conninfo)
+    say(f"Applied {', '.join(applied)}." if applied else "Nothing to apply.")
+    for name in outdated:
+        say(f"The read model {name} is of another version: run `daybook rebuild {name}`.")
+
+
+def status(json: Json = False) -> None:
+    """Say how far the read models are, who keeps them up to date, and what stands still.
+
+    Ends with 1 where something is not as it should be, so that a script can watch it.
+
+    Examples:
+
+        daybook status
+
+        daybook status --json | jq .problems
+    """
+    with database() as (_, conninfo), psycopg.connect(conninfo, autocommit=True) as db:
+        now = read_status(db, models)
+    if json:
+        say_json(now)
+    else:
+        _show(now)
+    if not now.ready or now.parked:
+        raise typer.Exit(FAILED)
+
+
+def rebuild(
+    name: Annotated[str, typer.Argument(help=f"The read model: {', '.join(model.name for model in models)}.")],
+) -> None:
+    """Build a read model anew from the first entry of the book. The old rows serve until the new ones are complete.
+
+    Example:
+
+        daybook rebuild customers
+    """
+    model = next((model for model in models if model.name == name), None)
+    if model is None:
+        raise CommandFailed(
+            f"There is no read model {name!r}. There are: {', '.join(model.name for model in models)}.", 2
+        )
+    with book() as parts, progress(f"Rebuilding {name}", parts.store.max_notification_id() or 0) as advance:
+        at = 0
+
+        def report(position: int, _last: int) -> None:
+            nonlocal at
+            advance(position - at)
+            at = position
+
+        rebuilt(parts.conninfo, parts.mapper, model, report)
+    say(f"{name} stands anew at entry {at}.")
+
+
+def retry(json: Json = False) -> None:
+    """Try again what the read models could not post, with the code of today.
+
+    An entry that can't be posted stops its own record in that read model and nothing else; `daybook status` lists them.
+
+    Example:
+
+        daybook retry
+    """
+    with book() as parts:
+        lanes = retried(parts.conninfo, parts.mapper, models)
+    stuck = [lane for lane in lanes if lane.error is not None]
+    if json:
+        say_json(lanes)
+    else:
+        for lane in stuck:
+            say(f"{lane.model} {lane.aggregate_id}: still stopped by {lane.error}")
+        say(f"{len(lanes) - len(stuck)} of {len(lanes)} go on." if lanes else "Nothing stands still.")
+    if stuck:
+        raise typer.Exit(FAILED)
+
+
+def _show(now: Status) -> None:
+    say(f"The book holds {now.head} entries; every read model has reached {now.position}.")
+    say(f"Leader: {now.leader}" if now.leader else "Leader: nobody")
+    say("")
+    say(f"{'read model':<16}{'position':>10}{'behind':>8}{'parked':>8}  last moved")
+    for model in now.models:
+        moved = f"{model.moved_at:%Y-%m-%d %H:%M:%S}"
+        say(f"{model.name:<16}{model.position:>10}{model.lag:>8}{model.parked:>8}  {moved}")
+    for lane in now.parked_lanes:
+        say(f"Parked: {lane.model} {lane.aggregate_id} at entry {lane.position} ({lane.event}): {lane.error}")
+    if now.parked > len(now.parked_lanes):
+        say(f"... and {now.parked - len(now.parked_lanes)} more.")
+    for problem in now.problems:
+        say(f"! {problem}")

@@ -1,0 +1,40 @@
+"""What a command says: results on standard output, everything else on standard error, progress only at a terminal."""
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def say(text: str = "") -> None:
+    """A result."""
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """Anything that is no result."""
+    typer.echo(text, err=True)
+
+
+def say_json(value: object) -> None:
+    """A result for a script: one JSON document with stable names."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Generator[Callable[[int], None]]:
+    """A bar on standard error; yields what moves it on by so many. Silent where nobody watches."""
+    with Progress(
+        TextColumn(f"{what:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda more: bar.advance(task, more)

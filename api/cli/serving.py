@@ -1,0 +1,175 @@
+"""`serve` and `work`: the processes that keep running."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from api.cli.book import OUT_OF_REACH, CommandFailed, book, database
+from api.cli.output import note, say
+from infra.settings import Settings, admin_token
+from projections.registry import models
+from projections.runner import ProjectionRunner
+
+DRAIN = 30
+"""Seconds that requests under way get when the server is told to stop."""
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="DAYBOOK_HOST or 127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port to listen on; 0: any.", show_default="DAYBOOK_PORT or 8000"),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes answer requests.")] = 1,
+    projections: Annotated[
+        bool, typer.Option("--projections/--no-projections", help="Post to the read models in this process too.")
+    ] = True,
+) -> None:
+    """Serve the book over GraphQL, and keep its read models up to date.
+
+    Examples:
+
+        daybook serve
+
+        DAYBOOK_PORT=9000 daybook serve --workers 4
+
+        daybook serve --no-projections      (and `daybook work` elsewhere)
+
+    SIGTERM or Ctrl-C stops it: requests under way are answered first.
+    """
+    from api.server import MOST_MESSAGE_BYTES, create_app  # takes most of a second, which other commands need not wait
+
+    signal.signal(signal.SIGTERM, _leave)
+    with database() as (settings, conninfo), _listening(host or settings.host, _port(port, settings)) as listener:
+        application = partial(
+            create_app,
+            conninfo,
+            master_key_file=settings.master_key_file,
+            admin_token=admin_token(settings),
+            hosts=(host or settings.host, *settings.allowed_hosts),
+            projections=projections,
+        )
+        config = uvicorn.Config(
+            application,
+            factory=True,
+            workers=workers,
+            loop="uvloop",
+            http="httptools",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws_max_size=MOST_MESSAGE_BYTES,
+            timeout_graceful_shutdown=DRAIN,
+        )
+        welcome = _welcome(listener, settings)
+        if workers > 1:
+            say(welcome)
+            Multiprocess(config, sockets=[listener]).run()
+            return
+        server = _Announcing(config, welcome)
+        server.run(sockets=[listener])
+        if not server.started:
+            raise CommandFailed("The server did not start; the reason stands above.", OUT_OF_REACH)
+
+
+def work() -> None:
+    """Keep the read models up to date, and nothing else. Any number may run: one leads, the others stand by.
+
+    Example:
+
+        daybook work        (beside `daybook serve --no-projections`)
+
+    SIGTERM or Ctrl-C stops it: what the book holds is posted first.
+    """
+    stop = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda _signal, _frame: stop.set())
+    with book() as parts:
+        runner = ProjectionRunner(parts.conninfo, parts.mapper, models)
+        runner.start()
+        note("Posting to the read models. Ctrl-C stops it; `daybook status` says how far it is.")
+        try:
+            while runner.running and not stop.wait(1.0):
+                pass
+        finally:
+            runner.stop()
+        if not stop.is_set():
+            raise CommandFailed("The projections stopped; the reason stands above.")
+
+
+class _Announcing(uvicorn.Server):
+    """Says that it is ready, once it is."""
+
+    def __init__(self, config: uvicorn.Config, welcome: str) -> None:
+        super().__init__(config)
+        self._welcome = welcome
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            say(self._welcome)
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    # uvicorn has drained and raises the signal again; what encloses us is then closed in order.
+    raise typer.Exit(0)
+
+
+def _port(given: int | None, settings: Settings) -> int:
+    return settings.port if given is None else given
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise CommandFailed(
+            f"Nothing can listen on {host} port {port}: {os.strerror(error.errno or 0)}. Choose another with --port or DAYBOOK_PORT.",
+            OUT_OF_REACH,
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def _welcome(listener: socket.socket, settings: Settings) -> str:
+    host, port, *_ = listener.getsockname()
+    shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104
+    place = f"http://{shown}:{port}"
+    if settings.given_admin_token is None:
+        file = _short(settings.data / "admin-token")
+        where, header = f"in {file}", f'"Authorization: Bearer $(cat {file})"'
+    else:
+        where, header = "what DAYBOOK_ADMIN_TOKEN is set to", '"Authorization: Bearer $DAYBOOK_ADMIN_TOKEN"'
+    query = '{"query": "{ customers(first: 3) { nodes { id name } } }"}'
+    lines: Sequence[str] = (
+        "",
+        f"Daybook is open at {place}/graphql",
+        f"  The token that it asks for stands {where}."
+        if "/" in where
+        else f"  The token that it asks for is {where}.",
+        "  A first query from a shell:",
+        "",
+        f"    curl -s {place}/graphql -H 'Content-Type: application/json' \\",
+        f"      -H {header} \\",
+        f"      -d '{query}'",
+        "",
+    )
+    return "\n".join(lines)
+
+
+def _short(file: Path) -> Path:
+    """The path as one would type it from here."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file

@@ -1,0 +1,48 @@
+"""The `daybook` command: results go to standard output, all else to standard error; whatever can be expected to fail
+is told in one clear sentence, with an exit code."""
+
+import sys
+
+import typer
+
+from api.cli import filling, keeping, reading, serving
+from api.cli.book import EXIT_CODES, told
+
+app = typer.Typer(
+    name="daybook",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Daybook, a customer management system whose history can be replayed, asked and proved.\n\n"
+    "Settings come from the environment: DAYBOOK_DATA (default .daybook), DATABASE_URL (none: a PostgreSQL of our own"
+    " in DAYBOOK_DATA), DAYBOOK_HOST, DAYBOOK_PORT, DAYBOOK_ENV, DAYBOOK_MASTER_KEY_FILE, DAYBOOK_ADMIN_TOKEN and"
+    " DAYBOOK_ALLOWED_HOSTS.",
+    epilog=EXIT_CODES,
+)
+
+SERVE, KEEP, FILL, READ = "Serving", "Keeping", "Filling", "Reading"
+
+app.command(rich_help_panel=SERVE)(serving.serve)
+app.command(rich_help_panel=SERVE)(serving.work)
+app.command(rich_help_panel=KEEP)(keeping.migrate)
+app.command(rich_help_panel=KEEP)(keeping.status)
+app.command(rich_help_panel=KEEP)(keeping.rebuild)
+app.command(rich_help_panel=KEEP)(keeping.retry)
+app.command("import", rich_help_panel=FILL)(filling.import_rows)
+app.command(rich_help_panel=FILL)(filling.demo)
+app.command(rich_help_panel=READ)(reading.replay)
+app.command(rich_help_panel=READ)(reading.schema)
+
+
+def main() -> None:
+    """Run the command that the process was started with."""
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001 - what is unexpected is raised again
+        sys.exit(told(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""Errors as clients see them: refused commands as data, requests that can't be served as GraphQL errors with a code."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from enum import Enum, StrEnum
+from typing import Any, cast
+from uuid import UUID
+
+import psycopg
+import strawberry
+from graphql import GraphQLError, GraphQLSyntaxError
+from psycopg_pool import PoolTimeout
+from strawberry.scalars import JSON
+
+from api.words import described
+from domain.appending import BookUnavailable, VersionConflict
+from domain.catalogue import camel
+from domain.kernel import Refused, Rule
+from infra import contacts
+
+_log = logging.getLogger("daybook.api")
+
+_RULES_FROM = ("domain", contacts.__name__)
+"""Where rules are. The imports above have brought all of them: the catalogue its aggregates, contacts its own."""
+
+
+def _known_rules() -> dict[str, type[Rule]]:
+    """Every rule of ours by code."""
+    return {code: rule for code, rule in sorted(Rule.known.items()) if rule.__module__.startswith(_RULES_FROM)}
+
+
+def _error_codes() -> type[Enum]:
+    values = {
+        code: strawberry.enum_value(code, description=described(rule.__doc__)) for code, rule in _known_rules().items()
+    }
+    enum = cast("type[Enum]", Enum("ErrorCode", values, module=__name__))
+    said = "Every rule that a command can break. Its description is the English message; {braces} are parameters."
+    return strawberry.enum(enum, description=said)
+
+
+ErrorCode = _error_codes()
+"""A closed enum: a new rule is a new value, a published value is never renamed."""
+
+
+@strawberry.interface(description="A rule that a command broke. Nothing was written.")
+class UserError:
+    code: ErrorCode = strawberry.field(description="Which rule; clients translate by it.")  # type: ignore[valid-type]
+    message: str = strawberry.field(description="What is wrong and what to do, in English.")
+    path: list[str] = strawberry.field(
+        description="Where in the input the offence stands, such as `contactPoints`, `0`, `value`. Empty: all of it."
+    )
+    parameters: JSON = strawberry.field(description="What the message speaks of, by name.")
+
+
+@strawberry.type(description="A rule that a command broke; its parameters say all there is to know.")
+class BrokenRule(UserError):
+    pass
+
+
+@strawberry.type(
+    name="VersionConflict",
+    description="Somebody changed the record since the version that the client saw. Read it again, then decide.",
+)
+class VersionConflictError(UserError):
+    expected: int = strawberry.field(description="The version that the input named.")
+    actual: int = strawberry.field(description="The version that the record has.")
+
+
+def user_errors(refused: Refused) -> list[UserError]:
+    """Every rule that the command broke."""
+    return [_user_error(rule) for rule in refused.broken]
+
+
+def _user_error(rule: Rule) -> UserError:
+    common: dict[str, Any] = {
+        "code": ErrorCode[rule.code],
+        "message": " ".join(rule.message.split()),
+        "path": input_path(rule.path),
+        "parameters": {camel(name): value for name, value in rule.parameters.items()},
+    }
+    if isinstance(rule, VersionConflict):
+        return VersionConflictError(**common, expected=rule.expected, actual=rule.actual)
+    return BrokenRule(**common)
+
+
+def input_path(path: Iterable[str | int]) -> list[str]:
+    """A rule's path in the words of the GraphQL input: `("contact_points", 0)` -> `["contactPoints", "0"]`."""
+    return [camel(step) if isinstance(step, str) else str(step) for step in path]
+
+
+class RequestErrorCode(StrEnum):
+    """Why a request can't be served: the closed list of `extensions.code`."""
+
+    BAD_REQUEST = "BAD_REQUEST"
+    """The HTTP request is no GraphQL request: its body, parameters or headers."""
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    """The bearer token is missing or wrong."""
+    CSRF_HEADER_MISSING = "CSRF_HEADER_MISSING"
+    """A query over GET needs the header `Daybook-CSRF: 1`."""
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    NOT_ACCEPTABLE = "NOT_ACCEPTABLE"
+    UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+    REQUEST_TOO_LARGE = "REQUEST_TOO_LARGE"
+    """The body has too many bytes."""
+    QUERY_TOO_COMPLEX = "QUERY_TOO_COMPLEX"
+    """The document is beyond a limit: tokens, depth, aliases, fields or nodes."""
+    GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
+    GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+    BAD_USER_INPUT = "BAD_USER_INPUT"
+    """A variable or argument has a value that its type does not take, or that this field can't use."""
+    UNAVAILABLE = "UNAVAILABLE"
+    """The book does not answer. Send a mutation again with the same idempotency key: it takes effect once."""
+    INTERNAL = "INTERNAL"
+    """A fault of ours; it is in the log under the `requestId`."""
+
+
+class RequestError(GraphQLError):
+    """A request that can't be served, with its code and, over HTTP, its status and headers."""
+
+    def __init__(
+        self, code: RequestErrorCode, message: str, *, status: int = 400, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, extensions={"code": code.value})
+        self.status, self.headers = status, headers or {}
+
+
+def answered(errors: Iterable[GraphQLError], request_id: UUID, *, otherwise: RequestErrorCode) -> list[GraphQLError]:
+    """GraphQL errors as they are answered, each with a code and the request's id.
+
+    `otherwise` is the code of an error that has none of its own. What resolvers raised is masked (see `explained`).
+    """
+    return [_answered(error, request_id, otherwise) for error in errors]
+
+
+def _answered(error: GraphQLError, request_id: UUID, otherwise: RequestErrorCode) -> GraphQLError:
+    said = error
+    while isinstance(said.original_error, GraphQLError):
+        said = said.original_error
+    # Without a path the request itself was faulty, and what was raised while reading it is its fault, not ours.
+    if error.path is not None and said.original_error is not None:
+        said = explained(said.original_error, request_id)
+    code = (said.extensions or {}).get("code")
+    if code is None:
+        code = RequestErrorCode.GRAPHQL_PARSE_FAILED if isinstance(said, GraphQLSyntaxError) else otherwise
+    return GraphQLError(
+        encodable(said.message),
+        error.nodes,
+        error.source,
+        error.positions,
+        error.path,
+        extensions={**(said.extensions or {}), "code": str(code), "requestId": str(request_id)},
+    )
+
+
+def explained(error: Exception, request_id: UUID) -> RequestError:
+    """What a client is told of an exception. One that we did not expect is logged under the request's id and answered
+    as INTERNAL: no statement, no class name, no trace leaves the house.
+    """
+    match error:
+        case RequestError():
+            return error
+        case psycopg.errors.QueryCanceled():
+            return TOOK_TOO_LONG
+        case BookUnavailable() | psycopg.OperationalError() | psycopg.InterfaceError() | PoolTimeout():
+            _log.warning("Request %s: the book did not answer (%s).", request_id, type(error).__name__)
+            return UNAVAILABLE
+        case _:
+            _log.error("Request %s failed.", request_id, exc_info=error)
+            return INTERNAL
+
+
+def encodable(text: str) -> str:
+    """Text that UTF-8 can carry: half a surrogate pair, quoted back from the request, becomes `?`."""
+    return text.encode("utf-8", "replace").decode()
+
+
+UNAVAILABLE = RequestError(
+    RequestErrorCode.UNAVAILABLE,
+    "The book does not answer at the moment. Send the request again in a moment, a mutation with the same"
+    " idempotencyKey: it takes effect once.",
+    status=503,
+)
+TOOK_TOO_LONG = RequestError(
+    RequestErrorCode.QUERY_TOO_COMPLEX, "The query took too long and was given up. Ask for less at once."
+)
+INTERNAL = RequestError(
+    RequestErrorCode.INTERNAL,
+    "This request failed through a fault of ours. Please report its requestId to the operator.",
+    status=500,
+)

@@ -1,0 +1,180 @@
+"""Running operations: queries become one SQL statement, mutations and subscriptions run through Strawberry's schema."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import Any, cast
+
+import msgspec
+import strawberry
+from graphql import (
+    ExecutionResult,
+    GraphQLError,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+)
+from graphql import execute as _execute  # pyright: ignore[reportUnknownVariableType]  # its types are left open
+from graphql import subscribe as _subscribe  # pyright: ignore[reportUnknownVariableType]
+from graphql.execution import Executor as GraphQLExecutor
+from strawberry.utils.await_maybe import await_maybe
+
+from api.documents import Document, Documents, Faulty
+from api.errors import RequestError, RequestErrorCode, answered, explained
+from api.reading.reader import Reader
+from api.serving import Request, RequestInfo
+
+execute, subscribe = cast("Callable[..., Any]", _execute), cast("Callable[..., Any]", _subscribe)
+
+
+class Ready:
+    """A value that is finished JSON text already, its selections included; it goes into the response as it is."""
+
+    __slots__ = ("json",)
+
+    def __init__(self, text: str) -> None:
+        self.json = msgspec.Raw(text.encode())
+
+
+class Executor(GraphQLExecutor[Any]):
+    """The library's executor, but for what SQL has finished."""
+
+    def complete_value(
+        self,
+        return_type: Any,
+        field_details_list: Any,
+        info: Any,
+        path: Any,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        if isinstance(result, Ready):
+            return result.json
+        complete = cast("Any", super()).complete_value
+        return complete(return_type, field_details_list, info, path, result, position_context)
+
+
+def raw(info: RequestInfo) -> GraphQLResolveInfo[Any]:
+    """The library's own view of a field, which the reader compiles its selection from."""
+    info_of_the_library: GraphQLResolveInfo[Any] = cast("Any", info)._raw_info
+    return info_of_the_library
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A GraphQL response. Without data, the request could not be served."""
+
+    data: Any = msgspec.UNSET
+    """A msgspec.Raw, or a dict that may hold some."""
+    errors: list[GraphQLError] = []
+    extensions: Mapping[str, Any] = {}
+    status: int = 200
+
+    def body(self) -> dict[str, Any]:
+        """The response as a dict."""
+        body: dict[str, Any] = {}
+        if self.data is not msgspec.UNSET:
+            body["data"] = self.data
+        if self.errors:
+            body["errors"] = [error.formatted for error in self.errors]
+        if self.extensions:
+            body["extensions"] = self.extensions
+        return body
+
+
+class Engine:
+    """Answers operations. One for each process; used from its event loop only."""
+
+    def __init__(self, schema: strawberry.Schema, reader: Reader) -> None:
+        self._schema: GraphQLSchema = schema._schema  # pyright: ignore[reportPrivateUsage]
+        self._reader = reader
+        self._documents = Documents(self._schema)
+
+    def prepared(
+        self, text: str, operation_name: str | None, variables: Mapping[str, Any]
+    ) -> tuple[Document, OperationDefinitionNode]:
+        """The valid document and the operation to run. Raises GraphQLError or Faulty."""
+        document = self._documents.of(text, variables)
+        return document, document.operation(operation_name)
+
+    async def answer(
+        self, document: Document, operation: OperationDefinitionNode, variables: dict[str, Any], request: Request
+    ) -> Answer:
+        """The answer to a query or a mutation."""
+        if operation.operation is OperationType.QUERY:
+            return await self._read(document, operation, variables, request)
+        name = operation.name.value if operation.name else None
+        result = await await_maybe(
+            execute(
+                self._schema,
+                document.parsed,
+                context_value=request,
+                variable_values=variables,
+                operation_name=name,
+                executor_class=Executor,
+            )
+        )
+        return _answer(result, request)
+
+    async def stream(
+        self, document: Document, operation: OperationDefinitionNode, variables: dict[str, Any], request: Request
+    ) -> AsyncGenerator[Answer, None]:
+        """The answers of a subscription, or the one of another operation; one without data is the last."""
+        if operation.operation is not OperationType.SUBSCRIPTION:
+            yield await self.answer(document, operation, variables, request)
+            return
+        name = operation.name.value if operation.name else None
+        source = await await_maybe(
+            subscribe(
+                self._schema,
+                document.parsed,
+                context_value=request,
+                variable_values=variables,
+                operation_name=name,
+                executor_class=Executor,
+            )
+        )
+        if isinstance(source, ExecutionResult):
+            yield _answer(source, request)
+            return
+        try:
+            async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", source)) as results:
+                async for result in results:
+                    yield _answer(result, request)
+        except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
+            yield refused(error, request)
+
+    async def _read(
+        self, document: Document, operation: OperationDefinitionNode, variables: dict[str, Any], request: Request
+    ) -> Answer:
+        try:
+            text = await self._reader.query(document.parsed, operation, variables)
+        except GraphQLError as error:
+            return failed([error], request, RequestErrorCode.BAD_USER_INPUT)
+        except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
+            return failed([explained(error, request.id)], request, RequestErrorCode.INTERNAL)
+        return Answer(msgspec.Raw(text.encode()), extensions=request.extensions)
+
+
+def failed(errors: list[GraphQLError], request: Request, otherwise: RequestErrorCode) -> Answer:
+    """The answer to a request that could not be served."""
+    shown = answered(errors, request.id, otherwise=otherwise)
+    statuses = [error.status for error in errors if isinstance(error, RequestError)]
+    return Answer(errors=shown, status=max(statuses, default=400))
+
+
+def refused(error: Exception, request: Request) -> Answer:
+    """The answer to a document that can't be run."""
+    if isinstance(error, Faulty):
+        return failed(error.errors, request, RequestErrorCode.GRAPHQL_VALIDATION_FAILED)
+    if isinstance(error, GraphQLError):
+        return failed([error], request, RequestErrorCode.GRAPHQL_VALIDATION_FAILED)
+    return failed([explained(error, request.id)], request, RequestErrorCode.INTERNAL)
+
+
+def _answer(result: ExecutionResult, request: Request) -> Answer:
+    errors = result.errors or []
+    # Variables that their types do not take come back without data and without a path: nothing was run.
+    if result.data is None and not any(error.path for error in errors):
+        return failed(errors, request, RequestErrorCode.BAD_USER_INPUT)
+    shown = answered(errors, request.id, otherwise=RequestErrorCode.INTERNAL)
+    return Answer(result.data, shown, request.extensions)

@@ -1,0 +1,144 @@
+"""Imports a file: many rows at once, each row's own commands in order."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from uuid import UUID, uuid5
+
+from api.composition import Parts
+from api.importing.entering import Entered, Entering, Known, StepRefused
+from api.importing.finding import Finder, NotFound
+from api.importing.mapping import MappingError, RowMapping
+from api.importing.outcomes import Outcome, Progress, Summary, Tally
+from api.importing.rows import Entry, Rejected, Table
+from api.importing.values import BadValue
+from domain.catalogue import catalogue
+from domain.kernel import Refused
+from domain.kernel.recorded import Context
+from infra.marks import imported, marks, remember
+
+THREADS = 32
+"""Rows in hand at once: their appends share transactions."""
+
+BATCH = 512
+"""Rows whose external ids are looked up together."""
+
+
+class Import:
+    """Imports a file of one kind from one source."""
+
+    def __init__(self, parts: Parts, mapping: RowMapping, source: str) -> None:
+        """`source` is the other system's name. Raises MappingError where it can't be one."""
+        if not source.strip() or ":" in source or len(source) > 60:
+            raise MappingError("The source's name must be a word of your own without a colon, such as old-crm.")
+        self._parts, self._mapping, self._source = parts, mapping, source
+        self._finder = Finder(parts, source)
+        self._entering = Entering(parts, mapping, source, self._finder)
+        self._fingerprints: dict[str, UUID] = {}
+        self._rows: dict[str, int] = {}
+
+    def open(self, file: Path) -> Table:
+        """The file, checked against the mapping. Raises MappingError."""
+        return Table(file, self._mapping, self._source, self._derived)
+
+    def run(self, table: Table, rejected_file: Path, progress: Progress) -> Summary:
+        """Enter the rows; those that can't be entered are written to `rejected_file` with their reasons.
+
+        Raises BookUnavailable where the book stops answering: begin again, and the import goes on where it stopped.
+        """
+        began, tally = time.monotonic(), Tally(progress)
+        self._define_pipelines()
+        pool = ThreadPoolExecutor(THREADS, "import")
+        try:
+            waiting = self._pass(pool, self._distinct(table, tally), tally)
+            # A row may refer to a row below it, as a subsidiary to its parent: it comes again once the others are in.
+            while waiting:
+                again = self._pass(pool, [row for row, _ in waiting], tally)
+                if len(again) == len(waiting):
+                    for row, missing in again:
+                        tally.reject(Rejected(row.number, row.cells, (str(missing),)))
+                    break
+                waiting = again
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return tally.summary(table.header, rejected_file, time.monotonic() - began)
+
+    def _pass(self, pool: ThreadPoolExecutor, rows: Iterable[Entry], tally: Tally) -> list[tuple[Entry, NotFound]]:
+        """Enter the rows; returns those that refer to a record of their own kind that is not there yet."""
+        waiting: list[tuple[Entry, NotFound]] = []
+        for batch in _batches(rows):
+            known = self._known(batch)
+            done: dict[UUID, UUID] = {}
+            for row, came in zip(batch, pool.map(partial(self._enter, known), batch), strict=True):
+                if isinstance(came, Entered):
+                    tally.count(came.outcome)
+                    done[came.record] = row.fingerprint
+                elif isinstance(came, Rejected):
+                    tally.reject(came)
+                else:
+                    waiting.append((row, came))
+            remember(self._parts.pool, self._source, done)
+        return waiting
+
+    def _enter(self, known: Mapping[str, Known], row: Entry) -> Entered | Rejected | NotFound:
+        try:
+            return self._entering.enter(row, known.get(row.external_id))
+        except NotFound as missing:
+            if missing.lookup.kind == self._mapping.decider.kind:
+                return missing
+            return Rejected(row.number, row.cells, (str(missing),))
+        except StepRefused as refused:
+            return Rejected(row.number, row.cells, refused.reasons)
+        except BadValue as bad:
+            return Rejected(row.number, row.cells, (str(bad),))
+
+    def _distinct(self, table: Table, tally: Tally) -> Iterator[Entry]:
+        """The rows, each external id once."""
+        for row in table.entries():
+            if isinstance(row, Rejected):
+                tally.reject(row)
+                continue
+            former = self._fingerprints.setdefault(row.external_id, row.fingerprint)
+            above = self._rows.setdefault(row.external_id, row.number)
+            if above == row.number:
+                yield row
+            elif former == row.fingerprint:
+                tally.count(Outcome.REPEATED)
+            else:
+                why = f"row {above} says something else of the same external id {row.external_id!r}"
+                tally.reject(Rejected(row.number, row.cells, (why,)))
+
+    def _known(self, batch: Sequence[Entry]) -> dict[str, Known]:
+        found = self._finder.known(self._mapping.decider.kind, [row.external_id for row in batch])
+        complete = imported(self._parts.pool, self._source, found.values())
+        wanted = {row.external_id: row.fingerprint for row in batch}
+        others = [id for external_id, id in found.items() if complete.get(id) != wanted[external_id]]
+        left = marks(self._parts.pool, f"import:{self._source}", others)
+        return {name: Known(id, complete.get(id), left.get(id, [])) for name, id in found.items()}
+
+    def _define_pipelines(self) -> None:
+        pipeline = catalogue.deciders["pipeline"]
+        for raw in self._mapping.pipelines:
+            name = str(raw.get("name"))
+            if self._finder.pipeline(name) is not None:
+                continue
+            request = self._derived(f"pipeline {name}".encode())
+            key = uuid5(request, "define")
+            context = Context(actor=f"import:{self._source}", idempotency_key=key, correlation_id=request)
+            try:
+                self._parts.commands.submit(pipeline, "define", raw, context)
+            except Refused as refused:
+                raise MappingError(f"The pipeline {name} that the mapping asks for was refused: {refused}") from None
+            self._finder.forget("pipeline")
+
+    def _derived(self, content: bytes) -> UUID:
+        return UUID(bytes=self._parts.vault.fingerprint(b"import\x00" + content)[:16], version=5)
+
+
+def _batches(rows: Iterable[Entry]) -> Iterator[list[Entry]]:
+    waiting = iter(rows)
+    while batch := list(islice(waiting, BATCH)):
+        yield batch

@@ -1,0 +1,162 @@
+"""The mapping: a TOML file that says what the rows of a CSV file become. docs/operator/import.md has the format."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from api.importing.values import BadValue, Value, parse_value
+from domain.catalogue import AnyDecider, catalogue
+from domain.kernel import Command
+from domain.kernel.admission import marked
+from domain.kernel.fields import Derived, Filled
+
+KINDS = {
+    "customers": "customer",
+    "opportunities": "opportunity",
+    "tickets": "ticket",
+    "products": "product",
+    "staff": "staff_member",
+    "teams": "team",
+}
+"""What can be imported, as the command line names it, and the kind of aggregate that a row becomes."""
+
+
+class MappingError(Exception):
+    """The mapping can't be used; the message says where and why."""
+
+
+class _StepText(msgspec.Struct, forbid_unknown_fields=True):
+    do: str
+    fields: dict[str, Any] = {}
+    when: dict[str, str | list[str]] = {}
+    occurred_at: str | None = None
+
+
+class _MappingText(msgspec.Struct, forbid_unknown_fields=True):
+    kind: str
+    external_id: str | list[str]
+    step: list[_StepText]
+    corrections: dict[str, dict[str, str]] = {}
+    pipeline: list[dict[str, Any]] = []
+    time_zone: str = "UTC"
+    encoding: str = "utf-8"
+    delimiter: str = ","
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One command of a row: the verb, where its values come from, when it applies and when it happened."""
+
+    verb: str
+    fields: Mapping[str, Value]
+    when: Mapping[str, frozenset[str]]
+    occurred_at: str | None
+    """The column with the day on which it happened; None: when it is recorded."""
+
+    @property
+    def columns(self) -> set[str]:
+        """Every column that the step reads."""
+        named = {column for value in self.fields.values() for column in value.columns}
+        return named | set(self.when) | ({self.occurred_at} if self.occurred_at else set())
+
+
+class RowMapping(msgspec.Struct, frozen=True):
+    """What the rows of a file become."""
+
+    decider: AnyDecider
+    external_id: tuple[str, ...]
+    steps: tuple[Step, ...]
+    """The first one begins the record."""
+    corrections: Mapping[str, Mapping[str, str]]
+    pipelines: tuple[Mapping[str, Any], ...]
+    """Pipelines to define before the first row, where none of that name exists."""
+    time_zone: ZoneInfo
+    encoding: str
+    delimiter: str
+
+    @property
+    def columns(self) -> set[str]:
+        """Every column that the mapping reads."""
+        named = {column for step in self.steps for column in step.columns}
+        return named | set(self.external_id) | set(self.corrections)
+
+
+def read_mapping(file: Path, kind: str) -> RowMapping:
+    """The mapping of a file whose rows are of this kind (`customer`). Raises MappingError."""
+    try:
+        text = msgspec.convert(tomllib.loads(file.read_text("utf-8"), parse_float=Decimal), _MappingText)
+        return _checked(text, kind)
+    except OSError as error:
+        raise MappingError(f"The mapping {file} can't be read: {error.strerror}.") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, BadValue) as error:
+        raise MappingError(f"The mapping {file} can't be used: {error}.") from None
+
+
+def _checked(text: _MappingText, kind: str) -> RowMapping:
+    if KINDS.get(text.kind) != kind:
+        raise BadValue(f"it is for {text.kind!r}, and its kind must be {_plural(kind)!r}")
+    decider = catalogue.deciders[kind]
+    if not text.step or decider.commands.get(text.step[0].do) not in decider.creates:
+        begins = next(verb for verb, command in decider.commands.items() if command in decider.creates)
+        raise BadValue(f"the first step must be {begins!r}, which begins a record")
+    columns = [text.external_id] if isinstance(text.external_id, str) else text.external_id
+    if not columns:
+        raise BadValue("external_id must name at least one column")
+    return RowMapping(
+        decider,
+        tuple(columns),
+        tuple(_step(decider, step, f"step {at}") for at, step in enumerate(text.step, 1)),
+        text.corrections,
+        tuple(text.pipeline),
+        _zone(text.time_zone),
+        text.encoding,
+        text.delimiter,
+    )
+
+
+def _step(decider: AnyDecider, text: _StepText, at: str) -> Step:
+    command = decider.commands.get(text.do)
+    if command is None:
+        raise BadValue(f"{at}: {decider.kind} has no command {text.do!r}; it has {_listed(decider.commands)}")
+    at = f"{at} ({text.do})"
+    known = _fields(command)
+    for name in text.fields:
+        if name not in known:
+            raise BadValue(f"{at}: there is no field {name!r}; there are {_listed(known)}")
+    if command in decider.creates and "external_ids" in text.fields:
+        raise BadValue(f"{at}: external_ids is filled in by the import, from external_id and --source")
+    fields = {name: parse_value(raw, f"{at}, field {name}") for name, raw in text.fields.items()}
+    for name, required in known.items():
+        if required and name not in fields:
+            raise BadValue(f"{at}: the field {name} is needed")
+    when = {column: frozenset([one] if isinstance(one, str) else one) for column, one in text.when.items()}
+    return Step(text.do, fields, when, text.occurred_at)
+
+
+def _fields(command: type[Command]) -> dict[str, bool]:
+    """The fields that a mapping can fill, and whether each is needed."""
+    hints = get_type_hints(command, include_extras=True)
+    return {
+        field.name: field.required
+        for field in msgspec.structs.fields(command)
+        if field.name != "id" and not marked(hints[field.name], Derived, Filled)
+    }
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise BadValue(f"time_zone is {name!r}, which is no IANA time zone such as Europe/Zurich") from None
+
+
+def _plural(kind: str) -> str:
+    return next(plural for plural, one in KINDS.items() if one == kind)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,83 @@
+"""What became of the rows of a file."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from api.importing.rows import Rejected
+
+Progress: TypeAlias = Callable[[int], None]
+"""Told how many more rows are done."""
+
+
+class Outcome(Enum):
+    """What became of a row."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    """The book had all that it says."""
+    REPEATED = "repeated"
+    """It says the same as a row above it."""
+    REJECTED = "rejected"
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows came to what. `rejected_file`: where the rejected ones stand; None where there are none."""
+
+    rows: int
+    created: int
+    changed: int
+    unchanged: int
+    repeated: int
+    rejected: int
+    rejected_file: str | None
+    seconds: float
+
+
+class Tally:
+    """Counts the rows as they are done, and keeps the rejected ones."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._counts = progress, Counter[Outcome]()
+        self._rejected: list[Rejected] = []
+
+    def count(self, outcome: Outcome) -> None:
+        self._counts[outcome] += 1
+        self._progress(1)
+
+    def reject(self, row: Rejected) -> None:
+        self._rejected.append(row)
+        self.count(Outcome.REJECTED)
+
+    def summary(self, header: Sequence[str], rejected_file: Path, seconds: float) -> Summary:
+        """What there is to say; writes the rejected rows, or removes the file that an earlier import of them left."""
+        if self._rejected:
+            _write(rejected_file, header, sorted(self._rejected))
+        else:
+            rejected_file.unlink(missing_ok=True)
+        return Summary(
+            rows=self._counts.total(),
+            created=self._counts[Outcome.CREATED],
+            changed=self._counts[Outcome.CHANGED],
+            unchanged=self._counts[Outcome.UNCHANGED],
+            repeated=self._counts[Outcome.REPEATED],
+            rejected=self._counts[Outcome.REJECTED],
+            rejected_file=str(rejected_file) if self._rejected else None,
+            seconds=round(seconds, 3),
+        )
+
+
+def _write(file: Path, header: Sequence[str], rejected: Sequence[Rejected]) -> None:
+    """The rows as they stood, so that they can be corrected and imported, with their number and the reasons behind."""
+    with file.open("w", newline="", encoding="utf-8") as out:
+        rows = csv.writer(out)
+        rows.writerow([*header, "row", "reasons"])
+        for one in rejected:
+            padding = [""] * (len(header) - len(one.cells))
+            rows.writerow([*one.cells[: len(header)], *padding, one.number, "; ".join(one.reasons)])

@@ -1,0 +1,143 @@
+"""The rows of a CSV file, and what each of them asks for according to the mapping."""
+
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from api.importing.mapping import MappingError, RowMapping, Step
+from api.importing.values import BadValue, Row, filled
+
+Derive: TypeAlias = Callable[[bytes], UUID]
+"""Makes an id of some content, always the same. Keyed: a plain hash would let anybody test guesses at erased data."""
+
+
+class Asked(NamedTuple):
+    """One command that a row asks for; Lookups in `raw` are still to be found."""
+
+    verb: str
+    raw: dict[str, Any]
+    occurred_at: datetime | None
+
+
+class Entry(NamedTuple):
+    """A row as the import enters it."""
+
+    number: int
+    """Of the row in the file; the first one below the header is 1."""
+    cells: tuple[str, ...]
+    """As they stand in the file."""
+    external_id: str
+    asked: tuple[Asked, ...]
+    fingerprint: UUID
+    """Of all that the row asks for: rows of equal content have equal ones."""
+
+
+class Rejected(NamedTuple):
+    """A row that could not be entered, and why."""
+
+    number: int
+    cells: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+class Table:
+    """A CSV file opened for import: its header, how many rows it has, and the rows."""
+
+    def __init__(self, file: Path, mapping: RowMapping, source: str, derive: Derive) -> None:
+        """Reads the file once, to know that it can be read to its end. Raises MappingError."""
+        self._file, self._mapping, self._source, self._derive = file, mapping, source, derive
+        try:
+            rows = self._rows()
+            self.header = tuple(name.strip() for name in next(rows, list[str]()))
+            self.length = sum(1 for _ in rows)
+        except OSError as error:
+            raise MappingError(f"The file {file} can't be read: {error.strerror}.") from None
+        except (UnicodeDecodeError, LookupError) as error:
+            raise MappingError(
+                f"The file {file} can't be read as {mapping.encoding}: {error}. Name its encoding in the mapping."
+            ) from None
+        except csv.Error as error:
+            raise MappingError(f"The file {file} is no CSV file: {error}.") from None
+        self._check_header()
+
+    def entries(self) -> Iterator[Entry | Rejected]:
+        """The rows in their order."""
+        rows = self._rows()
+        next(rows)
+        for number, cells in enumerate(rows, 1):
+            yield self._entry(number, tuple(cells))
+
+    def _entry(self, number: int, cells: tuple[str, ...]) -> Entry | Rejected:
+        if len(cells) != len(self.header):
+            why = f"the row has {len(cells)} cells, and the header has {len(self.header)}"
+            return Rejected(number, cells, (why,))
+        row = self._corrected(cells)
+        for column in self._mapping.external_id:
+            if row[column] == "":
+                return Rejected(number, cells, (f"column {column}: the external id is empty",))
+        external_id = " / ".join(row[column] for column in self._mapping.external_id)
+        try:
+            asked = tuple(self._asked(row))
+        except BadValue as error:
+            return Rejected(number, cells, (str(error),))
+        content = msgspec.json.encode([self._source, self._mapping.decider.kind, external_id, asked])
+        return Entry(number, cells, external_id, asked, self._derive(content))
+
+    def _corrected(self, cells: tuple[str, ...]) -> dict[str, str]:
+        row = {column: cell.strip() for column, cell in zip(self.header, cells, strict=True)}
+        for column, corrections in self._mapping.corrections.items():
+            row[column] = corrections.get(row[column], row[column])
+        return row
+
+    def _asked(self, row: Row) -> Iterator[Asked]:
+        for at, step in enumerate(self._mapping.steps):
+            if at and not _applies(step, row):
+                continue
+            yield Asked(step.verb, filled(step.fields, row), _midnight(row, step.occurred_at, self._mapping.time_zone))
+
+    def _rows(self) -> Iterator[list[str]]:
+        encoding = "utf-8-sig" if self._mapping.encoding.lower() in ("utf-8", "utf8") else self._mapping.encoding
+        with self._file.open(newline="", encoding=encoding) as text:
+            yield from (row for row in _reader(text, self._mapping.delimiter) if row)
+
+    def _check_header(self) -> None:
+        if not self.header:
+            raise MappingError(f"The file {self._file} is empty; its first line must name the columns.")
+        twice = sorted({name for name in self.header if self.header.count(name) > 1})
+        if twice:
+            raise MappingError(f"The file {self._file} has several columns called {', '.join(twice)}.")
+        missing = sorted(self._mapping.columns - set(self.header))
+        if missing:
+            raise MappingError(
+                f"The mapping names {', '.join(missing)}, but the columns of {self._file} are {', '.join(self.header)}."
+            )
+
+
+def _reader(text: TextIOWrapper, delimiter: str) -> Iterator[list[str]]:
+    return csv.reader(text, delimiter=delimiter, strict=True)
+
+
+def _applies(step: Step, row: Mapping[str, str]) -> bool:
+    """Whether a step is meant for this row, and the row has something to say in it."""
+    if not all(row[column] in wanted for column, wanted in step.when.items()):
+        return False
+    columns = {column for value in step.fields.values() for column in value.columns}
+    return not columns or any(row[column] for column in columns)
+
+
+def _midnight(row: Row, column: str | None, zone: ZoneInfo) -> datetime | None:
+    """The instant at which the day in this cell began in the mapping's time zone; an instant stays as it is."""
+    if column is None or row[column] == "":
+        return None
+    try:
+        instant = datetime.fromisoformat(row[column])
+    except ValueError:
+        raise BadValue(f"column {column}: this is no date such as 2026-03-31") from None
+    return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).astimezone(UTC)

@@ -1,0 +1,117 @@
+"""The WebSocket side of /graphql: the protocol graphql-transport-ws, spoken by Strawberry's handler."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import timedelta
+from json import JSONDecodeError
+from typing import Any, cast
+
+import msgspec
+import strawberry
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
+from strawberry.exceptions import ConnectionRejectionError
+from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
+from strawberry.types.unset import UNSET, UnsetType
+
+from api.authentication import Tokens
+from api.errors import encodable
+from api.execution import Engine, refused
+from api.serving import Request, Serving
+from api.wire import NotJson, read_json
+
+MOST_SUBSCRIPTIONS = 50
+"""Operations that one connection may have under way."""
+PATIENCE = timedelta(seconds=10)
+"""How long a connection may take to say who it is."""
+
+
+class Socket(ASGIWebSocketAdapter):
+    """Lets only messages through whose shape is the protocol's; the handler takes it for granted."""
+
+    async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
+        async with aclosing(super().iter_json(ignore_parsing_errors=ignore_parsing_errors)) as messages:
+            async for message in messages:
+                yield message if _well_formed(message) else {"type": "malformed"}
+
+
+class Operations(BaseGraphQLTransportWSHandler[Request, None]):
+    """One connection. What it runs, the engine runs: every limit holds here too."""
+
+    async def run_operation(self, operation: Operation[Request, None]) -> None:
+        """Send the answers one by one: the next is worked on when the client's buffer has taken the last."""
+        engine, request = cast("Live", self.view).engine, self.context.another()
+        variables = operation.variables or {}
+        try:
+            try:
+                document, definition = engine.prepared(operation.query, operation.operation_name, variables)
+            except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
+                await operation.send_initial_errors(refused(error, request).errors)
+                return
+            async with aclosing(engine.stream(document, definition, variables, request)) as answers:
+                async for answer in answers:
+                    if answer.data is msgspec.UNSET:
+                        await operation.send_initial_errors(answer.errors)
+                        return
+                    payload: Any = answer.body()
+                    await operation.send_operation_message({"id": operation.id, "type": "next", "payload": payload})
+            await operation.send_operation_message({"id": operation.id, "type": "complete"})
+        except WebSocketDisconnected:
+            return
+
+
+class Live(GraphQL[Request, None]):
+    """Serves WebSockets. The token comes in the header or in `connection_init`; a foreign Origin is refused."""
+
+    websocket_adapter_class = Socket
+    graphql_transport_ws_handler_class = Operations
+
+    def __init__(self, schema: strawberry.Schema, engine: Engine, serving: Serving, tokens: Tokens) -> None:
+        super().__init__(
+            schema,
+            graphql_ide=None,
+            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
+            connection_init_wait_timeout=PATIENCE,
+            max_subscriptions_per_connection=MOST_SUBSCRIPTIONS,
+        )
+        self.engine, self._serving, self._tokens = engine, serving, tokens
+
+    async def get_context(self, request: HttpRequest | WebSocket, response: Response | WebSocket) -> Request:  # noqa: ARG002
+        return Request(self._serving, authorised=self._tokens.admit(request.headers.get("authorization")))
+
+    async def on_ws_connect(self, context: Request) -> UnsetType | dict[str, object] | None:
+        if not (context.authorised or self._tokens.admit_params(context.connection_params)):
+            raise ConnectionRejectionError
+        return cast("UnsetType", UNSET)
+
+    def decode_json(self, data: str | bytes) -> object:
+        try:
+            return read_json(data)
+        except NotJson:
+            raise JSONDecodeError("no JSON", "", 0) from None
+
+    def encode_json(self, data: object) -> str:
+        return msgspec.json.encode(data).decode()
+
+
+def _well_formed(message: object) -> bool:
+    if not isinstance(message, dict):
+        return False
+    said = cast("dict[str, Any]", message)
+    id = said.get("id", "")
+    if not isinstance(said.get("type"), str) or not isinstance(id, str) or encodable(id) != id:
+        return False
+    if said["type"] != "subscribe":
+        return True
+    if not isinstance(said.get("payload"), dict):
+        return False
+    payload: dict[str, Any] = said["payload"]
+    return (
+        isinstance(payload.get("query"), str)
+        and isinstance(payload.get("variables"), dict | None)
+        and isinstance(payload.get("operationName"), str | None)
+    )

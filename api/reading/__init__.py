@@ -1,0 +1,27 @@
+"""Reading: a GraphQL query becomes one SQL statement whose only column is the finished JSON text.
+
+A GraphQL type says once, beside its fields, where they come from in the read models; no field has a resolver:
+
+    @rows_of(OPPORTUNITIES, prefix="opp", order="opened_at DESC")
+    @strawberry.type(description="A deal that we hope to win.")
+    class Opportunity(Node):
+        status: OpportunityStatus = column("status", "How far the deal has come.", filtered=True)
+        title: str | None = column("title", "What people call the deal.", sort="title_key")
+        amount: Money | None = part("amount", "What it is worth.", **money("{amount}"))
+        customer: Customer | None = relation("customer_id", "Who would buy.", filtered=True)
+        lines: list[Line] = all_of("What would be sold.", on={"opportunity_id": "id"}, order="ordinal")
+        history: Connection[Entry] = connection("Its entries in the book.", on={"aggregate_id": "id"})
+
+    @strawberry.type
+    class Query:
+        opportunity: Opportunity | None = lookup("id", "id", "The deal with this id.", said="The deal's id.")
+        opportunities: Connection[Opportunity] = connection("Deals, the newest first.")
+
+- `sources.py` what a declaration says; `declarations.py` the functions above; `arguments.py` the arguments that follow
+  from it: a `filtered` field is in `where`, one with `sort` in `orderBy`
+- `entities.py` all declarations of a schema, checked against the tables at start: a missing column is an error
+- `compiler.py` (objects), `pages.py` (lists), `cursors.py`, `conditions.py`, `sums.py` (totals) make the SQL,
+  `statement.py` its parameters and JSON, `selections.py` dissolves fragments and directives
+- `reader.py` runs it: `Reader(pool, schema).query(...)` for queries, `.select(...)` below a mutation's payload field.
+  Plans are kept by document, operation and shape of the variables
+"""

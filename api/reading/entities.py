@@ -1,0 +1,194 @@
+"""The sources of a schema's fields, gathered from its types and checked against the tables once, at start."""
+
+from collections.abc import Iterator, Mapping
+from string import Formatter
+from typing import Any, cast
+
+import msgspec
+import strawberry
+from graphql import (
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    get_named_type,
+)
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+
+from api.reading.money import JSON_OF
+from api.reading.sources import (
+    ROWS,
+    SOURCE,
+    Column,
+    Expression,
+    Lookup,
+    Many,
+    Part,
+    Relation,
+    Rows,
+    Source,
+    Total,
+    Totals,
+    Values,
+)
+
+
+class DeclarationError(Exception):
+    """A read field's declaration does not fit its table or its type; the message says how."""
+
+
+class Entity(msgspec.Struct, frozen=True):
+    """A GraphQL type with read fields: its rows and its sources, by GraphQL field."""
+
+    type: GraphQLObjectType
+    rows: Rows | None
+    sources: Mapping[str, Source]
+
+
+class Entities:
+    """The entities of a schema, by type name. Raises DeclarationError where one does not fit its table."""
+
+    def __init__(self, schema: strawberry.Schema) -> None:
+        self.schema: GraphQLSchema = schema._schema  # pyright: ignore[reportPrivateUsage]  # no public way to it
+        self.by_name: dict[str, Entity] = {}
+        for each in self.schema.type_map.values():
+            if isinstance(each, GraphQLObjectType) and (entity := _entity(each)):
+                self.by_name[each.name] = entity
+        for entity in self.by_name.values():
+            for name, source in entity.sources.items():
+                self._check(entity, name, source)
+
+    def of(self, field: GraphQLField) -> Entity:
+        """The entity that a field leads to; that of the elements where it is a list or a connection."""
+        kind = object_of(field)
+        nodes = kind.fields.get("nodes")
+        return self.by_name[(kind if nodes is None else object_of(nodes)).name]
+
+    def nodes(self) -> Iterator[tuple[str, Entity]]:
+        """Every entity that `node(id:)` finds, with the prefix of its ids."""
+        for entity in self.by_name.values():
+            if entity.rows is not None and entity.rows.prefix is not None:
+                yield entity.rows.prefix, entity
+
+    def _check(self, entity: Entity, name: str, source: Source) -> None:
+        where = f"{entity.type.name}.{name}"
+        own = () if entity.rows is None else entity.rows.table.columns
+        finer = entity.rows.finer if entity.rows else None
+        for column in _columns(source):
+            known = own
+            if "." in column and finer is not None:
+                column, known = column.partition(".")[2], finer.table.columns
+            if column not in known:
+                raise DeclarationError(f"{where} reads column {column}, which its table does not have.")
+        field = entity.type.fields[name]
+        if isinstance(source, Column) and _rendered(field) and str(field.type).startswith("["):
+            raise DeclarationError(f"{where} is a list of values that SQL has to rewrite; that is not supported.")
+        if isinstance(source, Values):
+            theirs: Mapping[str, str] = source.table.columns
+        elif isinstance(source, Relation | Many | Lookup | Totals):
+            target = self.of(field).rows
+            if target is None:
+                raise DeclarationError(f"{where} leads to a type that no rows_of binds to a table.")
+            table = source.table if isinstance(source, Many) and source.table else target.table
+            theirs = table.columns
+        else:
+            return
+        for column in _their_columns(source):
+            if column not in theirs:
+                raise DeclarationError(f"{where} reads column {column}, which the other table does not have.")
+
+
+def object_of(field: GraphQLField) -> GraphQLObjectType:
+    """The object type that a field's value is of, or its elements are."""
+    return cast("GraphQLObjectType", _named(field))
+
+
+def _named(field: GraphQLField) -> GraphQLNamedType:
+    return cast("GraphQLNamedType", get_named_type(cast("Any", field).type))
+
+
+def json_of(field: GraphQLField, sql: str) -> str:
+    """The SQL of a leaf field's JSON value, out of the SQL of its column."""
+    named = _named(field)
+    if isinstance(named, GraphQLEnumType):
+        return f"upper({sql})"
+    template = JSON_OF.get(named.name)
+    return sql if template is None else template.format(value=sql)
+
+
+def _rendered(field: GraphQLField) -> bool:
+    return json_of(field, "x") != "x"
+
+
+def _entity(kind: GraphQLObjectType) -> Entity | None:
+    sources = {name: source for name, field in kind.fields.items() if (source := _metadata(field).get(SOURCE))}
+    if not sources:
+        return None
+    definition = kind.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+    return Entity(kind, getattr(definition.origin, ROWS, None), sources)
+
+
+def _metadata(field: GraphQLField) -> Mapping[Any, Any]:
+    declared = field.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    return {} if declared is None else cast("Mapping[Any, Any]", declared.metadata)
+
+
+def _columns(source: Source) -> Iterator[str]:
+    """The columns of its own row that a source reads."""
+    match source:
+        case Column(name=name) | Relation(column=name) | Part(present=name):
+            yield name
+        case Many(on=on) | Values(on=on) | Totals(on=on):
+            yield from on.values()
+        case _:
+            pass
+    match source:
+        case Expression(sql=sql):
+            yield from _in_template(sql)
+        case Part(fields=fields):
+            for sql in fields.values():
+                yield from _in_template(sql)
+        case Total():
+            for sql in (source.amount, source.finer, source.currency, source.only):
+                yield from _in_template(sql)
+        case _:
+            pass
+
+
+def _their_columns(source: Relation | Many | Lookup | Totals | Values) -> Iterator[str]:
+    """The columns of the other table that a source reads."""
+    match source:
+        case Relation(key=name) | Lookup(column=name):
+            yield name
+        case Values():
+            yield source.column
+            yield from source.on
+        case Many() | Totals():
+            yield from source.on
+            yield from _in_template(source.where or "")
+
+
+def _in_template(sql: str) -> Iterator[str]:
+    """`{amount}` -> amount; `{line[total]}` -> line.total."""
+    for _, name, _, _ in Formatter().parse(sql):
+        if name is not None:
+            outer, bracket, inner = name.partition("[")
+            yield f"{outer}.{inner[:-1]}" if bracket else outer
+
+
+def belonging(alias: str, other: str, on: Mapping[str, str]) -> list[str]:
+    """SQL conditions: the row `other` belongs to the row `alias`."""
+    return [f'{other}."{theirs}" = {alias}."{ours}"' for theirs, ours in on.items()]
+
+
+def bound(entity: Entity) -> Rows:
+    """The rows that a type is bound to; entities.py checked that it is."""
+    if entity.rows is None:
+        raise LookupError(f"{entity.type.name} is bound to no table")
+    return entity.rows
+
+
+def own_column(name: str) -> str:
+    """SQL: a column by its name alone; a group's rows bring `line.product_id` as `product_id`."""
+    return f'"{name.rpartition(".")[2]}"'

@@ -1,0 +1,223 @@
+"""Lists in SQL: Relay pages by keyset (a page begins where a cursor says, nothing is read over), and whole lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+from graphql import FieldNode, GraphQLField, GraphQLObjectType
+
+from api.errors import RequestError, RequestErrorCode
+from api.reading.conditions import conditions
+from api.reading.cursors import Key, Order
+from api.reading.entities import Entity, belonging, bound, object_of
+from api.reading.sources import Many, Rows
+from api.reading.statement import Arguments, Call
+from projections.tables import sql_type
+
+if TYPE_CHECKING:
+    from api.reading.compiler import Compiler
+
+MOST = 100
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The list that a page is cut out of, and where the page begins and ends; all as SQL."""
+
+    source: str
+    """What stands in FROM."""
+    listed: Callable[[str], list[str]]
+    """The conditions that elements of the list meet, by alias."""
+    after: Sequence[str] | None
+    """The place behind which the page begins, one value for each key of the order."""
+    before: Sequence[str] | None
+    order: Order
+    backward: bool
+    size: str
+
+    def rows(self, alias: str, *, extra: int = 0) -> str:
+        """SQL: the page's rows, and so many more in the page's direction."""
+        conditions = self.listed(alias)
+        if self.after is not None:
+            conditions.append(self.order.beyond(alias, self.after, backward=False))
+        if self.before is not None:
+            conditions.append(self.order.beyond(alias, self.before, backward=True))
+        order = self.order.clause(alias, backward=self.backward)
+        limit = f"{self.size} + {extra}" if extra else self.size
+        return f"select {alias}.* {from_where(f'{self.source} {alias}', conditions)} order by {order} limit {limit}"
+
+    def outside(self, alias: str, place: Sequence[str] | None, *, backward: bool) -> str:
+        """SQL: whether the list has rows at or behind a place that bounds the page, on the far side of it."""
+        if place is None:
+            return "false"
+        beyond = f"{self.order.beyond(alias, place, backward=backward)} is not true"
+        return f"exists (select {from_where(f'{self.source} {alias}', [*self.listed(alias), beyond])})"
+
+
+def whole_list(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequence[FieldNode], alias: str) -> str:
+    """SQL: a JSON array of all rows that belong to ours."""
+    entity, other = compiler.entities.of(field), compiler.statement.alias()
+    rows = _rows(entity, source)
+    conditions = [*belonging(alias, other, source.on), *compiler.condition(source.where, other)]
+    tail = from_where(f"{compiler.rows(rows.table)} {other}", conditions)
+    order = order_of(rows, source.order, ()).clause(other)
+    return compiler.statement.array(compiler.fields(entity.type, nodes, other), f"{tail} order by {order}")
+
+
+def connection(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequence[FieldNode], alias: str) -> str:
+    """SQL: a Relay connection. Raises RequestError for arguments that don't go together."""
+    kind = object_of(field)
+    window = _window(compiler, field, source, nodes, alias)
+    selected = compiler.selections.below(kind, nodes)
+    consumers = [name for uses in selected.values() if (name := uses[0].name.value) in ("nodes", "edges", "pageInfo")]
+    if consumers in (["nodes"], ["edges"], []):
+        head, page, more = "", f"({window.rows(compiler.statement.alias())})", ""
+    else:
+        # One row more than the page tells whether there are more; page and borders then come from one read.
+        page, more, row = (compiler.statement.alias() for _ in range(3))
+        order = window.order.clause(row, backward=window.backward)
+        head = (
+            f"with {more} as materialized ({window.rows(compiler.statement.alias(), extra=1)}),"
+            f" {page} as materialized (select * from {more} {row} order by {order} limit {window.size}) "
+        )
+    fields = {key: _field(compiler, field, window, page, more, uses) for key, uses in selected.items()}
+    return f"({head}select {compiler.statement.object(fields)})"
+
+
+def _field(
+    compiler: Compiler, field: GraphQLField, window: Window, page: str, more: str, nodes: Sequence[FieldNode]
+) -> str:
+    kind = object_of(field)
+    alias, entity = compiler.statement.alias(), compiler.entities.of(field)
+    tail = f"from {page} {alias} order by {window.order.clause(alias)}"
+    match nodes[0].name.value:
+        case "__typename":
+            return f"'{kind.name}'::text"
+        case "totalCount":
+            return f"(select count(*) {from_where(f'{window.source} {alias}', window.listed(alias))})"
+        case "nodes":
+            return compiler.statement.array(compiler.fields(entity.type, nodes, alias), tail)
+        case "edges":
+            edge = object_of(kind.fields["edges"])
+            fields = {
+                key: _of_edge(compiler, edge, entity, window, alias, uses)
+                for key, uses in compiler.selections.below(edge, nodes).items()
+            }
+            return compiler.statement.array(fields, tail)
+        case _:
+            info = object_of(kind.fields["pageInfo"])
+            selected = compiler.selections.below(info, nodes)
+            return compiler.statement.object(
+                {key: _of_page_info(info, window, page, more, alias, uses) for key, uses in selected.items()}
+            )
+
+
+def _of_edge(
+    compiler: Compiler, edge: GraphQLObjectType, entity: Entity, window: Window, alias: str, nodes: Sequence[FieldNode]
+) -> str:
+    match nodes[0].name.value:
+        case "__typename":
+            return f"'{edge.name}'::text"
+        case "cursor":
+            return window.order.cursor(alias)
+        case _:
+            return compiler.statement.object(compiler.fields(entity.type, nodes, alias))
+
+
+def _of_page_info(
+    info: GraphQLObjectType, window: Window, page: str, more: str, alias: str, nodes: Sequence[FieldNode]
+) -> str:
+    cut = f"(select count(*) from {more}) > {window.size}"
+    match nodes[0].name.value:
+        case "__typename":
+            return f"'{info.name}'::text"
+        case "hasNextPage":
+            beyond = window.outside(alias, window.before, backward=True)
+            return beyond if window.backward else f"({cut} or {beyond})"
+        case "hasPreviousPage":
+            beyond = window.outside(alias, window.after, backward=False)
+            return f"({cut} or {beyond})" if window.backward else beyond
+        case name:
+            order = window.order.clause(alias, backward=name == "endCursor")
+            return f"(select {window.order.cursor(alias)} from {page} {alias} order by {order} limit 1)"
+
+
+def _window(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequence[FieldNode], alias: str) -> Window:
+    entity, statement = compiler.entities.of(field), compiler.statement
+    rows, call = _rows(entity, source), statement.call(field, nodes[0])
+    given = call.values
+    backward = given.get("last") is not None
+    if backward == (given.get("first") is not None):
+        raise RequestError(
+            RequestErrorCode.BAD_USER_INPUT, f"`{nodes[0].name.value}` needs `first` or `last`, one of them."
+        )
+    order = order_of(rows, source.order, given.get("orderBy") or ())
+    where: Mapping[str, Any] = given.get("where") or {}
+    shown = [f"{{{rows.listed[0]}}} = '{rows.listed[1]}'"] if rows.listed and rows.listed[0] not in where else []
+
+    # Several aliases ask for the same conditions, each with parameters of its own: simple, and no name is shared.
+    def listed(other: str) -> list[str]:
+        def place(column: str) -> tuple[str, str]:
+            return f'{other}."{column}"', rows.table.columns[column]
+
+        always = [source.where, *shown] if source.where else shown
+        templates = [sql for each in always for sql in compiler.condition(each, other)]
+        return [*belonging(alias, other, source.on), *templates, *conditions(statement, call, entity, place)]
+
+    return Window(
+        source=compiler.rows(rows.table),
+        listed=listed,
+        after=_place(compiler, call, order, "after"),
+        before=_place(compiler, call, order, "before"),
+        order=order,
+        backward=backward,
+        size=statement.parameter(call, _size("last" if backward else "first"), "integer"),
+    )
+
+
+def _rows(entity: Entity, source: Many) -> Rows:
+    rows = bound(entity)
+    return rows if source.table is None else msgspec.structs.replace(rows, table=source.table)
+
+
+def _place(compiler: Compiler, call: Call, order: Order, side: str) -> list[str] | None:
+    """SQL for each value in the cursor that the argument `after` or `before` brings; None where it is not given."""
+    if call.values.get(side) is None:
+        return None
+
+    def value(at: int) -> Callable[[Arguments], str | None]:
+        return lambda given: order.read(given[side])[at]
+
+    return [compiler.statement.parameter(call, value(at), key.sql_type) for at, key in enumerate(order.keys)]
+
+
+def _size(argument: str) -> Callable[[Arguments], str]:
+    def size(given: Arguments) -> str:
+        wanted = cast("int", given[argument])
+        if not 1 <= wanted <= MOST:
+            raise RequestError(RequestErrorCode.BAD_USER_INPUT, f"`{argument}` is {wanted}; ask for 1 to {MOST}.")
+        return str(wanted)
+
+    return size
+
+
+def order_of(rows: Rows, own: str | None, asked: Sequence[Mapping[str, Any]]) -> Order:
+    """The order that a client asked for, or a list's own, made unique by the table's key."""
+    descending: dict[str, bool] = {}
+    for one in asked:
+        descending.setdefault(one["field"].value, one["direction"].value == "desc")
+    for step in () if asked else (own or rows.order).split(", "):
+        column, _, direction = step.partition(" ")
+        descending.setdefault(column, direction.upper() == "DESC")
+    for column in rows.table.key:
+        descending.setdefault(column, False)
+    return Order(rows.table.name, [_key(rows.table.columns, *each) for each in descending.items()])
+
+
+def _key(declared: Mapping[str, str], column: str, descending: bool) -> Key:
+    return Key(column, sql_type(declared[column]), "NOT NULL" not in declared[column], descending)
+
+
+def from_where(source: str, conditions: Sequence[str]) -> str:
+    return f"from {source} where {' and '.join(conditions)}" if conditions else f"from {source}"

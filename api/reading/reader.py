@@ -1,0 +1,186 @@
+"""The reader: runs compiled plans on PostgreSQL and hands out JSON text."""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from enum import Enum
+from typing import Any, TypeAlias, cast
+
+import msgspec
+import strawberry
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    execute_sync,  # pyright: ignore[reportUnknownVariableType]  # its middleware is not typed
+    get_named_type,
+    get_variable_values,
+    print_ast,
+)
+from graphql.execution.values import VariableValues
+from psycopg import AsyncConnection, AsyncRawCursor, DataError, OperationalError
+from psycopg.errors import QueryCanceled
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from api.errors import UNAVAILABLE, RequestError, RequestErrorCode
+from api.reading.compiler import Compiler, RowSource, present
+from api.reading.entities import Entities
+from api.reading.selections import Selections
+from api.reading.statement import Arguments, Plan
+
+ReadPool: TypeAlias = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
+
+MOST_PLANS = 1_000
+ABOUT_SCHEMA = ("__schema", "__type")
+
+
+def read_pool(conninfo: str, *, size: int = 8, seconds: float = 10) -> ReadPool:
+    """A pool of connections that read, not open yet. A statement that takes more than so many seconds is given up."""
+
+    async def configure(connection: AsyncConnection[tuple[Any, ...]]) -> None:
+        # JIT costs more than it gives where a statement has hundreds of small sub-selects.
+        await connection.execute("SET timezone = 'UTC'")
+        await connection.execute("SET jit = off")
+        await connection.execute("SET default_transaction_read_only = on")
+        await connection.execute("SELECT set_config('statement_timeout', $1, false)", (str(int(seconds * 1000)),))
+
+    return AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]](
+        conninfo,
+        min_size=1,
+        max_size=size,
+        kwargs={"autocommit": True, "prepare_threshold": 1, "cursor_factory": AsyncRawCursor},
+        configure=configure,
+        timeout=seconds,
+        open=False,
+        name="reading",
+    )
+
+
+class Reader:
+    """Answers queries, and selections below a record. One for each process, used from its event loop only."""
+
+    def __init__(self, pool: ReadPool, schema: strawberry.Schema, rows: RowSource = present) -> None:
+        """Raises DeclarationError where a read field of the schema does not fit its table."""
+        self._pool, self._rows = pool, rows
+        self._entities = Entities(schema)
+        self._schema: GraphQLSchema = self._entities.schema
+        self._plans: OrderedDict[Hashable, Plan] = OrderedDict()
+
+    async def query(
+        self, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]
+    ) -> str:
+        """The JSON text of `data`, for a valid document's query and its variables as they came. Raises GraphQLError."""
+        coerced = self._coerced(operation, variables)
+        key = (_text(document), operation.loc and operation.loc.start, shape(coerced.coerced))
+        plan = self._plans.get(key)
+        if plan is not None:
+            self._plans.move_to_end(key)
+            return await self._run(plan, coerced, {})
+        fragments = _fragments(document)
+        root = cast("GraphQLObjectType", self._schema.query_type)
+        selected = Selections(fragments, coerced).of(root, [operation.selection_set])
+        about_schema = {
+            name: nodes for name, nodes in selected.items() if nodes[0].name.value in ("__schema", "__type")
+        }
+        rows = {name: nodes for name, nodes in selected.items() if name not in about_schema}
+        plan = Compiler(self._entities, self._rows, fragments, coerced).query(root, rows)
+        if not about_schema:
+            self._keep(key, plan)
+            return await self._run(plan, coerced, {})
+        parts = self._introspected(document, operation, about_schema, variables)
+        if rows:
+            parts |= msgspec.json.decode(await self._run(plan, coerced, {}), type=dict[str, msgspec.Raw])
+        return msgspec.json.encode({name: parts[name] for name in selected}).decode()
+
+    async def select(self, id: str, info: GraphQLResolveInfo[Any]) -> str:
+        """The JSON text of what a resolver's field selects of the record with this id; `null` where there is none.
+
+        The field's type is the record's. Raises GraphQLError.
+        """
+        kind = cast("GraphQLObjectType", get_named_type(cast("Any", info.return_type)))
+        entity = self._entities.by_name[kind.name]
+        given = {"id": id}
+        places = tuple(node.loc and node.loc.start for node in info.field_nodes)
+        source = info.field_nodes[0].loc
+        text = source.source.body if source else print_ast(info.operation)
+        key = (text, places, entity.type.name, shape(info.variable_values.coerced))
+        plan = self._plans.get(key)
+        if plan is None:
+            compiler = Compiler(self._entities, self._rows, info.fragments, info.variable_values, given)
+            plan = compiler.record(entity, info.field_nodes)
+            self._keep(key, plan)
+        return await self._run(plan, info.variable_values, given)
+
+    def _coerced(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> VariableValues:
+        found = get_variable_values(self._schema, operation.variable_definitions or (), dict(variables), max_errors=1)
+        if isinstance(found, VariableValues):
+            return found
+        error = found[0]
+        raise GraphQLError(error.message, error.nodes, extensions={"code": RequestErrorCode.BAD_USER_INPUT.value})
+
+    def _keep(self, key: Hashable, plan: Plan) -> None:
+        self._plans[key] = plan
+        if len(self._plans) > MOST_PLANS:
+            self._plans.popitem(last=False)
+
+    async def _run(self, plan: Plan, variables: VariableValues, given: Arguments) -> str:
+        parameters = plan.parameters(variables, given)
+        try:
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(cast("Any", plan.sql), parameters)
+                row = await cursor.fetchone()
+        except QueryCanceled:
+            raise RequestError(
+                RequestErrorCode.QUERY_TOO_COMPLEX, "This query takes too long; ask for less, or in parts."
+            ) from None
+        except DataError:
+            raise RequestError(
+                RequestErrorCode.BAD_USER_INPUT,
+                "A value in the arguments can't be used: a cursor that was changed, perhaps.",
+            ) from None
+        except (PoolTimeout, OperationalError) as error:
+            raise UNAVAILABLE from error
+        return "null" if row is None or row[0] is None else cast("str", row[0])
+
+    def _introspected(
+        self,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        selected: Mapping[str, list[FieldNode]],
+        variables: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """What the fields `__schema` and `__type` say, by response key."""
+        about_schema = SelectionSetNode(selections=tuple(node for nodes in selected.values() for node in nodes))
+        alone = OperationDefinitionNode(
+            operation=operation.operation,
+            variable_definitions=operation.variable_definitions,
+            selection_set=about_schema,
+        )
+        definitions = (alone, *_fragments(document).values())
+        result = execute_sync(self._schema, DocumentNode(definitions=definitions), variable_values=dict(variables))
+        for error in result.errors or ():
+            raise error
+        return result.data or {}
+
+
+def shape(value: object) -> Hashable:
+    """What of the variables decides the SQL: which are given and null, the keys of inputs, Booleans and enum values."""
+    if isinstance(value, Mapping):
+        return tuple((key, shape(each)) for key, each in cast("Mapping[str, Any]", value).items())
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        return tuple(map(shape, items)) if items and isinstance(items[0], Mapping | Enum) else "list"
+    return value if value is None or isinstance(value, bool | Enum) else "value"
+
+
+def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    return {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
+
+
+def _text(document: DocumentNode) -> str:
+    return document.loc.source.body if document.loc else print_ast(document)

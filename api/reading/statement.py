@@ -1,0 +1,144 @@
+"""One SQL statement in the making: its parameters, and the shapes that rows become JSON in.
+
+Nothing that a client sent is ever written into the SQL: values are parameters, sent as text and cast there, so that the
+types of a prepared statement never change; names of response keys are quoted.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+from graphql import FieldNode, GraphQLField
+from graphql.execution.values import VariableValues, get_argument_values
+
+from api.errors import RequestError, RequestErrorCode
+
+Parameter: TypeAlias = str | list[str] | None
+Arguments: TypeAlias = Mapping[str, Any]
+
+_PARAMETER = re.compile(r"\$\d+")
+
+LONGEST_NAME = 63
+"""PostgreSQL cuts longer names, in bytes; a GraphQL name is ASCII."""
+MOST_COLUMNS = 1600
+MOST_PARAMETERS = 60_000
+
+
+class Cells(dict[str, Any]):
+    """A row's columns for SQL templates: `{amount}` becomes `t1."amount"`; with a finer grain also `{line[total]}`."""
+
+    def __init__(self, alias: str, **finer: "Cells") -> None:
+        super().__init__(finer)
+        self.alias = alias
+
+    def __missing__(self, column: str) -> str:
+        return f'{self.alias}."{column}"'
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A statement, and how its parameters are read from the arguments of the fields that it serves."""
+
+    sql: str
+    calls: Sequence[tuple[GraphQLField, FieldNode]]
+    binds: Sequence[tuple[int, Callable[[Arguments], Parameter]]]
+
+    def parameters(self, variables: VariableValues, given: Arguments) -> list[Parameter]:
+        """The statement's parameters; `given` are those of the caller, not of a field. Raises RequestError."""
+        arguments = [given, *(get_argument_values(field, node, variables) for field, node in self.calls)]
+        return [_sendable(read(arguments[call])) for call, read in self.binds]
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A field's arguments: their values now decide what the SQL says, their values at each run are its parameters.
+
+    Two runs share a plan where every variable has the same shape (`reader.shape`): decide here by nothing else.
+    """
+
+    number: int
+    values: Arguments
+
+
+class Statement:
+    """Hands out aliases and parameters."""
+
+    def __init__(self, variables: VariableValues, given: Arguments) -> None:
+        self.variables = variables
+        self.given = Call(0, given)
+        self._aliases = 0
+        self._calls: list[tuple[GraphQLField, FieldNode]] = []
+        self._binds: list[tuple[int, Callable[[Arguments], Parameter]]] = []
+        self._typed: list[str] = []
+
+    def alias(self) -> str:
+        self._aliases += 1
+        return f"t{self._aliases}"
+
+    def call(self, field: GraphQLField, node: FieldNode) -> Call:
+        """The arguments of one use of a field."""
+        self._calls.append((field, node))
+        return Call(len(self._calls), get_argument_values(field, node, self.variables))
+
+    def parameter(self, call: Call, read: Callable[[Arguments], Parameter], sql_type: str) -> str:
+        """SQL: the parameter that `read` takes from the call's arguments."""
+        self._binds.append((call.number, read))
+        self._typed.append(f"${len(self._binds)}::{sql_type}")
+        return self._typed[-1]
+
+    def plan(self, sql: str) -> Plan:
+        """The plan of a statement that selects this one value, as text."""
+        if len(self._binds) > MOST_PARAMETERS:
+            raise too_complex()
+        # A page of which nothing is selected leaves its size unused; PostgreSQL wants to know its type all the same.
+        used = set(_PARAMETER.findall(sql))
+        unused = [each for each in self._typed if each.partition("::")[0] not in used]
+        source = f" from (select {', '.join(unused)}) unused" if unused else ""
+        return Plan(f"select {sql}::text{source}", tuple(self._calls), tuple(self._binds))
+
+    def object(self, fields: Mapping[str, str], tail: str = "") -> str:
+        """SQL: one JSON object, of the row that `tail` gives (from ..., where ...); NULL where it gives none."""
+        row = self.alias()
+        inner, each = self._rows(fields, tail, row)
+        return f"(select {each} from ({inner}) {row})"
+
+    def array(self, fields: Mapping[str, str], tail: str) -> str:
+        """SQL: a JSON array of objects, one for each row of `tail`, in its order."""
+        row = self.alias()
+        inner, each = self._rows(fields, tail, row)
+        # json_agg renders a row itself, a little faster than row_to_json before it.
+        each = row if each.startswith("row_to_json") else each
+        return f"(select coalesce(json_agg({each}), '[]'::json) from ({inner}) {row})"
+
+    def _rows(self, fields: Mapping[str, str], tail: str, row: str) -> tuple[str, str]:
+        if len(fields) > MOST_COLUMNS:
+            raise too_complex()
+        if all(len(key) <= LONGEST_NAME for key in fields):
+            columns = ", ".join(f"{sql} as {quoted(key)}" for key, sql in fields.items())
+            return f"select {columns} {tail}", f"row_to_json({row})"
+        # Such a name would be cut as a column's: here it is a value. It takes twice as long.
+        pairs = ", ".join(f"('{key}', to_json({sql}))" for key, sql in fields.items())
+        return f"select (select json_object_agg(o.k, o.v) from (values {pairs}) o(k, v)) as j {tail}", f"{row}.j"
+
+
+def quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def too_complex() -> RequestError:
+    return RequestError(
+        RequestErrorCode.QUERY_TOO_COMPLEX, "This query asks for too many fields at once; ask for less, or in parts."
+    )
+
+
+def _sendable(value: Parameter) -> Parameter:
+    for text in value if isinstance(value, list) else (value,):
+        if text is not None and ("\x00" in text or not _is_unicode(text)):
+            raise RequestError(
+                RequestErrorCode.BAD_USER_INPUT,
+                "A text in the arguments holds U+0000 or half a surrogate pair; remove it.",
+            )
+    return value
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -1,0 +1,182 @@
+"""Replay: the story of a record in its order, in words, with its personal values opened."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+import msgspec
+
+from api.composition import Parts
+from domain.catalogue import catalogue
+from domain.kernel import Claim, Withheld, parse_type_id, type_id
+from domain.kernel.identifiers import NotATypeId
+from domain.kernel.recorded import Recorded
+from infra.entries import COLUMNS, EntryNotification, StoredEntry
+from infra.reservations import Reservations
+
+
+class NobodyCalledThat(LookupError):
+    """Nothing in the book has the id that was given."""
+
+
+class Happening(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a record's story. `values` are the event's fields, records in them by name."""
+
+    occurred_at: datetime
+    recorded_at: datetime
+    position: int
+    record: str
+    version: int
+    event: str
+    words: str
+    """What happened, in a sentence or two."""
+    actor: str
+    on_behalf_of: str | None
+    reason: str | None
+    values: Mapping[str, Any]
+
+
+class _Record(NamedTuple):
+    kind: str
+    id: UUID
+
+
+def replay(parts: Parts, name: str, *, everything: bool = False) -> Iterator[Happening]:
+    """The story of the record called `name`: an id such as cus_..., or a customer's external id as `source:id`.
+
+    `everything`: with all entries about it in other records, such as its deals and tickets, by when they happened.
+    Raises NobodyCalledThat.
+    """
+    record = _found(parts, name)
+    recorded = _of_record(parts, record.id)
+    if everything:
+        own = {one.position for one in recorded}
+        about = (one for one in _about(parts, record.id) if one.position not in own)
+        recorded = sorted([*recorded, *about], key=lambda one: (one.occurred_at, one.position))
+    names = _Names(parts)
+    for one in recorded:
+        yield _happening(one, names)
+
+
+def _found(parts: Parts, name: str) -> _Record:
+    prefixes = {prefix: kind for kind, prefix in catalogue.prefixes.items()}
+    try:
+        prefix, id = parse_type_id(name)
+    except NotATypeId:
+        claim = Claim("external_id", name)
+        holder = Reservations(parts.pool, parts.vault).holders([claim]).get(claim)
+        record = None if holder is None else _Record("customer", holder)
+    else:
+        record = _Record(prefixes[prefix], id) if prefix in prefixes else None
+    if record is None or parts.daybook.fold(record.id).kind != record.kind:
+        raise NobodyCalledThat(
+            f"Nothing in the book is called {name!r}. Give an id such as {type_id('cus', UUID(int=0))}, or a customer's"
+            " external id with the system that it comes from, such as old-crm:4711."
+        )
+    return record
+
+
+def _of_record(parts: Parts, id: UUID) -> list[Recorded[Any]]:
+    stored = parts.store.select_events(id)
+    return parts.mapper.recorded([cast("EntryNotification", one).entry for one in stored])
+
+
+def _about(parts: Parts, subject: UUID) -> list[Recorded[Any]]:
+    """Every entry sealed under the subject's key, in whatever record. Reads the whole book."""
+    with parts.pool.connection() as db:
+        rows = db.execute(
+            f"SELECT {COLUMNS} FROM daybook.events WHERE subject = %s", (subject,), binary=True
+        ).fetchall()
+    return parts.mapper.recorded([StoredEntry(*row) for row in rows])
+
+
+class _Names:
+    """What the records that events speak of are called now."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._found: dict[UUID, str | None] = {}
+
+    def of(self, id: UUID) -> str | None:
+        """Name and id of a record; None where the id is that of a part, such as a line."""
+        if id not in self._found:
+            fold = self._parts.daybook.fold(id)
+            self._found[id] = None if fold.kind is None else _called(fold.kind, id, fold.state)
+        return self._found[id]
+
+
+def _called(kind: str, id: UUID, state: object) -> str:
+    public = type_id(catalogue.prefixes[kind], id)
+    for field in ("name", "title", "subject"):
+        name = getattr(state, field, None)
+        if isinstance(name, str) and name:
+            return f"{name} ({public})"
+    return public
+
+
+def _happening(one: Recorded[Any], names: _Names) -> Happening:
+    fields = ((field, getattr(one.event, field)) for field in one.event.__struct_fields__)
+    values = {field: _plain(value, names) for field, value in fields}
+    # Of the event's description its first clause: the rest explains fields to programmers.
+    what = re.split(r"[.;:](?:\s|$)", " ".join((type(one.event).__doc__ or one.name).split()))[0] + "."
+    said = "; ".join(_phrases(values))
+    return Happening(
+        occurred_at=one.occurred_at,
+        recorded_at=one.recorded_at,
+        position=one.position,
+        record=type_id(catalogue.prefixes[one.kind], one.originator_id),
+        version=one.originator_version,
+        event=one.name,
+        words=f"{what} {said}" if said else what,
+        actor=one.actor,
+        on_behalf_of=one.on_behalf_of,
+        reason=one.reason,
+        values=values,
+    )
+
+
+def _plain(value: Any, names: _Names) -> Any:
+    """The value for people and JSON: records by name, what is gone as such."""
+    if isinstance(value, Withheld):
+        return "(erased)"
+    if isinstance(value, UUID):
+        return names.of(value) or str(value)
+    if isinstance(value, msgspec.Struct):
+        return {field: _plain(getattr(value, field), names) for field in value.__struct_fields__}
+    if isinstance(value, dict):
+        return {str(key): _plain(one, names) for key, one in cast("dict[object, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one, names) for one in cast("Iterable[Any]", value)]
+    return value
+
+
+def _phrases(values: Mapping[str, Any]) -> Iterator[str]:
+    """What an event says, as phrases: empty values left out, and ids of parts, which only programs need."""
+    for field, value in values.items():
+        if said := _said(value):
+            yield f"{field.replace('_', ' ')}: {said}"
+
+
+def _said(value: object) -> str:
+    if value is None or value == "" or _is_part(value):
+        return ""
+    if isinstance(value, dict):
+        named = cast("dict[str, object]", value)
+        if set(named) == {"old", "new"}:
+            return f"{_said(named['old']) or 'nothing'} → {_said(named['new']) or 'nothing'}"
+        return ", ".join(f"{name.replace('_', ' ')} {said}" for name, one in named.items() if (said := _said(one)))
+    if isinstance(value, list):
+        return " | ".join(said for one in cast("list[object]", value) if (said := _said(one)))
+    return " ".join(str(value).split())
+
+
+def _is_part(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        UUID(value)
+    except ValueError:
+        return False
+    return True

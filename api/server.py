@@ -1,0 +1,124 @@
+"""The server: the lifespan that builds every part and closes it in order. Nothing is built at import."""
+
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from api.authentication import Doorkeeper, Tokens
+from api.composition import Parts, assembled
+from api.execution import Engine
+from api.feed import Feed
+from api.health import Health
+from api.http import Endpoint
+from api.live import Live
+from api.reading.reader import Reader, read_pool
+from api.schema import make_schema
+from api.serving import Serving
+from projections.progress import Progress
+from projections.registry import models
+from projections.runner import ProjectionRunner
+from projections.status import Status, status
+
+T = TypeVar("T")
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+WRITERS = 64
+"""Commands under way at once: each waits in a thread of its own for a commit that they share."""
+MOST_MESSAGE_BYTES = 256 * 1024
+"""Of a message over WebSocket, for uvicorn's `ws_max_size`."""
+
+
+def create_app(
+    conninfo: str,
+    *,
+    master_key_file: Path,
+    admin_token: str,
+    hosts: Sequence[str] = (),
+    projections: bool = True,
+    patience: float = 10.0,
+) -> Starlette:
+    """The application on a migrated database whose read models are installed.
+
+    `hosts`: names that a request may be addressed to, beside the loopback ones. `projections`: whether this process
+    takes part in posting to the read models. `patience`: seconds that a request waits for them.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        async with (
+            _in_threads(assembled(conninfo, master_key_file)) as parts,
+            _in_threads(_posting(parts, wanted=projections)),
+            Progress(conninfo, models) as progress,
+            read_pool(conninfo) as pool,
+            Feed(progress, parts.store) as feed,
+        ):
+            schema = make_schema()
+            serving = Serving(
+                commands=parts.commands,
+                reader=Reader(pool, schema),
+                progress=progress,
+                feed=feed,
+                store=parts.store,
+                mapper=parts.mapper,
+                writers=anyio.CapacityLimiter(WRITERS),
+                readers=feed.readers,
+                patience=patience,
+            )
+            engine, tokens = Engine(schema, serving.reader), Tokens(admin_token)
+            app.router.routes[:] = _routes(
+                Endpoint(engine, serving, tokens),
+                Live(schema, engine, serving, tokens),
+                Health(lambda: _status(parts)),
+            )
+            yield
+
+    return Starlette(middleware=[Middleware(Doorkeeper, hosts=(*LOOPBACK, *hosts))], lifespan=lifespan)
+
+
+def _routes(endpoint: Endpoint, live: Live, health: Health) -> list[BaseRoute]:
+    return [
+        Route("/graphql", endpoint),
+        WebSocketRoute("/graphql", live),
+        Route("/healthz", health.alive),
+        Route("/readyz", health.ready),
+        Route("/metrics", health.metrics),
+    ]
+
+
+@contextmanager
+def _posting(parts: Parts, *, wanted: bool) -> Generator[None]:
+    """A runner of the projections in this process, where one is wanted; at the end it posts what the book holds."""
+    if not wanted:
+        yield
+        return
+    runner = ProjectionRunner(parts.conninfo, parts.mapper, models)
+    parts.announcer.also(runner.wake)
+    runner.start()
+    try:
+        yield
+    finally:
+        runner.stop()
+
+
+@asynccontextmanager
+async def _in_threads(manager: AbstractContextManager[T]) -> AsyncGenerator[T]:
+    """A context whose beginning and end wait for the database, kept off the event loop."""
+    value = await anyio.to_thread.run_sync(manager.__enter__)
+    try:
+        yield value
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(manager.__exit__, None, None, None)
+
+
+def _status(parts: Parts) -> Status:
+    with parts.pool.connection(timeout=2.0) as db:
+        return status(db, models)

@@ -1,0 +1,80 @@
+"""What resolvers work with: the parts of the serving process, and the one request that they answer."""
+
+from typing import Any, TypeAlias
+from uuid import UUID, uuid4
+
+import anyio
+import msgspec
+from strawberry import Info
+
+from api.commands import Commands
+from api.feed import Feed
+from api.reading.reader import Reader
+from domain.kernel.recorded import Receipt
+from infra.event_store import EventStore
+from infra.mapper import SealingMapper
+from projections.progress import Outcome, Progress
+
+ADMINISTRATOR = "administrator"
+"""Who acts in every request, until there are users and roles."""
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts that requests are answered with. One for each process, made in the lifespan."""
+
+    commands: Commands
+    reader: Reader
+    progress: Progress
+    feed: Feed
+    store: EventStore
+    mapper: SealingMapper
+    writers: anyio.CapacityLimiter
+    """Commands that may be under way at once: each waits in a thread for its commit."""
+    readers: anyio.CapacityLimiter
+    """Reads of the book that may be under way at once."""
+    patience: float
+    """Seconds that a request waits for the read models."""
+
+
+class Request:
+    """The context of one request, or of one WebSocket connection."""
+
+    def __init__(self, serving: Serving, *, authorised: bool) -> None:
+        self.serving, self.authorised = serving, authorised
+        self.id: UUID = uuid4()
+        self.actor = ADMINISTRATOR
+        self.connection_params: dict[str, Any] | None = None
+        """What a WebSocket client said in `connection_init`; the protocol's handler writes it here."""
+        self.read_model: Outcome | None = None
+        """`extensions.readModel`: why the entity of a committed mutation is null, or a query tells an older state.
+
+        BEHIND: the read models had not reached the position in time; ask again with `Daybook-At-Least`. PARKED: the
+        record's lane stands still at an entry that can't be posted; an operator has to look.
+        """
+
+    def another(self) -> "Request":
+        """The context of an operation of this connection."""
+        return Request(self.serving, authorised=self.authorised)
+
+    async def caught_up(self, receipt: Receipt) -> bool:
+        """Wait until the read models show what a command left; False, and said in `extensions`, where they do not."""
+        return self._noted(await self.serving.progress.reached(receipt.position, self.serving.patience, receipt.id))
+
+    async def wait_for(self, position: int) -> None:
+        """Wait until the read models have reached a position; `extensions` say where they have not."""
+        self._noted(await self.serving.progress.reached(position, self.serving.patience))
+
+    def _noted(self, outcome: Outcome) -> bool:
+        if outcome == "REACHED":
+            return True
+        self.read_model = outcome
+        return False
+
+    @property
+    def extensions(self) -> dict[str, str]:
+        """What the response says beside data and errors."""
+        return {} if self.read_model is None else {"readModel": self.read_model}
+
+
+RequestInfo: TypeAlias = Info[Request, Any]
+"""A resolver's view of the request."""

@@ -1,0 +1,210 @@
+"""Subscriptions: the feed of the whole book, and single records as they change."""
+
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any, cast
+from uuid import UUID
+
+import anyio.to_thread
+import strawberry
+from strawberry import UNSET
+from strawberry.scalars import JSON
+from strawberry.tools import create_type
+from strawberry.types.field import StrawberryField
+
+from api.errors import RequestError, RequestErrorCode
+from api.execution import Ready, raw
+from api.scalars import Position
+from api.serving import RequestInfo, Serving
+from domain.catalogue import AnyDecider, camel, catalogue
+from domain.kernel import parse_type_id, type_id
+from domain.kernel.identifiers import NotATypeId
+from infra.entries import StoredEntry
+from projections.event_data import event_data
+
+_log = logging.getLogger("daybook.api")
+
+PAGE = 200
+"""Entries that are read at once for a subscriber; the next ones are read when it has taken these."""
+STRETCH = 5_000
+"""Positions that are looked through before a mark says how far that was."""
+
+FOLLOWED = ("customer", "opportunity", "ticket")
+"""Kinds of aggregates that have a subscription of their own."""
+
+
+@strawberry.type(description="An entry of the book.")
+class Change:
+    position: Position = strawberry.field(description="Its place in the book.")
+    type: str = strawberry.field(description="What happened: the event's name, such as `CustomerRenamed`.")
+    aggregate_kind: str | None = strawberry.field(
+        description="The kind of record, such as `customer`; null where this Daybook does not know the event."
+    )
+    aggregate_id: strawberry.ID = strawberry.field(description="The record that it happened to.")
+    version: int = strawberry.field(description="The record's version after it.")
+    event_id: strawberry.ID = strawberry.field(description="The entry's own id, to recognise it when it comes again.")
+    recorded_at: datetime = strawberry.field(description="When it was written down.")
+    occurred_at: datetime = strawberry.field(description="When it happened.")
+    actor: str = strawberry.field(description="Who did it: a user, a token, a rule, an import.")
+    on_behalf_of: str | None = strawberry.field(description="On whose behalf, where it was somebody else's.")
+    subject_id: strawberry.ID = strawberry.field(description="Whose key seals its personal part: a person or record.")
+    correlation_id: strawberry.ID = strawberry.field(description="The request that it came from.")
+    causation_id: strawberry.ID | None = strawberry.field(description="The event that caused it, where one did.")
+    reason: str | None = strawberry.field(description="Why, where somebody said so; null once it is erased.")
+    data: JSON | None = strawberry.field(
+        description="The event's fields; erased ones are null. Null as a whole where this version can't read the entry."
+    )
+
+
+@strawberry.type(description="How far the feed has come, and what changed there.")
+class ChangeMessage:
+    position: Position = strawberry.field(description="Keep this: `after` it, the feed goes on without a gap.")
+    change: Change | None = strawberry.field(
+        description="The entry at this position. Null in a mark: up to here, nothing else met the conditions."
+    )
+
+
+_AFTER = strawberry.argument(
+    description="Begin after this position: `0` for all of the book. Left out, the feed begins with what comes next."
+)
+_TYPES = strawberry.argument(description="Only events of these names.")
+_SUBJECT = strawberry.argument(description="Only entries about this person or record.")
+_ID = strawberry.argument(description="The record to follow.")
+
+
+async def changes(
+    info: RequestInfo,
+    after: Annotated[Position | None, _AFTER] = UNSET,
+    types: Annotated[list[str] | None, _TYPES] = UNSET,
+    subject: Annotated[strawberry.ID | None, _SUBJECT] = UNSET,
+) -> AsyncGenerator[ChangeMessage, None]:
+    serving = info.context.serving
+    names = _stored_names(types) if isinstance(types, list) else ()
+    about = _uuid(subject) if isinstance(subject, str) else None
+    position = await _start(serving, after if isinstance(after, str) else None)
+    yield ChangeMessage(position=_shown(position), change=None)
+    while True:
+        stop = min(await serving.feed.beyond(position), position + STRETCH)
+        read = partial(_read, serving, position, stop, names, about)
+        found = await anyio.to_thread.run_sync(read, limiter=serving.readers)
+        for change in found:
+            yield ChangeMessage(position=change.position, change=change)
+        full = len(found) == PAGE
+        position = int(found[-1].position) if full else stop
+        if not full and (not found or int(found[-1].position) < stop):
+            yield ChangeMessage(position=_shown(position), change=None)
+
+
+async def _start(serving: Serving, after: str | None) -> int:
+    if after is None:
+        return serving.feed.position
+    if int(after) > serving.feed.position:
+        head = await anyio.to_thread.run_sync(serving.store.max_notification_id, limiter=serving.readers)
+        if int(after) > (head or 0):
+            raise RequestError(
+                RequestErrorCode.BAD_USER_INPUT,
+                f"The book ends at position {head or 0}: `after` is no position of this book.",
+            )
+    return int(after)
+
+
+def _read(serving: Serving, after: int, stop: int, names: Sequence[str], subject: UUID | None) -> list[Change]:
+    entries = serving.store.entries(after, PAGE, stop=stop, names=names, subject=subject)
+    return [_change(serving, entry) for entry in entries]
+
+
+def _change(serving: Serving, entry: StoredEntry) -> Change:
+    reason, data = None, None
+    try:
+        (recorded,) = serving.mapper.recorded([entry])
+        reason, (data, _) = recorded.reason, event_data(recorded.event)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with an entry, it is told of and never skipped
+        _log.warning("The feed can't read entry %s (%s).", entry.position, type(error).__name__)
+    older = catalogue.older.get(entry.topic)
+    name = older.into if older else entry.topic
+    shape = catalogue.shapes.get(name)
+    kind = shape.kind if shape else None
+    return Change(
+        position=_shown(entry.position),
+        type=name,
+        aggregate_kind=kind,
+        aggregate_id=_public(kind, entry.originator_id),
+        version=entry.originator_version,
+        event_id=strawberry.ID(type_id("evt", entry.event_id)),
+        recorded_at=entry.recorded_at,
+        occurred_at=entry.occurred_at,
+        actor=entry.actor,
+        on_behalf_of=entry.on_behalf_of,
+        subject_id=_public(kind if entry.subject == entry.originator_id else "customer", entry.subject),
+        correlation_id=strawberry.ID(str(entry.correlation_id)),
+        causation_id=None if entry.causation_id is None else strawberry.ID(type_id("evt", entry.causation_id)),
+        reason=reason,
+        data=None if data is None else JSON(data),
+    )
+
+
+def _shown(position: int) -> Position:
+    return Position(str(position))
+
+
+def _public(kind: str | None, id: UUID) -> strawberry.ID:
+    return strawberry.ID(str(id) if kind is None else type_id(catalogue.prefixes[kind], id))
+
+
+def _stored_names(types: Sequence[str]) -> list[str]:
+    """The stored names of events, older shapes of them included. Raises RequestError for a name that no event has."""
+    unknown = [name for name in types if name not in catalogue.shapes]
+    if unknown or not types:
+        message = f"No event is named {unknown[0]}." if unknown else "`types` is empty: leave it out for every event."
+        raise RequestError(RequestErrorCode.BAD_USER_INPUT, message)
+    return [*types, *(name for name, older in catalogue.older.items() if older.into in types)]
+
+
+def _uuid(id: str, decider: AnyDecider | None = None) -> UUID:
+    try:
+        prefix, uuid = parse_type_id(id)
+    except NotATypeId:
+        prefix, uuid = "", UUID(int=0)
+    if prefix not in ((decider.prefix,) if decider else catalogue.prefixes.values()):
+        raise RequestError(RequestErrorCode.BAD_USER_INPUT, "This is no id of a record that can be followed here.")
+    return uuid
+
+
+def subscription_type(entities: Mapping[str, type[Any]]) -> type[Any]:
+    """The Subscription root; `entities` are the GraphQL types by kind of aggregate."""
+    feed: StrawberryField = strawberry.subscription(
+        changes,
+        description=(
+            "Every entry of the book in its order, none twice and none skipped, from any position on. The first message"
+            " says where it begins; keep the position of the last one, and begin `after` it next time."
+        ),
+    )
+    followed = [_followed(catalogue.deciders[kind], entities[kind]) for kind in FOLLOWED]
+    return create_type("Subscription", [feed, *followed], description="What is told as it happens.")
+
+
+def _followed(decider: AnyDecider, entity: type[Any]) -> StrawberryField:
+    noun = camel(decider.kind)
+
+    async def follow(info: RequestInfo, id: str) -> AsyncGenerator[Any, None]:
+        serving = info.context.serving
+        with serving.feed.watch(_uuid(id, decider)) as watch:
+            while True:
+                watch.seen()
+                yield Ready(await serving.reader.select(id, raw(info)))
+                await watch.changed()
+
+    follow.__name__ = f"{noun}_changed"
+    stream = cast("Any", AsyncGenerator)[entity | None, None]
+    follow.__annotations__ = {"info": RequestInfo, "id": Annotated[strawberry.ID, _ID], "return": stream}
+    field: StrawberryField = strawberry.subscription(
+        follow,
+        name=f"{noun}Changed",
+        description=(
+            f"The {decider.kind} as it stands now, at once, and again whenever an entry of its own changed it; several"
+            " changes may come as one. Null: there is none of this id."
+        ),
+    )
+    return field

@@ -1,0 +1,77 @@
+"""Who works here: staff, teams, and the queues that tickets wait in."""
+
+from datetime import datetime
+
+import strawberry
+
+from api.reading.declarations import all_of, column, connection, relation, rows_of
+from api.reading.relay import Connection, Node
+from api.scalars import Position
+from api.types.later import LaterCustomer, LaterOpportunity, LaterTicket
+from api.types.parts import ExternalId, History, history, position, recorded_at, version
+from api.types.words import RecordStatus, StaffStatus
+from domain.catalogue import catalogue
+from projections import queues, staff_members
+from projections.teams import EXTERNAL_IDS as TEAM_EXTERNAL_IDS
+from projections.teams import TEAMS
+
+
+@rows_of(
+    staff_members.STAFF_MEMBERS,
+    order="name_key",
+    prefix=catalogue.prefixes["staff_member"],
+    listed=("status", "active"),
+)
+@strawberry.type(description="Somebody who works here.")
+class StaffMember(Node):
+    name: str | None = column("name", "The name; null where it was erased.", sort="name_key")
+    status: StaffStatus = column("status", "Whether they work here.", filtered=True)
+    email: str | None = column("email", "The e-mail address at work.")
+    team: "Team | None" = relation("team_id", "Their team.", filtered=True)
+    customers: Connection[LaterCustomer] = connection("The customers they look after.", on={"owner_id": "id"})
+    opportunities: Connection[LaterOpportunity] = connection("The deals they look after.", on={"owner_id": "id"})
+    tickets: Connection[LaterTicket] = connection("The tickets they work on.", on={"assignee_id": "id"})
+    external_ids: list[ExternalId] = all_of(
+        "What other systems call them.", on={"staff_member_id": "id"}, table=staff_members.EXTERNAL_IDS
+    )
+    created_at: datetime = column("created_at", "When they were entered.", sort="created_at")
+    changed_at: datetime = column("changed_at", "When something last happened to the record.")
+    version: int = version()
+    position: Position = position()
+    recorded_at: datetime = recorded_at()
+    history: History = history()
+
+
+@rows_of(TEAMS, order="name_key", prefix=catalogue.prefixes["team"], listed=("status", "active"))
+@strawberry.type(description="People who work together.")
+class Team(Node):
+    name: str = column("name", "What people call it.", sort="name_key")
+    status: RecordStatus = column("status", "Whether it is in use.", filtered=True)
+    parent: "Team | None" = relation("parent_id", "The team that it is a part of.", filtered=True)
+    lead: StaffMember | None = relation("lead_id", "Who leads it.", filtered=True)
+    members: Connection[StaffMember] = connection("Who is in it.", on={"team_id": "id"})
+    teams: "Connection[Team]" = connection("The teams that are parts of it.", on={"parent_id": "id"})
+    external_ids: list[ExternalId] = all_of(
+        "What other systems call it.", on={"team_id": "id"}, table=TEAM_EXTERNAL_IDS
+    )
+    created_at: datetime = column("created_at", "When it was founded here.", sort="created_at")
+    changed_at: datetime = column("changed_at", "When something last happened to it.")
+    version: int = version()
+    position: Position = position()
+    recorded_at: datetime = recorded_at()
+    history: History = history()
+
+
+@rows_of(queues.QUEUES, order="name_key", prefix=catalogue.prefixes["queue"], listed=("status", "active"))
+@strawberry.type(description="Where tickets wait until somebody takes them.")
+class Queue(Node):
+    name: str = column("name", "What people call it.", sort="name_key")
+    status: RecordStatus = column("status", "Whether it takes tickets.", filtered=True)
+    team: Team | None = relation("team_id", "The team that works on it.", filtered=True)
+    tickets: Connection[LaterTicket] = connection("The tickets in it.", on={"queue_id": "id"})
+    created_at: datetime = column("created_at", "When it was made.", sort="created_at")
+    changed_at: datetime = column("changed_at", "When something last happened to it.")
+    version: int = version()
+    position: Position = position()
+    recorded_at: datetime = recorded_at()
+    history: History = history()

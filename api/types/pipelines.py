@@ -1,0 +1,57 @@
+"""Pipelines and their stages."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import strawberry
+
+from api.reading.declarations import all_of, column, connection, relation, rows_of, totals
+from api.reading.relay import Connection, Node
+from api.scalars import CurrencyCode, Position
+from api.types.opportunities import Opportunity, OpportunityTotals
+from api.types.parts import History, history, position, recorded_at, version
+from api.types.words import ForecastCategory, RecordStatus
+from domain.catalogue import catalogue
+from projections import pipelines as tables
+
+
+@rows_of(tables.STAGES, order="retired, ordinal")
+@strawberry.type(description="A stage that deals of a pipeline stand in.")
+class Stage:
+    id: strawberry.ID = column("id", "The stage's id.")
+    name: str = column("name", "What people call it.")
+    pipeline: "Pipeline | None" = relation("pipeline_id", "The pipeline that it belongs to.")
+    probability: Decimal = column("probability", "How likely a deal here is won, in per cent.")
+    category: ForecastCategory = column("category", "How forecasts count the deals here.")
+    idle_days: int | None = column("idle_days", "Days without a touch after which a deal is rotten; null: never.")
+    retired: bool = column("retired", "Whether it takes no more deals; those that stand in it stay.")
+    opportunities: Connection[Opportunity] = connection(
+        "The deals that stand in it, and those that were closed in it.", on={"stage_id": "id"}
+    )
+    totals: OpportunityTotals = totals(
+        "What the open deals in it add up to.", on={"stage_id": "id"}, where="{status} = 'open'"
+    )
+
+
+@rows_of(tables.PIPELINES, order="name_key", prefix=catalogue.prefixes["pipeline"], listed=("status", "active"))
+@strawberry.type(description="The stages that deals pass through, as the company defines them.")
+class Pipeline(Node):
+    name: str = column("name", "What people call it.", sort="name_key")
+    status: RecordStatus = column("status", "Whether it takes deals.", filtered=True)
+    currency: CurrencyCode | None = column("currency", "The currency of its deals where they name none.")
+    stages: list[Stage] = all_of(
+        "Its active stages, first to last.", on={"pipeline_id": "id"}, where="not {retired}", order="ordinal"
+    )
+    retired_stages: list[Stage] = all_of(
+        "Stages that take no more deals.", on={"pipeline_id": "id"}, where="{retired}", order="ordinal"
+    )
+    opportunities: Connection[Opportunity] = connection("Its deals.", on={"pipeline_id": "id"})
+    totals: OpportunityTotals = totals(
+        "What its open deals add up to.", on={"pipeline_id": "id"}, where="{status} = 'open'"
+    )
+    created_at: datetime = column("created_at", "When it was defined.", sort="created_at")
+    changed_at: datetime = column("changed_at", "When something last happened to it.")
+    version: int = version()
+    position: Position = position()
+    recorded_at: datetime = recorded_at()
+    history: History = history()

@@ -1,0 +1,89 @@
+"""Tickets and their conversation."""
+
+from datetime import date, datetime
+
+import strawberry
+
+from api.reading.declarations import all_of, column, connection, expression, part, relation, rows_of
+from api.reading.relay import Connection, Node
+from api.scalars import Position
+from api.types.later import LaterCustomer, LaterStaffMember, LaterTeam
+from api.types.parts import ExternalId, History, history, position, recorded_at, version
+from api.types.people import Queue
+from api.types.words import (
+    ComplaintSeverity,
+    MessageKind,
+    SolutionCode,
+    TicketChannel,
+    TicketKind,
+    TicketPriority,
+    TicketStatus,
+)
+from domain.catalogue import catalogue
+from projections import tickets as tables
+
+
+@rows_of(tables.MESSAGES, order="ordinal")
+@strawberry.type(description="An element of a ticket's conversation.")
+class Message:
+    id: strawberry.ID = column("id", "The message's id.")
+    kind: MessageKind = column("kind", "What it is.", filtered=True)
+    public: bool = column("is_public", "Whether the customer sees it.")
+    pinned: bool = column("is_pinned", "Whether a note is pinned.")
+    channel: TicketChannel | None = column("channel", "The way that a customer's message came.")
+    text: str | None = column("text", "What it says; null where it was erased.")
+    author: str = column("author", "Who wrote it, or entered what the customer wrote.")
+    written_at: datetime = column("written_at", "When.")
+
+
+@strawberry.type(description="What a customer said about our service.")
+class Satisfaction:
+    score: int = strawberry.field(description="1 to 5; 4 and 5 are satisfied.")
+    comment: str | None = strawberry.field(description="What the customer said; null where nothing, or erased.")
+
+
+@rows_of(tables.TICKETS, order="opened_at DESC", prefix=catalogue.prefixes["ticket"])
+@strawberry.type(description="A question, an incident, a problem or a complaint.")
+class Ticket(Node):
+    number: int = column("number", "Its number, for people: ascending and unique, with gaps.", sort="number")
+    subject: str | None = column("subject", "What it is about; null where it was erased.", sort="subject_key")
+    status: TicketStatus = column("status", "Where it stands.", filtered=True)
+    kind: TicketKind = column("kind", "What sort of concern it is.", filtered=True)
+    priority: TicketPriority = column("priority", "How soon it wants attention.", filtered=True, sort="priority_rank")
+    channel: TicketChannel = column("channel", "The way that it first came.", filtered=True)
+    customer: LaterCustomer | None = relation("customer_id", "Whose concern it is.", filtered=True)
+    queue: Queue | None = relation("queue_id", "The queue that it waits in.", filtered=True)
+    assignee: LaterStaffMember | None = relation("assignee_id", "Who works on it.", filtered=True)
+    follows: "Ticket | None" = relation("follows_id", "The closed ticket that this one follows up.", filtered=True)
+    follow_ups: "Connection[Ticket]" = connection("Tickets that follow this one up.", on={"follows_id": "id"})
+    severity: ComplaintSeverity | None = column("severity", "How grave a complaint is.", filtered=True)
+    regulator_due: date | None = column(
+        "regulator_due", "Until when a regulator wants a complaint answered.", sort="regulator_due"
+    )
+    escalated: bool = expression("{escalation_level} > 0", "Whether it was escalated.")
+    escalation_level: int = column("escalation_level", "How far it was escalated; 0: never.")
+    escalated_to: LaterStaffMember | None = relation("escalated_to_staff_id", "To whom it was escalated.")
+    escalated_to_team: LaterTeam | None = relation("escalated_to_team_id", "To which team it was escalated.")
+    messages: Connection[Message] = connection("The conversation, from the beginning.", on={"ticket_id": "id"})
+    solution: SolutionCode | None = column("solution", "How it was solved.", filtered=True)
+    solution_note: str | None = column("solution_note", "What more there is to say about the solution.")
+    satisfaction: Satisfaction | None = part(
+        "satisfaction_score",
+        "What the customer said about our service.",
+        score="{satisfaction_score}",
+        comment="{satisfaction_comment}",
+    )
+    satisfaction_requested_at: datetime | None = column("satisfaction_requested_at", "When we asked for it.")
+    satisfaction_given_at: datetime | None = column("satisfaction_given_at", "When the customer said it.")
+    external_ids: list[ExternalId] = all_of(
+        "What other systems call it.", on={"ticket_id": "id"}, table=tables.EXTERNAL_IDS
+    )
+    opened_at: datetime = column("opened_at", "When it was opened.", sort="opened_at")
+    first_responded_at: datetime | None = column("first_responded_at", "When we first answered publicly.")
+    solved_at: datetime | None = column("solved_at", "When it was solved; null while it is not.")
+    closed_at: datetime | None = column("closed_at", "When it was closed for good.")
+    changed_at: datetime = column("changed_at", "When something last happened to it.", sort="changed_at")
+    version: int = version()
+    position: Position = position()
+    recorded_at: datetime = recorded_at()
+    history: History = history()

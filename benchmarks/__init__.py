@@ -1,0 +1,1 @@
+"""Benchmarks: Daybook beside the stock library, in one run, as ratios. `make bench`; absolute figures mean little."""

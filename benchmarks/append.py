@@ -1,0 +1,163 @@
+"""Appending: the stock recorder, ours alone, a whole `handle`, and the limit that an unordered log would set."""
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import count
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import psycopg
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.postgres import PostgresApplicationRecorder
+
+from api.composition import assembled
+from benchmarks.laboratory import Laboratory, opened
+from benchmarks.results import Figure, Goal, Section
+from benchmarks.rounds import Operation, Pace, drive, medians
+from benchmarks.stock import datastore
+from domain.customer import CustomerKind, RegisterCustomer
+from domain.kernel import ContactKind, NewContactPoint, new_id
+from domain.kernel.recorded import Context
+
+STOCK, RECORDER, HANDLE, LIMIT = "stock recorder", "our recorder alone", "whole handle", "raw unordered inserts"
+Writers: TypeAlias = Sequence[Operation]
+
+_STATE = json.dumps(
+    {
+        "timestamp": {"_type_": "datetime_iso", "_data_": "2026-03-01T10:20:30.123456+00:00"},
+        "name": "Customer 0012345",
+        "email": "someone.longish@example.com",
+        "stage": "negotiation",
+        "amount": 12345.67,
+        "actor": "user-000042",
+        "note": "called back, asked for a revised quote by Friday",
+    }
+).encode()
+_NAME = "daybook.domain:Customer.DetailsChanged"
+_TABLE = "stock_events"
+_INSERT = f"INSERT INTO {_TABLE} (originator_id, originator_version, topic, state) VALUES (%s, 1, %s, %s)"
+
+
+def stored() -> StoredEvent:
+    return StoredEvent(uuid4(), 1, _NAME, _STATE)
+
+
+@contextmanager
+def stock(conninfo: str, _folder: Path, writers: int) -> Iterator[Writers]:
+    """The library's recorder: a table lock, a NOTIFY and a flush to disk for each command."""
+    with datastore(conninfo, writers) as store:
+        recorder = PostgresApplicationRecorder(store, events_table_name=_TABLE)
+        yield [lambda: recorder.insert_events([stored()])] * writers
+
+
+@contextmanager
+def recorder_alone(conninfo: str, folder: Path, writers: int) -> Iterator[Writers]:
+    """Our recorder, through the library's own interface, with the same stored events."""
+    with assembled(conninfo, folder / "master.key") as parts:
+        yield [lambda: parts.store.insert_events([stored()])] * writers
+
+
+@contextmanager
+def whole_handle(conninfo: str, folder: Path, writers: int) -> Iterator[Writers]:
+    """RegisterCustomer with an e-mail: decided, sealed, with idempotency key, reservation and receipt."""
+    with assembled(conninfo, folder / "master.key") as parts:
+        yield [partial(_register, parts.daybook.handle, count(), uuid4().hex) for _ in range(writers)]
+
+
+def _register(handle: Callable[[RegisterCustomer, Context], object], numbers: Iterator[int], who: str) -> None:
+    number = next(numbers)
+    email = f"ada.{number}.{who}@example.com"
+    point = NewContactPoint(contact_point=new_id(), kind=ContactKind.EMAIL, value=email, normalised=email)
+    command = RegisterCustomer(
+        id=new_id(), kind=CustomerKind.PERSON, name=f"Ada Lovelace {number}", contact_points=(point,)
+    )
+    handle(command, Context(actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4()))
+
+
+@contextmanager
+def limit(conninfo: str, _folder: Path, writers: int) -> Iterator[Writers]:
+    """One-row inserts into the stock table, each its own transaction, without lock and without NOTIFY."""
+    with ExitStack() as stack:
+        connections = [stack.enter_context(psycopg.connect(conninfo, autocommit=True)) for _ in range(writers)]
+        yield [partial(_insert, db.cursor(binary=True)) for db in connections]
+
+
+def _insert(cursor: psycopg.Cursor[Any]) -> None:
+    cursor.execute(_INSERT, (uuid4(), _NAME, _STATE), prepare=True)
+
+
+CONTENDERS = {STOCK: stock, RECORDER: recorder_alone, HANDLE: whole_handle, LIMIT: limit}
+_GOALS = {(RECORDER, 32): Goal(8, "at least"), (HANDLE, 32): Goal(4, "at least")}
+
+
+def run(laboratory: Laboratory) -> Section:
+    figures: list[Figure] = []
+    for processes, writers in ((1, 1), (1, 8), (1, 32), (2, 16)):
+        laboratory.say(f"append: {processes} x {writers} writers")
+        pace = medians(partial(_per_second, laboratory, processes, writers), CONTENDERS, laboratory.scale.rounds)
+        who = f"{writers} writer{'s' if writers > 1 else ''}" + (
+            f" in each of {processes} processes" if processes > 1 else ""
+        )
+        figures.append(Figure(f"{who}: {STOCK}", pace[STOCK], "/s"))
+        for name in (RECORDER, HANDLE, LIMIT):
+            goal = _GOALS.get((name, writers)) if processes == 1 else None
+            figures.append(Figure(f"{who}: {name}, against the {STOCK}", pace[name] / pace[STOCK], "x", goal))
+    return Section(
+        "Appending",
+        figures,
+        [
+            (
+                "Events a second, each command one event. The whole `handle` is RegisterCustomer with an e-mail"
+                " address: decided, sealed, with idempotency receipt, reservation and a new key. The raw inserts are"
+                " the limit of a log without order: they neither number their events in commit order nor check"
+                " anything."
+            )
+        ],
+    )
+
+
+def _per_second(laboratory: Laboratory, processes: int, writers: int, name: str) -> float:
+    with laboratory.database() as conninfo:
+        prepare(conninfo, laboratory.folder)
+        if processes == 1:
+            return _drive(name, conninfo, laboratory.folder, writers, laboratory.scale.seconds).per_second
+        context = multiprocessing.get_context("spawn")
+        barrier, paces = context.Barrier(processes), context.SimpleQueue()
+        workers = [
+            context.Process(
+                target=_work,
+                args=(barrier, paces, name, conninfo, laboratory.folder, writers, laboratory.scale.seconds),
+            )
+            for _ in range(processes)
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(120)
+        if any(worker.exitcode for worker in workers):
+            raise RuntimeError(f"a process of {name} failed")
+        return float(sum(paces.get() for _ in workers))
+
+
+def prepare(conninfo: str, folder: Path) -> None:
+    """Make everybody's tables and keys, before processes race for them."""
+    with datastore(conninfo, 1) as store:
+        PostgresApplicationRecorder(store, events_table_name=_TABLE).create_table()
+    with opened(conninfo, folder):
+        pass
+
+
+def _work(barrier: Barrier, paces: Any, name: str, conninfo: str, folder: Path, writers: int, seconds: float) -> None:
+    paces.put(_drive(name, conninfo, folder, writers, seconds, lambda: barrier.wait(60)).per_second)
+
+
+def _drive(
+    name: str, conninfo: str, folder: Path, writers: int, seconds: float, ready: Callable[[], object] = int
+) -> Pace:
+    with CONTENDERS[name](conninfo, folder, writers) as operations:
+        return drive(operations, seconds, ready)

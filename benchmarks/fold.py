@@ -1,0 +1,116 @@
+"""Folding: a customer's history from the store to its state, and a command on a very long history."""
+
+from functools import partial
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from api.composition import Parts
+from benchmarks import customers
+from benchmarks.laboratory import Laboratory
+from benchmarks.results import Figure, Goal, Section
+from benchmarks.rounds import Operation, medians, timed
+from benchmarks.stock import NOTE, StockCrm, StockCustomer, enter_stock, environment, stock_customer
+from domain.customer import AddCustomerNote, Customer
+from domain.daybook import Daybook
+from domain.kernel import new_id
+from domain.kernel.recorded import Context
+from infra.factory import BookFactory
+
+LONG, VERY_LONG = 1_000, 10_000
+STOCK, SEALED, OPENED = "stock repository.get", "ours, left sealed", "ours, opened"
+STOCK_COMMAND, COLD, REMEMBERED = "stock get and save", "cold", "remembered"
+
+
+class Pair(NamedTuple):
+    """The same history in the stock library and in the book."""
+
+    crm: StockCrm
+    parts: Parts
+    stock: UUID
+    ours: UUID
+
+
+def run(laboratory: Laboratory) -> Section:
+    # Every call is timed on its own, and they are short: more rounds cost nothing.
+    rounds = 12 * laboratory.scale.rounds
+    with laboratory.database() as conninfo, laboratory.book() as parts, StockCrm(env=environment(conninfo)) as crm:
+        laboratory.say(f"fold: a customer with {LONG:,} events")
+        long = _enter(crm, parts, LONG)
+        _check(long)
+        fold = medians(lambda name: timed(_fold(name, long)), (STOCK, SEALED, OPENED), rounds)
+        laboratory.say(f"fold: a customer with {VERY_LONG:,} events")
+        very_long = _enter(crm, parts, VERY_LONG)
+        _check(very_long)
+        remembering = Remembering(very_long)
+        command = medians(remembering.seconds, (STOCK_COMMAND, COLD, REMEMBERED), rounds)
+    ms = {name: 1000 * seconds for name, seconds in (fold | command).items()}
+    return Section(
+        "Folding",
+        [
+            Figure(f"{LONG:,} events: {STOCK}", ms[STOCK], "ms"),
+            Figure(f"{LONG:,} events: {SEALED}, against it", fold[STOCK] / fold[SEALED], "x", Goal(15, "at least")),
+            Figure(f"{LONG:,} events: {OPENED}, against it", fold[STOCK] / fold[OPENED], "x", Goal(6, "at least")),
+            Figure(f"a command on {VERY_LONG:,} events: {STOCK_COMMAND}", ms[STOCK_COMMAND], "ms"),
+            Figure(f"a command on {VERY_LONG:,} events: ours, {COLD}", ms[COLD], "ms"),
+            Figure(f"a command on {VERY_LONG:,} events: ours, {REMEMBERED}", ms[REMEMBERED], "ms"),
+            Figure("the remembered one, against the stock one", command[STOCK_COMMAND] / command[REMEMBERED], "x"),
+        ],
+        [
+            (
+                "Nothing is remembered between two folds. Two thirds of the events have a sealed part; the stock"
+                " ones have none. `Left sealed` is what a decision about another aggregate needs, `opened` what one"
+                " on this needs."
+            )
+        ],
+    )
+
+
+def _enter(crm: StockCrm, parts: Parts, events: int) -> Pair:
+    stock, ours = stock_customer(1, events), new_id()
+    enter_stock(crm, stock.collect_events())
+    customers.enter(parts, customers.drafts(ours, customers.history(1, events)))
+    return Pair(crm, parts, stock.id, ours)
+
+
+def _fold(name: str, pair: Pair) -> Operation:
+    if name == STOCK:
+        return partial(pair.crm.repository.get, pair.stock)
+    return partial(fresh(pair.parts).fold, pair.ours, opened=name == OPENED)
+
+
+def fresh(parts: Parts) -> Daybook:
+    """A door that remembers nothing yet."""
+    return Daybook(BookFactory(parts.store), parts.mapper, parts.mapper.catalogue, parts.store, parts.vault)
+
+
+def _check(pair: Pair) -> None:
+    """Both tell the same story."""
+    stock: StockCustomer = pair.crm.repository.get(pair.stock)
+    fold = fresh(pair.parts).fold(pair.ours)
+    ours = fold.state
+    if not isinstance(ours, Customer):
+        raise TypeError(f"the fold gave {type(ours)}")
+    found = (fold.version, ours.name, len(ours.parts) - 1, ours.details["annual_revenue"])
+    if found != (stock.version, stock.name, len(stock.notes), str(stock.revenue)):
+        raise ValueError("the two customers differ")
+
+
+class Remembering:
+    """One note after another on the same customer."""
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair, self._warm = pair, fresh(pair.parts)
+        self._warm.fold(pair.ours)
+
+    def seconds(self, how: str) -> float:
+        if how == STOCK_COMMAND:
+            return timed(self._stock)
+        daybook = self._warm if how == REMEMBERED else fresh(self._pair.parts)
+        command = AddCustomerNote(id=self._pair.ours, note=new_id(), text=NOTE)
+        context = Context(actor="user-000042", idempotency_key=uuid4(), correlation_id=uuid4())
+        return timed(lambda: daybook.handle(command, context))
+
+    def _stock(self) -> None:
+        customer: StockCustomer = self._pair.crm.repository.get(self._pair.stock)
+        customer.add_note(uuid4(), NOTE)
+        self._pair.crm.save(customer)

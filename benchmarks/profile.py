@@ -1,0 +1,125 @@
+"""Where the time of a `handle` goes: the CPU of each stage, by the clock of the thread that runs it."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+
+from benchmarks.append import prepare, whole_handle
+from benchmarks.laboratory import Laboratory
+from benchmarks.results import Figure, Section
+from benchmarks.rounds import drive
+from benchmarks.server import cpu_seconds
+from domain.daybook import Daybook
+from infra.append import Append
+from infra.committer import Committer
+from infra.event_store import EventStore
+from infra.mapper import SealingMapper
+from infra.vault import Vault
+
+STAGES: tuple[tuple[type, str, str], ...] = (
+    (Daybook, "handle", "door: decide, evolve, claims, conditions"),
+    (Daybook, "_read", "door: read what the decision knows"),
+    (Daybook, "_fingerprint", "door: fingerprint of the command"),
+    (SealingMapper, "to_stored_event", "mapper: encode, make the entry"),
+    (Vault, "seal", "vault: seal, make a key"),
+    (EventStore, "insert_events", "hand over, wake up with the answer"),
+    (Committer, "_more", "committer: gather the batch"),
+    (Committer, "_transact", "committer: send, flush, receive"),
+    (Append, "read_head", "committer: ask for the head of the book"),
+    (Append, "accept", "committer: check and accept"),
+    (Append, "insert", "committer: write the batch as JSON"),
+    (Committer, "_reply", "committer: answer"),
+)
+
+
+def run(laboratory: Laboratory) -> Section:
+    figures: list[Figure] = []
+    said: list[str] = []
+    for writers in (1, 32):
+        laboratory.say(f"profile: {writers} writers")
+        spent = _spent(laboratory, writers)
+        total = sum(spent.values())
+        who = f"{writers} writer{'s' if writers > 1 else ''}"
+        figures += [Figure(f"{who}: {stage}", 1e6 * seconds, "µs") for stage, seconds in spent.items()]
+        most = sorted(spent.items(), key=lambda each: -each[1])[:5]
+        shares = ", ".join(f"{stage} ({100 * seconds / total:.0f} %)" for stage, seconds in most)
+        said.append(f"With {who}, {1e6 * total:,.0f} µs of CPU for each `handle`. Most of it: {shares}.")
+    said.append("A stage is without the stages that it calls. Counting costs some microseconds a stage itself.")
+    return Section("Where the time of a handle goes", figures, said)
+
+
+def _spent(laboratory: Laboratory, writers: int) -> dict[str, float]:
+    """CPU seconds of one `handle`, by stage; PostgreSQL's last."""
+    with laboratory.database() as conninfo:
+        prepare(conninfo, laboratory.folder)
+        with _counted() as stages, whole_handle(conninfo, laboratory.folder, writers) as operations:
+            us, postgres = psutil.Process(), laboratory.postmaster
+            began = [0.0, 0.0]
+
+            def ready() -> None:
+                stages.clear()
+                began[:] = [_own(us), sum(cpu_seconds(postgres).values())]
+
+            drive(operations, laboratory.scale.seconds, ready)
+            ours, theirs = _own(us) - began[0], sum(cpu_seconds(postgres).values()) - began[1]
+    handled = stages.calls["door: decide, evolve, claims, conditions"]
+    spent = {stage: stages.seconds[stage] / handled for _, _, stage in STAGES}
+    return spent | {
+        "all else in our process (the clients, the announcer, counting)": ours / handled - sum(spent.values()),
+        "PostgreSQL": theirs / handled,
+    }
+
+
+def _own(process: psutil.Process) -> float:
+    spent = process.cpu_times()
+    return float(spent.user + spent.system)
+
+
+class Stages:
+    """CPU seconds and calls by stage, without what nested stages spent."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.calls: dict[str, int] = defaultdict(int)
+        self._lock, self._nested = threading.Lock(), threading.local()
+
+    def clear(self) -> None:
+        with self._lock:
+            self.seconds.clear()
+            self.calls.clear()
+
+    def counting(self, function: Callable[..., Any], stage: str) -> Callable[..., Any]:
+        @wraps(function)
+        def counted(*args: Any, **named: Any) -> Any:
+            outer = getattr(self._nested, "seconds", 0.0)
+            self._nested.seconds = 0.0
+            began = time.thread_time()
+            try:
+                return function(*args, **named)
+            finally:
+                took = time.thread_time() - began
+                with self._lock:
+                    self.seconds[stage] += took - self._nested.seconds
+                    self.calls[stage] += 1
+                self._nested.seconds = outer + took
+
+        return counted
+
+
+@contextmanager
+def _counted() -> Iterator[Stages]:
+    stages = Stages()
+    plain = [(owner, name, getattr(owner, name)) for owner, name, _ in STAGES]
+    for owner, name, stage in STAGES:
+        setattr(owner, name, stages.counting(getattr(owner, name), stage))
+    try:
+        yield stages
+    finally:
+        for owner, name, function in plain:
+            setattr(owner, name, function)

@@ -1,0 +1,154 @@
+"""Projecting: our runner and the stock one over the same story, from an empty read model to the end of the book."""
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+import psycopg
+
+from api.composition import Parts
+from benchmarks import company, customers
+from benchmarks.laboratory import Laboratory
+from benchmarks.results import Figure, Goal, Section
+from benchmarks.rounds import medians, until
+from benchmarks.stock import StockCrm, enter_stock, environment, stock_customer
+from benchmarks.stock_projection import project_one_table, project_our_models
+from domain.customer import CustomerNoteAdded, CustomerRegistered, CustomerRenamed
+from domain.kernel import new_id, opened
+from domain.kernel.recorded import Recorded
+from projections.model import Model, Posting, Table
+from projections.registry import models
+from projections.runner import ProjectionRunner
+from projections.tables import READ, drop, install
+
+EACH = 10
+"""Events of a customer."""
+
+ROWS = Table(
+    name="customer_view",
+    columns={
+        "id": "uuid NOT NULL",
+        "name": "text",
+        "email": "text",
+        "last_note": "uuid",
+        "position": "bigint NOT NULL",
+    },
+)
+
+
+def _post(posting: Posting, recorded: Recorded[Any]) -> None:
+    id, position = str(recorded.originator_id), recorded.position
+    match recorded.event:
+        case CustomerRegistered(name=name, contact_points=points):
+            email = next((one.value for one in opened(points) or ()), None)
+            posting.insert(ROWS, id=id, name=opened(name), email=email, last_note=None, position=position)
+        case CustomerRenamed(new=name):
+            posting.change(ROWS, id, name=opened(name), position=position)
+        case CustomerNoteAdded(note=note):
+            posting.change(ROWS, id, last_note=str(note), position=position)
+        case _:
+            posting.change(ROWS, id, position=position)
+
+
+ONE_MODEL = Model(name="customer_view", version=1, tables=(ROWS,), post=_post, kinds=frozenset({"customer"}))
+
+STOCK, OURS, STOCK_ALL, OURS_ALL = (
+    "stock runner, one table",
+    "ours, one table",
+    "stock runner, our models",
+    "ours, our models",
+)
+
+
+def run(laboratory: Laboratory) -> Section:
+    events = laboratory.scale.events
+    with laboratory.database() as conninfo, laboratory.book() as parts, laboratory.book() as everything:
+        laboratory.say(f"project: a story of {events:,} events")
+        _enter_stock(conninfo, events)
+        _enter(parts, events)
+        whole = company.enter_company(everything, max(1, events // company.EACH))
+        contenders: dict[str, Callable[[], float]] = {
+            STOCK: lambda: events / project_one_table(conninfo, events),
+            OURS: lambda: events / _ours(parts, [ONE_MODEL], events),
+            STOCK_ALL: lambda: whole / _stock_with_models(everything, whole),
+            OURS_ALL: lambda: whole / _ours(everything, models, whole),
+        }
+        # The stock runner takes half a minute for each of its rounds.
+        rounds = min(3, laboratory.scale.rounds)
+        pace = medians(lambda name: contenders[name](), contenders, rounds)
+        _compare(conninfo, parts.conninfo)
+    return Section(
+        "Projecting",
+        [
+            Figure(STOCK, pace[STOCK], "/s"),
+            Figure(f"{OURS}, against it", pace[OURS] / pace[STOCK], "x", Goal(25, "at least")),
+            Figure(STOCK_ALL, pace[STOCK_ALL], "/s"),
+            Figure(f"{OURS_ALL}, against it", pace[OURS_ALL] / pace[STOCK_ALL], "x", Goal(25, "at least")),
+            Figure(OURS_ALL, pace[OURS_ALL], "/s"),
+        ],
+        [
+            (
+                f"Events a second, from an empty table to the end of a book of {events:,} events, until the last"
+                " position is committed. `One table`: customers with name, e-mail and last note, the same rows from"
+                f" both; ours opens the sealed events first. `Our models`: all {len(models)} read models over"
+                " customers, deals and tickets; the stock runner then does our own posting, in its one transaction"
+                " for each event."
+            )
+        ],
+    )
+
+
+def _enter_stock(conninfo: str, events: int) -> None:
+    with StockCrm(env=environment(conninfo)) as crm:
+        stories = [stock_customer(number, EACH).collect_events() for number in range(events // EACH)]
+        enter_stock(crm, chain.from_iterable(zip(*stories, strict=True)))
+
+
+def _enter(parts: Parts, events: int) -> None:
+    stories = [customers.drafts(new_id(), customers.history(number, EACH)) for number in range(events // EACH)]
+    customers.enter(parts, chain.from_iterable(zip(*stories, strict=True)))
+
+
+def _ours(parts: Parts, read_models: Sequence[Model], last: int) -> float:
+    """Seconds from an empty read model to the last position, by our runner."""
+    with psycopg.connect(parts.conninfo, autocommit=True) as db:
+        _empty(db, read_models)
+        runner = ProjectionRunner(parts.conninfo, parts.mapper, read_models)
+        began = time.perf_counter()
+        runner.start()
+        try:
+            until(lambda: _position(db) == last)
+            return time.perf_counter() - began
+        finally:
+            runner.stop(0)
+
+
+def _empty(db: psycopg.Connection[Any], read_models: Sequence[Model]) -> None:
+    """Forget every read model, and make these anew."""
+    for (tables,) in db.execute("SELECT tables FROM daybook_projections.models").fetchall():
+        drop(db, READ, tables)
+    db.execute("DELETE FROM daybook_projections.models")
+    install(db, read_models)
+
+
+def _position(db: psycopg.Connection[Any]) -> int:
+    ((position,),) = db.execute("SELECT min(position) FROM daybook_projections.models", prepare=True).fetchall()
+    return int(position)
+
+
+def _stock_with_models(parts: Parts, last: int) -> float:
+    with psycopg.connect(parts.conninfo, autocommit=True) as db:
+        _empty(db, models)
+    return project_our_models(parts, last)
+
+
+def _compare(stock: str, ours: str) -> None:
+    """Both runners have made the same table."""
+    found = []
+    for conninfo, table in ((stock, "customer_view"), (ours, f"{READ}.customer_view")):
+        with psycopg.connect(conninfo) as db:
+            digest = "count(*), count(last_note), sum(position), md5(string_agg(name || email, ',' ORDER BY name))"
+            found.append(db.execute(f"SELECT {digest} FROM {table}".encode()).fetchone())
+    if found[0] != found[1]:
+        raise ValueError(f"the stock table and ours differ: {found}")

@@ -1,0 +1,82 @@
+"""How things are measured: contenders take turns, so that whatever disturbs the machine disturbs all of them."""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+K = TypeVar("K")
+Operation = Callable[[], object]
+
+
+class Pace(NamedTuple):
+    """What writers did in their time."""
+
+    per_second: float
+    median_ms: float
+
+
+def drive(operations: Sequence[Operation], seconds: float, ready: Callable[[], object] = int) -> Pace:
+    """Repeat each operation in a thread of its own, all of them at once. `ready` is called when all are warm."""
+    stop, gate = threading.Event(), threading.Barrier(len(operations) + 1)
+    times: list[list[float]] = [[] for _ in operations]
+    failures: list[Exception] = []
+
+    def run(operation: Operation, took: list[float]) -> None:
+        try:
+            operation()
+            gate.wait()
+            while not stop.is_set():
+                began = time.perf_counter()
+                operation()
+                took.append(time.perf_counter() - began)
+        except Exception as error:  # noqa: BLE001  # raised again below, in the thread that measures
+            failures.append(error)
+            stop.set()
+            gate.abort()
+
+    threads = [threading.Thread(target=run, args=each) for each in zip(operations, times, strict=True)]
+    for thread in threads:
+        thread.start()
+    try:
+        ready()
+        gate.wait()
+        began = time.perf_counter()
+        stop.wait(seconds)
+        stop.set()
+    except threading.BrokenBarrierError:
+        began = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    elapsed = time.perf_counter() - began
+    if failures:
+        raise failures[0]
+    took = [one for each in times for one in each]
+    return Pace(len(took) / elapsed, 1000 * statistics.median(took) if took else 0.0)
+
+
+def timed(operation: Operation) -> float:
+    """Seconds that one call takes."""
+    began = time.perf_counter()
+    operation()
+    return time.perf_counter() - began
+
+
+def medians(measure: Callable[[K], float], contenders: Iterable[K], rounds: int) -> dict[K, float]:
+    """The median of each contender's rounds."""
+    turns = list(contenders)
+    found: dict[K, list[float]] = {each: [] for each in turns}
+    for _ in range(rounds):
+        for each in turns:
+            found[each].append(measure(each))
+    return {each: statistics.median(values) for each, values in found.items()}
+
+
+def until(done: Callable[[], bool], patience: float = 600) -> None:
+    """Wait for a condition. Raises TimeoutError after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError("what was waited for did not come")
+        time.sleep(0.01)

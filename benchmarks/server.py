@@ -1,0 +1,158 @@
+"""The real server in a process of its own, a client that speaks to it, and the CPU that it and PostgreSQL spend."""
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import msgspec
+import psutil  # type: ignore[import-untyped]
+from psycopg.conninfo import conninfo_to_dict
+
+from benchmarks.company import person
+
+TOKEN = "a-token-for-benchmarks-alone"
+_ROOT = Path(__file__).parent.parent
+_LONGEST = 60
+
+REGISTER = (
+    "mutation Register($input: CustomerRegisterInput!) { customerRegister(input: $input) {"
+    " customer { id name version contactPoints { value } } position userErrors { code message path } } }"
+)
+
+
+class Served(NamedTuple):
+    """A server that runs."""
+
+    process: psutil.Process
+    port: int
+    ready_after: float
+    """Seconds from its start until /readyz said yes."""
+
+    @property
+    def resident(self) -> float:
+        """Megabytes of memory that its processes hold, PostgreSQL not among them."""
+        return float(sum(one.memory_info().rss for one in family(self.process)) / 2**20)
+
+
+def daybook(*words: str, environment: Mapping[str, str]) -> "subprocess.Popen[str]":
+    """The command line in a process of its own, with this environment and nothing that the caller's says of Daybook."""
+    inherited = {name: value for name, value in os.environ.items() if not re.match("DAYBOOK_|DATABASE_URL", name)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "api.command_line", *words],
+        cwd=_ROOT,
+        env={**inherited, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def settings(data: Path, conninfo: str | None = None) -> dict[str, str]:
+    """The environment of a Daybook in this directory, on this database or an embedded one."""
+    given = {"DAYBOOK_DATA": str(data), "DAYBOOK_ADMIN_TOKEN": TOKEN}
+    return given if conninfo is None else given | {"DATABASE_URL": url(conninfo)}
+
+
+def url(conninfo: str) -> str:
+    named = conninfo_to_dict(conninfo)
+    return (
+        f"postgresql://{named['user']}:{named['password']}@/{named['dbname']}?host={named['host']}&port={named['port']}"
+    )
+
+
+@contextmanager
+def serving(environment: Mapping[str, str]) -> Iterator[Served]:
+    """`daybook serve` on a free port, ready; asked to stop at the end."""
+    began = time.perf_counter()
+    process = daybook("serve", "--port", "0", environment=environment)
+    try:
+        port = _port(process)
+        client = Client(port)
+        while client.get("/readyz")[0] != 200:
+            if time.perf_counter() - began > _LONGEST:
+                raise TimeoutError("the server did not become ready")
+            time.sleep(0.005)
+        yield Served(psutil.Process(process.pid), port, time.perf_counter() - began)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.communicate(timeout=_LONGEST)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def _port(process: "subprocess.Popen[str]") -> int:
+    """The port that the server says it listens on."""
+    if process.stdout is not None:
+        for line in process.stdout:
+            if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
+                return int(found[1])
+    raise RuntimeError("the server ended before it was ready")
+
+
+class Client:
+    """One connection that stays open. Not thread-safe."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_LONGEST)
+        self._numbers, self._who = count(), uuid4().int % 10**12
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        self._connection.request("GET", path)
+        response = self._connection.getresponse()
+        return response.status, response.read()
+
+    def ask(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
+        """The data of an answer without errors."""
+        body = msgspec.json.encode({"query": query, "variables": variables})
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
+        self._connection.request("POST", "/graphql", body, headers)
+        response = self._connection.getresponse()
+        answer: dict[str, Any] = msgspec.json.decode(response.read())
+        if response.status != 200 or "errors" in answer:
+            raise RuntimeError(f"the server said {response.status}: {answer}")
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def register(self) -> None:
+        """Register a customer that nobody else registers, and see that it is there."""
+        raw = person(self._who * 10**6 + next(self._numbers))
+        points = [{**point, "kind": point["kind"].upper()} for point in _points(raw)]
+        wanted = {
+            "idempotencyKey": str(uuid4()), "kind": "PERSON", "name": raw["name"], "source": raw["source"],
+            "contactPoints": points,
+        }  # fmt: skip
+        answer = self.ask(REGISTER, {"input": wanted})["customerRegister"]
+        if answer["userErrors"] or answer["customer"]["name"] != raw["name"]:
+            raise RuntimeError(f"the customer was not registered: {answer}")
+
+
+def _points(raw: Mapping[str, object]) -> list[dict[str, str]]:
+    return msgspec.convert(raw["contact_points"], list[dict[str, str]])
+
+
+def family(process: psutil.Process) -> list[psutil.Process]:
+    """A process and what it has started, what they in turn have started too."""
+    return [process, *process.children(recursive=True)]
+
+
+def cpu_seconds(process: psutil.Process) -> dict[int, float]:
+    """CPU seconds by process id: of each that lives, and under its parent's id of those that ended."""
+    found: dict[int, float] = {}
+    for one in family(process):
+        try:
+            spent = one.cpu_times()
+        except psutil.NoSuchProcess:  # its parent's times hold it from now on
+            continue
+        found[one.pid] = spent.user + spent.system + spent.children_user + spent.children_system
+    return found

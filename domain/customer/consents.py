@@ -1,0 +1,49 @@
+"""Decisions on what a customer may be addressed for. The last word on a purpose and a channel counts."""
+
+from domain.customer.commands import GrantCustomerConsent, WithdrawCustomerConsent
+from domain.customer.events import CustomerConsentGranted, CustomerConsentWithdrawn, CustomerEvent
+from domain.customer.state import Consent, Customer
+from domain.customer.words import MOST_CONSENTS, ConsentChannel
+from domain.kernel import one_too_many, require
+
+
+def consent_granted(state: Customer, command: GrantCustomerConsent) -> list[CustomerEvent]:
+    purpose, former = _former_consent(state, command.purpose, command.channel)
+    if former == Consent(purpose, command.basis, command.text_version, command.proof):
+        return []
+    require(one_too_many(state.consents, MOST_CONSENTS, ("purpose",)) if former is None else None)
+    return [
+        CustomerConsentGranted(
+            purpose=purpose,
+            channel=command.channel,
+            basis=command.basis,
+            text_version=command.text_version,
+            proof=command.proof,
+        )
+    ]
+
+
+def consent_withdrawn(state: Customer, command: WithdrawCustomerConsent) -> list[CustomerEvent]:
+    purpose, former = _former_consent(state, command.purpose, command.channel)
+    require(one_too_many(state.consents, MOST_CONSENTS, ("purpose",)) if former is None else None)
+    withdrawn: list[CustomerEvent] = []
+    for channel in ConsentChannel if command.channel is ConsentChannel.ANY else (command.channel,):
+        former = state.consents.get((purpose.casefold(), channel))
+        if former.basis is not None if former else channel is command.channel:
+            withdrawn.append(
+                CustomerConsentWithdrawn(
+                    purpose=purpose,
+                    channel=channel,
+                    basis=former.basis if former else None,
+                    text_version=former.text_version if former else None,
+                    proof=command.proof,
+                )
+            )
+    return withdrawn
+
+
+def _former_consent(state: Customer, purpose: str, channel: ConsentChannel) -> tuple[str, Consent | None]:
+    """The purpose as it was first written, and what was said last of the channel."""
+    key = purpose.casefold()
+    spelled = next((one.purpose for (other, _), one in state.consents.items() if other == key), purpose)
+    return spelled, state.consents.get((key, channel))

@@ -1,0 +1,233 @@
+"""What happens to customers, and the names under which it is stored."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import TypeAlias
+from uuid import UUID
+
+from domain.customer.words import Change, ConsentBasis, ConsentChannel, ContactPoint, CustomerKind, Relationship
+from domain.kernel import ContactKind, Event, ExternalId, Personal
+
+
+class CustomerRegistered(Event, frozen=True, kw_only=True):
+    """A customer entered the book."""
+
+    kind: CustomerKind
+    name: Personal[str | None]
+    contact_points: Personal[tuple[ContactPoint, ...]]
+    owner: UUID | None
+    team: UUID | None
+    source: str | None
+    external_ids: Personal[tuple[ExternalId, ...]]
+    language: str | None
+    relationship: Relationship
+    parent: UUID | None
+    shared_email_reason: Personal[str | None]
+
+
+class CustomerRenamed(Event, frozen=True, kw_only=True):
+    """The customer's name changed; `new` is empty where it was taken away."""
+
+    old: Personal[str | None]
+    new: Personal[str | None]
+
+
+class CustomerDetailsChanged(Event, frozen=True, kw_only=True):
+    """Details changed, each with its value before and after. Facts about a person stand apart, sealed."""
+
+    changes: dict[str, Change]
+    personal_changes: Personal[dict[str, Change]]
+
+
+class CustomerContactPointAdded(Event, frozen=True, kw_only=True):
+    """A way to reach the customer was added. `demoted` was the primary contact point of its kind before."""
+
+    contact_point: UUID
+    kind: ContactKind
+    value: Personal[str]
+    normalised: Personal[str]
+    label: Personal[str | None]
+    primary: bool
+    demoted: UUID | None
+    shared: bool
+    shared_email_reason: Personal[str | None]
+
+
+class CustomerContactPointRemoved(Event, frozen=True, kw_only=True):
+    """A way to reach the customer was removed. `promoted` became the primary contact point in its place."""
+
+    contact_point: UUID
+    kind: ContactKind
+    value: Personal[str]
+    promoted: UUID | None
+
+
+class CustomerContactPointMadePrimary(Event, frozen=True, kw_only=True):
+    """A contact point became the first to use among its kind, in place of `demoted`."""
+
+    contact_point: UUID
+    kind: ContactKind
+    demoted: UUID | None
+
+
+class CustomerClassified(Event, frozen=True, kw_only=True):
+    """The customer was put into another class of one of the company's schemes; `new` is empty when taken out."""
+
+    scheme: str
+    old: str | None
+    new: str | None
+
+
+class CustomerTagAdded(Event, frozen=True, kw_only=True):
+    """A tag was put on the customer."""
+
+    tag: Personal[str]
+
+
+class CustomerTagRemoved(Event, frozen=True, kw_only=True):
+    """A tag was taken off the customer."""
+
+    tag: Personal[str]
+
+
+class CustomerOwnerAssigned(Event, frozen=True, kw_only=True):
+    """Another staff member or another team looks after the customer."""
+
+    old_owner: UUID | None
+    owner: UUID | None
+    old_team: UUID | None
+    team: UUID | None
+
+
+class CustomerParentAssigned(Event, frozen=True, kw_only=True):
+    """The customer was put under another one, or under none."""
+
+    old: UUID | None
+    parent: UUID | None
+
+
+class CustomerExternalIdAdded(Event, frozen=True, kw_only=True):
+    """It became known what another system calls this customer."""
+
+    external_id: Personal[ExternalId]
+
+
+class CustomerExternalIdRemoved(Event, frozen=True, kw_only=True):
+    """Another system's id no longer stands for this customer."""
+
+    external_id: Personal[ExternalId]
+
+
+class CustomerContactLinked(Event, frozen=True, kw_only=True):
+    """A person became a contact of this organisation."""
+
+    link: UUID
+    person: UUID
+    role: Personal[str | None]
+    since: date | None
+    until: date | None
+
+
+class CustomerContactUnlinked(Event, frozen=True, kw_only=True):
+    """A contact of this organisation ended on a day; without a day, the link was a mistake and is gone."""
+
+    link: UUID
+    person: UUID
+    until: date | None
+
+
+class CustomerRelationshipChanged(Event, frozen=True, kw_only=True):
+    """We stand differently with the customer."""
+
+    old: Relationship
+    new: Relationship
+
+
+class CustomerConsentGranted(Event, frozen=True, kw_only=True):
+    """The customer may be addressed for a purpose, on a channel."""
+
+    purpose: str
+    channel: ConsentChannel
+    basis: ConsentBasis
+    text_version: str | None
+    proof: Personal[str | None]
+
+
+class CustomerConsentWithdrawn(Event, frozen=True, kw_only=True):
+    """The customer may no longer be addressed for a purpose, on a channel. Basis and text are the former grant's."""
+
+    purpose: str
+    channel: ConsentChannel
+    basis: ConsentBasis | None
+    text_version: str | None
+    proof: Personal[str | None]
+
+
+class CustomerNoteAdded(Event, frozen=True, kw_only=True):
+    """Somebody wrote a note about the customer."""
+
+    note: UUID
+    text: Personal[str]
+
+
+class CustomerArchived(Event, frozen=True, kw_only=True):
+    """The customer was put away: it leaves the lists and gives its e-mail addresses free."""
+
+    reason: Personal[str | None]
+
+
+class CustomerRestored(Event, frozen=True, kw_only=True):
+    """The archived customer is active again. `shared`: its e-mail addresses were taken back beside other holders."""
+
+    shared: bool
+    shared_email_reason: Personal[str | None]
+
+
+CustomerEvent: TypeAlias = (
+    CustomerRegistered
+    | CustomerRenamed
+    | CustomerDetailsChanged
+    | CustomerContactPointAdded
+    | CustomerContactPointRemoved
+    | CustomerContactPointMadePrimary
+    | CustomerClassified
+    | CustomerTagAdded
+    | CustomerTagRemoved
+    | CustomerOwnerAssigned
+    | CustomerParentAssigned
+    | CustomerExternalIdAdded
+    | CustomerExternalIdRemoved
+    | CustomerContactLinked
+    | CustomerContactUnlinked
+    | CustomerRelationshipChanged
+    | CustomerConsentGranted
+    | CustomerConsentWithdrawn
+    | CustomerNoteAdded
+    | CustomerArchived
+    | CustomerRestored
+)
+
+EVENTS: Mapping[str, type[CustomerEvent]] = {
+    "CustomerRegistered": CustomerRegistered,
+    "CustomerRenamed": CustomerRenamed,
+    "CustomerDetailsChanged": CustomerDetailsChanged,
+    "CustomerContactPointAdded": CustomerContactPointAdded,
+    "CustomerContactPointRemoved": CustomerContactPointRemoved,
+    "CustomerContactPointMadePrimary": CustomerContactPointMadePrimary,
+    "CustomerClassified": CustomerClassified,
+    "CustomerTagAdded": CustomerTagAdded,
+    "CustomerTagRemoved": CustomerTagRemoved,
+    "CustomerOwnerAssigned": CustomerOwnerAssigned,
+    "CustomerParentAssigned": CustomerParentAssigned,
+    "CustomerExternalIdAdded": CustomerExternalIdAdded,
+    "CustomerExternalIdRemoved": CustomerExternalIdRemoved,
+    "CustomerContactLinked": CustomerContactLinked,
+    "CustomerContactUnlinked": CustomerContactUnlinked,
+    "CustomerRelationshipChanged": CustomerRelationshipChanged,
+    "CustomerConsentGranted": CustomerConsentGranted,
+    "CustomerConsentWithdrawn": CustomerConsentWithdrawn,
+    "CustomerNoteAdded": CustomerNoteAdded,
+    "CustomerArchived": CustomerArchived,
+    "CustomerRestored": CustomerRestored,
+}
+"""By stored name."""

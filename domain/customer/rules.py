@@ -1,0 +1,75 @@
+"""The rules that a command on a customer can break."""
+
+from domain.kernel import Rule
+
+
+class CustomerIsArchived(Rule):
+    """This customer is archived; restore it before changing it."""
+
+
+class NameOrContactPointNeeded(Rule):
+    """A customer needs a name or at least one contact point; give one of them."""
+
+
+class EmailTaken(Rule):
+    """Another active person has this e-mail address; find that one, or give a reason for sharing the address."""
+
+
+class CustomerExternalIdTaken(Rule):
+    """Another customer has this external id; find that one, or remove the id there first."""
+
+
+class ContactPointDuplicated(Rule):
+    """The customer has this contact point already; leave it out, or make the existing one primary."""
+
+
+class SeveralPrimaries(Rule):
+    """Two contact points of the kind {kind} are both marked as primary; mark one of them."""
+
+    kind: str
+
+
+class ContactPointUnknown(Rule):
+    """The customer has no such contact point; read it again."""
+
+
+class ParentCycle(Rule):
+    """The customer would stand above itself; choose a parent that is not below it."""
+
+
+class ParentsTooDeep(Rule):
+    """More than {most} customers would stand above this one; choose a parent nearer to the top."""
+
+    most: int
+
+
+class OnlyOrganisationsHaveContacts(Rule):
+    """A person has no contacts; link the person to an organisation."""
+
+
+class OnlyPersonsAreContacts(Rule):
+    """An organisation is no contact of another one; link a person, or assign a parent."""
+
+
+class ContactLinkedAlready(Rule):
+    """The person has this role here in that time already; end the other link first."""
+
+
+class LinkEndsBeforeItBegins(Rule):
+    """The last day lies before the first day; correct one of them."""
+
+
+class LinkUnknown(Rule):
+    """The organisation has no such link; read it again."""
+
+
+class OnlyForPersons(Rule):
+    """Only a person has this detail; leave it out for an organisation."""
+
+
+class BirthdayInTheFuture(Rule):
+    """The birthday lies in the future; correct it."""
+
+
+class RevenueCurrencyMissing(Rule):
+    """An annual revenue needs its currency; give both, or clear both."""

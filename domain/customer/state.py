@@ -1,0 +1,229 @@
+"""What the rules remember of a customer, how an event changes it, and what others may know of it."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import TypeVar, assert_never
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from domain.customer.events import (
+    CustomerArchived,
+    CustomerClassified,
+    CustomerConsentGranted,
+    CustomerConsentWithdrawn,
+    CustomerContactLinked,
+    CustomerContactPointAdded,
+    CustomerContactPointMadePrimary,
+    CustomerContactPointRemoved,
+    CustomerContactUnlinked,
+    CustomerDetailsChanged,
+    CustomerEvent,
+    CustomerExternalIdAdded,
+    CustomerExternalIdRemoved,
+    CustomerNoteAdded,
+    CustomerOwnerAssigned,
+    CustomerParentAssigned,
+    CustomerRegistered,
+    CustomerRelationshipChanged,
+    CustomerRenamed,
+    CustomerRestored,
+    CustomerTagAdded,
+    CustomerTagRemoved,
+)
+from domain.customer.words import ConsentBasis, ConsentChannel, ContactPoint, CustomerKind, Fact, Relationship
+from domain.kernel import Claim, ContactKind, ExternalId, Seen, Standing, State, Withheld, opened
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A person's role at an organisation, as the rules need it."""
+
+    person: UUID
+    role: str | Withheld | None
+    since: date | None
+    until: date | None
+
+
+class Consent(msgspec.Struct, frozen=True):
+    """What was said last of a purpose and a channel. Without a basis it is withdrawn."""
+
+    purpose: str
+    basis: ConsentBasis | None
+    text_version: str | None
+    proof: str | Withheld | None
+
+
+class Customer(State, frozen=True, kw_only=True):
+    """Only what the rules need. A contact point, tag, external id or detail that is withheld is not remembered."""
+
+    registered: bool = False
+    archived: bool = False
+    kind: CustomerKind = CustomerKind.PERSON
+    name: str | Withheld | None = None
+    relationship: Relationship = Relationship.PROSPECT
+    owner: UUID | None = None
+    team: UUID | None = None
+    parent: UUID | None = None
+    contact_points: Mapping[UUID, ContactPoint] = {}
+    """In the order they were added: the oldest of a kind inherits the primary place."""
+    external_ids: frozenset[ExternalId] = frozenset()
+    details: Mapping[str, Fact] = {}
+    classes: Mapping[str, tuple[str, str]] = {}
+    """Scheme without case -> scheme as first written, value."""
+    tags: Mapping[str, str] = {}
+    """Tag without case -> tag as written."""
+    links: Mapping[UUID, Link] = {}
+    consents: Mapping[tuple[str, ConsentChannel], Consent] = {}
+    """Purpose without case, channel -> what was said last."""
+    parts: Seen = Seen()
+    """The ids of all notes, contact points and links there ever were: what was added once is not added again."""
+
+    def primary(self, kind: ContactKind) -> ContactPoint | None:
+        """The contact point to use first among its kind."""
+        return next((one for one in self.contact_points.values() if one.kind is kind and one.primary), None)
+
+
+def evolve(state: Customer, event: CustomerEvent) -> Customer:
+    """What the customer is after an event."""
+    match event:
+        case CustomerNoteAdded(note=note):
+            return replace(state, parts=state.parts.add(note))
+        case CustomerTagAdded(tag=tag):
+            return state if isinstance(tag, Withheld) else replace(state, tags={**state.tags, tag.casefold(): tag})
+        case CustomerTagRemoved(tag=tag):
+            return state if isinstance(tag, Withheld) else replace(state, tags=_without(state.tags, tag.casefold()))
+        case CustomerDetailsChanged():
+            return replace(state, details=_after_changes(state.details, event))
+        case CustomerClassified(scheme=scheme, new=value):
+            others = _without(state.classes, scheme.casefold())
+            return replace(state, classes=others if value is None else {**others, scheme.casefold(): (scheme, value)})
+        case CustomerOwnerAssigned(owner=owner, team=team):
+            return replace(state, owner=owner, team=team)
+        case CustomerRelationshipChanged(new=relationship):
+            return replace(state, relationship=relationship)
+        case CustomerContactPointAdded():
+            return _with_contact_point(state, event)
+        case CustomerContactPointRemoved(contact_point=point, promoted=promoted):
+            left = _without(state.contact_points, point)
+            return replace(state, contact_points=_with_primary(left, promoted, None))
+        case CustomerContactPointMadePrimary(contact_point=point, demoted=demoted):
+            return replace(state, contact_points=_with_primary(state.contact_points, point, demoted))
+        case CustomerContactLinked(link=link):
+            links = {**state.links, link: Link(event.person, event.role, event.since, event.until)}
+            return replace(state, links=links, parts=state.parts.add(link))
+        case CustomerContactUnlinked(link=link, until=until):
+            return replace(state, links=_links_without(state.links, link, until))
+        case CustomerConsentGranted(purpose=purpose, channel=channel):
+            consent = Consent(purpose, event.basis, event.text_version, event.proof)
+            return replace(state, consents={**state.consents, (purpose.casefold(), channel): consent})
+        case CustomerConsentWithdrawn(purpose=purpose, channel=channel, proof=proof):
+            consent = Consent(purpose, None, None, proof)
+            return replace(state, consents={**state.consents, (purpose.casefold(), channel): consent})
+        case CustomerRenamed(new=name):
+            return replace(state, name=name)
+        case CustomerParentAssigned(parent=parent):
+            return replace(state, parent=parent)
+        case CustomerExternalIdAdded(external_id=added):
+            return state if isinstance(added, Withheld) else replace(state, external_ids=state.external_ids | {added})
+        case CustomerExternalIdRemoved(external_id=removed):
+            return (
+                state if isinstance(removed, Withheld) else replace(state, external_ids=state.external_ids - {removed})
+            )
+        case CustomerArchived():
+            return replace(state, archived=True)
+        case CustomerRestored(shared=shared):
+            return _restored(state, shared=shared)
+        case CustomerRegistered():
+            return _beginning(event)
+        case _:
+            assert_never(event)
+
+
+def _beginning(event: CustomerRegistered) -> Customer:
+    points = opened(event.contact_points) or ()
+    parts = Seen()
+    for one in points:
+        parts = parts.add(one.id)
+    return Customer(
+        registered=True,
+        kind=event.kind,
+        name=event.name,
+        relationship=event.relationship,
+        owner=event.owner,
+        team=event.team,
+        parent=event.parent,
+        contact_points={one.id: one for one in points},
+        external_ids=frozenset(opened(event.external_ids) or ()),
+        details={} if event.language is None else {"language": event.language},
+        parts=parts,
+    )
+
+
+def _with_contact_point(state: Customer, event: CustomerContactPointAdded) -> Customer:
+    parts = state.parts.add(event.contact_point)
+    if isinstance(event.value, Withheld) or isinstance(event.normalised, Withheld):
+        return replace(state, parts=parts)
+    point = ContactPoint(
+        id=event.contact_point,
+        kind=event.kind,
+        value=event.value,
+        normalised=event.normalised,
+        label=opened(event.label),
+        primary=event.primary,
+        shared=event.shared,
+    )
+    rest = _with_primary(state.contact_points, None, event.demoted)
+    return replace(state, contact_points={**rest, point.id: point}, parts=parts)
+
+
+def _with_primary(
+    points: Mapping[UUID, ContactPoint], promoted: UUID | None, demoted: UUID | None
+) -> Mapping[UUID, ContactPoint]:
+    """The contact points, one of them promoted and one demoted, where they are remembered."""
+    changed = dict(points)
+    for one, primary in ((promoted, True), (demoted, False)):
+        if one is not None and one in changed:
+            changed[one] = replace(changed[one], primary=primary)
+    return changed
+
+
+def _after_changes(details: Mapping[str, Fact], event: CustomerDetailsChanged) -> Mapping[str, Fact]:
+    changes = {**event.changes, **(opened(event.personal_changes) or {})}
+    return {**details, **{name: change.new for name, change in changes.items()}}
+
+
+def _restored(state: Customer, *, shared: bool) -> Customer:
+    if not shared:
+        return replace(state, archived=False)
+    points = (replace(one, shared=one.kind is ContactKind.EMAIL) for one in state.contact_points.values())
+    return replace(state, archived=False, contact_points={one.id: one for one in points})
+
+
+def _links_without(links: Mapping[UUID, Link], ended: UUID, until: date | None) -> Mapping[UUID, Link]:
+    """The links, one of them ended, or gone where no day is given."""
+    if until is None:
+        return _without(links, ended)
+    return {one: replace(link, until=until) if one == ended else link for one, link in links.items()}
+
+
+def _without(mapping: Mapping[K, V], key: K) -> Mapping[K, V]:
+    return {one: value for one, value in mapping.items() if one != key}
+
+
+def standing(state: Customer) -> Standing:
+    return Standing(
+        kind="customer", active=state.registered and not state.archived, variety=state.kind.value, parent=state.parent
+    )
+
+
+def claims(state: Customer) -> frozenset[Claim]:
+    """The e-mail addresses of an active person, and the external ids of every customer."""
+    held = {one.claim("external_id") for one in state.external_ids}
+    if state.kind is CustomerKind.PERSON and not state.archived:
+        emails = (one for one in state.contact_points.values() if one.kind is ContactKind.EMAIL)
+        held.update(Claim("email", one.normalised, one.shared) for one in emails)
+    return frozenset(held)

@@ -1,0 +1,42 @@
+"""A deal's amount and currency: in minor units, within bounds, and whose currency counts where none is named."""
+
+from decimal import Decimal
+from uuid import UUID
+
+from domain.kernel import AMOUNT, COMPANY_ID, Known, Path, Rule, rounded
+from domain.opportunity.events import OpportunityAmountChanged, OpportunityEvent
+from domain.opportunity.rules import AmountNegative, AmountTooLarge
+from domain.opportunity.state import Opportunity
+
+
+def in_minor_units(amount: Decimal | None, currency: str | None) -> Decimal | None:
+    """In minor units; an amount whose currency is missing stays as it is, and is refused for that."""
+    return amount if amount is None or currency is None else rounded(amount, currency)
+
+
+def amount_out_of_range(amount: Decimal | None, path: Path) -> Rule | None:
+    if amount is None or 0 <= amount <= AMOUNT.most:
+        return None
+    return AmountNegative(path=path) if amount < 0 else AmountTooLarge(path=path, most=str(AMOUNT.most))
+
+
+def default_currency(pipeline: UUID, known: Known) -> str | None:
+    """The pipeline's currency, or else the company's."""
+    standings = (known.standings.get(pipeline), known.standings.get(COMPANY_ID))
+    return next((each.currency for each in standings if each is not None and each.currency is not None), None)
+
+
+def currency_for(state: Opportunity, amount: Decimal | None, named: str | None, known: Known) -> str | None:
+    """The currency named, or else the deal's; a first amount may take the pipeline's or the company's."""
+    currency = named or state.currency
+    return default_currency(state.pipeline, known) if currency is None and amount is not None else currency
+
+
+def amount_changed(state: Opportunity, amount: Decimal | None, currency: str | None) -> list[OpportunityEvent]:
+    if (amount, currency) == (state.amount, state.currency):
+        return []
+    return [
+        OpportunityAmountChanged(
+            old_amount=state.amount, old_currency=state.currency, new_amount=amount, new_currency=currency
+        )
+    ]

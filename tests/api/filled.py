@@ -1,0 +1,61 @@
+"""A book to fill: migrated, with its read models, and files to import into it."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from api.composition import Parts, assembled
+from api.importing.importer import Import
+from api.importing.mapping import KINDS, read_mapping
+from api.importing.outcomes import Summary
+from infra.migrations import migrate
+from projections.rebuild import rebuild
+from projections.registry import models
+from projections.tables import install
+
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "maven-crm"
+"""The Maven data set lies beside the repository, where it lies at all."""
+MAPPINGS = Path(__file__).parents[2] / "mappings"
+
+
+@contextmanager
+def opened(database: str, folder: Path) -> Generator[Parts]:
+    """The parts of a process on a migrated book whose master key lies in the folder."""
+    migrate(database)
+    with psycopg.connect(database, autocommit=True) as db:
+        install(db, models)
+    with assembled(database, folder / "master.key") as parts:
+        yield parts
+
+
+def imported(parts: Parts, kind: str, file: Path, mapping: Path, source: str = "old") -> Summary:
+    importing = Import(parts, read_mapping(mapping, KINDS[kind]), source)
+    return importing.run(importing.open(file), file.with_name(f"{file.stem}.rejected.csv"), lambda _: None)
+
+
+def posted(parts: Parts, *names: str) -> None:
+    """Bring these read models to the end of the book."""
+    for model in models:
+        if model.name in names:
+            rebuild(parts.conninfo, parts.mapper, model)
+
+
+def asked(parts: Parts, query: str, *parameters: object) -> Sequence[tuple[Any, ...]]:
+    with psycopg.connect(parts.conninfo) as db:
+        return db.execute(query.encode(), parameters).fetchall()
+
+
+def entries(parts: Parts) -> int:
+    return parts.store.max_notification_id() or 0
+
+
+def url(database: str) -> str:
+    """The connection string as the URL that DATABASE_URL takes."""
+    given = {name: str(value) for name, value in conninfo_to_dict(database).items() if value is not None}
+    login = f"{quote(given.pop('user'))}:{quote(given.pop('password'))}"
+    return f"postgresql://{login}@/{given.pop('dbname')}?{urlencode(given)}"

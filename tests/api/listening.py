@@ -1,0 +1,104 @@
+"""The real server on a loopback port, and a client of the protocol graphql-transport-ws."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import httpx
+import uvicorn
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from api.server import MOST_MESSAGE_BYTES
+from tests.api.book import HEADERS, TOKEN, make_app
+
+PATIENCE = 20.0
+"""Seconds that a test waits for a message before it fails."""
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, port: int, server: uvicorn.Server) -> None:
+        self.port, self.uvicorn = port, server
+
+    def post(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
+        body = {"query": query, "variables": variables or {}}
+        url = f"http://127.0.0.1:{self.port}/graphql"
+        answer = httpx.post(url, json=body, headers=HEADERS, timeout=PATIENCE).json()
+        assert "errors" not in answer, answer
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def mutate(self, mutation: str, selection: str = "position userErrors { message }", **given: Any) -> dict[str, Any]:
+        name = mutation[0].upper() + mutation[1:] + "Input"
+        document = f"mutation M($input: {name}!) {{ {mutation}(input: $input) {{ {selection} }} }}"
+        data = self.post(document, {"input": {"idempotencyKey": str(uuid4()), **given}})
+        payload: dict[str, Any] = data[mutation]
+        assert not payload.get("userErrors"), payload
+        return payload
+
+    def customer(self, name: str) -> str:
+        """A new person; returns the id."""
+        payload = self.mutate("customerRegister", "customer { id }", kind="PERSON", name=name)
+        id: str = payload["customer"]["id"]
+        return id
+
+    def socket(self, **options: Any) -> ClientConnection:
+        options.setdefault("subprotocols", [Subprotocol("graphql-transport-ws")])
+        websocket: ClientConnection = connect(f"ws://127.0.0.1:{self.port}/graphql", open_timeout=PATIENCE, **options)
+        return websocket
+
+    @contextmanager
+    def connected(self) -> Iterator["Socket"]:
+        with self.socket() as websocket:
+            client = Socket(websocket)
+            client.send(type="connection_init", payload={"Authorization": f"Bearer {TOKEN}"})
+            assert client.receive() == {"type": "connection_ack"}
+            yield client
+
+
+class Socket:
+    """One connection; operations are told apart by their ids."""
+
+    def __init__(self, websocket: ClientConnection) -> None:
+        self.websocket = websocket
+
+    def send(self, **message: Any) -> Self:
+        self.websocket.send(json.dumps(message))
+        return self
+
+    def receive(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self.websocket.recv(timeout=PATIENCE))
+        return message
+
+    def subscribe(self, query: str, variables: dict[str, Any] | None = None, *, id: str = "1") -> Self:
+        return self.send(id=id, type="subscribe", payload={"query": query, "variables": variables})
+
+    def next(self, field: str) -> Any:
+        """What the next message says of a subscription's field."""
+        message = self.receive()
+        assert message["type"] == "next", message
+        assert "errors" not in message["payload"], message
+        return message["payload"]["data"][field]
+
+
+@contextmanager
+def listening(database: str, directory: Path, **options: Any) -> Iterator[Server]:
+    """The application behind uvicorn, in a thread, on a free port. Whoever connects early waits until it has begun."""
+    app = make_app(database, directory, **options)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws_max_size=MOST_MESSAGE_BYTES))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            yield Server(listener.getsockname()[1], server)
+        finally:
+            server.should_exit = True
+            thread.join(PATIENCE)
+            assert not thread.is_alive(), "the server did not stop"

@@ -1,0 +1,259 @@
+"""GraphQL over HTTP as the specification has it, and what must never get through."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from graphql import build_client_schema, build_schema, get_introspection_query
+
+from api.http import MOST_BYTES
+from api.schema import schema_text
+from tests.api.book import HEADERS, Client, serving
+
+pytestmark = pytest.mark.anyio
+
+GRAPHQL, JSON = "application/graphql-response+json", "application/json"
+QUERY = "{ __typename }"
+
+
+async def send(client: Client, content: bytes | str, method: str = "POST", **headers: str) -> httpx.Response:
+    given = {"Content-Type": JSON, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return await client.http.request(method, "/graphql", content=content, headers=given)
+
+
+def error_of(answer: httpx.Response) -> dict[str, Any]:
+    """The one error of an answer, which always has a message, a code and a request id."""
+    body = answer.json()
+    assert "data" not in body, body
+    (error,) = body["errors"]
+    assert error["message"]
+    assert error["extensions"]["requestId"] == answer.headers["Daybook-Request-Id"]
+    found: dict[str, Any] = error
+    return found
+
+
+async def test_media_types_and_status_codes(database: str, tmp_path: Path) -> None:
+    good, invalid = json.dumps({"query": QUERY}), json.dumps({"query": "{ nothing }"})
+    unparsable = json.dumps({"query": "{"})
+    unknown = json.dumps({"query": "query A { __typename }", "operationName": "B"})
+    variables = json.dumps({"query": "query A($id: ID!) { customer(id: $id) { id } }", "variables": {"id": None}})
+    async with serving(database, tmp_path, projections=False) as client:
+        for accept, expected in {
+            GRAPHQL: GRAPHQL,
+            JSON: JSON,
+            "*/*": JSON,
+            "application/*": JSON,
+            f"{JSON};q=0.5, {GRAPHQL}": GRAPHQL,
+            f"{GRAPHQL};q=0.5, {JSON}": JSON,
+            "text/plain, */*;q=0.1": JSON,
+        }.items():
+            answer = await send(client, good, Accept=accept)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, f"{expected}; charset=utf-8"), accept
+            assert answer.json() == {"data": {"__typename": "Query"}}
+            assert "Accept" in answer.headers["vary"]
+        for body in (invalid, unparsable, unknown, variables):
+            assert (await send(client, body, Accept=GRAPHQL)).status_code == 400, body
+            assert (await send(client, body, Accept=JSON)).status_code == 200, body
+            assert "data" not in (await send(client, body, Accept=JSON)).json(), body
+        for body, code in {
+            invalid: "GRAPHQL_VALIDATION_FAILED",
+            unparsable: "GRAPHQL_PARSE_FAILED",
+            unknown: "BAD_REQUEST",
+            variables: "BAD_USER_INPUT",
+        }.items():
+            assert error_of(await send(client, body))["extensions"]["code"] == code
+        refused = await send(client, good, Accept="text/plain")
+        assert refused.status_code == 406
+        assert error_of(refused)["extensions"]["code"] == "NOT_ACCEPTABLE"
+        for kind in ("text/plain", "application/graphql", "application/jsonx", f"{JSON}; charset=latin-1", ""):
+            refused = await send(client, good, Content_Type=kind)
+            assert refused.status_code == 415, kind
+            assert error_of(refused)["extensions"]["code"] == "UNSUPPORTED_MEDIA_TYPE"
+        assert (await send(client, good, Content_Type=f'{JSON}; charset="UTF-8"')).status_code == 200
+        for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"):
+            refused = await send(client, good, method)
+            assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST"), method
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"5", b"null", b'"x"', b"[]", b'[{"query": "{ __typename }"}]', b"{}", b"{", b"\xff\xfe",
+        b'{"query": "\xff"}',
+        b'{"query": 5}', b'{"query": null}', b'{"query": "{ __typename }", "variables": []}',
+        b'{"query": "{ __typename }", "variables": "{}"}', b'{"query": "{ __typename }", "operationName": 5}',
+        b'{"query": "{ __typename }", "extensions": 5}', b'{"query": "{ __typename }", "variables": {"a": NaN}}',
+        b"[" * 100_000, b'{"a":' * 100_000,
+        b'{"query": "{ __typename }", "variables": {"a": ' + b"[" * 50_000 + b"]" * 50_000 + b"}}",
+        b'{"query": ' + b"9" * 100_000 + b"}",
+    ],
+    ids=lambda body: repr(body[:24]),
+)  # fmt: skip
+async def test_no_body_brings_it_down(database: str, tmp_path: Path, body: bytes) -> None:
+    async with serving(database, tmp_path, projections=False) as client:
+        answer = await send(client, body)
+        assert answer.status_code == 400
+        assert error_of(answer)["extensions"]["code"] == "BAD_REQUEST"
+
+
+async def test_a_body_that_is_too_large_is_refused_before_it_is_read_whole(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path, projections=False) as client:
+        answer = await send(client, b" " * (MOST_BYTES + 1))
+        assert answer.status_code == 413
+        assert error_of(answer)["extensions"]["code"] == "REQUEST_TOO_LARGE"
+
+
+async def test_get_is_for_queries_and_needs_the_header_that_a_foreign_page_cannot_send(
+    database: str, tmp_path: Path
+) -> None:
+    async with serving(database, tmp_path, projections=False) as client:
+        url, ours = "/graphql", {"Daybook-CSRF": "1"}
+        answer = await client.http.get(url, params={"query": QUERY}, headers=ours)
+        assert (answer.status_code, answer.json()) == (200, {"data": {"__typename": "Query"}})
+        document = "query A($n: Int!) { customers(first: $n) { nodes { id } } } query B { __typename }"
+        params = {"query": document, "variables": '{"n": 1}', "operationName": "A"}
+        answer = await client.http.get(url, params=params, headers=ours)
+        assert answer.json() == {"data": {"customers": {"nodes": []}}}
+        refused = await client.http.get(url, params={"query": QUERY})
+        assert refused.status_code == 400
+        assert error_of(refused)["extensions"]["code"] == "CSRF_HEADER_MISSING"
+        document = "mutation { customerArchive(input: {id: 1, idempotencyKey: 1}) { position } }".replace("1", '"1"')
+        for mutation in (document, document.replace('idempotencyKey: "1"', f'idempotencyKey: "{"1" * 32}"')):
+            refused = await client.http.get(url, params={"query": mutation}, headers=ours)
+            assert refused.status_code in (400, 405)
+        assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+        assert (await client.http.get(url, headers=ours)).status_code == 400, "no query"
+        assert (await client.http.get(url, params={"query": QUERY, "variables": "{"}, headers=ours)).status_code == 400
+
+
+async def test_without_the_right_token_nothing_is_answered(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path, projections=False) as client:
+        body = json.dumps({"query": QUERY})
+        basic = HEADERS["Authorization"].replace("Bearer", "Basic")
+        for authorization in ("", "Bearer", "Bearer wrong", basic, "Bearer ä"):
+            answer = await client.http.post(
+                "/graphql",
+                content=body,
+                headers=[(b"Content-Type", b"application/json"), (b"Authorization", authorization.encode("latin-1"))],
+            )
+            assert answer.status_code == 401, authorization
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+            assert error_of(answer)["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+async def test_a_foreign_host_is_refused(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path, projections=False, hosts=("crm.example.com",)) as client:
+        body = json.dumps({"query": QUERY})
+        for host, status in {
+            "evil.example": 421,
+            "localhost.evil.example:8000": 421,
+            "": 421,
+            "127.0.0.1:8000": 200,
+            "[::1]:8000": 200,
+            "LOCALHOST": 200,
+            "crm.example.com": 200,
+        }.items():
+            assert (await send(client, body, Host=host)).status_code == status, host
+        assert (await client.http.get("/healthz", headers={"Host": "10.0.0.7"})).status_code == 200
+
+
+async def test_documents_beyond_the_limits_are_refused_quickly(database: str, tmp_path: Path) -> None:
+    spreads = "".join(f"fragment f{at} on Query {{ ...f{at + 1} ...f{at + 1} }} " for at in range(80))
+    page = "(first: 100) { nodes { "
+    async with serving(database, tmp_path, projections=False) as client:
+        for document in (
+            "{ ...f0 } " + spreads + "fragment f80 on Query { __typename }",
+            "{ " + " ".join(f"a{at}: __typename" for at in range(101)) + " }",
+            "{ " + "__typename " * 1001 + "}",
+            "{ " + "a " * 20_000 + "}",
+            "{" * 5_000,
+            "{ customers" + page + "opportunities" + page + "history" + page + "id } } } } } } }",
+            "{ customer(id: 1) " + "{ parent " * 21 + "{ id }" + " }" * 22,
+        ):
+            error = error_of(await client.post(document))
+            assert error["extensions"]["code"] in ("QUERY_TOO_COMPLEX", "GRAPHQL_PARSE_FAILED"), document[:60]
+        inner = "opportunities" + page + "history(first: 100) { nodes { event } } } }"
+        document = "query A($n: Int!) { customers(first: $n) { nodes { " + inner + " } } }"
+        assert (await client.post(document, {"n": 1})).status_code == 200
+        assert error_of(await client.post(document, {"n": 100}))["extensions"]["code"] == "QUERY_TOO_COMPLEX"
+
+
+async def test_half_a_surrogate_pair_anywhere_is_answered(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path, projections=False) as client:
+        for query, variables in (
+            ("{ __typename # \ud800\n }", {}),
+            ('{ customer(id: "\ud800") { id } }', {}),
+            ("{ a\ud800 }", {}),
+            ("query A($a: ID!) { customer(id: $a) { id } }", {"a": "\udfff"}),
+            ("query A($n: Int!) { customers(first: $n) { nodes { id } } }", {"n": "\ud800"}),
+            ("query A($n: Int!) { customers(first: $n) { nodes { id } } }", {"\ud800": 1, "n": 1}),
+        ):
+            answer = await send(client, json.dumps({"query": query, "variables": variables}))
+            assert answer.status_code in (200, 400), query
+            answer.json()
+
+
+async def test_a_fault_of_ours_is_logged_and_not_shown(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> str:
+        raise ZeroDivisionError("SELECT secret FROM nowhere")
+
+    monkeypatch.setattr("api.reading.reader.Reader.query", broken)
+    async with serving(database, tmp_path, projections=False) as client:
+        for media in (GRAPHQL, JSON):
+            answer = await send(client, json.dumps({"query": QUERY}), Accept=media)
+            assert answer.status_code == 500
+            error = error_of(answer)
+            assert error["extensions"]["code"] == "INTERNAL"
+            assert "secret" not in answer.text
+            assert "ZeroDivision" not in answer.text
+            assert error["extensions"]["requestId"] in caplog.text
+    assert "SELECT secret" in caplog.text
+
+
+async def test_a_subscription_belongs_on_a_websocket(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path, projections=False) as client:
+        error = error_of(await client.post("subscription { changes { position } }"))
+        assert error["extensions"]["code"] == "BAD_REQUEST"
+        assert "WebSocket" in error["message"]
+
+
+async def test_a_query_can_wait_for_a_position(database: str, tmp_path: Path) -> None:
+    query = "{ customers(first: 1) { nodes { name } } }"
+    async with serving(database, tmp_path, projections=False, patience=0.2) as client:
+        await client.mutate("customerRegister", "position", kind="PERSON", name="Ada")
+        behind = await client.post(query, Daybook_At_Least="1")
+        assert behind.json() == {"data": {"customers": {"nodes": []}}, "extensions": {"readModel": "BEHIND"}}
+        for wrong in ("x", "-1", "1.5", "9" * 30):
+            refused = await client.post(query, Daybook_At_Least=wrong)
+            assert error_of(refused)["extensions"]["code"] == "BAD_REQUEST"
+        async with serving(database, tmp_path):
+            reached = await client.http.post("/graphql", json={"query": query}, headers={"Daybook-At-Least": "1"})
+            for _ in range(100):
+                if "extensions" not in reached.json():
+                    break
+                reached = await client.post(query, Daybook_At_Least="1")
+        assert reached.json() == {"data": {"customers": {"nodes": [{"name": "Ada"}]}}}
+
+
+async def test_a_browser_gets_a_page_that_needs_nothing_from_elsewhere(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path, projections=False) as client:
+        answer = await client.http.get("/graphql", headers={"Accept": "text/html,*/*;q=0.8", "Authorization": ""})
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/html")
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "'unsafe-inline'" not in policy
+        assert "http://" not in answer.text
+        assert "https://" not in answer.text
+        for name in ("X-Content-Type-Options", "Referrer-Policy", "X-Frame-Options"):
+            assert name in answer.headers
+
+
+async def test_tools_can_ask_for_the_whole_schema(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path, projections=False) as client:
+        told = build_client_schema(await client.data(get_introspection_query()))  # type: ignore[arg-type]
+        assert told.type_map.keys() == build_schema(schema_text()).type_map.keys()

@@ -1,0 +1,323 @@
+"""Import: rows become commands, once; changed rows become changes; what can't be entered says why."""
+
+import csv
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from api.composition import Parts
+from api.importing.finding import SCOPES
+from api.importing.mapping import MappingError, read_mapping
+from api.importing.outcomes import Summary
+from domain.catalogue import catalogue
+from domain.customer import Customer
+from domain.kernel import Claim
+from domain.kernel.recorded import Context
+from domain.opportunity import Opportunity, OpportunityStatus
+from infra.reservations import Reservations
+from tests.api.filled import asked, entries, imported, opened
+
+CUSTOMERS = """
+kind = "customers"
+external_id = "id"
+[corrections.trade]
+technolgy = "technology"
+"n/a" = ""
+
+[[step]]
+do = "register"
+[step.fields]
+kind = { constant = "organisation" }
+name = "name"
+parent = { column = "mother", find = "customer" }
+contact_points = [
+    { kind = { constant = "email" }, value = "mail" },
+    { kind = { constant = "phone" }, value = "phone" },
+]
+
+[[step]]
+do = "classify"
+fields = { scheme = { constant = "industry" }, value = "trade" }
+
+[[step]]
+do = "addTag"
+when = { vip = ["yes", "Yes"] }
+fields = { tag = { constant = "vip" } }
+"""
+HEADER = "id,name,mother,mail,phone,trade,vip"
+
+DEALS = """
+kind = "opportunities"
+external_id = ["office", "number"]
+
+[[pipeline]]
+name = "Old pipeline"
+currency = "EUR"
+stages = [{ name = "First", probability = 20 }, { name = "Last", probability = 80 }]
+
+[[step]]
+do = "open"
+occurred_at = "began"
+[step.fields]
+title = { text = ["{what} for {who}", "{what}"] }
+customer = { column = "who", find = "customer" }
+pipeline = { constant = "Old pipeline", find = "pipeline" }
+stage = { column = "stage", values = { W = "Last", "" = "First" }, find = "stage", of = "Old pipeline" }
+amount = { column = "thousands", times = 1000 }
+expected_close = { column = "due", date = "%d.%m.%Y" }
+
+[[step]]
+do = "win"
+when = { stage = "W" }
+occurred_at = "ended"
+fields = { closed_on = "ended" }
+"""
+DEAL_HEADER = "office,number,what,who,stage,thousands,due,began,ended"
+
+
+class Files:
+    """Writes files and imports them into a book."""
+
+    def __init__(self, parts: Parts, folder: Path) -> None:
+        self.parts, self._folder = parts, folder
+
+    def customers(self, *rows: str, mapping: str = CUSTOMERS, source: str = "old") -> Summary:
+        return self._imported("customers", HEADER, rows, mapping, source)
+
+    def deals(self, *rows: str) -> Summary:
+        return self._imported("opportunities", DEAL_HEADER, rows, DEALS, "old")
+
+    def _imported(self, kind: str, header: str, rows: tuple[str, ...], mapping: str, source: str) -> Summary:
+        file, map_file = self._folder / f"{kind}.csv", self._folder / f"{kind}.toml"
+        file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+        map_file.write_text(mapping, encoding="utf-8")
+        return imported(self.parts, kind, file, map_file, source)
+
+    def rejected(self, kind: str = "customers") -> list[dict[str, str]]:
+        with (self._folder / f"{kind}.rejected.csv").open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def customer(self, external_id: str) -> Customer:
+        state = self.parts.daybook.fold(self.holder("customer", external_id)).state
+        assert isinstance(state, Customer)
+        return state
+
+    def deal(self, external_id: str) -> Opportunity:
+        state = self.parts.daybook.fold(self.holder("opportunity", external_id)).state
+        assert isinstance(state, Opportunity)
+        return state
+
+    def do(self, kind: str, external_id: str, verb: str, **raw: object) -> None:
+        """What a person does meanwhile."""
+        context = Context(actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4())
+        id = self.holder(kind, external_id)
+        self.parts.commands.submit(catalogue.deciders[kind], verb, {"id": id, **raw}, context)
+
+    def forget_receipts(self) -> None:
+        """As they go after 30 days."""
+        with psycopg.connect(self.parts.conninfo, autocommit=True) as db:
+            db.execute("DELETE FROM daybook.receipts")
+
+    def holder(self, kind: str, external_id: str) -> UUID:
+        claim = Claim(SCOPES[kind], f"old:{external_id}")
+        return Reservations(self.parts.pool, self.parts.vault).holders([claim])[claim]
+
+
+@pytest.fixture
+def files(database: str, tmp_path: Path) -> Iterator[Files]:
+    with opened(database, tmp_path) as parts:
+        yield Files(parts, tmp_path)
+
+
+def test_a_row_becomes_its_commands(files: Files) -> None:
+    summary = files.customers("7,Käserei Alp,,post@alp.example.com,+41 44 668 18 00,technolgy,Yes", "8,Berg,,,,n/a,no")
+    assert (summary.rows, summary.created, summary.rejected_file) == (2, 2, None)
+    alp, berg = files.customer("7"), files.customer("8")
+    assert alp.name == "Käserei Alp"
+    assert [point.normalised for point in alp.contact_points.values()] == ["post@alp.example.com", "+41446681800"]
+    assert (alp.classes, alp.tags) == ({"industry": ("industry", "technology")}, {"vip": "vip"})
+    assert (berg.contact_points, berg.classes, berg.tags) == ({}, {}, {}), "what is empty is left out"
+    actors = asked(files.parts, "SELECT DISTINCT actor FROM daybook.events")
+    assert actors == [("import:old",)]
+
+
+def test_a_deal_has_its_own_dates_and_names_its_records(files: Files) -> None:
+    files.customers("7,Alp,,,,,")
+    summary = files.deals("Bern,1,Scale,7,W,1.5,24.12.2025,2025-01-10,2025-02-20", "Bern,2,Probe,,,,,,")
+    assert (summary.created, summary.rejected) == (2, 0)
+    won, prospect = files.deal("Bern / 1"), files.deal("Bern / 2")
+    assert (won.status, won.title, won.amount) == (OpportunityStatus.WON, "Scale for 7", Decimal(1500))
+    assert (str(won.closed_on), str(won.expected_close)) == ("2025-02-20", "2025-12-24")
+    assert (prospect.title, prospect.customer, prospect.amount) == ("Probe", None, None)
+    at = asked(
+        files.parts,
+        "SELECT topic, occurred_at::date::text FROM daybook.events WHERE occurred_at < now() - interval '1 day'"
+        " ORDER BY position",
+    )
+    assert at == [("OpportunityOpened", "2025-01-10"), ("OpportunityWon", "2025-02-20")]
+
+
+def test_the_same_file_again_changes_nothing_whatever_people_did_meanwhile(files: Files) -> None:
+    rows = ("7,Alp,,post@alp.example.com,,retail,yes", "8,Berg,7,,,,")
+    files.customers(*rows)
+    before = entries(files.parts)
+    again = files.customers(*rows)
+    assert (again.created, again.changed, again.unchanged) == (0, 0, 2)
+    files.do("customer", "7", "rename", name="Alp und Tal")
+    files.do("customer", "7", "removeTag", tag="vip")
+    files.forget_receipts()
+    assert files.customers(*rows).unchanged == 2
+    assert entries(files.parts) == before + 2
+    assert files.customer("7").name == "Alp und Tal"
+
+
+def test_a_changed_row_issues_what_differs(files: Files) -> None:
+    files.customers("7,Alp,,post@alp.example.com,,retail,yes")
+    before = entries(files.parts)
+    summary = files.customers("7,Alp,,kontor@alp.example.com,,finance,yes")
+    assert summary.changed == 1
+    topics = asked(files.parts, "SELECT topic FROM daybook.events WHERE position > %s ORDER BY position", before)
+    assert topics == [("CustomerContactPointAdded",), ("CustomerClassified",)]
+    assert files.customers("7,Alp,,kontor@alp.example.com,,finance,yes").unchanged == 1
+
+
+def test_a_changed_row_that_comes_again_leaves_what_people_did_since(files: Files) -> None:
+    files.customers("7,Alp,,,,retail,")
+    files.customers("7,Alp AG,,,,retail,")
+    files.do("customer", "7", "classify", scheme="industry", value="energy")
+    files.forget_receipts()
+    assert files.customers("7,Alp AG,,,,retail,").unchanged == 1
+    assert files.customer("7").classes["industry"] == ("industry", "energy")
+
+
+def test_a_row_that_returns_to_what_it_was_is_a_change_again(files: Files) -> None:
+    for name in ("Alp", "Berg", "Alp", "Berg"):
+        files.customers(f"7,{name},,,,,")
+        assert files.customer("7").name == name
+    renamed = asked(files.parts, "SELECT count(*)::int FROM daybook.events WHERE topic = 'CustomerRenamed'")
+    assert renamed == [(3,)]
+
+
+def test_an_empty_cell_takes_nothing_away(files: Files) -> None:
+    files.customers("7,Alp,,post@alp.example.com,,retail,yes")
+    assert files.customers("7,Alp,,,,,").unchanged == 1
+    assert files.customer("7").contact_points
+
+
+def test_a_deal_that_closes_in_a_later_file_closes_on_its_day(files: Files) -> None:
+    files.deals("Bern,1,Scale,,,2,,2025-01-10,")
+    files.customers("7,Alp,,,,,")
+    summary = files.deals("Bern,1,Scale,7,W,2,,2025-01-10,2025-02-20")
+    assert (summary.changed, summary.rejected) == (1, 0)
+    deal = files.deal("Bern / 1")
+    assert (deal.status, str(deal.closed_on), deal.customer is not None) == (OpportunityStatus.WON, "2025-02-20", True)
+    # The customer was assigned today, so the win can't be entered as of February; its own field has the day.
+    assert files.deals("Bern,1,Scale,7,W,2,,2025-01-10,2025-02-20").unchanged == 1
+
+
+def test_a_row_may_refer_to_a_row_below_it(files: Files) -> None:
+    summary = files.customers("3,Enkelin,2,,,,", "2,Tochter,1,,,,", "1,Mutter,,,,,", "4,Waise,99,,,,")
+    assert (summary.created, summary.rejected) == (3, 1)
+    assert files.customer("3").parent is not None
+    [orphan] = files.rejected()
+    assert (orphan["id"], orphan["row"]) == ("4", "4")
+    assert orphan["reasons"] == "there is no customer with the id '99' of old"
+
+
+def test_an_external_id_stands_for_one_row(files: Files) -> None:
+    summary = files.customers("7,Alp,,,,,", "7,Alp,,,,,", "7,Berg,,,,,")
+    assert (summary.created, summary.repeated, summary.rejected) == (1, 1, 1)
+    assert files.customer("7").name == "Alp"
+    assert "row 1 says something else" in files.rejected()[0]["reasons"]
+    before = entries(files.parts)
+    files.customers("7,Alp,,,,,", "7,Alp,,,,,", "7,Berg,,,,,")
+    assert entries(files.parts) == before
+
+
+def test_rejected_rows_stand_in_a_file_that_can_be_corrected_and_imported(files: Files, tmp_path: Path) -> None:
+    summary = files.customers(
+        "1,Alp,,no address,044 668,,", "2,,,,,,", ",Namenlos,,,,,", "3,Gut,,,,,", "4,Zu kurz", '5,"Zei\nle",,,,,'
+    )
+    assert (summary.created, summary.rejected) == (1, 5)
+    reasons = {row["row"]: row["reasons"] for row in files.rejected()}
+    assert "contact_points.0.value: This is no e-mail address" in reasons["1"]
+    assert "contact_points.1.value: The telephone number needs its country code" in reasons["1"]
+    assert "name: A customer needs a name or at least one contact point" in reasons["2"]
+    assert reasons["3"] == "column id: the external id is empty"
+    assert reasons["5"] == "the row has 2 cells, and the header has 7"
+    assert "control character U+000A" in reasons["6"]
+    corrected = (tmp_path / "customers.rejected.csv").read_text("utf-8").splitlines()[:2]
+    again = tmp_path / "again.csv"
+    again.write_text("\n".join(corrected).replace("no address", "a@alp.example.com").replace("044 668", ""), "utf-8")
+    assert imported(files.parts, "customers", again, tmp_path / "customers.toml").created == 1
+    assert files.customers("3,Gut,,,,,").rejected_file is None
+    assert not (tmp_path / "customers.rejected.csv").exists(), "nothing was rejected this time"
+
+
+def test_what_was_refused_in_the_middle_of_a_row_goes_on_when_it_is_imported_again(files: Files) -> None:
+    missing = "Bern,1,Scale,,W,2,,2025-01-10,2025-02-20"
+    assert files.deals(missing).rejected == 1
+    assert files.rejected("opportunities")[0]["reasons"].startswith("win: A deal is won with a customer")
+    assert files.deal("Bern / 1").status is OpportunityStatus.OPEN
+    assert files.deals(missing).rejected == 1
+    assert asked(files.parts, "SELECT count(*)::int FROM daybook.events WHERE topic = 'OpportunityOpened'") == [(1,)]
+    files.customers("7,Alp,,,,,")
+    files.do("opportunity", "Bern / 1", "assignCustomer", customer=files.holder("customer", "7"))
+    assert files.deals(missing).changed == 1
+    assert files.deal("Bern / 1").status is OpportunityStatus.WON
+
+
+def test_two_sources_may_use_the_same_ids(files: Files) -> None:
+    files.customers("7,Alp,,,,,")
+    assert files.customers("7,Anders,,,,,", source="new").created == 1
+    assert files.customer("7").name == "Alp"
+
+
+@pytest.mark.parametrize(
+    ("mapping", "says"),
+    [
+        ("kind = ", "Invalid value"),
+        (CUSTOMERS.replace("external_id", "externalid"), "unknown field `externalid`"),
+        (CUSTOMERS.replace('do = "register"', 'do = "enrol"'), "the first step must be 'register'"),
+        (CUSTOMERS.replace('do = "addTag"', 'do = "tag"'), "customer has no command 'tag'; it has addContactPoint"),
+        (CUSTOMERS.replace("tag = {", "label = {"), "step 3 (addTag): there is no field 'label'; there are tag"),
+        (
+            CUSTOMERS.replace('scheme = { constant = "industry" }, ', ""),
+            "step 2 (classify): the field scheme is needed",
+        ),
+        (CUSTOMERS.replace('find = "customer"', 'find = "client"'), "find takes one of customer, opportunity"),
+        (CUSTOMERS.replace('{ constant = "organisation" }', "5"), "name a column, or write { constant = 5 }"),
+        (CUSTOMERS.replace('"customers"', '"products"'), "it is for 'products', and its kind must be 'customers'"),
+        ('time_zone = "Mars/Base"' + CUSTOMERS, "no IANA time zone"),
+    ],
+)
+def test_a_mapping_that_cant_be_used_says_where_and_why(mapping: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "mapping.toml"
+    file.write_text(mapping, "utf-8")
+    with pytest.raises(MappingError) as error:
+        read_mapping(file, "customer")
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"id,name\n1,Alp\n", "The mapping names mail, mother, phone, trade, vip, but the columns of"),
+        (b"", "is empty"),
+        (b"id,id\n", "several columns called id"),
+        ("id,name\n1,Käse\n".encode("latin-1"), "can't be read as utf-8"),
+        (b'id,name\n1,"Alp\n', "is no CSV file"),
+    ],
+)
+def test_a_file_that_cant_be_read_says_why(files: Files, tmp_path: Path, content: bytes, says: str) -> None:
+    file, mapping = tmp_path / "rows.csv", tmp_path / "mapping.toml"
+    file.write_bytes(content)
+    mapping.write_text(CUSTOMERS, "utf-8")
+    with pytest.raises(MappingError) as error:
+        imported(files.parts, "customers", file, mapping)
+    assert says in str(error.value)
+    assert entries(files.parts) == 0

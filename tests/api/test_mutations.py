@@ -1,0 +1,247 @@
+"""Mutations over the real application: every command is there, refusals are data, retries are safe."""
+
+import json
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLNonNull, GraphQLObjectType, build_schema
+
+from api.schema import schema_text
+from domain.appending import BookUnavailable
+from domain.catalogue import catalogue, mutation_name
+from domain.kernel import Rule
+from tests.api.book import Client, serving
+
+pytestmark = pytest.mark.anyio
+
+ERRORS = "userErrors { code message path parameters ... on VersionConflict { expected actual } }"
+
+
+async def a_customer(client: Client, **given: Any) -> dict[str, Any]:
+    payload = await client.mutate(
+        "customerRegister", f"customer {{ id version }} {ERRORS}", **{"kind": "PERSON", "name": "Ada", **given}
+    )
+    assert payload["userErrors"] == []
+    customer: dict[str, Any] = payload["customer"]
+    return customer
+
+
+def test_every_command_is_a_mutation_with_one_input_and_the_payload_of_its_aggregate() -> None:
+    mutations = build_schema(schema_text()).mutation_type
+    assert mutations is not None
+    expected = {
+        mutation_name(decider, verb): decider.kind
+        for decider in catalogue.deciders.values()
+        for verb in decider.commands
+    }
+    assert set(mutations.fields) == set(expected)
+    for name, field in mutations.fields.items():
+        payload = field.type
+        assert isinstance(payload, GraphQLObjectType), "nullable: one mutation of several may fail alone"
+        noun = payload.name.removesuffix("Payload")
+        assert noun.lower() == expected[name].replace("_", "")
+        assert set(payload.fields) == {noun[0].lower() + noun[1:], "position", "userErrors"}
+        assert set(field.args) == {"input"}
+        required = field.args["input"].type
+        assert isinstance(required, GraphQLNonNull)
+        given = required.of_type
+        assert isinstance(given, GraphQLInputObjectType)
+        assert str(given.fields["idempotencyKey"].type) == "UUID!"
+        assert str(given.fields["expectedVersion"].type) == "Int"
+        assert "reason" in given.fields
+
+
+def test_the_error_codes_are_the_rules() -> None:
+    codes = build_schema(schema_text()).type_map["ErrorCode"]
+    assert isinstance(codes, GraphQLEnumType)
+    ours = {code for code, rule in Rule.known.items() if not rule.__module__.startswith("tests")}
+    assert set(codes.values) == ours
+    said = "The text has {length} characters; at most {longest} are allowed."
+    assert codes.values["TEXT_TOO_LONG"].description == said
+
+
+async def test_a_mutation_reads_its_own_write(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        payload = await client.mutate(
+            "customerRegister",
+            "mine: customer { id called: name version kind contactPoints { value primary } } position " + ERRORS,
+            kind="PERSON",
+            name="Ada Lovelace",
+            contactPoints=[{"kind": "EMAIL", "value": "ada@example.com"}],
+        )
+        assert payload["userErrors"] == []
+        assert payload["position"] == "1"
+        assert payload["mine"].pop("id").startswith("cus_")
+        assert payload["mine"] == {
+            "called": "Ada Lovelace",
+            "version": 1,
+            "kind": "PERSON",
+            "contactPoints": [{"value": "ada@example.com", "primary": True}],
+        }
+
+
+async def test_a_refused_command_is_data_and_names_every_fault(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        payload = await client.mutate(
+            "customerRegister",
+            "customer { id } position " + ERRORS,
+            kind="PERSON",
+            name="x" * 201,
+            contactPoints=[{"kind": "EMAIL", "value": "ada@example.com"}, {"kind": "EMAIL", "value": "no address"}],
+            owner="cus_01h455vb4pex5vsknk084sn02q",
+        )
+        assert payload["customer"] is None
+        assert payload["position"] is None
+        found = {error["code"]: error for error in payload["userErrors"]}
+        assert found["TEXT_TOO_LONG"]["path"] == ["name"]
+        assert found["TEXT_TOO_LONG"]["parameters"] == {"length": 201, "longest": 200}
+        assert found["TEXT_TOO_LONG"]["message"] == "The text has 201 characters; at most 200 are allowed."
+        assert found["EMAIL_MALFORMED"]["path"] == ["contactPoints", "1", "value"]
+        assert found["ID_OF_ANOTHER_KIND"]["path"] == ["owner"]
+        assert await client.data("{ history(first: 1) { nodes { event } } }") == {"history": {"nodes": []}}
+
+
+async def test_a_repeated_key_has_one_effect_and_the_first_receipt(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        key = str(uuid4())
+        selection = "customer { id name } position " + ERRORS
+        first = await client.mutate("customerRegister", selection, kind="PERSON", name="Ada", idempotencyKey=key)
+        await client.mutate("customerRename", "position", id=first["customer"]["id"], name="Ada Lovelace")
+        again = await client.mutate("customerRegister", selection, kind="PERSON", name="Ada", idempotencyKey=key)
+        assert (again["position"], again["customer"]["id"]) == (first["position"], first["customer"]["id"])
+        assert again["customer"]["name"] == "Ada Lovelace", "the selection is read now"
+        other = await client.mutate("customerRegister", selection, kind="PERSON", name="Bob", idempotencyKey=key)
+        assert other["customer"] is None
+        assert [(error["code"], error["path"]) for error in other["userErrors"]] == [
+            ("IDEMPOTENCY_KEY_REUSED", ["idempotencyKey"])
+        ]
+
+
+async def test_a_stale_version_is_refused_with_both_versions(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        customer = await a_customer(client)
+        renamed = {"id": customer["id"], "expectedVersion": customer["version"]}
+        assert (await client.mutate("customerRename", ERRORS, name="Ada L.", **renamed))["userErrors"] == []
+        (error,) = (await client.mutate("customerRename", ERRORS, name="Ada K.", **renamed))["userErrors"]
+        assert error["code"] == "VERSION_CONFLICT"
+        assert error["path"] == ["expectedVersion"]
+        assert (error["expected"], error["actual"]) == (1, 2)
+
+
+async def test_what_is_left_out_stays_and_null_clears(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        id = (await a_customer(client))["id"]
+        selection = "customer { jobTitle salutation } " + ERRORS
+        both = await client.mutate("customerChangeDetails", selection, id=id, jobTitle="CFO", salutation="Dr.")
+        assert both["customer"] == {"jobTitle": "CFO", "salutation": "Dr."}
+        cleared = await client.mutate("customerChangeDetails", selection, id=id, jobTitle=None)
+        assert cleared["customer"] == {"jobTitle": None, "salutation": "Dr."}
+
+
+async def test_mutations_of_one_document_run_one_after_another(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        id = (await a_customer(client))["id"]
+        names = ["one", "two", "three"]
+        document = "mutation {{ {} }}".format(
+            " ".join(
+                f'{name}: customerRename(input: {{idempotencyKey: "{uuid4()}", id: "{id}", name: "{name}"}})'
+                " { customer { name version } position }"
+                for name in names
+            )
+        )
+        answers = await client.data(document)
+        assert list(answers) == names
+        assert [answer["customer"] for answer in answers.values()] == [
+            {"name": name, "version": at} for at, name in enumerate(names, 2)
+        ]
+        assert [answer["position"] for answer in answers.values()] == ["2", "3", "4"]
+
+
+async def test_without_read_models_the_committed_mutation_still_answers(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path, projections=False, patience=0.2) as client:
+        key = str(uuid4())
+        answer = await client.post(
+            "mutation M($input: CustomerRegisterInput!)"
+            " { customerRegister(input: $input) { customer { id } position } }",
+            {"input": {"kind": "PERSON", "name": "Ada", "idempotencyKey": key}},
+        )
+        assert answer.status_code == 200
+        assert answer.json() == {
+            "data": {"customerRegister": {"customer": None, "position": "1"}},
+            "extensions": {"readModel": "BEHIND"},
+        }
+    async with serving(database, tmp_path) as client:
+        later = await client.mutate(
+            "customerRegister", "customer { name } position", kind="PERSON", name="Ada", idempotencyKey=key
+        )
+        assert later == {"customer": {"name": "Ada"}, "position": "1"}
+
+
+@pytest.mark.parametrize("field", ["name", "reason", "source"])
+async def test_half_a_surrogate_pair_is_refused_by_name(database: str, tmp_path: Path, field: str) -> None:
+    async with serving(database, tmp_path) as client:
+        given = {"kind": "PERSON", "name": "Ada", "idempotencyKey": str(uuid4()), field: "a\ud800b"}
+        document = (
+            "mutation M($input: CustomerRegisterInput!) { customerRegister(input: $input) { position " + ERRORS + " } }"
+        )
+        body = json.dumps({"query": document, "variables": {"input": given}}).encode()
+        answer = await client.http.post("/graphql", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 200
+        (error,) = answer.json()["data"]["customerRegister"]["userErrors"]
+        assert (error["code"], error["path"]) == ("TEXT_NOT_UNICODE", [field])
+
+
+async def test_amounts_come_back_as_they_were_sent(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        id = (await a_customer(client, kind="ORGANISATION"))["id"]
+        # As a JSON number: a float would have made 90071992547.409 of it.
+        body = (
+            '{"query": "mutation M($a: Decimal, $i: ID!, $k: UUID!) { customerChangeDetails(input: {idempotencyKey: $k,'
+            " id: $i, annualRevenue: $a, revenueCurrency: EUR}) { customer { annualRevenue { amount currency } } "
+            'userErrors { code path } } }",'
+            f'"variables": {{"a": 900719925474.09, "i": "{id}", "k": "{uuid4()}"}}}}'
+        )
+        answer = await client.http.post("/graphql", content=body, headers={"Content-Type": "application/json"})
+        assert answer.json()["data"]["customerChangeDetails"] == {
+            "customer": {"annualRevenue": {"amount": "900719925474.09", "currency": "EUR"}},
+            "userErrors": [],
+        }
+
+
+async def test_a_parked_lane_says_so_at_once(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path, patience=30.0) as client:
+        id = (await a_customer(client))["id"]
+        with psycopg.connect(database, autocommit=True) as db:
+            db.execute("ALTER TABLE daybook_read.customers ADD CHECK (name <> 'Poison')")
+        document = (
+            "mutation M($input: CustomerRenameInput!) { customerRename(input: $input) { customer { id } position } }"
+        )
+        given = {"id": id, "name": "Poison", "idempotencyKey": str(uuid4())}
+        answer = (await client.post(document, {"input": given})).json()
+        assert answer == {
+            "data": {"customerRename": {"customer": None, "position": "2"}},
+            "extensions": {"readModel": "PARKED"},
+        }
+        assert await a_customer(client, name="Bob"), "the others go on"
+
+
+async def test_when_the_book_does_not_answer_the_client_is_told_to_repeat_with_the_same_key(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise BookUnavailable("secret host and port")
+
+    async with serving(database, tmp_path) as client:
+        monkeypatch.setattr("api.commands.Commands.submit", away)
+        mutation = 'customerRegister(input: {kind: PERSON, name: "Ada", idempotencyKey: $key}) { position }'
+        document = f"mutation M($key: UUID!) {{ first: {mutation} second: {mutation} }}"
+        answer = (await client.post(document, {"key": str(uuid4())})).json()
+        assert answer["data"] == {"first": None, "second": None}
+        assert [error["path"] for error in answer["errors"]] == [["first"], ["second"]]
+        for error in answer["errors"]:
+            assert error["extensions"]["code"] == "UNAVAILABLE"
+            assert "same idempotencyKey" in error["message"]
+            assert "secret" not in error["message"]

@@ -1,0 +1,273 @@
+"""Queries as clients ask them: totals, nodes, directives, plans that are shared, and requests that can't be served."""
+
+import asyncio
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+import strawberry
+from graphql import (
+    GraphQLError,
+    GraphQLResolveInfo,
+    build_client_schema,
+    build_schema,
+    get_introspection_query,
+    graphql,
+    lexicographic_sort_schema,
+    print_schema,
+)
+from strawberry.schema.config import StrawberryConfig
+
+from api.reading import reader as reading
+from api.reading.reader import Reader, read_pool
+from api.scalars import SCALARS
+from api.schema import schema_text
+from api.types.customers import Customer
+from api.types.query import Query
+from projections.model import Table
+from tests.api.desk import Desk, desk
+from tests.api.sample import Rows, load, sample
+
+ROWS: Rows = sample(seed=3)
+BAD = "BAD_USER_INPUT"
+
+
+@pytest.fixture(scope="module")
+def rows_there(module_database: str) -> str:
+    load(module_database, ROWS)
+    return module_database
+
+
+@pytest.fixture
+def at(rows_there: str) -> Iterator[Desk]:
+    with desk(rows_there) as one:
+        yield one
+
+
+def test_totals_are_the_sums_of_the_rows(at: Desk) -> None:
+    found = at.data("{ opportunityTotals(by: [STATUS]) { status count amounts { amount currency } } }")
+    for group in found["opportunityTotals"]:
+        deals = [row for row in ROWS["opportunities"] if row["status"].upper() == group["status"]]
+        assert group["count"] == len(deals)
+        assert {each["currency"]: Decimal(each["amount"]) for each in group["amounts"]} == {
+            currency: sum(row["amount"] for row in deals if row["currency"] == currency and row["amount"] is not None)
+            for currency in {row["currency"] for row in deals if row["amount"] is not None}
+        }
+
+
+def test_by_product_the_sums_are_those_of_the_lines_and_add_up_to_the_whole(at: Desk) -> None:
+    found = at.data("{ opportunityTotals(by: [PRODUCT]) { product { id } amounts { amount currency } count } }")
+    euros = sum(
+        Decimal(each["amount"])
+        for group in found["opportunityTotals"]
+        for each in group["amounts"]
+        if each["currency"] == "EUR"
+    )
+    deals = {row["id"]: row for row in ROWS["opportunities"]}
+    lines = [row for row in ROWS["opportunity_lines"] if row["opportunity_id"] in deals and row["currency"] == "EUR"]
+    without = deals.keys() - {row["opportunity_id"] for row in ROWS["opportunity_lines"]}
+    of_lines = sum(row["total"] or 0 for row in lines)
+    assert euros == of_lines + sum(deals[id]["amount"] or 0 for id in without if deals[id]["currency"] == "EUR")
+    assert found["opportunityTotals"][-1]["product"] is None
+    assert found["opportunityTotals"][-1]["count"] >= len(without)
+
+
+def test_the_whole_is_one_group_even_of_nothing(at: Desk) -> None:
+    found = at.data(
+        '{ opportunityTotals(where: {owner: {eq: "stf_nobody"}}) { count amounts { amount } owner { id } } }'
+    )
+    assert found == {"opportunityTotals": [{"count": 0, "amounts": [], "owner": None}]}
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "probability", "weighted"),
+    [
+        ("100.25", "EUR", "50", "50.12"),
+        ("100.35", "EUR", "50", "50.18"),
+        ("-100.25", "EUR", "50", "-50.12"),
+        ("100.27", "EUR", "50", "50.14"),
+        ("3", "JPY", "50", "2"),
+        ("1", "JPY", "50", "0"),
+        ("1.001", "KWD", "50", "0.500"),
+        ("99999999999999999.99", "EUR", "100", "99999999999999999.99"),
+    ],
+)
+def test_money_is_rounded_half_even_and_has_its_currency_s_decimals(
+    at: Desk, rows_there: str, amount: str, currency: str, probability: str, weighted: str
+) -> None:
+    deal = {**ROWS["opportunities"][0], "id": "opp_of_this_test"}
+    deal |= {"amount": amount, "currency": currency, "probability": probability}
+    values = ", ".join(f"%({column})s" for column in deal)
+    query = "query Q($id: ID!) { opportunity(id: $id) { amount { amount } weighted { amount } } }"
+    with psycopg.connect(rows_there, autocommit=True) as db:
+        db.execute(f"INSERT INTO daybook_read.opportunities ({', '.join(deal)}) VALUES ({values})", deal)
+        found = at.data(query, {"id": deal["id"]})
+        db.execute("DELETE FROM daybook_read.opportunities WHERE id = %(id)s", deal)
+    assert found == {"opportunity": {"amount": {"amount": amount}, "weighted": {"amount": weighted}}}
+
+
+def test_what_a_client_sends_is_never_sql(at: Desk) -> None:
+    nasty = "x'); DROP TABLE daybook_read.customers; -- $1 %s {name} \\ \" \n"
+    query = """query Q($id: ID!, $ids: [ID!]!, $where: CustomerWhere) {
+      customer(id: $id) { id } node(id: $id) { id } nodes(ids: $ids) { id }
+      customers(first: 1, where: $where) { nodes { id } }
+    }"""
+    where = {"source": {"eq": nasty, "in": [nasty, "{a,b}", 'a"b', "NULL"]}}
+    nothing: dict[str, Any] = {"customer": None, "node": None, "nodes": [None], "customers": {"nodes": []}}
+    assert at.data(query, {"id": nasty, "ids": [nasty], "where": where}) == nothing
+    assert at.data("{ customers(first: 1) { totalCount } }")["customers"]["totalCount"] > 0
+
+
+@pytest.mark.parametrize("text", ["\x00", "a\ud800"])
+def test_text_that_is_no_unicode_is_refused(at: Desk, text: str) -> None:
+    with pytest.raises(GraphQLError, match="U\\+0000 or half a surrogate pair") as refused:
+        at.data("query Q($id: ID!) { customer(id: $id) { id } }", {"id": text})
+    assert refused.value.extensions == {"code": "BAD_USER_INPUT"}
+
+
+@pytest.mark.parametrize(
+    ("query", "message", "code"),
+    [
+        (
+            "{ customers(first: 1, where: {owner: {eq: null}}) { totalCount } }",
+            "`where.owner.eq` is null",
+            "BAD_USER_INPUT",
+        ),
+        ("{ customers(first: 1, where: {owner: null}) { totalCount } }", "`where.owner` is null", "BAD_USER_INPUT"),
+        (
+            f"{{ nodes(ids: {['x'] * 101}) {{ id }} }}".replace("'", '"'),
+            "101 records; ask for at most 100",
+            "BAD_USER_INPUT",
+        ),
+        (f"{{ {' '.join(f'a{n}: __typename' for n in range(1601))} }}", "too many fields", "QUERY_TOO_COMPLEX"),
+    ],
+)
+def test_what_cannot_be_served_says_why(at: Desk, query: str, message: str, code: str) -> None:
+    with pytest.raises(GraphQLError, match=message) as refused:
+        at.data(query)
+    assert refused.value.extensions == {"code": code}
+
+
+def test_variables_that_their_types_do_not_take_are_refused(at: Desk) -> None:
+    with pytest.raises(GraphQLError, match="Int cannot represent") as refused:
+        at.data("query Q($first: Int) { customers(first: $first) { totalCount } }", {"first": "two"})
+    assert refused.value.extensions == {"code": "BAD_USER_INPUT"}
+
+
+def test_1600_fields_of_one_object_are_served(at: Desk) -> None:
+    found = at.data(f"{{ {' '.join(f'a{n}: __typename' for n in range(1600))} }}")
+    assert len(found) == 1600
+
+
+def test_introspection_stands_beside_data(at: Desk) -> None:
+    data = "s: __schema { queryType { name } } customers(first: 1) { totalCount }"
+    found = at.data(f'{{ __typename {data} t: __type(name: "Money") {{ name }} }}')
+    total = sum(row["status"] == "active" for row in ROWS["customers"])
+    assert list(found.items()) == [
+        ("__typename", "Query"),
+        ("s", {"queryType": {"name": "Query"}}),
+        ("customers", {"totalCount": total}),
+        ("t", {"name": "Money"}),
+    ]
+
+
+def test_the_introspected_schema_is_the_schema(at: Desk) -> None:
+    asked = get_introspection_query(specified_by_url=True, input_value_deprecation=True)
+    introspected = lexicographic_sort_schema(build_client_schema(at.data(asked)))
+    assert print_schema(introspected) == print_schema(lexicographic_sort_schema(build_schema(schema_text())))
+
+
+def test_plans_are_shared_by_the_shape_of_the_variables_only(at: Desk) -> None:
+    query = """query Q($n: Int, $m: Int, $where: CustomerWhere, $named: Boolean!) {
+      customers(first: $n, last: $m, where: $where) { nodes { id name @include(if: $named) } }
+    }"""
+    for n in range(1, 6):
+        at.data(query, {"n": n, "named": True, "where": {"kind": {"eq": "PERSON"}}})
+    assert len(at.reader._plans) == 1
+    assert list(at.data(query, {"m": 1, "named": False})["customers"]["nodes"][0]) == ["id"]
+    assert list(at.data(query, {"n": 1, "named": True})["customers"]["nodes"][0]) == ["id", "name"]
+    assert len(at.reader._plans) == 3
+
+
+def test_plans_are_bounded(at: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_PLANS", 3)
+    for n in range(10):
+        at.data(f"{{ a{n}: __typename }}")
+        at.data("{ often: __typename }")
+    assert len(at.reader._plans) == 3
+    assert any("often" in plan.sql for plan in at.reader._plans.values())
+
+
+def test_questions_are_answered_side_by_side(at: Desk) -> None:
+    document, operation = at.parsed("query Q($n: Int) { customers(first: $n) { nodes { id } } }")
+
+    async def all_at_once() -> list[str]:
+        return await asyncio.gather(*(at.reader.query(document, operation, {"n": n}) for n in range(1, 20)))
+
+    answers = at.runner.run(all_at_once())
+    active = sum(row["status"] == "active" for row in ROWS["customers"])
+    assert [answer.count('"id"') for answer in answers] == [min(n, active) for n in range(1, 20)]
+
+
+def test_a_statement_that_takes_too_long_is_given_up(at: Desk, rows_there: str) -> None:
+    async def slowly() -> None:
+        async with read_pool(rows_there, size=1, seconds=0.05) as pool:
+
+            def slow(table: Table) -> str:
+                return f'(select t.* from daybook_read."{table.name}" t, pg_sleep(5))'
+
+            document, operation = at.parsed("{ company { name } }")
+            await Reader(pool, at.strawberry, slow).query(document, operation, {})
+
+    with pytest.raises(GraphQLError, match="takes too long") as refused:
+        at.runner.run(slowly())
+    assert refused.value.extensions == {"code": "QUERY_TOO_COMPLEX"}
+
+
+def test_rows_come_from_where_the_row_source_says(at: Desk, rows_there: str) -> None:
+    """As for a past moment, or for a model that is being rebuilt."""
+
+    async def elsewhere() -> str:
+        async with read_pool(rows_there, size=1) as pool:
+
+            def renamed(table: Table) -> str:
+                if table.name != "customers":
+                    return f'daybook_read."{table.name}"'
+                columns = ", ".join("'then'::text as name" if name == "name" else name for name in table.columns)
+                return f"(select {columns} from daybook_read.customers)"
+
+            document, operation = at.parsed("{ customers(first: 1) { nodes { name } } }")
+            return await Reader(pool, at.strawberry, renamed).query(document, operation, {})
+
+    assert at.runner.run(elsewhere()) == '{"customers":{"nodes":[{"name":"then"}]}}'
+
+
+def test_a_selection_below_a_resolver_s_field_is_read_by_the_same_compiler(at: Desk) -> None:
+    """As for payloads of mutations: with the operation's fragments and variables."""
+    texts: list[str] = []
+
+    async def customer(info: strawberry.Info, id: strawberry.ID) -> Customer | None:
+        raw: GraphQLResolveInfo[Any] = info._raw_info
+        texts.append(await at.reader.select(id, raw))
+        return None
+
+    field = strawberry.field(resolver=customer)
+    mutation = strawberry.type(type("Mutation", (), {"__annotations__": {}, "find": field}))
+    schema = strawberry.Schema(Query, mutation, config=StrawberryConfig(scalar_map=SCALARS))._schema
+    query = """mutation M($id: ID!, $first: Int, $no: Boolean!) {
+      a: find(id: $id) { ...Some opportunities(first: $first) { totalCount } version @include(if: $no) }
+      b: find(id: "cus_unknown") { id }
+    } fragment Some on Customer { renamed: name kind }"""
+    row = ROWS["customers"][0]
+    for first in (1, 2):
+        variables = {"id": row["id"], "first": first, "no": False}
+        result = at.runner.run(graphql(schema, query, variable_values=variables))
+        assert not result.errors, result.errors
+        count = sum(deal["customer_id"] == row["id"] for deal in ROWS["opportunities"])
+        expected = {"renamed": row["name"], "kind": row["kind"].upper(), "opportunities": {"totalCount": count}}
+        assert [msgspec.json.decode(text) for text in texts] == [expected, None]
+        texts.clear()
+    assert len(at.reader._plans) == 2

@@ -1,0 +1,114 @@
+"""Every command, query and script in the documents is run, as a stranger would type it, against a real demo book."""
+
+import json
+import tomllib
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.docs.answers import differences, lines_differ
+from tests.docs.blocks import READ, RUN, Block, blocks, documents
+from tests.docs.stranger import Stranger, stranger
+
+MOST_NOT_RUN = 12
+
+
+@pytest.fixture(scope="module")
+def visitor(_server: tuple[str, str]) -> Iterator[Stranger]:
+    """One demo book and one server for all documents; the operator's own database is an empty one of the tests'."""
+    given = conninfo_to_dict(_server[0])
+    with psycopg.connect(_server[1], autocommit=True) as db:
+        name = sql.Identifier("operators_own")
+        db.execute(sql.SQL("CREATE DATABASE {} OWNER daybook").format(name))
+        user, password, host = (quote(str(given[part]), safe="") for part in ("user", "password", "host"))
+        try:
+            with stranger(f"postgresql://{user}:{password}@/operators_own?host={host}&port={given['port']}") as one:
+                yield one
+        finally:
+            db.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@pytest.mark.parametrize("document", [one for one in documents() if any(b.language in RUN for b in blocks(one))])
+def test_a_stranger_can_do_what_the_document_says(visitor: Stranger, document: str) -> None:
+    """The blocks of a document run one after the other; variables of the shell stay."""
+    shell: dict[str, str] = {}
+    answer = ""
+    here = [one for one in blocks(document) if one.not_run is None]
+    for at, block in enumerate(here):
+        following = here[at + 1] if at + 1 < len(here) else None
+        if block.stopped:
+            with visitor.stopped():
+                answer = run(visitor, block, following, shell)
+        elif block.language in RUN:
+            answer = run(visitor, block, following, shell)
+        elif block.role == "answer":
+            check_answer(block, answer)
+
+
+def run(visitor: Stranger, block: Block, following: Block | None, shell: dict[str, str]) -> str:
+    """What the block answers."""
+    match block.language:
+        case "bash":
+            return visitor.bash(block.text, shell)
+        case "console":
+            return run_console(visitor, block, shell)
+        case "python":
+            return visitor.python(block.text)
+        case _:
+            variables = json.loads(following.text) if following and following.role == "variables" else {}
+            answer = visitor.ask(block.text, variables)
+            assert "errors" not in answer, f"{block.place}: {answer['errors']}"
+            shown = next((one for one in (following,) if one and one.role == "answer"), None)
+            refused = [field["userErrors"] for field in answer["data"].values() if has_user_errors(field)]
+            assert not any(refused) or shown or has_answer_behind(block), f"{block.place}: {refused}"
+            return json.dumps(answer)
+
+
+def run_console(visitor: Stranger, block: Block, shell: dict[str, str]) -> str:
+    answer = ""
+    for part in ("\n" + block.text).split("\n$ ")[1:]:
+        command, _, output = part.partition("\n")
+        while command.endswith("\\"):
+            more, _, output = output.partition("\n")
+            command += "\n" + more
+        answer = visitor.bash(command, shell)
+        assert list(lines_differ(output, answer)) == [], f"{block.place}: {command}\nprinted\n{answer}"
+    return answer
+
+
+def has_user_errors(field: object) -> bool:
+    return isinstance(field, dict) and bool(field.get("userErrors"))
+
+
+def has_answer_behind(block: Block) -> bool:
+    """Whether the document shows what the block answers: then that says which errors belong there."""
+    later = [one for one in blocks(block.document) if one.line > block.line]
+    roles = [one.role for one in later[:2]]
+    return "answer" in roles[: 2 if roles[:1] == ["variables"] else 1]
+
+
+def check_answer(block: Block, given: str) -> None:
+    if block.language == "text":
+        assert list(lines_differ(block.text, given)) == [], f"{block.place}: what was answered is\n{given}"
+        return
+    found = list(differences(json.loads(block.text), json.loads(given)))
+    assert found == [], f"{block.place}: what was answered is\n{given}"
+
+
+@pytest.mark.parametrize("document", documents())
+def test_every_block_is_one_that_the_tests_know(document: str) -> None:
+    for block in blocks(document):
+        assert block.language in RUN | READ, f"{block.place}: say the language of this block (see tests/docs/blocks.py)"
+        if block.language == "json":
+            json.loads(block.text)
+        if block.language == "toml":
+            tomllib.loads(block.text)
+
+
+def test_few_blocks_are_not_run() -> None:
+    left_out = [block for document in documents() for block in blocks(document) if block.not_run]
+    assert len(left_out) <= MOST_NOT_RUN, "\n".join(f"{block.place}: {block.not_run}" for block in left_out)

@@ -1,0 +1,112 @@
+"""`python -m tests.faults.doomed POINT PASS [daybook's arguments]`: the daybook command, killed at a point in its code.
+
+The process kills itself (SIGKILL: nothing is flushed, closed or said) the PASS-th time it comes to the POINT. The real
+classes are wrapped here, because production code has no hooks for this. Statements of a pipeline that were only queued
+are sent and answered first, so that what a point's name says has happened in the database.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from itertools import count
+from typing import Any, TypeAlias
+
+from api import command_line
+from api.importing.entering import Entering
+from infra.append import Append
+from infra.committer import Committer, Submission
+from projections import runner
+from projections.flush import Flush
+
+Wrap: TypeAlias = Callable[[Callable[..., Any], Callable[[], None]], Callable[..., Any]]
+"""Takes the original function and the kill; returns what stands in the original's place."""
+
+LEASE = 1.0
+"""Seconds that a new leader waits for a killed one; in production it is longer, and a campaign would be spent waiting."""
+
+
+def _before(original: Callable[..., Any], kill: Callable[[], None]) -> Callable[..., Any]:
+    @wraps(original)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        kill()
+        return original(*args, **kwargs)
+
+    return wrapped
+
+
+def _after(original: Callable[..., Any], kill: Callable[[], None]) -> Callable[..., Any]:
+    @wraps(original)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        kill()
+        return result
+
+    return wrapped
+
+
+def _after_insert(original: Callable[[Append], None], kill: Callable[[], None]) -> Callable[[Append], None]:
+    def wrapped(append: Append) -> None:
+        db = append._db  # pyright: ignore[reportPrivateUsage]
+        with db.pipeline():  # nested: its end waits for the answers
+            original(append)
+        kill()
+
+    return wrapped
+
+
+def _before_rows(original: Callable[..., None], kill: Callable[[], None]) -> Callable[..., None]:
+    def wrapped(flush: Flush, db: Any, statements: Any) -> None:
+        with db.pipeline():  # the position has been moved by now
+            pass
+        kill()
+        original(flush, db, statements)
+
+    return wrapped
+
+
+def _after_rows(original: Callable[..., None], kill: Callable[[], None]) -> Callable[..., None]:
+    def wrapped(flush: Flush, db: Any, statements: Any) -> None:
+        with db.pipeline():
+            original(flush, db, statements)
+        kill()
+
+    return wrapped
+
+
+POINTS: dict[str, tuple[Any, str, Wrap]] = {
+    "lock-taken": (Append, "read_head", _after),  # its rows come back from under the lock
+    "before-commit": (Append, "insert", _after_insert),
+    "committed-unanswered": (Committer, "_reply", _before),
+    "one-of-batch-answered": (Submission, "answer", _after),
+    "projection-position-without-rows": (Flush, "write", _before_rows),
+    "projection-rows-uncommitted": (Flush, "write", _after_rows),
+    "projection-committed": (runner, "commit", _after),
+    "import-row-entered": (Entering, "enter", _after),
+}
+"""Name -> where it is: owner, attribute, and how it is wrapped."""
+
+
+def main() -> None:
+    point, passes, *arguments = sys.argv[1:]
+    runner.ProjectionRunner.__init__.__kwdefaults__["lease_seconds"] = LEASE
+    if point in POINTS:
+        owner, name, wrap = POINTS[point]
+        setattr(owner, name, wrap(getattr(owner, name), _kill_at(int(passes))))
+    sys.argv[1:] = arguments
+    command_line.main()
+
+
+def _kill_at(passes: int) -> Callable[[], None]:
+    numbers = count(1)
+
+    def kill() -> None:
+        if next(numbers) == passes:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return kill
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Set-based statements leave the rows that the changes leave one by one, however they are cut into batches."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from projections.flush import Flush
+from projections.model import Posting, Table
+from projections.tables import READ, create, sql_type
+
+THINGS = Table(
+    name="things",
+    columns={"id": "integer NOT NULL", "name": "text", "amount": "numeric(20, 2)", "tags": "text[]", "more": "jsonb"},
+)
+PAIRS = Table(name="pairs", columns={"one": "text NOT NULL", "two": "integer NOT NULL"}, key=("one", "two"))
+
+
+@pytest.fixture
+def db(database: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("CREATE SCHEMA daybook_read")
+        yield db
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "name": st.none() | TEXTS,
+    "amount": st.none() | st.decimals(-(10**15), 10**15, places=2),
+    "tags": st.none() | st.lists(st.none() | TEXTS, max_size=3),
+    "more": st.none() | st.dictionaries(TEXTS, st.integers(-(2**53), 2**53) | TEXTS | st.booleans(), max_size=3),
+}
+SOME = st.fixed_dictionaries({}, optional=VALUES)
+CHANGES = st.one_of(
+    st.tuples(st.just("insert"), st.integers(0, 4), SOME),
+    st.tuples(st.just("change"), st.integers(0, 4), SOME),
+    st.tuples(st.just("remove"), st.integers(0, 4), st.just(dict[str, Any]())),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(CHANGES, max_size=25), st.lists(st.integers(0, 25), max_size=5))
+def test_any_batching_gives_the_rows_of_one_by_one(
+    db: psycopg.Connection[Any], changes: list[tuple[str, int, dict[str, Any]]], cuts: list[int]
+) -> None:
+    expected: dict[int, dict[str, Any]] = {}
+    pairs: set[tuple[str, int]] = set()
+    postings: list[Posting] = []
+    for verb, id, columns in changes:
+        posting = Posting()
+        match verb:
+            case "insert":
+                posting.insert(THINGS, id=id, **columns)
+                posting.insert(PAIRS, one=str(id % 2), two=id)
+                expected[id] = dict.fromkeys(VALUES) | columns
+                pairs.add((str(id % 2), id))
+            case "change":
+                posting.change(THINGS, id, **columns)
+                if id in expected:
+                    expected[id] |= columns
+            case _:
+                posting.remove(THINGS, id)
+                posting.remove(PAIRS, str(id % 2), id)
+                expected.pop(id, None)
+                pairs.discard((str(id % 2), id))
+        postings.append(posting)
+    flush, edges = Flush(READ), sorted({0, *cuts, len(postings)})
+    with db.transaction(force_rollback=True):
+        create(db, READ, [THINGS, PAIRS])
+        for begin, end in pairwise(edges):
+            flush.write(db, flush.statements(change for one in postings[begin:end] for change in one.changes))
+        found = db.execute("SELECT * FROM daybook_read.things ORDER BY id").fetchall()
+        assert found == [(id, *expected[id].values()) for id in sorted(expected)]
+        assert set(db.execute("SELECT * FROM daybook_read.pairs")) == pairs
+
+
+def test_every_sort_of_value_arrives_as_it_was(db: psycopg.Connection[Any]) -> None:
+    kinds: dict[str, tuple[str, Any]] = {
+        "id": ("uuid NOT NULL", UUID(int=7)),
+        "a": ("bigint CHECK (a > 0)", 2**62 + 1),
+        "b": ("numeric", Decimal("12345678901234567890.123456789")),
+        "c": ("timestamptz", datetime(2026, 3, 1, 10, 20, 30, 123456, tzinfo=UTC)),
+        "d": ("date", date(1900, 1, 1)),
+        "e": ("boolean NOT NULL", False),
+        "f": ("text", "quotes \" ' \\ and 東京 \U0001f600 \n\t"),
+        "g": ("uuid[]", [UUID(int=1), UUID(int=2)]),
+        "h": ("date[]", []),
+        "i": ("json", {"a": [1, None, {"b": "c"}]}),
+        "j": ("jsonb", "a text"),
+        "k": ("varchar(3)", None),
+    }
+    table = Table(name="kinds", columns={name: kind for name, (kind, _) in kinds.items()})
+    values = {name: value for name, (_, value) in kinds.items()}
+    posting = Posting()
+    posting.insert(table, **values)
+    create(db, READ, [table])
+    flush = Flush(READ)
+    flush.write(db, flush.statements(posting.changes))
+    assert db.execute("SELECT * FROM daybook_read.kinds").fetchall() == [tuple(values.values())]
+    changing = Posting()
+    del values["id"]
+    changing.change(table, UUID(int=7), **values)
+    flush.write(db, flush.statements(changing.changes))
+    assert db.execute("SELECT * FROM daybook_read.kinds").fetchall() == [(UUID(int=7), *values.values())]
+
+
+def test_a_batch_of_any_size_is_a_few_statements() -> None:
+    posting = Posting()
+    for id in range(1_000):
+        posting.insert(THINGS, id=id, name="a")
+        posting.change(THINGS, id, amount=Decimal(1))
+        posting.change(THINGS, id + 5_000, name="b")
+        posting.remove(THINGS, id + 10_000)
+    assert len(Flush(READ).statements(posting.changes)) == 3
+
+
+def test_a_posting_that_does_not_fit_its_table_is_refused() -> None:
+    def statements(verb: str, *key: Any, **columns: Any) -> None:
+        posting = Posting()
+        getattr(posting, verb)(THINGS, *key, **columns)
+        Flush(READ).statements(posting.changes)
+
+    with pytest.raises(KeyError, match="no column of things"):
+        statements("insert", id=1, colour="red")
+    with pytest.raises(KeyError, match="no column of things"):
+        statements("change", 1, colour="red")
+    with pytest.raises(KeyError, match="its key"):
+        statements("change", 1, id=2)
+    with pytest.raises(ValueError, match="zip"):
+        statements("remove", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("declared", "bare"),
+    [
+        ("text", "text"),
+        ("text NOT NULL", "text"),
+        ("numeric(20, 2)  not  null", "numeric(20, 2)"),
+        ("timestamp with time zone NOT NULL", "timestamp with time zone"),
+        ("text[] CHECK (cardinality(tags) < 3)", "text[]"),
+        ('text COLLATE "C" NOT NULL', "text"),
+    ],
+)
+def test_the_bare_type_of_a_column(declared: str, bare: str) -> None:
+    assert sql_type(declared) == bare

@@ -1,0 +1,156 @@
+"""Poison: an event that can't be posted parks its lane, visibly, and all the others go on."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from domain.kernel import new_id
+from domain.kernel.recorded import Recorded
+from projections.model import Model, Posting
+from projections.retry import retry
+from projections.status import status
+from projections.tables import install
+from tests.projections.conftest import Diaries
+from tests.projections.diaries import DIARIES, append, append_raw, counted, diaries, plain_fold, post, rows
+from tests.toy import DiaryBegun, DiaryClosed, DiaryMoved, PageWritten
+
+NAME = "Mr Unmistakable"
+
+
+def begin(book: Diaries) -> UUID:
+    id = new_id()
+    append(book.parts, id, 1, DiaryBegun(owner=NAME))
+    return id
+
+
+def expected(book: Diaries, *, without: dict[UUID, int]) -> dict[str, list[tuple[Any, ...]]]:
+    """The plain fold, of these aggregates only what stands before a position."""
+    entries = book.parts.store.entries(0, 1_000)
+    good = [entry for entry in entries if entry.position < without.get(entry.originator_id, 1_000)]
+    return plain_fold(book.parts.mapper.recorded(good))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 500])
+@pytest.mark.parametrize("where", ["post", "decode", "name", "constraint", "too long", "not a text", "seal"])
+def test_a_poison_event_parks_its_lane_and_no_other(book: Diaries, where: str, batch: int) -> None:
+    begin(book)
+    id = begin(book)
+    match where:
+        case "post":
+            position = append(book.parts, id, 2, DiaryMoved(address="bug"))
+        case "decode":
+            position = append_raw(book.parts, id, 2, "PageWritten", b'{"page":"Mr Unmistakable"}')
+        case "name":
+            position = append_raw(book.parts, id, 2, "FromTheFuture", b"{}")
+        case "constraint":
+            position = append(book.parts, id, 2, DiaryMoved(address="nowhere"))
+        case "too long":
+            position = append(book.parts, id, 2, PageWritten(page=new_id(), text=NAME * 2))
+        case "not a text":
+            position = append(book.parts, id, 2, PageWritten(page=new_id(), text="\0" + NAME))
+        case _:
+            position = append_raw(book.parts, id, 2, "DiaryClosed", b"{}", sealed=b"altered " * 4)
+    begin(book)
+    append(book.parts, id, 3, DiaryClosed())
+    last = append(book.parts, begin(book), 2, DiaryClosed())
+    with book.running(batch=batch):
+        book.wait(last)
+        last = append(book.parts, id, 4, DiaryMoved(address="too late"))
+        book.wait(last)
+    assert rows(book.db) == expected(book, without={id: position})
+    unreadable = where in ("decode", "name", "seal")
+    lanes = [("counted", id)] if unreadable else []
+    assert [(model, lane, at) for model, lane, at, _, _ in book.parked()] == [
+        (model, lane, position) for model, lane in [*lanes, ("diaries", id)]
+    ]
+    [(count,)] = book.db.execute("SELECT count(*) FROM daybook_read.counted")
+    assert count == (last - 3 if unreadable else last)
+    seen = status(book.db, book.models)
+    assert (seen.parked, len(seen.parked_lanes)) == (len(lanes) + 1,) * 2
+    assert "Unmistakable" not in repr(seen)
+
+
+def test_many_poison_lanes_in_one_batch(book: Diaries) -> None:
+    ids = [begin(book) for _ in range(40)]
+    bad = {id: append(book.parts, id, 2, DiaryMoved(address="nowhere")) for id in ids[::3]}
+    last = [append(book.parts, id, 3 if id in bad else 2, DiaryClosed()) for id in ids][-1]
+    with book.running():
+        book.wait(last)
+    assert rows(book.db) == expected(book, without=bad)
+    assert {(lane, at) for _, lane, at, _, _ in book.parked()} == set(bad.items())
+
+
+def test_a_value_that_can_not_be_written_parks_its_lane(book: Diaries) -> None:
+    def strange(posting: Posting, recorded: Recorded[Any]) -> None:
+        post(posting, recorded)
+        if isinstance(recorded.event, DiaryClosed):
+            posting.change(DIARIES, recorded.originator_id, more=object())
+        if isinstance(recorded.event, DiaryMoved):
+            posting.change(DIARIES, recorded.originator_id, no_such_column=1)
+
+    odd = book._replace(models=(Model(name="diaries", version=1, tables=diaries.tables, post=strange), counted))
+    one, two = begin(book), begin(book)
+    bad = {one: append(book.parts, one, 2, DiaryClosed()), two: append(book.parts, two, 2, DiaryMoved(address="there"))}
+    begin(book)
+    with odd.running():
+        odd.wait(5)
+    assert rows(book.db) == expected(book, without=bad)
+    assert {(lane, at) for _, lane, at, _, _ in book.parked()} == set(bad.items())
+
+
+def test_retrying_posts_what_the_lane_missed_with_the_code_of_today(book: Diaries) -> None:
+    id, other = begin(book), begin(book)
+    position = append(book.parts, id, 2, DiaryMoved(address="bug"))
+    append(book.parts, id, 3, PageWritten(page=new_id(), text="kept"))
+    append(book.parts, other, 2, DiaryMoved(address="bug"))
+
+    def mended(posting: Posting, recorded: Recorded[Any]) -> None:
+        if isinstance(recorded.event, DiaryMoved) and recorded.originator_id == id:
+            posting.change(DIARIES, id, address="bug")
+        else:
+            post(posting, recorded)
+
+    today = Model(name="diaries", version=1, tables=diaries.tables, post=mended)
+    with book.running():
+        last = append(book.parts, id, 4, DiaryClosed())
+        book.wait(last)
+        retried = retry(book.parts.conninfo, book.parts.mapper, book.models)
+        assert {(one.aggregate_id, one.error is None) for one in retried} == {(id, False), (other, False)}
+        assert [attempts for *_, attempts in book.parked()] == [2, 2]
+        retried = retry(book.parts.conninfo, book.parts.mapper, (today, counted))
+        assert {(one.aggregate_id, one.error is None) for one in retried} == {(id, True), (other, False)}
+        # The runner, which has known the lane for parked all along, posts it again.
+        last = append(book.parts, id, 5, PageWritten(page=new_id(), text="new"))
+        book.wait(last)
+    assert [lane for _, lane, *_ in book.parked()] == [other]
+    entries = book.parts.store.entries(0, 1_000)
+    whole = plain_fold(book.parts.mapper.recorded([entry for entry in entries if entry.originator_id == id]))
+    [row] = [row for row in rows(book.db)["diaries"] if row[0] == id]
+    # The mended code leaves the stamp of that event out; the events after it have stamped the row.
+    assert (row, rows(book.db)["pages"]) == (whole["diaries"][0], whole["pages"])
+    assert position < last
+
+
+def test_a_lane_that_gets_further_before_it_stops_again_stands_there(book: Diaries) -> None:
+    id = begin(book)
+    append(book.parts, id, 2, DiaryMoved(address="bug"))
+    second = append(book.parts, id, 3, DiaryMoved(address="nowhere"))
+
+    def mended(posting: Posting, recorded: Recorded[Any]) -> None:
+        if recorded.originator_version != 2:
+            post(posting, recorded)
+
+    with book.running():
+        book.wait(second)
+    today = Model(name="diaries", version=1, tables=diaries.tables, post=mended)
+    [retried] = retry(book.parts.conninfo, book.parts.mapper, [today], aggregate_id=id)
+    assert retried.error is not None
+    assert "CheckViolation" in retried.error
+    assert book.parked() == [("diaries", id, second, "DiaryMoved", 2)]
+
+
+def test_retrying_nothing(book: Diaries) -> None:
+    assert retry(book.parts.conninfo, book.parts.mapper, book.models) == []
+    install(book.db, book.models)
+    assert retry(book.parts.conninfo, book.parts.mapper, book.models, aggregate_id=new_id()) == []

@@ -1,0 +1,186 @@
+"""Waiting for the read models, and saying how they are."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from time import monotonic
+from typing import Any, TypeVar
+
+import psycopg
+import pytest
+
+from domain.kernel import new_id
+from projections.model import Model, Table
+from projections.progress import Progress
+from projections.status import STILL, status
+from projections.tables import install
+from tests.projections.conftest import Diaries, until
+from tests.projections.diaries import append, counted, diaries, post
+from tests.toy import DiaryBegun, DiaryClosed, DiaryMoved
+
+T = TypeVar("T")
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    async def bounded() -> T:
+        async with asyncio.timeout(60):
+            return await main
+
+    return asyncio.run(bounded())
+
+
+def begin(book: Diaries) -> int:
+    return append(book.parts, new_id(), 1, DiaryBegun(owner="Ada"))
+
+
+def test_reached_behind_and_beyond(book: Diaries) -> None:
+    async def main() -> None:
+        first = begin(book)
+        async with Progress(book.parts.conninfo, book.models) as progress:
+            assert progress.position == 0
+            assert await progress.reached(0, 0) == "REACHED"
+            assert await progress.reached(first, 0.05) == "BEHIND"
+            waiting = [asyncio.create_task(progress.reached(first, 20)), asyncio.create_task(progress.beyond(0))]
+            await asyncio.sleep(0)
+            with book.running():
+                assert await asyncio.gather(*waiting) == ["REACHED", first]
+                assert progress.position == first
+                position = first
+                for _ in range(20):
+                    position = await asyncio.to_thread(begin, book)
+                    assert await progress.reached(position, 20) == "REACHED"
+                assert await progress.reached(position + 1, 0.05) == "BEHIND"
+
+    run(main())
+
+
+def test_only_the_models_that_are_asked_for(book: Diaries) -> None:
+    async def main() -> None:
+        last = begin(book)
+        with book._replace(models=(counted,)).running():
+            async with Progress(book.parts.conninfo, book.models) as progress:
+                assert await progress.reached(last, 20, models=["counted"]) == "REACHED"
+                assert await progress.reached(last, 0.05) == "BEHIND"
+                assert await progress.reached(last, 0.05, models=["diaries", "counted"]) == "BEHIND"
+
+    run(main())
+
+
+def test_a_parked_lane_is_told_at_once(book: Diaries) -> None:
+    async def main() -> None:
+        sick, well = new_id(), new_id()
+        good = append(book.parts, sick, 1, DiaryBegun(owner="Ada"))
+        bad = append(book.parts, sick, 2, DiaryMoved(address="nowhere"))
+        other = append(book.parts, well, 1, DiaryBegun(owner="Ada"))
+        async with Progress(book.parts.conninfo, book.models) as progress:
+            waiting = asyncio.create_task(progress.reached(bad, 20, sick))
+            await asyncio.sleep(0)
+            with book.running():
+                assert await waiting == "PARKED"
+                assert await progress.reached(other, 20, well) == "REACHED"
+                assert await progress.reached(good, 20, sick) == "REACHED"
+                assert await progress.reached(bad, 20, sick, ["counted"]) == "REACHED"
+                later = await asyncio.to_thread(append, book.parts, sick, 3, DiaryClosed())
+                begun = monotonic()
+                assert await progress.reached(later, 20, sick) == "PARKED"
+                assert monotonic() - begun < 1
+
+    run(main())
+
+
+def test_a_thousand_wait_without_a_connection_or_a_thread_each(book: Diaries) -> None:
+    async def main() -> None:
+        last = [begin(book) for _ in range(20)]
+        async with Progress(book.parts.conninfo, book.models) as progress:
+            waiting = [asyncio.create_task(progress.reached(last[n % 20], 30)) for n in range(1_000)]
+            gave_up = [asyncio.create_task(progress.reached(last[-1] + 9, 0.01)) for _ in range(1_000)]
+            assert set(await asyncio.gather(*gave_up)) == {"BEHIND"}
+            [(connections,)] = book.db.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'daybook progress'"
+                " AND datname = current_database()"
+            )
+            assert connections == 1
+            with book.running(batch=3):
+                assert set(await asyncio.gather(*waiting)) == {"REACHED"}
+
+    run(main())
+
+
+def test_a_waiter_outlives_its_connection(book: Diaries) -> None:
+    async def main() -> None:
+        last = begin(book)
+        async with Progress(book.parts.conninfo, book.models) as progress:
+            waiting = asyncio.create_task(progress.reached(last, 30))
+            await asyncio.sleep(0)
+            book.db.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'daybook progress'"
+                " AND datname = current_database()"
+            )
+            with book.running():
+                assert await waiting == "REACHED"
+
+    run(main())
+
+
+def test_a_lost_notice_costs_a_poll_and_no_more(book: Diaries) -> None:
+    async def main() -> None:
+        last = begin(book)
+        async with Progress(book.parts.conninfo, book.models) as progress:
+            waiting = asyncio.create_task(progress.reached(last, 20))
+            await asyncio.sleep(0)
+            book.db.execute("UPDATE daybook_projections.models SET position = %s", (last,))  # without a notice
+            assert await waiting == "REACHED"
+
+    run(main())
+
+
+def test_it_does_not_begin_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        monkeypatch.setattr("projections.progress.ANSWER", 0.5)
+        with pytest.raises(TimeoutError):
+            async with Progress("host=127.0.0.1 port=1", [diaries]):
+                raise AssertionError("it began")
+
+    run(main())
+
+
+def test_status_is_never_ready_while_nothing_runs(book: Diaries) -> None:
+    seen = status(book.db, book.models)
+    assert not seen.ready
+    assert "daybook work" in seen.problems[0]
+    with book.running(name="the leader"):
+        book.wait(begin(book))
+        seen = status(book.db, book.models)
+        assert (seen.ready, seen.problems, seen.leader) == (True, (), "the leader")
+        assert [(one.name, one.position, one.lag) for one in seen.models] == [("diaries", 1, 0), ("counted", 1, 0)]
+        assert (seen.head, seen.position) == (1, 1)
+        assert seen.lease_expires_at is not None
+    assert not status(book.db, book.models).ready
+
+
+def test_status_tells_a_model_that_stands_still_from_a_quiet_book(book: Diaries) -> None:
+    with book.running():
+        book.wait(begin(book))
+        long_ago = (timedelta(seconds=STILL + 60),)
+        # Quiet for a minute: nothing to move to.
+        book.db.execute("UPDATE daybook_projections.models SET moved_at = now() - %s", long_ago)
+        assert status(book.db, book.models).ready
+    book.db.execute("UPDATE daybook_projections.lease SET holder = 'stuck', expires_at = now() + interval '1 h'")
+    begin(book)
+    # Behind, but only just.
+    assert status(book.db, book.models).ready
+    # The clock of the test can't be turned, so the book is: an entry of a minute ago.
+    with psycopg.connect(book.parts.conninfo, autocommit=True) as db:
+        db.execute("ALTER TABLE daybook.events DISABLE TRIGGER append_only")
+        db.execute("UPDATE daybook.events SET recorded_at = now() - %s WHERE position = 2", long_ago)
+    seen = status(book.db, book.models)
+    assert not seen.ready
+    assert "diaries has stood at 1 of 2 for 6" in seen.problems[0]
+
+
+def test_status_names_a_missing_model(book: Diaries) -> None:
+    missing = Model(name="missing", version=1, tables=(Table(name="t", columns={"id": "text"}),), post=post)
+    with book.running():
+        until(lambda: status(book.db, book.models).ready)
+        assert "missing is missing" in status(book.db, [*book.models, missing]).problems[0]
+    install(book.db, book.models)

@@ -1,0 +1,311 @@
+"""The runner: every entry once, in any batching, whoever runs, whatever dies."""
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from domain.kernel import new_id
+from domain.kernel.recorded import Recorded
+from projections.flush import Flush
+from projections.lease import Lease, LeaseLost
+from projections.ledger import Batch, Superseded, commit, standing
+from projections.model import Model, Posting, Table
+from projections.runner import POLL
+from projections.tables import READ, install
+from tests.projections.conftest import Diaries, until
+from tests.projections.diaries import append, diaries, plain_fold, rows
+from tests.toy import DiaryBegun, DiaryClosed, DiaryEnclosed, DiaryMoved, PageWritten
+
+
+def scribble(book: Diaries, many: int) -> int:
+    """Diaries with pages, moves, ends; returns the last position."""
+    last = 0
+    for n in range(many):
+        id = new_id()
+        last = append(
+            book.parts, id, 1, DiaryBegun(owner=f"Owner {n}", address=None), PageWritten(page=new_id(), text="a"),
+            DiaryMoved(address=f"Street {n}"), PageWritten(page=new_id(), text="b"),
+            *([DiaryEnclosed(into=id)] if n % 3 == 0 else [DiaryClosed()] if n % 3 == 1 else []),
+        )  # fmt: skip
+    return last
+
+
+def recorded(book: Diaries) -> list[Recorded[Any]]:
+    return book.parts.mapper.recorded(book.parts.store.entries(0, 1_000_000))
+
+
+@pytest.mark.parametrize("batch", [1, 7, 500])
+def test_the_rows_are_what_a_plain_fold_gives(book: Diaries, batch: int) -> None:
+    last = scribble(book, 40)
+    with book.running(batch=batch):
+        book.wait(last)
+        last = scribble(book, 10)  # found by notice or poll: nobody calls wake()
+        book.wait(last)
+    assert rows(book.db) == plain_fold(recorded(book))
+    assert book.db.execute("SELECT array_agg(position ORDER BY position) FROM daybook_read.counted").fetchone() == (
+        list(range(1, last + 1)),
+    )
+
+
+def test_it_moves_past_entries_that_nobody_takes(book: Diaries) -> None:
+    def refuse(posting: Posting, recorded: Recorded[Any]) -> None:
+        raise AssertionError("not of its kind")
+
+    table = Table(name="others", columns={"id": "uuid NOT NULL"})
+    other = Model(name="others", version=1, tables=(table,), post=refuse, kinds=frozenset({"customer"}))
+    alone = book._replace(models=(other,))
+    install(book.db, alone.models)
+    last = scribble(book, 5)
+    with alone.running(batch=2):
+        alone.wait(last)
+    assert book.parked() == []
+
+
+def test_what_stop_is_asked_for_is_posted_first(book: Diaries) -> None:
+    with book.running(batch=3):
+        last = scribble(book, 30)
+    assert book.position() == last
+    assert book.db.execute("SELECT holder FROM daybook_projections.lease").fetchone() == (None,)
+
+
+def test_a_new_model_catches_up_and_holds_nobody_back(book: Diaries) -> None:
+    """It stands at 0 behind a long book and takes its time; what is new reaches the other model all the same."""
+    last = scribble(book, 60)
+    only = book._replace(models=(diaries,))
+    gate = threading.Event()
+
+    def slow(posting: Posting, recorded: Recorded[Any]) -> None:
+        if recorded.position <= last:
+            gate.wait(0.05)
+        posting.insert(numbers, position=recorded.position)
+
+    numbers = Table(name="slow", columns={"position": "bigint NOT NULL"}, key=("position",))
+    late = Model(name="slow", version=1, tables=(numbers,), post=slow)
+    install(book.db, (diaries,))
+    with only.running():
+        only.wait(last)
+    both = book._replace(models=(diaries, late))
+    install(book.db, both.models)
+    with both.running(batch=5):
+        until(lambda: both.position("slow") > 0)
+        newest = scribble(book, 1)
+        until(lambda: both.position("diaries") == newest)
+        assert both.position("slow") < last
+        gate.set()
+        both.wait(newest)
+    assert book.db.execute("SELECT count(*), max(position) FROM daybook_read.slow").fetchone() == (newest, newest)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from projections import ledger, runner
+from projections.runner import ProjectionRunner
+from tests.projections.diaries import counted, diaries
+from tests.toy import toy_book
+
+conninfo, folder, point, batches = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+seen = 0
+
+def die():
+    global seen
+    seen += 1
+    if seen == batches:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def dying(module, name, *, after):
+    was = getattr(module, name)
+    def call(*args, **kwargs):
+        if not after:
+            die()
+        result = was(*args, **kwargs)
+        if after:
+            die()
+        return result
+    setattr(module, name, call)
+
+match point:
+    case "before rows": dying(ledger, "_move", after=False)
+    case "between rows and position": dying(ledger, "_finish", after=False)
+    case "before commit": dying(ledger, "_hold", after=True)
+    case "after commit": dying(runner, "commit", after=True)
+
+with toy_book(conninfo, folder) as parts:
+    one = ProjectionRunner(conninfo, parts.mapper, (diaries, counted), batch=4, lease_seconds=0.5)
+    one.start()
+    one._thread.join()
+"""
+
+AUDITED = """
+    CREATE TABLE audit (position bigint);
+    CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO audit VALUES (NEW.position); RETURN NEW; END $$;
+    CREATE TRIGGER audit BEFORE INSERT ON daybook_read.counted FOR EACH ROW EXECUTE FUNCTION audit();
+"""
+
+
+@pytest.mark.parametrize("point", ["before rows", "between rows and position", "before commit", "after commit"])
+def test_killed_at_any_point_every_entry_is_posted_once(book: Diaries, tmp_path: Path, point: str) -> None:
+    book.db.execute(AUDITED)  # counts what is written, however often a row is written over
+    last = scribble(book, 8)
+    for batches in (1, 2, 3):
+        killed = subprocess.run(
+            [sys.executable, "-c", KILLED, book.parts.conninfo, str(tmp_path), point, str(batches)],
+            timeout=60, cwd=Path(__file__).parents[2], check=False, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+    with book.running(lease_seconds=0.5):
+        book.wait(last)
+    assert rows(book.db) == plain_fold(recorded(book))
+    written = [position for (position,) in book.db.execute("SELECT position FROM audit ORDER BY position")]
+    assert written == list(range(1, last + 1))
+
+
+def test_it_goes_on_when_its_connections_are_cut(book: Diaries) -> None:
+    book.db.execute(AUDITED)
+    last = 0
+    with book.running(batch=2):
+        for _ in range(5):
+            last = scribble(book, 6)
+            book.db.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name LIKE 'daybook projections%' AND datname = current_database()"
+            )
+        book.wait(last)
+    written = [position for (position,) in book.db.execute("SELECT position FROM audit ORDER BY position")]
+    assert written == list(range(1, last + 1))
+    assert rows(book.db) == plain_fold(recorded(book))
+
+
+def test_one_leads_and_the_other_takes_over(book: Diaries) -> None:
+    book.db.execute(AUDITED)
+
+    def leader() -> object:
+        return book.db.execute("SELECT holder FROM daybook_projections.lease").fetchall()[0][0]
+
+    one, two = book.runner(name="one", batch=3), book.runner(name="two", batch=3)
+    one.start()
+    until(lambda: leader() == "one")
+    two.start()
+    book.wait(scribble(book, 10))
+    assert leader() == "one"
+    one.stop()
+    last = scribble(book, 10)
+    book.wait(last)
+    assert leader() == "two"
+    two.stop()
+    written = [position for (position,) in book.db.execute("SELECT position FROM audit ORDER BY position")]
+    assert written == list(range(1, last + 1))
+
+
+def test_a_leader_that_fell_silent_is_succeeded_and_can_not_commit(book: Diaries) -> None:
+    last = scribble(book, 3)
+    silent = Lease("silent", seconds=0.3)
+    with psycopg.connect(book.parts.conninfo, autocommit=True) as db:
+        assert silent.take(db)
+        where = standing(db, book.models)
+        with book.running(lease_seconds=0.3):
+            book.wait(last)
+            before = rows(book.db)
+            stale = Batch(book.models, 0, last, False, [], [], [])
+            with pytest.raises(LeaseLost):
+                commit(db, Flush(READ), silent, stale, where)
+            with pytest.raises(LeaseLost):
+                commit(db, Flush(READ), silent, stale._replace(statements=None), where)
+            with pytest.raises(LeaseLost):
+                silent.hold(silent.renew(db))
+    assert rows(book.db) == before
+    assert book.position() == last
+
+
+def test_nobody_takes_a_lease_that_is_held(book: Diaries) -> None:
+    one, two = Lease("one", seconds=60), Lease("two", seconds=60)
+    with psycopg.connect(book.parts.conninfo, autocommit=True) as db:
+        assert one.take(book.db)
+        assert not two.take(db)
+        # Locked by the leader's transaction: nobody waits for it.
+        book.db.execute("UPDATE daybook_projections.lease SET expires_at = now() - interval '1 s'")
+        with book.db.transaction():
+            one.hold(one.renew(book.db))
+            assert not two.take(db)
+        one.give_back(book.db)
+        assert two.take(db)
+        with pytest.raises(LeaseLost):
+            one.hold(one.renew(book.db))
+
+
+def test_a_batch_for_a_model_that_somebody_else_changed_is_not_committed(book: Diaries) -> None:
+    scribble(book, 1)
+    lease = Lease("test", seconds=60)
+    lease.take(book.db)
+    where = standing(book.db, book.models)
+    book.db.execute("UPDATE daybook_projections.models SET edition = edition + 1 WHERE name = 'counted'")
+    with pytest.raises(Superseded):
+        commit(book.db, Flush(READ), lease, Batch(book.models, 0, 3, False, [], [], []), where)
+    assert (book.position("diaries"), book.position("counted")) == (0, 0)
+
+
+def test_receipts_are_kept_for_thirty_days(book: Diaries) -> None:
+    def receipt(age: str) -> UUID:
+        key = new_id()
+        book.db.execute(
+            "INSERT INTO daybook.receipts SELECT 'test', %s, '', %s, 1, 1, now() - %s::interval", (key, key, age)
+        )
+        return key
+
+    old, young = [receipt("30 days 1 minute") for _ in range(5)], receipt("29 days 23 hours")
+    with book.running():
+        until(lambda: book.db.execute("SELECT count(*) FROM daybook.receipts").fetchone() == (1,))
+    kept = book.db.execute("SELECT idempotency_key FROM daybook.receipts").fetchall()
+    assert kept == [(young,)]
+    assert young not in old
+
+
+def test_a_notice_wakes_it(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projections.runner.POLL", 300.0)
+    with book.running():
+        for _ in range(3):
+            book.wait(scribble(book, 1))
+
+
+def test_a_call_wakes_it_and_so_does_the_poll(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projections.runner.APPENDED", "nobody_speaks_here")
+    with book.running():
+        book.wait(scribble(book, 1))
+        monkeypatch.setattr("projections.runner.POLL", 300.0)
+    with book.running() as runner:
+        for _ in range(3):
+            last = scribble(book, 1)
+            runner.wake()
+            book.wait(last)
+
+
+def test_wake_never_blocks_and_may_come_at_any_time(book: Diaries) -> None:
+    runner = book.runner()
+    for _ in range(100_000):
+        runner.wake()
+    runner.start()
+    book.wait(scribble(book, 1))
+    runner.stop()
+    runner.wake()
+    assert not runner.running
+
+
+def test_an_idle_runner_keeps_its_lease(book: Diaries) -> None:
+    with book.running(lease_seconds=3 * POLL):
+        until(lambda: book.db.execute("SELECT holder FROM daybook_projections.lease").fetchone() == ("test",))
+        [(token, before)] = book.db.execute("SELECT token, expires_at FROM daybook_projections.lease")
+        until(
+            lambda: (
+                book.db.execute("SELECT expires_at > %s FROM daybook_projections.lease", (before,)).fetchone()
+                == (True,)
+            )
+        )
+        assert book.db.execute("SELECT token FROM daybook_projections.lease").fetchone() == (token,)
