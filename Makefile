@@ -5,6 +5,7 @@
 #   make bench     the benchmarks, as ratios
 #   make campaign  the long fault campaigns
 #   make schema    write schema.graphql from the code
+#   make events    pin the stored shape of every event in domain/events.json
 #   make lock      pin the dependencies anew
 # PYTHON=/path/to/python3.13 chooses the interpreter for a new environment.
 
@@ -12,7 +13,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types imports audit schema schema-check suite bench campaign lock clean
+.PHONY: help run test check format lint types imports audit schema schema-check suite events bench campaign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -23,7 +24,7 @@ DEV := .venv/.dev
 CODE := $(wildcard api domain infra projections tests benchmarks)
 
 help:
-	@sed -n '2,9s/^# \{0,1\}//p' Makefile
+	@sed -n '2,10s/^# \{0,1\}//p' Makefile
 
 run: $(RUNTIME)
 	@$(BIN)/daybook demo --if-empty && exec $(BIN)/daybook serve
@@ -58,6 +59,11 @@ audit: $(DEV)
 schema: $(RUNTIME)
 	$(BIN)/daybook schema > schema.graphql.new
 	mv schema.graphql.new schema.graphql
+
+# A new event adds to this file; a change to what stands in it is one that no book out there can follow.
+events: $(RUNTIME)
+	$(BIN)/python -c 'from domain.catalogue import catalogue as c; from msgspec import json; print(json.format(json.encode(c.schema()).decode(), indent=1))' > domain/events.json.new
+	mv domain/events.json.new domain/events.json
 
 schema-check: $(RUNTIME)
 	$(BIN)/daybook schema --check

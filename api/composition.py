@@ -2,7 +2,8 @@
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from functools import partial
+from pathlib import Path as File
 from typing import Any
 
 import msgspec
@@ -11,8 +12,9 @@ from psycopg_pool import ConnectionPool
 
 from api.commands import Commands
 from domain.catalogue import Catalogue, catalogue
+from domain.company import Company
 from domain.daybook import Daybook
-from domain.kernel import NewContactPoint
+from domain.kernel import COMPANY_ID, ContactKind, NewContactPoint, Path
 from domain.kernel.admission import Admission, Completion
 from domain.staff_member import ChangeStaffMemberEmail, RegisterStaffMember
 from infra.announcer import Announcer
@@ -42,7 +44,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def assembled(conninfo: str, master_key_file: Path, *, catalogue: Catalogue = catalogue) -> Generator[Parts]:
+def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = catalogue) -> Generator[Parts]:
     """The parts, wired and running, on a migrated database; closed in order at the end.
 
     Raises MasterKeyError where the key file is missing for a book that was begun, or is another book's.
@@ -61,7 +63,7 @@ def assembled(conninfo: str, master_key_file: Path, *, catalogue: Catalogue = ca
         store, mapper = EventStore(pool, committer), SealingMapper(catalogue, vault)
         daybook = Daybook(BookFactory(store), mapper, catalogue, store, vault)
         completions: dict[type, Completion] = {
-            NewContactPoint: complete_contact_point,
+            NewContactPoint: partial(_completed, daybook),
             RegisterStaffMember: complete_staff_email,
             ChangeStaffMemberEmail: complete_staff_email,
         }
@@ -78,7 +80,16 @@ def assembled(conninfo: str, master_key_file: Path, *, catalogue: Catalogue = ca
         )
 
 
-def master_key(pool: Pool, file: Path) -> MasterKey:
+def _completed(daybook: Daybook, point: NewContactPoint, path: Path) -> NewContactPoint:
+    """A contact point as typed, with its normalised value; a local telephone number is one of the company's country."""
+    settings = None
+    if point.kind is ContactKind.PHONE:
+        company = daybook.fold(COMPANY_ID, opened=False).state
+        settings = company.settings if isinstance(company, Company) else None
+    return complete_contact_point(point, path, settings.phone_region if settings else None)
+
+
+def master_key(pool: Pool, file: File) -> MasterKey:
     """The book's master key; a new book gets a new one. Raises MasterKeyError."""
     found = read_master_key(file)
     if found is not None:

@@ -1,4 +1,4 @@
-"""The stock projection runner, one transaction for each event: with a table of its own, and with our models' posting."""
+"""The stock projection runner, one transaction for each event: on a table of its own, and with our own posting."""
 
 import time
 from typing import Any

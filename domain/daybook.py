@@ -71,31 +71,31 @@ class Daybook(Application[UUID]):
         decider = self.catalogue.by_command[type(command)]
         with self._turns.of(command.id):
             for attempt in range(ATTEMPTS):
+                # What is remembered is good enough to succeed on, because the append checks every version that was
+                # read; to refuse, or after somebody was faster, the store is asked.
+                trusting = attempt == 0
                 try:
-                    return self._attempt(decider, command, context, fresh=attempt == 0)
+                    return self._decide_and_append(decider, command, context, trusting=trusting)
                 except Moved:
                     continue
                 except AlreadyHandled as already:
                     return self._again(decider, command, context, already.kept)
                 except ClaimTaken as taken:
-                    refuse(decider.taken(command, taken.claim))
+                    raise Refused(decider.taken(command, taken.claim)) from None
+                except Refused:
+                    if trusting:
+                        continue
+                    if kept := self._book.receipt(context.actor, context.idempotency_key):
+                        return self._again(decider, command, context, kept)
+                    raise
         raise Refused(TooManyAtOnce())
 
     def fold(self, id: UUID, *, opened: bool = True) -> Fold:
         """The aggregate as it stands now; `opened` tells whether its personal values are needed."""
         return self._load({id: opened})[id]
 
-    def _attempt(self, decider: AnyDecider, command: Command, context: Context, *, fresh: bool) -> Receipt:
-        try:
-            return self._decide_and_append(decider, command, context, begins=fresh and type(command) in decider.creates)
-        except Refused:
-            # The append looks the key up under its lock; only a retry that is refused by now must be known before.
-            if kept := self._book.receipt(context.actor, context.idempotency_key):
-                return self._again(decider, command, context, kept)
-            raise
-
-    def _decide_and_append(self, decider: AnyDecider, command: Command, context: Context, *, begins: bool) -> Receipt:
-        own, known, expects = self._read(decider, command, begins=begins)
+    def _decide_and_append(self, decider: AnyDecider, command: Command, context: Context, *, trusting: bool) -> Receipt:
+        own, known, expects = self._read(decider, command, trusting=trusting)
         if context.expected_version is not None and context.expected_version != own.version:
             refuse(VersionConflict(expected=context.expected_version, actual=own.version, path=("expected_version",)))
         before: State = decider.initial if own.state is None else own.state
@@ -141,10 +141,13 @@ class Daybook(Application[UUID]):
         said = (type(command).__name__, fields, context.reason, context.on_behalf_of, context.occurred_at)
         return self._sealing.fingerprint(self._encode(said))
 
-    def _read(self, decider: AnyDecider, command: Command, *, begins: bool) -> tuple[Fold, Known, dict[UUID, int]]:
+    def _read(self, decider: AnyDecider, command: Command, *, trusting: bool) -> tuple[Fold, Known, dict[UUID, int]]:
         """The aggregate itself, what is known of others, and the versions that both were read at."""
         wanted = list(references(command))
-        folds = self._load({one.id: False for one in wanted} | ({} if begins else {command.id: True}))
+        # What begins under a new id needs no look at the store: the append finds out if the id was not new.
+        begins = trusting and type(command) in decider.creates
+        own_id = {} if begins else {command.id: True}
+        folds = self._load({one.id: False for one in wanted} | own_id, trusting=trusting)
         own = folds.get(command.id, NOTHING)
         if type(command) in decider.creates:
             require(AlreadyExists() if own.version else None)
@@ -155,7 +158,7 @@ class Daybook(Application[UUID]):
         known = Known(now=datetime.now(UTC), number=number, standings=self._standings(wanted, folds))
         while more := [one for one in decider.consults(before, command, known) if one.id not in folds]:
             wanted += more
-            folds |= self._load({one.id: False for one in more})
+            folds |= self._load({one.id: False for one in more}, trusting=trusting)
             known = msgspec.structs.replace(known, standings=self._standings(wanted, folds))
         expects = {id: fold.version for id, fold in folds.items()} | {command.id: own.version}
         return own, known, expects
@@ -169,12 +172,14 @@ class Daybook(Application[UUID]):
         found = {one.id: folds[one.id] for one in wanted if folds[one.id].state is not None}
         return {id: self.catalogue.deciders[str(fold.kind)].standing(fold.state) for id, fold in found.items()}
 
-    def _load(self, wanted: Mapping[UUID, bool]) -> dict[UUID, Fold]:
-        """Fold what is not remembered yet; a fold read sealed is begun anew where the opened one is needed."""
-        if not wanted:
-            return {}
+    def _load(self, wanted: Mapping[UUID, bool], *, trusting: bool = False) -> dict[UUID, Fold]:
+        """Fold what is not remembered yet; a fold read sealed is begun anew where the opened one is needed.
+
+        `trusting`: what is remembered may be out of date, it is not read on.
+        """
         folds = {id: self._folds.get(id, opened=opened) for id, opened in wanted.items()}
-        rows = list(self._book.histories({id: fold.version for id, fold in folds.items()}))
+        after = {id: fold.version for id, fold in folds.items() if not (trusting and fold.version)}
+        rows = list(self._book.histories(after)) if after else []
         to_open = [row for row in rows if folds[row.originator_id].opened]
         personal = dict(zip(map(id, to_open), self._sealing.open(to_open), strict=True)) if to_open else {}
         for row in rows:

@@ -137,7 +137,8 @@ def _listening(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise CommandFailed(
-            f"Nothing can listen on {host} port {port}: {os.strerror(error.errno or 0)}. Choose another with --port or DAYBOOK_PORT.",
+            f"Nothing can listen on {host} port {port}: {os.strerror(error.errno or 0)}."
+            " Choose another with --port or DAYBOOK_PORT.",
             OUT_OF_REACH,
         ) from None
     listener.set_inheritable(True)
@@ -150,16 +151,14 @@ def _welcome(listener: socket.socket, settings: Settings) -> str:
     place = f"http://{shown}:{port}"
     if settings.given_admin_token is None:
         file = _short(settings.data / "admin-token")
-        where, header = f"in {file}", f'"Authorization: Bearer $(cat {file})"'
+        token, header = f"stands in {file}", f'"Authorization: Bearer $(cat {file})"'
     else:
-        where, header = "what DAYBOOK_ADMIN_TOKEN is set to", '"Authorization: Bearer $DAYBOOK_ADMIN_TOKEN"'
+        token, header = "is what DAYBOOK_ADMIN_TOKEN is set to", '"Authorization: Bearer $DAYBOOK_ADMIN_TOKEN"'
     query = '{"query": "{ customers(first: 3) { nodes { id name } } }"}'
     lines: Sequence[str] = (
         "",
         f"Daybook is open at {place}/graphql",
-        f"  The token that it asks for stands {where}."
-        if "/" in where
-        else f"  The token that it asks for is {where}.",
+        f"  The token that it asks for {token}.",
         "  A first query from a shell:",
         "",
         f"    curl -s {place}/graphql -H 'Content-Type: application/json' \\",

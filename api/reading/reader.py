@@ -102,7 +102,7 @@ class Reader:
 
         The field's type is the record's. Raises GraphQLError.
         """
-        kind = cast("GraphQLObjectType", get_named_type(cast("Any", info.return_type)))
+        kind = cast("GraphQLObjectType", get_named_type(cast("Any", info).return_type))
         entity = self._entities.by_name[kind.name]
         given = {"id": id}
         places = tuple(node.loc and node.loc.start for node in info.field_nodes)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import time
 from uuid import UUID
 
@@ -9,6 +10,7 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 """Two letters at once: read models hold public ids, and a projection makes some twenty for each event."""
 _VALUE = {letter: value for value, letter in enumerate(ALPHABET)}
+_TYPE_ID = re.compile(rf"([a-z](?:[a-z_]{{0,61}}[a-z])?)_([0-7][{ALPHABET}]{{25}})")
 
 COMPANY_ID = UUID("00000000-0000-8000-8000-00000000da7b")
 """The one company of this book: a fixed id, so that nobody has to look it up."""
@@ -38,13 +40,12 @@ def type_id(prefix: str, id: UUID) -> str:
 
 def parse_type_id(text: str) -> tuple[str, UUID]:
     """Prefix and UUID of a TypeID. Raises NotATypeId."""
-    prefix, underscore, suffix = text.rpartition("_")
-    if not underscore or not prefix or len(suffix) != 26 or suffix[0] > "7":
+    found = _TYPE_ID.fullmatch(text)
+    if found is None:
         raise NotATypeId
+    prefix, suffix = found.groups()
     value = 0
     for letter in suffix:
-        if letter not in _VALUE:
-            raise NotATypeId
         value = value << 5 | _VALUE[letter]
     return prefix, UUID(int=value)
 

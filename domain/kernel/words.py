@@ -182,6 +182,8 @@ class Seen(msgspec.Struct, frozen=True):
         return sum(map(len, self.runs))
 
     def add(self, id: UUID) -> "Seen":
+        if id in self:
+            return self
         run, runs = frozenset((id,)), self.runs
         while runs and len(runs[-1]) <= len(run):
             run, runs = run | runs[-1], runs[:-1]

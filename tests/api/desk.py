@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -11,6 +12,9 @@ from graphql import DocumentNode, OperationDefinitionNode, get_operation_ast, pa
 
 from api.reading.reader import Reader, read_pool
 from api.schema import make_schema
+
+the_schema = cache(make_schema)
+"""Nobody changes it, and making it takes a second."""
 
 
 class Desk:
@@ -45,7 +49,7 @@ def desk(conninfo: str) -> Iterator[Desk]:
         pool = read_pool(conninfo, size=2)
         runner.run(pool.open())
         try:
-            schema = make_schema()
+            schema = the_schema()
             yield Desk(runner, Reader(pool, schema), schema)
         finally:
             runner.run(pool.close())

@@ -6,12 +6,15 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from api import demo
 from domain.company import Company, company
 from domain.kernel import COMPANY_ID
 from domain.kernel.recorded import Context
 from tests.api.filled import asked, entries, opened
+
+_COPY = "COPY (SELECT t::text FROM daybook.{} AS t) TO STDOUT"
 
 
 def test_it_is_told_once(database: str, tmp_path: Path) -> None:
@@ -95,7 +98,7 @@ def test_a_raw_dump_holds_no_personal_value_of_it(database: str, tmp_path: Path)
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'daybook'"
         ).fetchall()
         for (table,) in tables:
-            with db.cursor().copy(f"COPY (SELECT t::text FROM daybook.{table} AS t) TO STDOUT") as rows:
+            with db.cursor().copy(sql.SQL(_COPY).format(sql.Identifier(str(table)))) as rows:
                 dump += b"".join(bytes(row) for row in rows)
     assert b"OpportunityOpened" in dump
     found = [value for value in values if value.encode() in dump or value.encode().hex().encode() in dump]

@@ -278,6 +278,47 @@ def test_two_sources_may_use_the_same_ids(files: Files) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "step", "first", "second", "topics"),
+    [
+        (
+            "products",
+            'do = "add"\n[step.fields]\nname = "name"\nprice = "more"\ncurrency = { constant = "EUR" }',
+            "1,Scale,10",
+            "1,Scale,12",
+            ["ProductPriceChanged"],
+        ),
+        (
+            "staff",
+            'do = "register"\n[step.fields]\nname = "name"\nemail = "more"',
+            "1,Ada,ada@example.com",
+            "1,Ada L.,ada@example.com",
+            ["StaffMemberRenamed"],
+        ),
+        ("teams", 'do = "create"\n[step.fields]\nname = "name"', "1,Sales,", "1,Sale,", ["TeamRenamed"]),
+        (
+            "tickets",
+            'do = "open"\n[step.fields]\nchannel = { constant = "email" }\nsubject = "name"\npriority = "more"',
+            "1,Broken,low",
+            "1,Broken again,high",
+            ["TicketSubjectChanged", "TicketPriorityChanged"],
+        ),
+    ],
+)
+def test_every_kind_is_entered_and_changed(
+    files: Files, tmp_path: Path, kind: str, step: str, first: str, second: str, topics: list[str]
+) -> None:
+    file, mapping = tmp_path / "rows.csv", tmp_path / "rows.toml"
+    mapping.write_text(f'kind = "{kind}"\nexternal_id = "id"\n[[step]]\n{step}\n', "utf-8")
+    file.write_text(f"id,name,more\n{first}\n", "utf-8")
+    assert imported(files.parts, kind, file, mapping).created == 1
+    before = entries(files.parts)
+    file.write_text(f"id,name,more\n{second}\n", "utf-8")
+    assert imported(files.parts, kind, file, mapping).changed == 1
+    changed = asked(files.parts, "SELECT topic FROM daybook.events WHERE position > %s ORDER BY position", before)
+    assert [topic for (topic,) in changed] == topics
+
+
+@pytest.mark.parametrize(
     ("mapping", "says"),
     [
         ("kind = ", "Invalid value"),

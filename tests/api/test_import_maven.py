@@ -1,4 +1,4 @@
-"""The main job on real data: Maven's sales data set, killed in the middle, resumed, and counted against the CSV itself."""
+"""The main job on real data: Maven's data set, killed in the middle, resumed, and counted against the CSV itself."""
 
 import csv
 import os

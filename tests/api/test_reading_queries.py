@@ -19,6 +19,7 @@ from graphql import (
     lexicographic_sort_schema,
     print_schema,
 )
+from psycopg import sql
 from strawberry.schema.config import StrawberryConfig
 
 from api.reading import reader as reading
@@ -75,6 +76,16 @@ def test_by_product_the_sums_are_those_of_the_lines_and_add_up_to_the_whole(at: 
     assert found["opportunityTotals"][-1]["count"] >= len(without)
 
 
+def test_a_deal_counts_once_for_each_product_however_many_lines_it_has_of_it(at: Desk) -> None:
+    deals = {row["id"] for row in ROWS["opportunities"]}
+    sold = [(row["product_id"], row["opportunity_id"]) for row in ROWS["opportunity_lines"]]
+    assert len(set(sold)) < len(sold)
+    for product in {row["id"] for row in ROWS["products"]}:
+        query = "query Q($product: ID!) { opportunityTotals(where: {product: {eq: $product}}) { count } }"
+        expected = len({deal for one, deal in sold if one == product and deal in deals})
+        assert at.data(query, {"product": product}) == {"opportunityTotals": [{"count": expected}]}
+
+
 def test_the_whole_is_one_group_even_of_nothing(at: Desk) -> None:
     found = at.data(
         '{ opportunityTotals(where: {owner: {eq: "stf_nobody"}}) { count amounts { amount } owner { id } } }'
@@ -100,10 +111,12 @@ def test_money_is_rounded_half_even_and_has_its_currency_s_decimals(
 ) -> None:
     deal = {**ROWS["opportunities"][0], "id": "opp_of_this_test"}
     deal |= {"amount": amount, "currency": currency, "probability": probability}
-    values = ", ".join(f"%({column})s" for column in deal)
+    columns = sql.SQL(", ").join(map(sql.Identifier, deal))
+    values = sql.SQL(", ").join(map(sql.Placeholder, deal))
+    insert = sql.SQL("INSERT INTO daybook_read.opportunities ({}) VALUES ({})").format(columns, values)
     query = "query Q($id: ID!) { opportunity(id: $id) { amount { amount } weighted { amount } } }"
     with psycopg.connect(rows_there, autocommit=True) as db:
-        db.execute(f"INSERT INTO daybook_read.opportunities ({', '.join(deal)}) VALUES ({values})", deal)
+        db.execute(insert, deal)
         found = at.data(query, {"id": deal["id"]})
         db.execute("DELETE FROM daybook_read.opportunities WHERE id = %(id)s", deal)
     assert found == {"opportunity": {"amount": {"amount": amount}, "weighted": {"amount": weighted}}}
@@ -190,6 +203,12 @@ def test_plans_are_shared_by_the_shape_of_the_variables_only(at: Desk) -> None:
     assert list(at.data(query, {"m": 1, "named": False})["customers"]["nodes"][0]) == ["id"]
     assert list(at.data(query, {"n": 1, "named": True})["customers"]["nodes"][0]) == ["id", "name"]
     assert len(at.reader._plans) == 3
+
+
+def test_fragments_that_spread_each_other_twice_are_read_once(at: Desk) -> None:
+    """Expanded they would be 2 ** 40 fields."""
+    chain = " ".join(f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(40))
+    assert at.data(f"{{ ...F0 }} {chain} fragment F40 on Query {{ __typename }}") == {"__typename": "Query"}
 
 
 def test_plans_are_bounded(at: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ from api.reading.entities import DeclarationError, Entities
 from api.reading.relay import Connection
 from api.reading.sources import Column, Part
 from api.scalars import SCALARS
-from api.schema import make_schema
 from domain.kernel import Word
 from projections.model import Table
+from tests.api.desk import the_schema
 
 SHELVES = Table(name="shelves", columns={"id": "text NOT NULL", "label": "text"})
 BOOKS = Table(name="books", columns={"id": "text NOT NULL", "title": "text", "shelf_id": "text"})
@@ -39,11 +39,11 @@ def _undescribed(schema: Any) -> Iterator[str]:
 
 
 def test_every_type_field_argument_and_value_is_described() -> None:
-    assert list(_undescribed(make_schema()._schema)) == []
+    assert list(_undescribed(the_schema()._schema)) == []
 
 
 def test_what_may_be_hidden_or_erased_is_nullable_and_what_stands_for_ever_is_not() -> None:
-    entities = Entities(make_schema())
+    entities = Entities(the_schema())
     stable = {"id", "status", "version", "kind", "position"}
     for entity in entities.by_name.values():
         assert entity.rows is not None or entity.type.name == "Query"
@@ -60,7 +60,7 @@ def test_what_may_be_hidden_or_erased_is_nullable_and_what_stands_for_ever_is_no
 
 def test_words_in_tables_are_the_lower_case_of_enum_values() -> None:
     """The compiler writes `upper(column)`."""
-    for kind in make_schema()._schema.type_map.values():
+    for kind in the_schema()._schema.type_map.values():
         word: Any = getattr(kind, "wrapped_cls", object)
         if isinstance(kind, GraphQLEnumType) and issubclass(word, Word):
             assert {member.value.upper() for member in word} == set(kind.values)

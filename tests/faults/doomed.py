@@ -1,18 +1,20 @@
-"""`python -m tests.faults.doomed POINT PASS [daybook's arguments]`: the daybook command, killed at a point in its code.
+"""The daybook command in a process that kills itself at a point in its code.
 
-The process kills itself (SIGKILL: nothing is flushed, closed or said) the PASS-th time it comes to the POINT. The real
-classes are wrapped here, because production code has no hooks for this. Statements of a pipeline that were only queued
-are sent and answered first, so that what a point's name says has happened in the database.
+It does so (SIGKILL: nothing is flushed, closed or said) the n-th time that it comes to the point. The real classes are
+wrapped here, because production code has no hooks for this. Statements of a pipeline that were only queued are sent and
+answered first, so that what a point's name says has happened in the database.
 """
 
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from itertools import count
+from pathlib import Path
 from typing import Any, TypeAlias
 
+import api.server  # noqa: F401  # `serve` imports it late; a process forked from one that has it starts sooner
 from api import command_line
 from api.importing.entering import Entering
 from infra.append import Append
@@ -88,13 +90,17 @@ POINTS: dict[str, tuple[Any, str, Wrap]] = {
 """Name -> where it is: owner, attribute, and how it is wrapped."""
 
 
-def main() -> None:
-    point, passes, *arguments = sys.argv[1:]
+def run(arguments: Sequence[str], environment: Mapping[str, str], log: Path, point: str | None, passes: int) -> None:
+    """Be `daybook` with these arguments, and write to `log`; to be called in a process of its own."""
+    with log.open("ab") as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+    os.environ.update(environment)
     runner.ProjectionRunner.__init__.__kwdefaults__["lease_seconds"] = LEASE
-    if point in POINTS:
+    if point is not None:
         owner, name, wrap = POINTS[point]
-        setattr(owner, name, wrap(getattr(owner, name), _kill_at(int(passes))))
-    sys.argv[1:] = arguments
+        setattr(owner, name, wrap(getattr(owner, name), _kill_at(passes)))
+    sys.argv = ["daybook", *arguments]
     command_line.main()
 
 
@@ -106,7 +112,3 @@ def _kill_at(passes: int) -> Callable[[], None]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return kill
-
-
-if __name__ == "__main__":
-    main()

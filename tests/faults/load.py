@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from time import sleep
 from typing import Any
 
 import httpx
@@ -45,6 +46,11 @@ class Load:
                     self.unanswered[why] += 1
                 case Unacceptable(why):
                     self.complaints.append(why)
+
+    @property
+    def behind(self) -> int:
+        """How many commands were done but could not be shown, because the read models had not come so far."""
+        return sum(answer.id is None for _, answer in self.known())
 
     def known(self) -> list[tuple[Asked, Acknowledged]]:
         """What is acknowledged by now."""
@@ -117,9 +123,10 @@ class _Client(threading.Thread):
             self._load.note(asked, answer)
             if not isinstance(answer, Unanswered):
                 break
-            threading.Event().wait(0.05)  # not to hammer a server that is being started
-        if isinstance(answer, Acknowledged) and answer.id is not None:
-            self._remember(asked, answer.id)
+            sleep(0.2)  # not to hammer a server that is being started
+        # Where a new record could not be shown, its id is not known, and it is left alone from then on.
+        if isinstance(answer, Acknowledged) and (id := asked.input.get("id", answer.id)) is not None:
+            self._remember(asked, id)
 
     def _remember(self, asked: Asked, id: str) -> None:
         if asked.mutation in ("customerRegister", "ticketOpen", "opportunityOpen"):

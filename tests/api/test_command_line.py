@@ -1,0 +1,270 @@
+"""The `daybook` command as a shell sees it: what it prints where, and how it ends."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+import httpx
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from api import demo
+from api.command_line import app, main
+from domain.kernel import type_id
+from tests.api.filled import asked, opened, url
+
+COMMANDS = ("serve", "work", "migrate", "status", "rebuild", "retry", "import", "demo", "replay", "schema")
+OK, FAILED, USAGE, OUT_OF_REACH = 0, 1, 2, 3
+
+MAPPING = """
+kind = "customers"
+external_id = "id"
+[[step]]
+do = "register"
+fields = { kind = { constant = "organisation" }, name = "name" }
+"""
+
+
+class Done(NamedTuple):
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Shell:
+    """Runs the command with a book of its own."""
+
+    def __init__(self, database: str, folder: Path) -> None:
+        self.folder = folder
+        self.environment: dict[str, str] = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("DAYBOOK_", "DATABASE_"))},
+            "DATABASE_URL": url(database),
+            "DAYBOOK_DATA": str(folder),
+        }
+
+    def run(self, *arguments: str, **settings: str) -> Done:
+        """The command in this process: `main` with its arguments, environment and streams."""
+        out, err = StringIO(), StringIO()
+        with (
+            mock.patch.dict(os.environ, {**self.environment, **settings}, clear=True),
+            mock.patch.object(sys, "argv", ["daybook", *arguments]),
+            redirect_stdout(out),
+            redirect_stderr(err),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main()
+        assert isinstance(ended.value.code, int)
+        return Done(ended.value.code, out.getvalue(), err.getvalue())
+
+    @contextmanager
+    def running(self, *arguments: str) -> "Generator[subprocess.Popen[str]]":
+        """A process that keeps running; killed at the end where the test did not stop it."""
+        command = [sys.executable, "-m", "api.command_line", *arguments]
+        with subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.kill()
+
+
+@pytest.fixture
+def shell(database: str, tmp_path: Path) -> Shell:
+    return Shell(database, tmp_path)
+
+
+@pytest.fixture
+def told(database: str, shell: Shell) -> Shell:
+    """A shell with the demo in its book."""
+    with opened(database, shell.folder) as parts:
+        demo.load(parts)
+    return shell
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    shown = CliRunner(env={"COLUMNS": "160"}).invoke(app, [command, "--help"])
+    assert shown.exit_code == OK
+    assert f"daybook {command}" in shown.output
+    assert "Example" in shown.output
+
+
+def test_the_overview_names_every_command_and_the_exit_codes() -> None:
+    shown = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["--help"]).output
+    assert all(command in shown for command in COMMANDS)
+    assert re.search(r"Exit codes:.*0.*1.*2.*3", shown, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "says"),
+    [
+        ({"DAYBOOK_PORT": "eight"}, USAGE, "DAYBOOK_PORT is 'eight'"),
+        ({"DATABASE_URL": "mysql://x"}, USAGE, "DATABASE_URL must begin with postgresql://"),
+        ({"DATABASE_URL": "postgresql://ada:geheim99@127.0.0.1:1/book"}, OUT_OF_REACH, "does not answer"),
+        ({"DAYBOOK_ENV": "production"}, FAILED, "Run `daybook migrate` first"),
+    ],
+)
+def test_what_is_wrong_with_the_settings_is_one_sentence(
+    shell: Shell, settings: Mapping[str, str], code: int, says: str
+) -> None:
+    done = shell.run("status", **settings)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "geheim99" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_missing_master_key_is_told(told: Shell) -> None:
+    (told.folder / "master.key").unlink()
+    done = told.run("replay", "old:1")
+    assert done.returncode == OUT_OF_REACH
+    assert "Put the key file back" in done.stderr
+
+
+def test_migrate_does_it_once(shell: Shell) -> None:
+    first, second = shell.run("migrate"), shell.run("migrate")
+    assert (first.returncode, second.returncode) == (OK, OK)
+    assert "0001_book.sql" in first.stdout
+    assert second.stdout == "Nothing to apply.\n"
+
+
+def test_demo_only_where_the_book_is_empty(shell: Shell) -> None:
+    assert "Entered" in shell.run("demo", "--if-empty").stdout
+    again = shell.run("demo", "--if-empty")
+    assert (again.returncode, again.stdout) == (OK, "")
+    assert shell.run("demo").stdout == "The demo data was there already.\n"
+
+
+def test_status_rebuild_and_retry(told: Shell) -> None:
+    status = told.run("status", "--json")
+    now = json.loads(status.stdout)
+    assert (status.returncode, now["ready"], now["position"]) == (FAILED, False, 0)
+    assert now["head"] == len(demo.story())
+    assert "Nobody posts to the read models" in told.run("status").stdout
+    rebuilt = told.run("rebuild", "customers")
+    assert (rebuilt.returncode, rebuilt.stdout) == (OK, f"customers stands anew at entry {now['head']}.\n")
+    unknown = told.run("rebuild", "custmers")
+    assert (unknown.returncode, "customers, opportunities" in unknown.stderr) == (USAGE, True)
+    assert told.run("retry").stdout == "Nothing stands still.\n"
+    assert json.loads(told.run("retry", "--json").stdout) == []
+
+
+def test_import_tells_a_script_what_became_of_the_rows(shell: Shell) -> None:
+    rows, mapping = shell.folder / "rows.csv", shell.folder / "map.toml"
+    rows.write_text("id,name\n1,Alp\n2,\n", "utf-8")
+    mapping.write_text(MAPPING, "utf-8")
+    arguments = ("import", "customers", str(rows), "--map", str(mapping), "--source", "old", "--json")
+    done = shell.run(*arguments)
+    summary = json.loads(done.stdout)
+    assert (done.returncode, summary["created"], summary["rejected"]) == (FAILED, 1, 1)
+    assert summary["rejected_file"] == str(shell.folder / "rows.rejected.csv")
+    rows.write_text("id,name\n1,Alp\n", "utf-8")
+    again = shell.run(*arguments)
+    assert (again.returncode, json.loads(again.stdout)["unchanged"]) == (OK, 1)
+    told = shell.run("replay", "old:1")
+    assert "A customer entered the book. kind: organisation; name: Alp" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("customers", "no.csv", "--map", "no.toml", "--source", "old"), "can't be read"),
+        (("customers", "no.csv", "--map", "map.toml", "--source", "a:b"), "without a colon"),
+        (("suppliers", "no.csv", "--map", "map.toml", "--source", "old"), "suppliers"),
+        (("customers", "no.csv", "--map", "map.toml"), "--source"),
+    ],
+)
+def test_import_used_wrongly_ends_with_2(
+    shell: Shell, arguments: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shell.folder / "map.toml").write_text(MAPPING, "utf-8")
+    given = [str(shell.folder / one) if one.endswith((".csv", ".toml")) else one for one in arguments]
+    done = shell.run("import", *given)
+    assert done.returncode == USAGE
+    assert says in done.stderr
+
+
+def test_replay_tells_a_story_in_its_order(told: Shell, database: str) -> None:
+    with opened(database, told.folder) as parts:
+        [(first,)] = asked(
+            parts,
+            "SELECT originator_id FROM daybook.events WHERE topic = 'CustomerRegistered' ORDER BY position LIMIT 1",
+        )
+        deals = asked(
+            parts, "SELECT count(*)::int FROM daybook.events WHERE subject = %s AND originator_id <> subject", first
+        )
+    name = type_id("cus", first)
+    story = json.loads(told.run("replay", name, "--json").stdout)
+    assert [one["version"] for one in story] == list(range(1, len(story) + 1))
+    assert story[0]["values"]["name"] == "Käserei Alpenhof AG"
+    assert story[0]["values"]["owner"].startswith("Mara Kästli (stf_")
+    everything = json.loads(told.run("replay", name, "--all", "--json").stdout)
+    assert len(everything) == len(story) + deals[0][0]
+    assert [one["occurred_at"] for one in everything] == sorted(one["occurred_at"] for one in everything)
+    text = told.run("replay", name).stdout
+    assert "Cellar humidity must never pass 92 %" in text
+    nobody = told.run("replay", "old:nobody")
+    assert (nobody.returncode, nobody.stdout) == (FAILED, "")
+    assert "Nothing in the book is called 'old:nobody'" in nobody.stderr
+
+
+def test_schema_is_printed_and_compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    printed = CliRunner().invoke(app, ["schema"])
+    assert printed.exit_code == OK
+    assert "type Mutation" in printed.output
+    missing = CliRunner().invoke(app, ["schema", "--check"])
+    assert (missing.exit_code, "make schema" in missing.output) == (FAILED, True)
+    Path("schema.graphql").write_text(printed.output, "utf-8")
+    assert CliRunner().invoke(app, ["schema", "--check"]).exit_code == OK
+
+
+def test_serve_says_what_to_open_answers_and_drains(told: Shell) -> None:
+    with told.running("serve", "--port", "0") as server:
+        assert server.stdout is not None
+        lines: list[str] = []
+        while not (lines and "-d '" in lines[-1]):
+            lines.append(server.stdout.readline())
+            assert lines[-1], "".join(lines)
+        [address] = re.findall(r"http://127\.0\.0\.1:\d+", lines[1] if "open at" in lines[1] else "".join(lines))[:1]
+        token = (told.folder / "admin-token").read_text("ascii").strip()
+        query = re.search(r"-d '(.*)'", lines[-1])
+        assert query is not None
+        answer = httpx.post(
+            f"{address}/graphql",
+            content=query[1],
+            headers={"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
+            timeout=20,
+        )
+        assert len(answer.json()["data"]["customers"]["nodes"]) == 3
+        with mock.patch.object(signal, "signal"):
+            taken = told.run("serve", "--port", address.rpartition(":")[2])
+        assert (taken.returncode, "Choose another with --port" in taken.stderr) == (OUT_OF_REACH, True)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == OK
+
+
+def test_work_posts_what_the_book_holds(told: Shell, database: str) -> None:
+    with told.running("work") as working, psycopg.connect(database, autocommit=True) as db:
+        while db.execute("SELECT min(position) FROM daybook_projections.models").fetchone() != (len(demo.story()),):
+            assert working.poll() is None, "it ended before it had posted everything"
+        now = json.loads(told.run("status", "--json").stdout)
+        assert (now["ready"], now["position"], now["leader"] is not None) == (True, len(demo.story()), True)
+        working.send_signal(signal.SIGTERM)
+        assert working.wait(30) == OK
+    assert json.loads(told.run("status", "--json").stdout)["leader"] is None

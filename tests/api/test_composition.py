@@ -1,0 +1,40 @@
+"""What the composition root decides: how the parts are told of one another."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from api.composition import Parts, assembled
+from domain.catalogue import catalogue
+from domain.kernel import Refused
+from infra.contacts import PhoneNeedsCountryCode
+from infra.migrations import migrate
+from tests.toy import asking
+
+CUSTOMER, COMPANY = catalogue.deciders["customer"], catalogue.deciders["company"]
+
+
+@pytest.fixture
+def parts(database: str, tmp_path: Path) -> Iterator[Parts]:
+    migrate(database)
+    with assembled(database, tmp_path / "master.key") as parts:
+        yield parts
+
+
+def register(parts: Parts, phone: str) -> str:
+    raw = {"kind": "person", "contact_points": [{"kind": "phone", "value": phone}]}
+    id = parts.commands.submit(CUSTOMER, "register", raw, asking(uuid4())).id
+    [entry] = [one for one in parts.mapper.recorded(parts.store.entries(0, 100)) if one.originator_id == id]
+    return str(entry.event.contact_points[0].normalised)
+
+
+def test_a_local_number_belongs_to_the_companys_country_once_the_company_is_defined(parts: Parts) -> None:
+    with pytest.raises(Refused) as refused:
+        register(parts, "044 668 18 00")
+    assert refused.value.broken == (PhoneNeedsCountryCode(path=("contact_points", 0, "value")),)
+    assert register(parts, "+41 44 668 18 00") == "+41446681800"
+    settings = {"name": "Alpine", "time_zone": "Europe/Zurich", "currency": "CHF", "phone_region": "CH", "language": "de"}
+    parts.commands.submit(COMPANY, "define", settings, asking(uuid4()))
+    assert register(parts, "044 668 18 00") == "+41446681800"

@@ -1,0 +1,143 @@
+"""Commits held open by a deferred trigger while others want to finish: nobody sees a later position before an earlier."""
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from infra.append import APPEND_LOCK
+from tests.faults.commands import Acknowledged, Answer, Asked, command, send
+from tests.faults.follower import Follower
+from tests.faults.invariants import hold
+from tests.faults.load import Load
+from tests.faults.processes import Server, stopped_at_the_end, until
+from tests.faults.report import FULL, Report, seeds
+
+pytestmark = pytest.mark.campaign
+
+GATE = 4711
+"""An advisory lock: a commit that archives a customer waits for it."""
+
+# Deferred: it runs inside COMMIT, when everything is inserted and nothing can be seen yet.
+HELD = f"""
+    CREATE FUNCTION daybook.held() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF NEW.topic = 'CustomerArchived' THEN
+            PERFORM pg_advisory_xact_lock_shared({GATE});
+        ELSIF random() < 0.05 THEN
+            PERFORM pg_sleep(random() / 10);
+        END IF;
+        RETURN NULL;
+    END $$;
+    CREATE CONSTRAINT TRIGGER held AFTER INSERT ON daybook.events DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION daybook.held();
+"""
+_WAITING = """
+    SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+    AND (classid::bigint << 32 | objid::bigint) = %s AND database = (
+        SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+class Tail:
+    """Reads the book as a tailing reader does: what stands above the last position seen. Notices whatever it skips."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo, self._closing = conninfo, threading.Event()
+        self.position, self.looks = 0, 0
+        self.complaints: list[str] = []
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        thread = threading.Thread(target=self._run, name="tail", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._closing.set()
+            thread.join()
+        assert not self.complaints, "\n".join(self.complaints)
+
+    def _run(self) -> None:
+        with psycopg.connect(self._conninfo, autocommit=True) as db:
+            while not self._closing.is_set() and not self.complaints:
+                rows = db.execute(
+                    "SELECT position FROM daybook.events WHERE position > %s ORDER BY position", (self.position,)
+                ).fetchall()
+                found = [position for (position,) in rows]
+                expected = list(range(self.position + 1, self.position + 1 + len(found)))
+                if found != expected:
+                    self.complaints.append(f"above position {self.position} stand {found}")
+                self.position += len(found)
+                self.looks += 1
+                self._closing.wait(0.005)
+
+
+@pytest.mark.parametrize("seed", seeds(1, 5))
+def test_a_commit_held_open(database: str, tmp_path: Path, seed: int, report: Report) -> None:
+    numbers = random.Random(seed)
+    servers = [Server(database, tmp_path, name=f"serve-{name}") for name in "ab"]
+    urls = [server.url for server in servers]
+    load, follower, tail = Load(urls, seed), Follower(urls), Tail(database)
+    rounds = 20 if FULL else 3
+    with stopped_at_the_end(*servers), psycopg.connect(database, autocommit=True) as gate:
+        for server in servers:
+            server.start()
+            server.wait_alive()
+        gate.execute(HELD)
+        with follower.following(), tail.reading():
+            with load.under_way(), httpx.Client(timeout=60) as http:
+                for turn in range(rounds):
+                    asked = command(numbers, "customerRegister", "customer", kind="PERSON", name=f"Held {turn}")
+                    answer = send(http, urls[turn % 2], asked)
+                    load.note(asked, answer)
+                    assert isinstance(answer, Acknowledged), answer
+                    archive = command(numbers, "customerArchive", "customer", id=answer.id)
+                    hold_commit(gate, load, tail, archive, urls[turn % 2])
+                    load.wait_for_more(10)
+            events = hold(database, tmp_path, load, follower)
+            until(lambda: tail.complaints or tail.position >= events, "the tailing reader has seen everything")
+        assert tail.looks > 10
+        assert [server.stop() for server in servers] == [0, 0]
+    report.add(seed=seed, faults=rounds, load=load, events=events)
+
+
+def hold_commit(gate: psycopg.Connection, load: Load, tail: Tail, archive: Asked, url: str) -> None:
+    """Hold the commit of a command open until both processes want to append; nothing becomes visible meanwhile."""
+    answers: list[Answer] = []
+
+    def send_it() -> None:
+        with httpx.Client(timeout=60) as http:
+            answers.append(send(http, url, archive))
+
+    def waiting(lock: int) -> int:
+        [(count,)] = gate.execute(_WAITING, (lock,))
+        return int(count)
+
+    gate.execute("SELECT pg_advisory_lock(%s)", (GATE,))
+    try:
+        sender = threading.Thread(target=send_it, daemon=True)
+        sender.start()
+        until(lambda: waiting(GATE), "the commit is held open")
+        head, looks = _head(gate), tail.looks
+        until(lambda: waiting(APPEND_LOCK), "the other process wants to append")
+        until(lambda: tail.looks > looks + 20, "the tailing reader has looked")
+        assert _head(gate) == head, "somebody's entry became visible before the one that was numbered first"
+        assert not answers
+    finally:
+        gate.execute("SELECT pg_advisory_unlock(%s)", (GATE,))
+    sender.join()
+    for answer in answers:
+        load.note(archive, answer)
+        assert isinstance(answer, Acknowledged), answer
+        assert answer.position > head
+
+
+def _head(db: psycopg.Connection) -> int:
+    [(head,)] = db.execute("SELECT max(position) FROM daybook.events")
+    return int(head)
