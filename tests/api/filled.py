@@ -1,12 +1,13 @@
 """A book to fill: migrated, with its read models, and files to import into it."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from api.composition import Parts, assembled
@@ -59,3 +60,24 @@ def url(database: str) -> str:
     given = {name: str(value) for name, value in conninfo_to_dict(database).items() if value is not None}
     login = f"{quote(given.pop('user'))}:{quote(given.pop('password'))}"
     return f"postgresql://{login}@/{given.pop('dbname')}?{urlencode(given)}"
+
+
+_OURS = """
+    SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('daybook', 'daybook_keys')
+"""
+
+
+def raw_dump(database: str) -> bytes:
+    """Every row of the book and of its keys, as COPY writes them: byte strings in hexadecimal."""
+    dump = b""
+    with psycopg.connect(database) as db:
+        for schema, table in db.execute(_OURS).fetchall():
+            everything = sql.SQL("COPY {}.{} TO STDOUT").format(sql.Identifier(schema), sql.Identifier(table))
+            with db.cursor().copy(everything) as rows:
+                dump += b"".join(bytes(row) for row in rows)
+    return dump
+
+
+def in_plain(values: Iterable[str], dump: bytes) -> list[str]:
+    """The values that stand in a dump, as text or inside a byte string."""
+    return [value for value in values if value.encode() in dump or value.encode().hex().encode() in dump]

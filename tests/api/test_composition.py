@@ -35,6 +35,12 @@ def test_a_local_number_belongs_to_the_companys_country_once_the_company_is_defi
         register(parts, "044 668 18 00")
     assert refused.value.broken == (PhoneNeedsCountryCode(path=("contact_points", 0, "value")),)
     assert register(parts, "+41 44 668 18 00") == "+41446681800"
-    settings = {"name": "Alpine", "time_zone": "Europe/Zurich", "currency": "CHF", "phone_region": "CH", "language": "de"}
+    settings = {
+        "name": "Alpine",
+        "time_zone": "Europe/Zurich",
+        "currency": "CHF",
+        "phone_region": "CH",
+        "language": "de",
+    }
     parts.commands.submit(COMPANY, "define", settings, asking(uuid4()))
     assert register(parts, "044 668 18 00") == "+41446681800"

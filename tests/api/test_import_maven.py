@@ -1,5 +1,6 @@
 """The main job on real data: Maven's data set, killed in the middle, resumed, and counted against the CSV itself."""
 
+import asyncio
 import csv
 import os
 import signal
@@ -15,7 +16,8 @@ import pytest
 
 from api.composition import Parts
 from api.importing.outcomes import Summary
-from tests.api.filled import MAPPINGS, SHARED, asked, entries, imported, opened, posted, url
+from tests.api.book import serving
+from tests.api.filled import MAPPINGS, SHARED, asked, entries, imported, in_plain, opened, posted, raw_dump, url
 
 pytestmark = pytest.mark.skipif(not SHARED.exists(), reason=f"the Maven data set is not at {SHARED}")
 
@@ -86,6 +88,9 @@ def test_the_maven_data_is_entered_once_through_a_kill_and_a_second_time(
     _check_sums(book, deals)
     _check_dates(book, deals)
     _check_accounts_and_people(book)
+
+    _check_nothing_personal_in_plain(database)
+    asyncio.run(_check_answers_of_graphql(database, tmp_path, str(entries(book)), deals))
 
     before = entries(book)
     again = load(book, tmp_path, PASSES)
@@ -216,3 +221,45 @@ def _check_accounts_and_people(book: Parts) -> None:
         (row["sales_agent"], row["manager"], f"Sales {row['regional_office']}") for row in rows("sales_teams.csv")
     }
     assert len(agents) == 35
+
+
+def _check_nothing_personal_in_plain(database: str) -> None:
+    people = {row[who] for row in rows("sales_teams.csv") for who in ("sales_agent", "manager")}
+    accounts = {row["account"] for row in rows("accounts.csv")}
+    titles = {f"{deal['product']} for {deal['account']}" for deal in rows("sales_pipeline.csv") if deal["account"]}
+    dump = raw_dump(database)
+    assert b"OpportunityWon" in dump
+    assert in_plain(people | accounts | titles, dump) == []
+
+
+async def _check_answers_of_graphql(database: str, folder: Path, position: str, deals: list[dict[str, str]]) -> None:
+    query = """
+        {
+          statuses: opportunityTotals(by: [STATUS]) { status count amounts { amount currency } }
+          stages: opportunityTotals(by: [STAGE], where: {status: {eq: OPEN}}) { stage { name } count }
+          product: opportunityTotals(by: [PRODUCT], where: {status: {eq: WON}}) {
+            product { name } count amounts { amount }
+          }
+          sales_agent: opportunityTotals(by: [OWNER], where: {status: {eq: WON}}) {
+            owner { name } count amounts { amount }
+          }
+          account: opportunityTotals(by: [CUSTOMER], where: {status: {eq: WON}}) {
+            customer { name } count amounts { amount }
+          }
+          customers(first: 1) { totalCount }
+          products(first: 1) { totalCount }
+        }
+    """
+    async with serving(database, folder) as client:
+        data = await client.data(query, Daybook_At_Least=position)
+    statuses = {one["status"]: (one["count"], one["amounts"]) for one in data["statuses"]}
+    assert statuses == {
+        "WON": (4238, [{"amount": "10005534.00", "currency": "USD"}]),
+        "LOST": (2473, []),
+        "OPEN": (2089, []),
+    }
+    assert {one["stage"]["name"]: one["count"] for one in data["stages"]} == {"Engaging": 1589, "Prospecting": 500}
+    assert (data["customers"]["totalCount"], data["products"]["totalCount"]) == (85, 7)
+    for column, named in (("product", "product"), ("sales_agent", "owner"), ("account", "customer")):
+        found = {one[named]["name"]: (one["count"], Decimal(one["amounts"][0]["amount"])) for one in data[column]}
+        assert found == won_by(column, deals)
