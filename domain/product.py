@@ -33,8 +33,6 @@ from domain.kernel import (
     rounded,
 )
 
-ProductExternalId = ExternalId
-
 # Events
 
 

@@ -40,7 +40,6 @@ from domain.kernel import (
 )
 
 EMAIL = Text(320)
-StaffMemberExternalId = ExternalId
 
 # Events
 

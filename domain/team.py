@@ -34,8 +34,6 @@ from domain.kernel import (
     unless_active,
 )
 
-TeamExternalId = ExternalId
-
 # Events
 
 

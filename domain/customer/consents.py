@@ -24,6 +24,7 @@ def consent_granted(state: Customer, command: GrantCustomerConsent) -> list[Cust
 
 
 def consent_withdrawn(state: Customer, command: WithdrawCustomerConsent) -> list[CustomerEvent]:
+    """`any` withdraws each channel that is granted, and itself; what was never granted can be withdrawn too."""
     purpose, former = _former_consent(state, command.purpose, command.channel)
     require(one_too_many(state.consents, MOST_CONSENTS, ("purpose",)) if former is None else None)
     withdrawn: list[CustomerEvent] = []

@@ -22,6 +22,7 @@ from domain.kernel import ContactKind, NewContactPoint, Rule, one_too_many, refu
 
 
 def repeated_contact_points(given: tuple[NewContactPoint, ...]) -> Iterator[Rule]:
+    """The rules against giving a contact point twice, or two primary ones of a kind."""
     found: set[tuple[ContactKind, str]] = set()
     primaries: set[ContactKind] = set()
     for at, one in enumerate(given):
@@ -34,6 +35,7 @@ def repeated_contact_points(given: tuple[NewContactPoint, ...]) -> Iterator[Rule
 
 
 def first_contact_points(command: RegisterCustomer) -> tuple[ContactPoint, ...]:
+    """A new customer's contact points: the first of each kind is primary, unless another one is marked."""
     first = {one.kind: one.contact_point for one in reversed(command.contact_points)}
     first |= {one.kind: one.contact_point for one in command.contact_points if one.primary}
     shared = command.shared_email_reason is not None

@@ -67,6 +67,7 @@ def _begins_by(link: Link, day: date | None) -> bool:
 
 
 def contact_unlinked(state: Customer, command: UnlinkCustomerContact) -> list[CustomerEvent]:
+    """With a day the link stays in the record, ended; without one it goes, as a mistake."""
     link = state.links.get(command.link)
     if link is None:
         require(None if command.link in state.parts else LinkUnknown(path=("link",)))

@@ -9,6 +9,7 @@ from domain.kernel import CustomerNotActive, Known, Rule
 
 
 def parent_faults(own: UUID, parent: UUID | None, known: Known) -> Iterator[Rule]:
+    """The rules against putting a customer under this parent: a cycle, an inactive parent, too many levels."""
     chain = list(ancestors(parent, known))
     if own in chain:
         yield ParentCycle(path=("parent",))

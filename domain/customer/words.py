@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.kernel import ContactKind, ExternalId, Word
+from domain.kernel import ContactKind, Word
 
 MOST_CONTACT_POINTS, MOST_TAGS, MOST_LINKS, MOST_SCHEMES, MOST_CONSENTS = 100, 100, 500, 100, 200
 MOST_ANCESTORS = 50
@@ -62,8 +62,6 @@ class ContactPoint(msgspec.Struct, frozen=True, kw_only=True):
     shared: bool
     """An e-mail address that somebody gave this customer knowing that another person may have it too."""
 
-
-CustomerExternalId = ExternalId
 
 Fact: TypeAlias = bool | int | str | None
 """A detail's value in an event: amounts as decimal text, dates in ISO 8601."""

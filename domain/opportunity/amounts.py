@@ -15,6 +15,7 @@ def in_minor_units(amount: Decimal | None, currency: str | None) -> Decimal | No
 
 
 def amount_out_of_range(amount: Decimal | None, path: Path) -> Rule | None:
+    """The rule against an amount below zero, or above what any deal may be worth."""
     if amount is None or 0 <= amount <= AMOUNT.most:
         return None
     return AmountNegative(path=path) if amount < 0 else AmountTooLarge(path=path, most=str(AMOUNT.most))

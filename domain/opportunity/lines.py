@@ -21,6 +21,7 @@ from domain.opportunity.words import MOST_LINES, NewOpportunityLine, Opportunity
 
 
 def faults_of_lines(lines: Iterable[NewOpportunityLine], known: Known) -> Iterator[Rule]:
+    """The rules that the lines of a new deal break."""
     for at, new in enumerate(lines):
         yield from broken(
             unless_active(known, new.product, ProductNotSold(path=("lines", at, "product"))),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.kernel import AMOUNT, PERCENT, QUANTITY, Derived, Doc, ExternalId, Id, Word
+from domain.kernel import AMOUNT, PERCENT, QUANTITY, Derived, Doc, Id, Word
 
 MOST_LINES = 200
 CERTAIN, NEVER = Decimal(100), Decimal(0)
@@ -32,8 +32,6 @@ class LossReason(Word):
     DUPLICATE = "duplicate", "It was entered twice."
     OTHER = "other", "Something else: the note says what."
 
-
-OpportunityExternalId = ExternalId
 
 Quantity: TypeAlias = Annotated[Decimal, Doc("How many or how much of it."), QUANTITY]
 Price: TypeAlias = Annotated[

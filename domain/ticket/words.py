@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from domain.kernel import ExternalId, Number, Word
+from domain.kernel import Number, Word
 
 LEVEL = Number(Decimal(1), Decimal(5))
 SCORE = Number(Decimal(1), Decimal(5))
@@ -72,6 +72,3 @@ class ComplaintSeverity(Word):
     MINOR = "minor", "An annoyance."
     MAJOR = "major", "Harm to the customer."
     CRITICAL = "critical", "Grave harm, or a breach of law."
-
-
-TicketExternalId = ExternalId
