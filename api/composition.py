@@ -60,7 +60,7 @@ def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = ca
         stack.callback(announcer.close)
         committer = Committer(conninfo, vault, announcer.announce)
         stack.callback(committer.close)
-        store, mapper = EventStore(pool, committer), SealingMapper(catalogue, vault)
+        store, mapper = EventStore(pool, committer, vault), SealingMapper(catalogue, vault)
         daybook = Daybook(BookFactory(store), mapper, catalogue, store, vault)
         completions: dict[type, Completion] = {
             NewContactPoint: partial(_completed, daybook),

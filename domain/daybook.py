@@ -19,16 +19,17 @@ from domain.appending import (
     ClaimTaken,
     Conditions,
     Draft,
+    Fingerprints,
     IdempotencyKeyReused,
     KeptReceipt,
     Moved,
-    Sealing,
+    Row,
     TooManyAtOnce,
     VersionConflict,
 )
 from domain.encoding import AnyDecider, Catalogue
 from domain.folds import NOTHING, Fold, Folds, Turns
-from domain.kernel import Command, Known, Reference, Refused, Standing, State, Withheld, refuse, require
+from domain.kernel import Command, Known, Reference, Refused, Standing, State, refuse, require
 from domain.kernel.fields import UnknownId
 from domain.kernel.recorded import Context, Receipt
 from domain.references import references
@@ -46,14 +47,14 @@ class Daybook(Application[UUID]):
         mapper: Mapper[UUID],
         catalogue: Catalogue,
         book: Book,
-        sealing: Sealing,
+        fingerprints: Fingerprints,
         *,
         remember: int = 100_000,
     ) -> None:
         """`remember`: about how many events' worth of folded aggregates to keep in memory."""
         self._factory, self._mapper = factory, mapper
         super().__init__()
-        self.catalogue, self._book, self._sealing = catalogue, book, sealing
+        self.catalogue, self._book, self._fingerprints = catalogue, book, fingerprints
         self._folds, self._turns = Folds(remember), Turns()
         self._encode = msgspec.json.Encoder().encode
 
@@ -139,7 +140,7 @@ class Daybook(Application[UUID]):
         if type(command) in decider.creates:
             del fields["id"]  # made anew for each attempt
         said = (type(command).__name__, fields, context.reason, context.on_behalf_of, context.occurred_at)
-        return self._sealing.fingerprint(self._encode(said))
+        return self._fingerprints.fingerprint(self._encode(said))
 
     def _read(self, decider: AnyDecider, command: Command, *, trusting: bool) -> tuple[Fold, Known, dict[UUID, int]]:
         """The aggregate itself, what is known of others, and the versions that both were read at."""
@@ -178,18 +179,24 @@ class Daybook(Application[UUID]):
         `trusting`: what is remembered may be out of date, it is not read on.
         """
         folds = {id: self._folds.get(id, opened=opened) for id, opened in wanted.items()}
-        after = {id: fold.version for id, fold in folds.items() if not (trusting and fold.version)}
-        rows = list(self._book.histories(after)) if after else []
-        to_open = [row for row in rows if folds[row.originator_id].opened]
-        personal = dict(zip(map(id, to_open), self._sealing.open(to_open), strict=True)) if to_open else {}
-        for row in rows:
-            fold = folds[row.originator_id]
-            sealed = Withheld.SEALED if row.sealed is not None else None
-            event = self.catalogue.decode(row.topic, row.state, personal.get(id(row), sealed))
-            kind = fold.kind or self.catalogue.kind(row.topic)
-            decider = self.catalogue.deciders[kind]
-            state = decider.evolve(decider.initial if fold.state is None else fold.state, event)
-            folds[row.originator_id] = Fold(row.originator_version, row.position, kind, state, fold.opened)
-        for row_id in {row.originator_id for row in rows}:
-            self._folds.put(row_id, folds[row_id])
+        for opened in (True, False):
+            after = {
+                id: fold.version
+                for id, fold in folds.items()
+                if fold.opened is opened and not (trusting and fold.version)
+            }
+            for id, rows in self._book.histories(after, opened=opened).items() if after else ():
+                folds[id] = self._further(folds[id], rows)
+                self._folds.put(id, folds[id])
         return folds
+
+    def _further(self, fold: Fold, rows: Sequence[Row]) -> Fold:
+        """The fold with these entries on top."""
+        kind = fold.kind or self.catalogue.kind(rows[0][2])
+        decider = self.catalogue.deciders[kind]
+        decode, evolve = self.catalogue.decode, decider.evolve
+        state: State = decider.initial if fold.state is None else fold.state
+        for _, _, name, public, personal in rows:
+            state = evolve(state, decode(name, public, personal))
+        version, position, *_ = rows[-1]
+        return Fold(version, position, kind, state, fold.opened)

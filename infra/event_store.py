@@ -5,7 +5,7 @@ inside the append, a pool and a sequence of its own, each of which would have to
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -22,11 +22,12 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from domain.appending import BookUnavailable, Conditions, Entry, KeptReceipt, Row
-from domain.kernel import new_id
+from domain.kernel import Withheld, new_id
 from domain.kernel.recorded import Receipt
 from infra.committer import Committer
 from infra.entries import COLUMNS, StoredEntry, notification
 from infra.subscription import PollingSubscription
+from infra.vault import Vault
 
 Pool = ConnectionPool[Connection[tuple[Any, ...]]]
 
@@ -57,8 +58,8 @@ def patient(read: Callable[P, R]) -> Callable[P, R]:
 class EventStore(ApplicationRecorder):
     """Appends through the committer, reads through a pool."""
 
-    def __init__(self, pool: Pool, committer: Committer) -> None:
-        self._pool, self._committer = pool, committer
+    def __init__(self, pool: Pool, committer: Committer, vault: Vault) -> None:
+        self._pool, self._committer, self._vault = pool, committer, vault
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Append entries, all or none; returns their positions. `conditions` are what the door demands.
@@ -133,11 +134,16 @@ class EventStore(ApplicationRecorder):
         return [StoredEntry(*row) for row in rows]
 
     @patient
-    def histories(self, after: Mapping[UUID, int]) -> Iterable[Row]:
-        """Every entry of these aggregates above the given versions, by aggregate and version."""
+    def histories(self, after: Mapping[UUID, int], *, opened: bool) -> Mapping[UUID, Sequence[Row]]:
+        """Of each aggregate that has any, its entries above the given version; opened or left sealed."""
+        found: dict[UUID, Sequence[Row]] = {}
         with self._pool.connection() as db:
-            rows = db.execute(_HISTORIES, (list(after), list(after.values())), binary=True, prepare=True).fetchall()
-        return [Row(*row) for row in rows]
+            cursor = db.cursor(binary=True)
+            for id, version in after.items():
+                rows = cursor.execute(_OPENED if opened else _SEALED, (id, version), prepare=True).fetchall()
+                if rows:
+                    found[id] = self._vault.opened(id, rows) if opened else [_left_sealed(*row) for row in rows]
+        return found
 
     @patient
     def receipt(self, actor: str, key: UUID) -> KeptReceipt | None:
@@ -156,15 +162,21 @@ class EventStore(ApplicationRecorder):
 
 _MOST = 2**63 - 1
 
-_HISTORIES = """
-    SELECT events.originator_id, originator_version, position, topic, event_id, subject, state, sealed
-    FROM unnest(%s::uuid[], %s::bigint[]) AS wanted (id, after)
-    JOIN daybook.events ON events.originator_id = wanted.id AND originator_version > wanted.after
-    ORDER BY events.originator_id, originator_version
+_SEALED = """
+    SELECT originator_version, position, topic, state, sealed IS NOT NULL FROM daybook.events
+    WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version
+"""
+_OPENED = """
+    SELECT originator_version, position, topic, state, sealed, uuid_send(event_id), subject FROM daybook.events
+    WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version
 """
 _RECEIPT = """
     SELECT fingerprint, aggregate_id, version, position FROM daybook.receipts WHERE actor = %s AND idempotency_key = %s
 """
+
+
+def _left_sealed(version: int, position: int, name: str, state: bytes, sealed: bool) -> Row:
+    return version, position, name, state, Withheld.SEALED if sealed else None
 
 
 def _bare(stored: StoredEvent) -> Entry:

@@ -61,7 +61,7 @@ class SealingMapper(Mapper[UUID]):
 
     def open(self, entries: Sequence[StoredEntry]) -> list[bytes | Withheld | None]:
         """The personal part of each entry."""
-        return self._vault.open(entries)
+        return self._vault.open_entries(entries)
 
     def decode(self, entry: StoredEntry, personal: bytes | Withheld | None) -> Recorded[Any]:
         """One recorded event, its personal part given. Raises where today's code can't read it: a poison event."""

@@ -92,6 +92,8 @@ def evolve(state: Customer, event: CustomerEvent) -> Customer:
     match event:
         case CustomerNoteAdded(note=note):
             return replace(state, parts=state.parts.add(note))
+        case CustomerRenamed(new=name):
+            return replace(state, name=name)
         case CustomerTagAdded(tag=tag):
             return state if isinstance(tag, Withheld) else replace(state, tags={**state.tags, tag.casefold(): tag})
         case CustomerTagRemoved(tag=tag):
@@ -123,8 +125,6 @@ def evolve(state: Customer, event: CustomerEvent) -> Customer:
         case CustomerConsentWithdrawn(purpose=purpose, channel=channel, proof=proof):
             consent = Consent(purpose, None, None, proof)
             return replace(state, consents={**state.consents, (purpose.casefold(), channel): consent})
-        case CustomerRenamed(new=name):
-            return replace(state, name=name)
         case CustomerParentAssigned(parent=parent):
             return replace(state, parent=parent)
         case CustomerExternalIdAdded(external_id=added):

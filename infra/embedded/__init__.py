@@ -15,6 +15,7 @@ Several processes may do so at once: the first one starts the server, the last o
 import secrets
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -78,13 +79,14 @@ class EmbeddedPostgres:
                 try:
                     with self._cluster() as cluster:
                         cluster.start()
+                    self._socket = self._reachable_socket()
+                    self._wait_until_it_answers()
                 except BaseException:
                     # A server that is still recovering goes on: stopping it would only begin the recovery anew.
                     self._hold.close()
                     self._hold = None
                     raise
                 try:
-                    self._socket = self._reachable_socket()
                     self._prepare_database()
                 except BaseException:
                     self._let_go()
@@ -160,6 +162,17 @@ class EmbeddedPostgres:
         self._forget_short_way = weakref.finalize(self, shutil.rmtree, short, ignore_errors=True)
         (short / "socket").symlink_to(socket)
         return short / "socket"
+
+    def _wait_until_it_answers(self) -> None:
+        """A server that restarts itself, after the crash of one of its processes, goes on calling itself ready."""
+        deadline = time.monotonic() + self._patience
+        while psycopg.pq.PGconn.ping(self.superuser_conninfo().encode()) != psycopg.pq.Ping.OK:
+            if time.monotonic() > deadline:
+                raise EmbeddedPostgresError(
+                    f"The PostgreSQL in {self._directory} runs, but has not answered for {self._patience:.0f} seconds:"
+                    " it may still be recovering from a crash. Try again later."
+                )
+            time.sleep(0.02)
 
     def _prepare_database(self) -> None:
         """The application's role and database, no superuser's. Repeatable: the process that began it may have died."""

@@ -1,6 +1,6 @@
 """A long history costs a command nothing: what was folded is remembered, and what is remembered is the full fold."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -48,10 +48,10 @@ def test_a_command_on_a_long_history_reads_only_what_is_new(
     id, read = long_diary(here), list[int]()
     histories = here.store.histories
 
-    def counted(after: Mapping[UUID, int]) -> Iterable[Row]:
-        rows = list(histories(after))
-        read.append(len(rows))
-        return rows
+    def counted(after: Mapping[UUID, int], *, opened: bool) -> Mapping[UUID, Sequence[Row]]:
+        found = histories(after, opened=opened)
+        read.append(sum(map(len, found.values())))
+        return found
 
     monkeypatch.setattr(here.store, "histories", counted)
     here.daybook.handle(WritePage(id=id, page=new_id(), text="mine"), asking())

@@ -30,8 +30,9 @@ def store(database: str) -> Iterator[EventStore]:
     with ConnectionPool[Connection[tuple[Any, ...]]](
         database, min_size=1, max_size=12, kwargs={"autocommit": True}
     ) as pool:
-        committer = Committer(database, Vault(MasterKey(bytes(32)), pool), lambda: None)
-        yield EventStore(pool, committer)
+        vault = Vault(MasterKey(bytes(32)), pool)
+        committer = Committer(database, vault, lambda: None)
+        yield EventStore(pool, committer, vault)
         committer.close()
 
 

@@ -21,7 +21,7 @@ from domain.kernel import Withheld, new_id
 from domain.kernel.recorded import Recorded
 from infra.master_key import MasterKey, MasterKeyError, make_master_key, read_master_key
 from infra.migrations import migrate
-from infra.vault import SealBroken, derive
+from infra.vault import Prf, SealBroken, derive
 from tests.toy import BeginDiary, DiaryBegun, PageWritten, WritePage, asking, diary, toy_book, toy_catalogue
 
 NAME = "Ιωάννα Müller-李"
@@ -197,3 +197,9 @@ def test_a_name_that_nobody_registered_is_never_decoded() -> None:
 def test_two_events_can_not_share_a_name() -> None:
     with pytest.raises(ValueError, match="two events are stored as DiaryBegun"):
         Catalogue((diary, diary), older={})
+
+
+@given(key=st.binary(min_size=32, max_size=32), messages=st.lists(st.binary(max_size=100), max_size=3))
+def test_a_prf_is_hmac_sha256(key: bytes, messages: list[bytes]) -> None:
+    prf = Prf(key)
+    assert [prf(message) for message in messages] == [hmac.digest(key, message, "sha256") for message in messages]
