@@ -23,7 +23,7 @@ from infra.contacts import complete_contact_point, complete_staff_email
 from infra.event_store import EventStore, Pool
 from infra.factory import BookFactory
 from infra.mapper import SealingMapper
-from infra.master_key import MasterKey, MasterKeyError, make_master_key, read_master_key
+from infra.master_key import master_key
 from infra.vault import Vault, holds_keys
 
 READERS = 8
@@ -55,7 +55,9 @@ def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = ca
                 conninfo, min_size=1, max_size=READERS, kwargs={"autocommit": True}, open=True, name="commands"
             )
         )
-        vault = Vault(master_key(pool, master_key_file), pool)
+        with pool.connection() as db:
+            begun = holds_keys(db)
+        vault = Vault(master_key(master_key_file, begun=begun), pool)
         announcer = Announcer(conninfo)
         stack.callback(announcer.close)
         committer = Committer(conninfo, vault, announcer.announce)
@@ -83,22 +85,7 @@ def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = ca
 def _completed(daybook: Daybook, point: NewContactPoint, path: Path) -> NewContactPoint:
     """A contact point as typed, with its normalised value; a local telephone number is one of the company's country."""
     settings = None
-    if point.kind is ContactKind.PHONE:
+    if point.kind is ContactKind.PHONE and "+" not in point.value:
         company = daybook.fold(COMPANY_ID, opened=False).state
         settings = company.settings if isinstance(company, Company) else None
     return complete_contact_point(point, path, settings.phone_region if settings else None)
-
-
-def master_key(pool: Pool, file: File) -> MasterKey:
-    """The book's master key; a new book gets a new one. Raises MasterKeyError."""
-    found = read_master_key(file)
-    if found is not None:
-        return found
-    with pool.connection() as db:
-        begun = holds_keys(db)
-    if begun:
-        raise MasterKeyError(
-            f"This book was begun under a master key, but {file} does not exist. Put the key file back"
-            " (DAYBOOK_MASTER_KEY_FILE names another place); without it nothing personal opens."
-        )
-    return make_master_key(file)

@@ -134,11 +134,13 @@ def answered(errors: Iterable[GraphQLError], request_id: UUID, *, otherwise: Req
 
 def _answered(error: GraphQLError, request_id: UUID, otherwise: RequestErrorCode) -> GraphQLError:
     said = error
-    while isinstance(said.original_error, GraphQLError):
-        said = said.original_error
-    # Without a path the request itself was faulty, and what was raised while reading it is its fault, not ours.
-    if error.path is not None and said.original_error is not None:
-        said = explained(said.original_error, request_id)
+    # Without a path the request itself was faulty, and what was raised while reading it is its fault, not ours. There
+    # only the outermost error says where: "Variable '$input' has invalid value at .name: ...".
+    if error.path is not None:
+        while isinstance(said.original_error, GraphQLError):
+            said = said.original_error
+        if said.original_error is not None:
+            said = explained(said.original_error, request_id)
     code = (said.extensions or {}).get("code")
     if code is None:
         code = RequestErrorCode.GRAPHQL_PARSE_FAILED if isinstance(said, GraphQLSyntaxError) else otherwise

@@ -1,8 +1,9 @@
 """The scalars of the schema: how they are written, and what a client may write for them."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, NewType
 
 import strawberry
@@ -15,12 +16,17 @@ from domain.kernel import MINOR_UNITS
 Position = NewType("Position", str)
 CurrencyCode = NewType("CurrencyCode", str)
 
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
 
 def _date(value: object) -> date:
     try:
-        return date.fromisoformat(str(value))
+        # Python also reads 20260331, the number too, and 2026-W14-2.
+        if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+            return date.fromisoformat(value)
     except ValueError:
-        raise GraphQLError("A Date is written like 2026-03-31.") from None
+        pass
+    raise GraphQLError("A Date is written like 2026-03-31.")
 
 
 def _instant(value: object) -> datetime:
@@ -35,10 +41,10 @@ def _instant(value: object) -> datetime:
 
 def _decimal(value: object) -> Decimal:
     """A number beside text too: GraphQL's `12` and `"12.00"` say the same; a float has lost its decimals by then."""
-    try:
-        return Decimal(str(value))
-    except InvalidOperation:
-        raise GraphQLError('A Decimal is written as text, like "1250.00".') from None
+    # Python also reads 1_000 and NaN.
+    if _NUMBER.fullmatch(text := str(value)):
+        return Decimal(text)
+    raise GraphQLError('A Decimal is written as text, like "1250.00".')
 
 
 def _position(value: object) -> str:

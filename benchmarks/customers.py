@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from eventsourcing.domain import DomainEventProtocol
 
 from api.composition import Parts
-from benchmarks.stock import NOTE
+from benchmarks.stock import ACTOR, NOTE
 from domain.appending import Draft
 from domain.customer import (
     Change,
@@ -47,7 +47,7 @@ def history(number: int, events: int) -> Iterator[CustomerEvent]:
 def drafts(id: UUID, events: Iterable[CustomerEvent]) -> Iterator[Draft]:
     """The events on their way to the store, each under a key of its own."""
     for version, event in enumerate(events, start=1):
-        context = Context(actor="user-000042", idempotency_key=uuid4(), correlation_id=uuid4())
+        context = Context(actor=ACTOR, idempotency_key=uuid4(), correlation_id=uuid4())
         yield Draft(originator_id=id, originator_version=version, subject=id, event=event, context=context)
 
 

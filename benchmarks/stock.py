@@ -1,4 +1,5 @@
 """What Daybook is held against: the eventsourcing library as its documentation shows it, with the same facts."""
+# ruff: noqa: ARG002 - the library makes events of the arguments
 
 import warnings
 from collections.abc import Iterable, Iterator
@@ -26,13 +27,16 @@ class StockCustomer(Aggregate):
 
     class Renamed(Aggregate.Event):
         name: str
+        actor: str
 
     class NoteAdded(Aggregate.Event):
         note: UUID
         text: str
+        actor: str
 
     class RevenueChanged(Aggregate.Event):
         revenue: Decimal
+        actor: str
 
     @event(Registered)
     def __init__(self, name: str, email: str) -> None:
@@ -41,15 +45,15 @@ class StockCustomer(Aggregate):
         self.revenue = Decimal(0)
 
     @event(Renamed)
-    def rename(self, name: str) -> None:
+    def rename(self, name: str, actor: str) -> None:
         self.name = name
 
     @event(NoteAdded)
-    def add_note(self, note: UUID, text: str) -> None:  # noqa: ARG002  # the event keeps it
+    def add_note(self, note: UUID, text: str, actor: str) -> None:
         self.notes.add(note)
 
     @event(RevenueChanged)
-    def change_revenue(self, revenue: Decimal) -> None:
+    def change_revenue(self, revenue: Decimal, actor: str) -> None:
         self.revenue = revenue
 
 
@@ -83,11 +87,11 @@ def stock_customer(number: int, events: int) -> StockCustomer:
     for n in range(events - 1):
         match n % 3:
             case 0:
-                customer.rename(f"Ada Lovelace {number}.{n}")
+                customer.rename(f"Ada Lovelace {number}.{n}", ACTOR)
             case 1:
-                customer.add_note(uuid4(), NOTE)
+                customer.add_note(uuid4(), NOTE, ACTOR)
             case _:
-                customer.change_revenue(Decimal("12345.67") + n)
+                customer.change_revenue(Decimal("12345.67") + n, ACTOR)
     return customer
 
 
@@ -99,6 +103,7 @@ def enter_stock(crm: StockCrm, events: Iterable[CanMutateAggregate[UUID]]) -> No
 
 
 NOTE = "called back, asked for a revised quote by Friday"
+ACTOR = "user-000042"
 
 
 def _parameters(conninfo: str) -> dict[str, str]:

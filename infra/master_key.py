@@ -8,6 +8,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from infra.private_files import PrivateFileError, secret
+
 _HEADER = "daybook-master-key-1:"
 
 
@@ -36,14 +38,20 @@ class MasterKey:
             ) from None
 
 
-def read_master_key(file: Path) -> MasterKey | None:
-    """The key of the file, None where there is no file. Raises MasterKeyError where the file holds no key."""
+def master_key(file: Path, *, begun: bool) -> MasterKey:
+    """The key of the file; a book that has not begun gets a new one, in a file for its owner alone.
+
+    Raises MasterKeyError where the file is missing for a book that has begun, can't be trusted, or holds no key.
+    """
+    if begun and not file.exists():
+        raise MasterKeyError(
+            f"This book was begun under a master key, but {file} does not exist. Put the key file back"
+            " (DAYBOOK_MASTER_KEY_FILE names another place); without it nothing personal opens."
+        )
     try:
-        text = file.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise MasterKeyError(f"The master key file {file} can't be read: {error}.") from None
+        text = secret(file, lambda: _HEADER + base64.b64encode(os.urandom(32)).decode())
+    except PrivateFileError as error:
+        raise MasterKeyError(str(error)) from None
     try:
         key = base64.b64decode(text.removeprefix(_HEADER), validate=True)
     except binascii.Error:
@@ -52,21 +60,4 @@ def read_master_key(file: Path) -> MasterKey | None:
         raise MasterKeyError(
             f"The file {file} holds no Daybook master key; put back the one that the book was begun with."
         )
-    return MasterKey(key)
-
-
-def make_master_key(file: Path) -> MasterKey:
-    """A new key in a new file, readable by its owner alone, on disk before it is used."""
-    key = os.urandom(32)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as out:
-        out.write(_HEADER + base64.b64encode(key).decode() + "\n")
-        out.flush()
-        os.fsync(out.fileno())
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
     return MasterKey(key)

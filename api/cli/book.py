@@ -68,12 +68,18 @@ def told(error: Exception) -> int:
 
 
 @contextmanager
-def database() -> Generator[tuple[Settings, Conninfo]]:
+def database(*, begin: bool = False) -> Generator[tuple[Settings, Conninfo]]:
     """The settings and a connection string to a migrated database.
 
-    In development it is migrated on the way. In production that is a step of its own: `daybook migrate`.
+    `begin`: whether a new book may be begun where there is none. In development the database is migrated on the way; in
+    production that is a step of its own: `daybook migrate`.
     """
     settings = read_settings()
+    if not begin and settings.database_url is None and not (settings.data / "postgres").exists():
+        raise CommandFailed(
+            f"There is no book in {settings.data}. DAYBOOK_DATA names another place; `daybook serve` begins one.",
+            OUT_OF_REACH,
+        )
     with connect_info(settings, note) as conninfo:
         if settings.environment == "development":
             migrate(conninfo)
@@ -83,9 +89,9 @@ def database() -> Generator[tuple[Settings, Conninfo]]:
 
 
 @contextmanager
-def book() -> Generator[Parts]:
-    """The parts of a process that works on the book."""
-    with database() as (settings, conninfo), assembled(conninfo, settings.master_key_file) as parts:
+def book(*, begin: bool = False) -> Generator[Parts]:
+    """The parts of a process that works on the book; `begin`: or on a new one, where there is none."""
+    with database(begin=begin) as (settings, conninfo), assembled(conninfo, settings.master_key_file) as parts:
         yield parts
 
 

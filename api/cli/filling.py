@@ -55,7 +55,7 @@ def import_rows(
     """
     try:
         rows = read_mapping(mapping, KINDS[kind])
-        with book() as parts:
+        with book(begin=True) as parts:
             importing = Import(parts, rows, source)
             table = importing.open(file)
             with progress(f"Importing {kind}", table.length) as advance:
@@ -83,7 +83,7 @@ def demo(
 
         daybook demo --if-empty
     """
-    with book() as parts:
+    with book(begin=True) as parts:
         if if_empty and parts.store.max_notification_id():
             note("The book is not empty: no demo data.")
             return

@@ -52,7 +52,10 @@ def serve(
     from api.server import MOST_MESSAGE_BYTES, create_app  # takes most of a second, which other commands need not wait
 
     signal.signal(signal.SIGTERM, _leave)
-    with database() as (settings, conninfo), _listening(host or settings.host, _port(port, settings)) as listener:
+    with (
+        database(begin=True) as (settings, conninfo),
+        _listening(host or settings.host, _port(port, settings)) as listener,
+    ):
         application = partial(
             create_app,
             conninfo,
@@ -96,7 +99,7 @@ def work() -> None:
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda _signal, _frame: stop.set())
-    with book() as parts:
+    with book(begin=True) as parts:
         runner = ProjectionRunner(parts.conninfo, parts.mapper, models)
         runner.start()
         note("Posting to the read models. Ctrl-C stops it; `daybook status` says how far it is.")

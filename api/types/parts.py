@@ -33,7 +33,7 @@ class Note:
 @strawberry.type(description="An entry of the book: something that happened to a record, who did it, when and why.")
 class HistoryEntry:
     position: Position = column("position", "The entry's place in the book.", sort="position")
-    event: str = column("event", "What happened, such as `CustomerRenamed`.")
+    type: str = column("event", "What happened, such as `CustomerRenamed`.")
     event_id: strawberry.ID = column("event_id", "The entry's own id.")
     aggregate_kind: str = column("aggregate_kind", "The kind of record that it happened to, such as `customer`.")
     aggregate_id: strawberry.ID = column("aggregate_id", "The record that it happened to.")

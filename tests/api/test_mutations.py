@@ -101,7 +101,7 @@ async def test_a_refused_command_is_data_and_names_every_fault(database: str, tm
         assert found["TEXT_TOO_LONG"]["message"] == "The text has 201 characters; at most 200 are allowed."
         assert found["EMAIL_MALFORMED"]["path"] == ["contactPoints", "1", "value"]
         assert found["ID_OF_ANOTHER_KIND"]["path"] == ["owner"]
-        assert await client.data("{ history(first: 1) { nodes { event } } }") == {"history": {"nodes": []}}
+        assert await client.data("{ history(first: 1) { nodes { type } } }") == {"history": {"nodes": []}}
 
 
 async def test_a_repeated_key_has_one_effect_and_the_first_receipt(database: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A stranger who has just cloned the repository, ran `make run`, and now tries what the documents say, word for word."""
+"""A stranger who has cloned the repository, ran `make run`, and now tries what the documents say, word for word."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 from websockets.sync.client import connect
@@ -21,9 +21,9 @@ ADDRESS = "127.0.0.1:8000"
 DATABASE_URL = "postgresql://daybook:secret@db.example.com/daybook"
 """What the documents call an operator's own database."""
 EXAMPLES = {
-    "cus_01h455vb4pex5vsknk084sn02q": '{ customers(last: 1) { nodes { id } } }',
-    "opp_01h455vb4pex5vsknk084sn02q": '{ opportunities(first: 1, where: {status: {eq: OPEN}}) { nodes { id } } }',
-    "tkt_01h455vb4pex5vsknk084sn02q": '{ tickets(first: 1, where: {status: {eq: OPEN}}) { nodes { id } } }',
+    "cus_01h455vb4pex5vsknk084sn02q": "{ customers(last: 1) { nodes { id } } }",
+    "opp_01h455vb4pex5vsknk084sn02q": "{ opportunities(first: 1, where: {status: {eq: OPEN}}) { nodes { id } } }",
+    "tkt_01h455vb4pex5vsknk084sn02q": "{ tickets(first: 1, where: {status: {eq: OPEN}}) { nodes { id } } }",
 }
 """Ids of the documents' examples, and the demo's record that each stands for."""
 
@@ -43,19 +43,20 @@ class Stranger:
                 (directory / one.name).symlink_to(one)
         (directory / ".venv").symlink_to(sys.prefix)
 
-    def __enter__(self) -> Self:
+    def arrive(self) -> None:
+        """Fill the book, start the server, find the records that the examples stand for."""
         self.bash(".venv/bin/daybook demo", {})
         self.start()
         for example, query in EXAMPLES.items():
             (found,) = next(iter(self.ask(query, {})["data"].values()))["nodes"]
             self._said[example] = found["id"]
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        with suppress(subprocess.TimeoutExpired):
-            self.stop()
+    def leave(self) -> None:
         if self._server is not None:
-            self._server.kill()
+            server = self._server
+            with suppress(subprocess.TimeoutExpired):
+                self.stop()
+            server.kill()
 
     def start(self) -> None:
         """Start the server; returns once it says that it is open."""
@@ -87,12 +88,13 @@ class Stranger:
             self.start()
 
     def bash(self, text: str, variables: dict[str, str]) -> str:
-        """What a shell prints; `variables` are those of the shell, before and afterwards. Fails where a command does."""
+        """What a shell prints; `variables` are those of the shell, before and after. Fails where a command does."""
         state = self._directory / ".shell"
         script = f"set -euo pipefail -o allexport\n{self._here(text)}\nenv -0 > {state}"
         done = self._run(["bash", "-c", script], text, variables)
         after = dict(line.split("=", 1) for line in state.read_text(encoding="utf-8").split("\0") if "=" in line)
         before = self._environment({})
+        variables.clear()
         variables.update({name: value for name, value in after.items() if before.get(name) != value})
         return done
 
@@ -149,7 +151,11 @@ def stranger(database_url: str) -> Iterator[Stranger]:
     directory = Path("/tmp") / f"daybook-docs-{os.getpid()}"
     directory.mkdir(mode=0o700)
     try:
-        with Stranger(directory, database_url) as one:
+        one = Stranger(directory, database_url)
+        try:
+            one.arrive()
             yield one
+        finally:
+            one.leave()
     finally:
         shutil.rmtree(directory)

@@ -1,6 +1,7 @@
 """Every command, query and script in the documents is run, as a stranger would type it, against a real demo book."""
 
 import json
+import shutil
 import tomllib
 from collections.abc import Iterator
 from urllib.parse import quote
@@ -26,7 +27,7 @@ def visitor(_server: tuple[str, str]) -> Iterator[Stranger]:
         db.execute(sql.SQL("CREATE DATABASE {} OWNER daybook").format(name))
         user, password, host = (quote(str(given[part]), safe="") for part in ("user", "password", "host"))
         try:
-            with stranger(f"postgresql://{user}:{password}@/operators_own?host={host}&port={given['port']}") as one:
+            with stranger(f"postgresql://{user}:{password}@{host}:{given['port']}/operators_own") as one:
                 yield one
         finally:
             db.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
@@ -35,9 +36,11 @@ def visitor(_server: tuple[str, str]) -> Iterator[Stranger]:
 @pytest.mark.parametrize("document", [one for one in documents() if any(b.language in RUN for b in blocks(one))])
 def test_a_stranger_can_do_what_the_document_says(visitor: Stranger, document: str) -> None:
     """The blocks of a document run one after the other; variables of the shell stay."""
+    here = [one for one in blocks(document) if one.not_run is None]
+    if shutil.which("curl") is None and any("curl " in one.text for one in here):
+        pytest.skip("curl is not installed, and this document's examples use it")
     shell: dict[str, str] = {}
     answer = ""
-    here = [one for one in blocks(document) if one.not_run is None]
     for at, block in enumerate(here):
         following = here[at + 1] if at + 1 < len(here) else None
         if block.stopped:
@@ -62,9 +65,8 @@ def run(visitor: Stranger, block: Block, following: Block | None, shell: dict[st
             variables = json.loads(following.text) if following and following.role == "variables" else {}
             answer = visitor.ask(block.text, variables)
             assert "errors" not in answer, f"{block.place}: {answer['errors']}"
-            shown = next((one for one in (following,) if one and one.role == "answer"), None)
             refused = [field["userErrors"] for field in answer["data"].values() if has_user_errors(field)]
-            assert not any(refused) or shown or has_answer_behind(block), f"{block.place}: {refused}"
+            assert not refused or shows_answer(block), f"{block.place}: {refused}"
             return json.dumps(answer)
 
 
@@ -72,9 +74,6 @@ def run_console(visitor: Stranger, block: Block, shell: dict[str, str]) -> str:
     answer = ""
     for part in ("\n" + block.text).split("\n$ ")[1:]:
         command, _, output = part.partition("\n")
-        while command.endswith("\\"):
-            more, _, output = output.partition("\n")
-            command += "\n" + more
         answer = visitor.bash(command, shell)
         assert list(lines_differ(output, answer)) == [], f"{block.place}: {command}\nprinted\n{answer}"
     return answer
@@ -84,11 +83,10 @@ def has_user_errors(field: object) -> bool:
     return isinstance(field, dict) and bool(field.get("userErrors"))
 
 
-def has_answer_behind(block: Block) -> bool:
+def shows_answer(block: Block) -> bool:
     """Whether the document shows what the block answers: then that says which errors belong there."""
-    later = [one for one in blocks(block.document) if one.line > block.line]
-    roles = [one.role for one in later[:2]]
-    return "answer" in roles[: 2 if roles[:1] == ["variables"] else 1]
+    later = [one.role for one in blocks(block.document) if one.line > block.line]
+    return later[later[:1] == ["variables"] :][:1] == ["answer"]
 
 
 def check_answer(block: Block, given: str) -> None:

@@ -29,9 +29,8 @@ COMPLETING = Admission(
         ChangeStaffMemberEmail: complete_staff_email,
     },
 )
-NAMES = sorted(
-    {field.name for kind in (*catalogue.by_command, NewContactPoint) for field in msgspec.structs.fields(kind)}
-)
+STRUCTS: list[type[msgspec.Struct]] = [*catalogue.by_command, NewContactPoint]
+NAMES = sorted({field.name for struct in STRUCTS for field in msgspec.structs.fields(struct)})
 every_command = pytest.mark.parametrize("command", catalogue.by_command, ids=lambda command: command.__name__)
 
 

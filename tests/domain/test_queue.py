@@ -4,7 +4,7 @@ from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from domain.kernel import Known, Standing
+from domain.kernel import Known, Standing, TeamNotActive
 from domain.queue import (
     ArchiveQueue,
     AssignQueueTeam,
@@ -18,7 +18,6 @@ from domain.queue import (
     QueueTeamAssigned,
     RenameQueue,
     RestoreQueue,
-    TeamNotActive,
     queue,
 )
 from tests.domain.scenario import NOW, Scenario, lived

@@ -5,7 +5,7 @@ from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from domain.kernel import Claim, ExternalId, Known, Standing, Withheld
+from domain.kernel import Claim, ExternalId, Known, Standing, TeamNotActive, Withheld
 from domain.kernel.fields import TooManyItems
 from domain.staff_member import (
     AddStaffMemberExternalId,
@@ -26,7 +26,6 @@ from domain.staff_member import (
     StaffMemberRegistered,
     StaffMemberRenamed,
     StaffMemberTeamChanged,
-    TeamNotActive,
     staff_member,
 )
 from tests.domain.scenario import NOW, Scenario, lived, withhold

@@ -5,7 +5,7 @@ from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from domain.kernel import Claim, ExternalId, Known, Standing
+from domain.kernel import Claim, ExternalId, Known, StaffNotActive, Standing, TeamNotActive
 from domain.kernel.fields import TooManyItems
 from domain.team import (
     AddTeamExternalId,
@@ -14,7 +14,6 @@ from domain.team import (
     CreateTeam,
     RenameTeam,
     RestoreTeam,
-    StaffNotActive,
     TeamArchived,
     TeamCommand,
     TeamCreated,
@@ -22,7 +21,6 @@ from domain.team import (
     TeamExternalIdTaken,
     TeamIsArchived,
     TeamLeadAssigned,
-    TeamNotActive,
     TeamRenamed,
     TeamRestored,
     team,

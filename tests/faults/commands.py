@@ -103,7 +103,7 @@ def _judged(response: httpx.Response, asked: Asked) -> Answer:
 
 
 def _refused(asked: Asked, broken: Sequence[Mapping[str, Any]]) -> Answer:
-    codes = tuple(error["code"] for error in broken)
+    codes = tuple(str(error["code"]) for error in broken)
     if codes != (asked.may_be_refused,):
         return Unacceptable(f"{asked.mutation} was refused for {codes}: {asked.input}")
     return Refused(codes, tuple(tuple(error["path"]) for error in broken))

@@ -26,7 +26,7 @@ Wrap: TypeAlias = Callable[[Callable[..., Any], Callable[[], None]], Callable[..
 """Takes the original function and the kill; returns what stands in the original's place."""
 
 LEASE = 1.0
-"""Seconds that a new leader waits for a killed one; in production it is longer, and a campaign would be spent waiting."""
+"""Seconds that a new leader waits for a killed one. In production it is longer; a campaign would be spent waiting."""
 
 
 def _before(original: Callable[..., Any], kill: Callable[[], None]) -> Callable[..., Any]:
@@ -96,7 +96,9 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], log: Path, poi
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
     os.environ.update(environment)
-    runner.ProjectionRunner.__init__.__kwdefaults__["lease_seconds"] = LEASE
+    defaults = runner.ProjectionRunner.__init__.__kwdefaults__
+    assert defaults is not None
+    defaults["lease_seconds"] = LEASE
     if point is not None:
         owner, name, wrap = POINTS[point]
         setattr(owner, name, wrap(getattr(owner, name), _kill_at(passes)))

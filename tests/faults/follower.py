@@ -13,7 +13,9 @@ from websockets.typing import Subprotocol
 from tests.faults.processes import TOKEN, until
 
 FEED = """
-    subscription ($after: Position) { changes(after: $after) { position change { position eventId aggregateId version } } }
+    subscription ($after: Position) {
+        changes(after: $after) { position change { position eventId aggregateId version } }
+    }
 """
 
 

@@ -105,7 +105,7 @@ def nothing_else_is_there(db: Db, told: Told, refused: Collection[tuple[Asked, R
 
 
 def read_models_and_reservations_follow(db: Db, conninfo: str, directory: Path) -> None:
-    """Read models equal a plain fold of the book; reservations equal what its aggregates claim, and are nobody else's."""
+    """Read models equal a plain fold of the book; reservations are what its aggregates claim, and nobody else's."""
     with assembled(conninfo, directory / "master.key") as parts, db.transaction():
         db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         entries = [StoredEntry(*row) for row in db.execute(f"SELECT {COLUMNS} FROM daybook.events ORDER BY position")]

@@ -84,8 +84,10 @@ class Load:
         stages = [{"name": "New", "probability": "10"}, {"name": "Agreed", "probability": "80"}]
         with httpx.Client(timeout=REQUEST) as http:
             asked = [command(numbers, "pipelineDefine", "pipeline", name="Sales", currency="EUR", stages=stages)]
-            for name in ("Ada", "Grace", "Katherine"):
-                asked.append(command(numbers, "customerRegister", "customer", kind="PERSON", name=name))
+            asked += [
+                command(numbers, "customerRegister", "customer", kind="PERSON", name=name)
+                for name in ("Ada", "Grace", "Katherine")
+            ]
             for one in asked:
                 answer = send(http, self.urls[0], one)
                 self.note(one, answer)

@@ -24,9 +24,7 @@ class Proxy:
         self.cutting, self.cuts = threading.Event(), 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         port = self._listener.getsockname()[1]
-        self.conninfo = make_conninfo(
-            conninfo, host="127.0.0.1", port=port, sslmode="disable", gssencmode="disable"
-        )
+        self.conninfo = make_conninfo(conninfo, host="127.0.0.1", port=port, sslmode="disable", gssencmode="disable")
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
 
     @contextmanager

@@ -1,17 +1,21 @@
 """How large the campaigns are, and what they found, for docs/campaigns/RESULTS.md.
 
 In CI they are reduced; `make campaign` (DAYBOOK_CAMPAIGN=full) runs them in full. A seed is in the name of its test:
-`pytest "tests/faults/test_kills.py::test_killed_at_random[seed-7]"` repeats that one. DAYBOOK_CAMPAIGN_SEED=1000 begins
+`pytest "tests/faults/test_kills.py::test_killed_at_random[seed-1]"` repeats that one. DAYBOOK_CAMPAIGN_SEED=1000 begins
 counting there, for other random numbers than yesterday's.
 """
 
 import os
+import platform
+import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.faults.load import Load
+from tests.postgres import MAJOR
 
 FULL = os.environ.get("DAYBOOK_CAMPAIGN") == "full"
 FIRST_SEED = int(os.environ.get("DAYBOOK_CAMPAIGN_SEED", "1"))
@@ -24,23 +28,67 @@ def seeds(reduced: int, full: int) -> Sequence[Any]:
 
 
 class Run(NamedTuple):
-    """One campaign's run with one seed."""
+    """One campaign's run with one seed: on a book of its own."""
 
     campaign: str
-    seed: str
+    seed: int
     faults: int
     commands: int
+    """Acknowledged ones."""
     retried: int
+    """How often a client heard nothing, or that the book is out of reach, and asked again."""
     events: int
 
 
 class Report:
-    """Collects the runs of one test."""
+    """Collects the runs of one campaign."""
 
     def __init__(self, campaign: str, runs: list[Run]) -> None:
         self._campaign, self._runs = campaign, runs
 
-    def add(self, *, seed: object, faults: int, load: Load, events: int) -> None:
+    def add(self, *, seed: int, faults: int, load: Load, events: int) -> None:
         """All invariants held after these faults."""
         retried = sum(load.unanswered.values())
-        self._runs.append(Run(self._campaign, str(seed), faults, len(load.acknowledged), retried, events))
+        self._runs.append(Run(self._campaign, seed, faults, len(load.acknowledged), retried, events))
+
+    def add_import(self, *, seed: int, faults: int, rows: int, events: int) -> None:
+        """The same, where rows were imported."""
+        self._runs.append(Run(self._campaign, seed, faults, rows, faults, events))
+
+
+def markdown(runs: Sequence[Run], not_held: Sequence[str]) -> str:
+    """RESULTS.md. `not_held`: a line for each campaign that failed or was skipped."""
+    lines = [_HEAD, f"{_circumstances()}\n", "| campaign | books | faults | commands | asked again | events |"]
+    lines.append("|---|---:|---:|---:|---:|---:|")
+    for campaign in dict.fromkeys(run.campaign for run in runs):
+        own = [run for run in runs if run.campaign == campaign]
+        sums = [sum(column) for column in zip(*(run[2:] for run in own), strict=True)]
+        lines.append(f"| {campaign} | {len(own)} | {' | '.join(f'{number:,}' for number in sums)} |")
+    lines += ["", "Every invariant held in each of these books." if runs else "No campaign came to its end.", ""]
+    if not_held:
+        lines += ["Not so, or not run:", "", *(f"- {line}" for line in not_held), ""]
+    return "\n".join(lines)
+
+
+_HEAD = """# Fault campaigns
+
+Made by `make campaign`. Each book was written to by concurrent clients over HTTP while its processes or its PostgreSQL
+were killed, starved or cut off; clients sent what was not answered again, under the same key. Then it was checked
+against its raw tables: every acknowledged command is there once and nothing else, positions and versions are dense,
+receipts and reservations agree with the events, read models equal a plain fold, and a subscriber that reconnected with
+its last cursor saw each entry once (tests/faults/invariants.py).
+"""
+
+
+def _circumstances() -> str:
+    root = Path(__file__).parents[2]
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=root, check=True, capture_output=True, text=True).stdout.strip()
+
+    changed = git("status", "--porcelain", "--", ":/", ":(exclude)docs/campaigns")
+    commit = f"`{git('rev-parse', '--short=12', 'HEAD')}`" + (" with changes not committed" if changed else "")
+    return (
+        f"Commit {commit}, seeds from {FIRST_SEED} on; PostgreSQL {MAJOR}, Python {platform.python_version()},"
+        f" {os.cpu_count()} cores ({platform.machine()}, {platform.system()})."
+    )

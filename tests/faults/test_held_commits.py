@@ -1,4 +1,4 @@
-"""Commits held open by a deferred trigger while others want to finish: nobody sees a later position before an earlier."""
+"""Commits held open while others want to finish: nobody sees a later position before an earlier one."""
 
 import random
 import threading
@@ -89,7 +89,7 @@ def test_a_commit_held_open(database: str, tmp_path: Path, seed: int, report: Re
         for server in servers:
             server.start()
             server.wait_alive()
-        gate.execute(HELD)
+        gate.execute(HELD.encode())
         with follower.following(), tail.reading():
             with load.under_way(), httpx.Client(timeout=60) as http:
                 for turn in range(rounds):

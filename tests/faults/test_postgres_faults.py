@@ -1,11 +1,14 @@
 """PostgreSQL killed, stopped at once and restarted under load; its connections cut; a commit held open."""
 
+import os
 import random
 import signal
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import PGconn, Ping
 
 from tests.faults.follower import Follower
 from tests.faults.invariants import hold
@@ -64,6 +67,16 @@ def test_postgresql_killed_and_restarted(tmp_path: Path, seed: int, report: Repo
         report.add(seed=seed, faults=rounds * len(FAULTS), load=load, events=events)
 
 
+def test_a_server_that_restarts_itself_is_waited_for(tmp_path: Path) -> None:
+    with own_postgres(tmp_path / "postgres") as postgres:
+        with psycopg.connect(postgres.conninfo) as one, psycopg.connect(postgres.conninfo) as other:
+            os.kill(other.info.backend_pid, signal.SIGSTOP)  # the restart has to wait for it
+            os.kill(one.info.backend_pid, signal.SIGKILL)
+            until(lambda: PGconn.ping(postgres.conninfo.encode()) == Ping.REJECT, "PostgreSQL restarts itself")
+            postgres.start()
+        assert postgres.answers()
+
+
 TERMINATE = """
     SELECT count(pg_terminate_backend(pid)) FROM (
         SELECT pid FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid() ORDER BY random() LIMIT 2
@@ -77,7 +90,7 @@ def test_connections_terminated(database: str, superuser: str, tmp_path: Path, s
     server = Server(database, tmp_path)
     load, follower = Load([server.url], seed), Follower([server.url])
     cuts, rounds = 0, 100 if FULL else 15
-    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    name = conninfo_to_dict(database)["dbname"]
     with stopped_at_the_end(server), psycopg.connect(superuser, autocommit=True) as db:
         server.start()
         server.wait_alive()

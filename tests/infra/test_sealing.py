@@ -3,6 +3,7 @@
 import hmac
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import LiteralString
 from uuid import UUID, uuid4
@@ -19,7 +20,7 @@ from api.composition import Parts, assembled
 from domain.encoding import Catalogue, UnknownEventName
 from domain.kernel import Withheld, new_id
 from domain.kernel.recorded import Recorded
-from infra.master_key import MasterKey, MasterKeyError, make_master_key, read_master_key
+from infra.master_key import MasterKey, MasterKeyError, master_key
 from infra.migrations import migrate
 from infra.vault import Prf, SealBroken, derive
 from tests.toy import BeginDiary, DiaryBegun, PageWritten, WritePage, asking, diary, toy_book, toy_catalogue
@@ -79,8 +80,7 @@ def test_a_stranger_can_open_and_check_an_entry_by_the_written_format(
 ) -> None:
     """The format in infra/vault.py, followed with nothing but the library `cryptography`."""
     id = written(book)
-    master = read_master_key(tmp_path / "master.key")
-    assert master is not None
+    master = master_key(tmp_path / "master.key", begun=True)
     with psycopg.connect(database) as db:
         row = db.execute("SELECT event_id, sealed, commitment FROM daybook.events").fetchone()
         wrapped = db.execute("SELECT wrapped FROM daybook_keys.subjects WHERE subject = %s", (id,)).fetchone()
@@ -118,7 +118,7 @@ def test_a_destroyed_key_leaves_erased_and_the_rest(book: Parts, database: str) 
 
 
 def test_another_master_key_is_refused_at_the_start(book: Parts, database: str, tmp_path: Path) -> None:
-    make_master_key(tmp_path / "other.key")
+    master_key(tmp_path / "other.key", begun=False)
     with (
         pytest.raises(MasterKeyError, match="does not open this book"),
         assembled(database, tmp_path / "other.key", catalogue=toy_catalogue),
@@ -140,15 +140,21 @@ def test_a_missing_master_key_is_refused_at_the_start_and_none_is_made(
 @pytest.mark.parametrize("content", ["", "daybook-master-key-1:", "daybook-master-key-1:AAAA", "garbage", "\x00\xff"])
 def test_a_file_that_holds_no_key_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "master.key").write_text(content, encoding="latin-1")
+    (tmp_path / "master.key").chmod(0o600)
     with pytest.raises(MasterKeyError, match=r"master\.key"):
-        read_master_key(tmp_path / "master.key")
+        master_key(tmp_path / "master.key", begun=True)
 
 
-def test_a_master_key_is_its_owners_alone(tmp_path: Path) -> None:
-    make_master_key(tmp_path / "master.key")
-    assert (tmp_path / "master.key").stat().st_mode & 0o777 == 0o600
-    with pytest.raises(FileExistsError):
-        make_master_key(tmp_path / "master.key")
+def test_a_master_key_is_its_owners_alone_and_made_once(tmp_path: Path) -> None:
+    file = tmp_path / "master.key"
+    with ThreadPoolExecutor(8) as threads:
+        keys = list(threads.map(lambda _: master_key(file, begun=False), range(8)))
+    assert file.stat().st_mode & 0o777 == 0o600
+    wrapped = keys[0].wrap(b"k" * 32, b"one")
+    assert {key.unwrap(wrapped, b"one") for key in keys} == {b"k" * 32}
+    file.chmod(0o644)
+    with pytest.raises(MasterKeyError, match="chmod 600"):
+        master_key(file, begun=True)
 
 
 def test_a_wrapped_key_serves_its_own_purpose_only() -> None:

@@ -1,0 +1,107 @@
+"""What the documents point at exists: files, headings, settings, metrics, error codes, events, make's targets."""
+
+import re
+from collections.abc import Iterator
+from inspect import getsource
+from pathlib import Path
+
+import pytest
+from prometheus_client import Metric
+
+from api import health, limits
+from api.errors import RequestErrorCode
+from infra import settings
+from projections.registry import models
+from tests.docs.blocks import ROOT, blocks, documents, prose
+
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_CODE = re.compile(r"`([^`\n]+)`")
+_OURS = re.compile(r"(?:api|benchmarks|docs|domain|infra|mappings|projections|tests|\.ci)/[\w./-]*")
+
+
+def slug(heading: str) -> str:
+    """A heading's anchor, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def anchors(file: Path) -> set[str]:
+    text = prose(str(file.relative_to(ROOT)))
+    return {slug(line.lstrip("#")) for line in text.splitlines() if line.startswith("#")}
+
+
+def broken_links(document: str) -> Iterator[str]:
+    for target in _LINK.findall(prose(document)):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = ((ROOT / document).parent / name).resolve() if name else ROOT / document
+        if not file.exists():
+            yield target
+        elif anchor and anchor not in anchors(file):
+            yield f"{target} (no such heading)"
+
+
+@pytest.mark.parametrize("document", documents())
+def test_links_lead_somewhere(document: str) -> None:
+    assert list(broken_links(document)) == []
+
+
+@pytest.mark.parametrize("document", documents())
+def test_files_that_are_named_exist(document: str) -> None:
+    named = [code for code in _CODE.findall(prose(document)) if _OURS.fullmatch(code)]
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def first_column(document: str, heading: str) -> list[str]:
+    """The code in the first column of the table below a heading."""
+    section = re.split(r"^## ", (ROOT / document).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (text,) = (part for part in section if part.startswith(f"{heading}\n"))
+    return re.findall(r"^\| `([^`]+)` \|", text, flags=re.MULTILINE)
+
+
+def test_the_operator_is_told_of_every_setting() -> None:
+    read = set(re.findall(r'"((?:DAYBOOK|DATABASE)_[A-Z_]+)"', getsource(settings.read_settings)))
+    assert set(first_column("docs/operator/README.md", "Settings")) == read
+
+
+def test_the_operator_is_told_of_every_metric() -> None:
+    def shown(metric: Metric) -> str:
+        return f"{metric.name}_total" if metric.type == "counter" else metric.name
+
+    told = [name for name in first_column("docs/operator/README.md", "Watch") if not name.startswith("/")]
+    assert sorted(told) == sorted(shown(metric) for metric in health.REGISTRY.collect())
+
+
+def test_the_operator_is_told_of_every_read_model() -> None:
+    text = prose("docs/operator/README.md")
+    assert [model.name for model in models if f"`{model.name}`" not in text] == []
+
+
+def test_frontends_are_told_of_every_error_code() -> None:
+    assert set(first_column("docs/frontend/README.md", "Errors")) == {code.value for code in RequestErrorCode}
+
+
+def test_frontends_are_told_the_limits() -> None:
+    text = prose("docs/frontend/README.md")
+    most = (limits.MOST_TOKENS, limits.MOST_DEPTH, limits.MOST_ALIASES, limits.MOST_FIELDS, limits.MOST_ALIKE)
+    assert [one for one in (*most, limits.MOST_NODES) if f"| {one:,} |" not in text] == []
+
+
+def test_the_commands_of_make_exist() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    named = {word for one in documents() for word in re.findall(r"`(?:\w+=\S+ )?make ([a-z-]+)", prose(one))}
+    named |= {
+        word
+        for one in documents()
+        for block in blocks(one)
+        if block.language == "bash"
+        for word in re.findall(r"^make ([a-z-]+)", block.text, flags=re.MULTILINE)
+    }
+    assert sorted(name for name in named - targets if not name.startswith("suite-on-")) == []
+
+
+def test_every_decision_is_in_the_index() -> None:
+    index = prose("docs/adr/README.md")
+    records = sorted((ROOT / "docs" / "adr").glob("0*.md"))
+    assert [file.name for file in records if f"({file.name})" not in index] == []
+    assert all(file.read_text(encoding="utf-8").startswith(f"# {int(file.name[:4])}. ") for file in records)

@@ -1,0 +1,116 @@
+"""The invariants of the campaigns complain: each of them, of a whole book in which just one thing is not as it was."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.faults.commands import Acknowledged
+from tests.faults.follower import Follower
+from tests.faults.invariants import (
+    acknowledged_are_there,
+    book_holds,
+    hold,
+    nothing_else_is_there,
+    read_models_and_reservations_follow,
+    the_feed_was_the_book,
+)
+from tests.faults.load import Load
+from tests.faults.processes import Server, stopped_at_the_end
+
+Db = psycopg.Connection[Any]
+
+
+class Book:
+    """A book that a short campaign without any fault has left."""
+
+    def __init__(self, conninfo: str, directory: Path) -> None:
+        server = Server(conninfo, directory)
+        self.load, self.follower = Load([server.url], seed=1, clients=2), Follower([server.url])
+        with stopped_at_the_end(server):
+            server.start()
+            server.wait_alive()
+            with self.follower.following():
+                with self.load.under_way():
+                    self.load.wait_for_more(60)
+                hold(conninfo, directory, self.load, self.follower)
+        self.told, self.refused = self.load.known(), self.load.refused
+        self.follow = partial(read_models_and_reservations_follow, conninfo=conninfo, directory=directory)
+
+
+LAST = "position = (SELECT max(position) FROM daybook.events)"
+AGAIN = (
+    "INSERT INTO daybook.events SELECT (r).* FROM (SELECT jsonb_populate_record(e, jsonb_build_object('position',"
+    " position + 1000, 'originator_version', originator_version + 1000)) AS r FROM daybook.events AS e"
+    " WHERE position = 7) AS copies"
+)
+
+
+def test_every_invariant_of_the_book_notices_its_damage(database: str, tmp_path: Path) -> None:
+    book = Book(database, tmp_path)
+
+    def acknowledged(db: Db) -> None:
+        acknowledged_are_there(db, book.told)
+
+    def nothing_else(db: Db) -> None:
+        nothing_else_is_there(db, book.told, book.refused)
+
+    def feed(db: Db) -> None:
+        the_feed_was_the_book(db, book.follower)
+
+    damages: list[tuple[str, Callable[[Db], object]]] = [
+        ("DELETE FROM daybook.events WHERE position = 7", book_holds),
+        ("UPDATE daybook.events SET recorded_at = recorded_at - interval '1 hour' WHERE position = 7", book_holds),
+        ("UPDATE daybook.events SET originator_version = 900 WHERE position = 7", book_holds),
+        ("DELETE FROM daybook_keys.subjects", book_holds),
+        (f"DELETE FROM daybook.events WHERE {LAST}", acknowledged),
+        (f"UPDATE daybook.events SET idempotency_key = gen_random_uuid() WHERE {LAST}", acknowledged),
+        ("DELETE FROM daybook.receipts WHERE position = 7", acknowledged),
+        ("UPDATE daybook.receipts SET position = 8 WHERE position = 7", acknowledged),
+        ("UPDATE daybook.receipts SET version = version + 1 WHERE position = 7", acknowledged),
+        (AGAIN, acknowledged),
+        (AGAIN, nothing_else),
+        (f"UPDATE daybook.events SET event_id = gen_random_uuid() WHERE {LAST}", feed),
+    ]
+    with psycopg.connect(database, autocommit=True) as db:
+        for statement, invariant in damages:
+            invariant(db)
+            with db.transaction(force_rollback=True):
+                db.execute("ALTER TABLE daybook.events DISABLE TRIGGER append_only")
+                assert db.execute(statement.encode()).rowcount > 0, "no damage done"
+                with pytest.raises(AssertionError):
+                    invariant(db)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE daybook_read.customers SET name = 'Somebody else'",
+        "DELETE FROM daybook_read.customers WHERE position < 5",
+        "UPDATE daybook_read.timeline SET position = position + 1000 WHERE position = 7",
+        "DELETE FROM daybook.reservations WHERE fingerprint = (SELECT min(fingerprint) FROM daybook.reservations)",
+        "UPDATE daybook.reservations SET holder = gen_random_uuid() WHERE slot = 0",
+    ],
+)
+def test_read_models_and_reservations_are_held_against_the_book(database: str, tmp_path: Path, statement: str) -> None:
+    book = Book(database, tmp_path)
+    with psycopg.connect(database, autocommit=True) as db:
+        book.follow(db)
+        assert db.execute(statement.encode()).rowcount > 0, "no damage done"
+        with pytest.raises(AssertionError):
+            book.follow(db)
+
+
+def test_a_client_that_was_told_something_else_is_believed(database: str, tmp_path: Path) -> None:
+    book = Book(database, tmp_path)
+    with psycopg.connect(database, autocommit=True) as db:
+        asked, answer = book.told[5]
+        for wrong in (Acknowledged(answer.id, answer.position + 1), Acknowledged(book.told[6][1].id, answer.position)):
+            if wrong != answer:
+                with pytest.raises(AssertionError):
+                    acknowledged_are_there(db, [(asked, wrong)])
+        with pytest.raises(AssertionError):
+            nothing_else_is_there(db, book.told[1:], book.refused)
