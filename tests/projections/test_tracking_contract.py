@@ -1,7 +1,7 @@
 """The library's contract suite for tracking recorders, run against how the projections keep their positions.
 
-Ours moves a model's position in the transaction that writes its rows (`projections.ledger.commit`); here it does so with
-a batch that holds no rows. What decides whether a position may be recorded is the production statement alone: the
+Ours moves a model's position in the transaction that writes its rows (`projections.ledger.commit`); here it does so
+with a batch that holds no rows. What decides whether a position may be recorded is the production statement alone: the
 adapter only says which position it believed the model to stand at, as a runner does.
 """
 
@@ -13,14 +13,19 @@ import pytest
 from eventsourcing.persistence import IntegrityError, Tracking, TrackingRecorder
 from eventsourcing.tests.persistence import TrackingRecorderTestCase
 
+from domain.kernel.recorded import Recorded
 from infra.migrations import migrate
 from projections.flush import Flush
 from projections.lease import Lease
 from projections.ledger import Batch, Superseded, commit, standing
-from projections.model import Model
+from projections.model import Model, Posting
 from projections.tables import READ, install
 
 NAMES = ("upstream1", "upstream2", "upstream3")
+
+
+def nothing(_posting: Posting, _recorded: Recorded[Any]) -> None:
+    """These models hold no rows."""
 
 
 class Positions(TrackingRecorder):
@@ -28,9 +33,7 @@ class Positions(TrackingRecorder):
 
     def __init__(self, db: psycopg.Connection[Any]) -> None:
         self._db, self._flush, self._lease = db, Flush(READ), Lease("contract", 60.0)
-        self._models = {
-            name: Model(name=name, version=1, tables=(), post=lambda posting, recorded: None) for name in NAMES
-        }
+        self._models = {name: Model(name=name, version=1, tables=(), post=nothing) for name in NAMES}
         install(db, self._models.values())
         assert self._lease.take(db)
         self._recorded: dict[str, set[int]] = {name: set() for name in NAMES}
