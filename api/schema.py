@@ -8,7 +8,7 @@ from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 
 from api.errors import BrokenRule, VersionConflictError
-from api.mutations import mutation_type
+from api.mutations import mutation_type, resolve_directly
 from api.scalars import SCALARS
 from api.subscriptions import subscription_type
 from api.types.company import Company
@@ -54,13 +54,15 @@ ENTITIES: dict[str, type[Any]] = {
 def make_schema() -> strawberry.Schema:
     """The schema, built anew."""
     scalars: dict[object, Any] = {**SCALARS, UUID: _UUID}
-    return strawberry.Schema(
+    schema = strawberry.Schema(
         Query,
         mutation_type(catalogue, ENTITIES),
         subscription_type(ENTITIES),
         types=[BrokenRule, VersionConflictError],
         config=StrawberryConfig(scalar_map=scalars),
     )
+    resolve_directly(schema)
+    return schema
 
 
 def schema_text() -> str:

@@ -72,7 +72,8 @@ class Meter:
     def read(self) -> dict[str, float]:
         """CPU seconds so far, by who spent them; the meter's own left out."""
         rows = self._db.execute(
-            "SELECT pid, coalesce(nullif(application_name, ''), backend_type) FROM pg_stat_activity WHERE pid <> %s",
+            "SELECT pid, coalesce(nullif(application_name, ''), backend_type, 'others') FROM pg_stat_activity"
+            " WHERE pid <> %s",
             (self._db.info.backend_pid,),
         ).fetchall()
         names: dict[int, str] = dict(rows)

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from infra.private_files import PrivateFileError, secret
+from infra.private_files import PrivateFileError, private_directory, secret
 
 _HEADER = "daybook-master-key-1:"
 
@@ -49,6 +49,7 @@ def master_key(file: Path, *, begun: bool) -> MasterKey:
             " (DAYBOOK_MASTER_KEY_FILE names another place); without it nothing personal opens."
         )
     try:
+        private_directory(file.parent)
         text = secret(file, lambda: _HEADER + base64.b64encode(os.urandom(32)).decode())
     except PrivateFileError as error:
         raise MasterKeyError(str(error)) from None

@@ -1,5 +1,6 @@
 """GraphQL inputs, generated from the command structs: the annotations of their fields say it all."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -48,15 +49,21 @@ def input_of(decider: AnyDecider, verb: str) -> type[Any]:
     return _input(mutation[0].upper() + mutation[1:] + "Input", f"What `{mutation}` needs.", fields)
 
 
-def raw_values(given: Any) -> dict[str, object]:
-    """An input object as admission wants it: by field name, without what was left out."""
-    return {name: _raw(value) for name, value in cast("dict[str, Any]", given.__dict__).items() if value is not UNSET}
+def raw_values(given: Mapping[str, Any]) -> dict[str, object]:
+    """An input object, as the GraphQL library coerced it, as admission wants it: by field name."""
+    return {_snake(name): _raw(value) for name, value in given.items()}
 
 
 def _raw(value: Any) -> Any:
     if isinstance(value, list):
         return [_raw(item) for item in value]  # pyright: ignore[reportUnknownVariableType]  # whatever it holds
-    return raw_values(value) if hasattr(value, "__strawberry_definition__") and not isinstance(value, Word) else value
+    return raw_values(cast("dict[str, Any]", value)) if isinstance(value, dict) else value
+
+
+@cache
+def _snake(name: str) -> str:
+    """`contactPoints` -> `contact_points`."""
+    return re.sub(r"(?=[A-Z])", "_", name).lower()
 
 
 @cache
