@@ -2,11 +2,11 @@
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path as File
 from typing import Any
 
-import msgspec
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
@@ -24,16 +24,18 @@ from infra.event_store import EventStore, Pool
 from infra.factory import BookFactory
 from infra.mapper import SealingMapper
 from infra.master_key import master_key
+from infra.patience import PATIENCE
 from infra.vault import Vault, holds_keys
 
 READERS = 8
 """Connections that commands of one process read through."""
 
 
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a running process."""
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The parts of a running process. The connection string, which may hold a password, stays out of its text."""
 
-    conninfo: str
+    conninfo: str = field(repr=False)
     pool: Pool
     vault: Vault
     store: EventStore
@@ -52,7 +54,14 @@ def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = ca
     with ExitStack() as stack:
         pool: Pool = stack.enter_context(
             ConnectionPool[Connection[tuple[Any, ...]]](
-                conninfo, min_size=1, max_size=READERS, kwargs={"autocommit": True}, open=True, name="commands"
+                conninfo,
+                min_size=1,
+                max_size=READERS,
+                kwargs={"autocommit": True},
+                configure=_in_utc,
+                timeout=PATIENCE,
+                open=True,
+                name="commands",
             )
         )
         with pool.connection() as db:
@@ -80,6 +89,10 @@ def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = ca
             commands=Commands(daybook, admission),
             announcer=announcer,
         )
+
+
+def _in_utc(db: Connection[Any]) -> None:
+    db.execute("SET timezone = 'UTC'")
 
 
 def _completed(daybook: Daybook, point: NewContactPoint, path: Path) -> NewContactPoint:

@@ -25,7 +25,10 @@ class Announcer:
         self._wanted.set()
 
     def also(self, wake: Callable[[], None]) -> None:
-        """Call this at each announcement too: a listener in this process need not wait for the notice."""
+        """Call this at each announcement too: a listener in this process need not wait for the notice.
+
+        It is called by the committer, so it must neither block nor raise.
+        """
         self._also.append(wake)
 
     def close(self) -> None:
@@ -40,7 +43,7 @@ class Announcer:
                     # A notice needs no flush to disk: whoever misses it polls.
                     db.execute("SET synchronous_commit = off")
                     self._send(db)
-            except psycopg.OperationalError:
+            except psycopg.Error:
                 self._closing.wait(1.0)
 
     def _send(self, db: psycopg.Connection[tuple[object, ...]]) -> None:

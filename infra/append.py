@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from psycopg import Connection
+from psycopg import Connection, Pipeline
 
 from domain.appending import (
     AlreadyHandled,
@@ -125,8 +125,8 @@ _encode = msgspec.json.Encoder().encode
 class Append:
     """One transaction's worth of accepted commands."""
 
-    def __init__(self, db: Connection[Any], vault: Vault) -> None:
-        self._db, self._vault = db, vault
+    def __init__(self, db: Connection[Any], pipeline: Pipeline, vault: Vault) -> None:
+        self._db, self._pipeline, self._vault = db, pipeline, vault
         self._position = 0
         self._entries: list[dict[str, Any]] = []
         self._receipts: list[dict[str, Any]] = []
@@ -151,6 +151,7 @@ class Append:
             "subjects": {entry.subject for entry in entries if entry.sealed is not None},
         }
         cursor = self._db.execute(_READ_HEAD, (_encode(asked).decode(),), prepare=True, binary=True)
+        self._pipeline.sync()  # the server is to know that it waits for us: a process that stands still loses the lock
         [(self._position, now, versions, receipts, slots, keys)] = cursor.fetchall()
         held: dict[tuple[str, bytes], dict[int, UUID]] = {}
         for scope, index, slot, holder in _slots(slots or _NONE):
@@ -207,13 +208,14 @@ class Append:
         self._db.execute(_INSERT, (_encode(accepted).decode(), self._head.now), prepare=True)
 
     def _check_keys(self, entries: Iterable[Entry]) -> None:
-        keys = self._head.keys
+        keys, new = self._head.keys, dict[UUID, bytes]()
         for entry in entries:
             if entry.sealed is None:
                 continue
             if entry.subject not in keys:
-                holds = entry.new_key is not None
+                holds = entry.new_key is not None and new.setdefault(entry.subject, entry.new_key) == entry.new_key
             elif (stored := keys[entry.subject]) is None:
+                self._vault.forget(entry.subject)
                 refuse(SubjectErased())
             else:
                 holds = entry.new_key in (None, stored)
@@ -255,6 +257,8 @@ class Append:
             held = slots.get((claim.scope, index), {})
             for slot in [slot for slot, other in held.items() if other == holder]:
                 del held[slot]
+            gone = (claim.scope, index, holder)  # perhaps taken in this very batch
+            self._taken = [one for one in self._taken if (one.scope, one.fingerprint, one.holder) != gone]
         for one in taken:
             slots.setdefault((one.scope, one.fingerprint), {})[one.slot] = holder
         self._taken += taken

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, IsolationLevel
 
 from domain.appending import AlreadyHandled, BookUnavailable, ClaimTaken, Conditions, Entry, Moved
 from domain.kernel import Refused
 from infra.append import Append
+from infra.patience import PATIENCE
 from infra.vault import Vault
 
 MOST_ENTRIES = 2_000
@@ -27,6 +28,16 @@ LONGEST_LINGER = 0.002
 
 PAUSE = 0.1
 """Seconds between two tries to reach a database that does not answer."""
+
+_SESSION = """
+    SET timezone = 'UTC';  -- others have offsets that JSON can't carry: Zurich's was +00:34:08 until 1894
+    SET lock_timeout = '30s';
+    -- Whoever holds the lock and stands still, or whose host is gone, loses it: the others wait for it.
+    SET idle_in_transaction_session_timeout = '5s';
+    SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
+    -- Every statement of an append looks rows up by key; a plan made on an empty table must not say otherwise.
+    SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off
+"""
 
 Answer: TypeAlias = list[int] | Exception
 
@@ -58,44 +69,35 @@ class Submission:
 class Committer:
     """The one writer of a process: takes what is queued, appends what may be appended, answers each command."""
 
-    def __init__(
-        self,
-        conninfo: str,
-        vault: Vault,
-        appended: Callable[[], None],
-        *,
-        lock_timeout: float = 30.0,
-        patience: float = 10.0,
-    ) -> None:
-        """`appended()` is called after each commit and must not block.
-
-        `lock_timeout`: seconds to wait for the append lock; `patience`: seconds to wait for a database that is away.
-        """
+    def __init__(self, conninfo: str, vault: Vault, appended: Callable[[], None]) -> None:
+        """`appended()` is called after each commit; it must neither block nor raise."""
         self._conninfo, self._vault, self._appended = conninfo, vault, appended
-        self._lock_timeout, self._patience = int(lock_timeout * 1000), patience
         self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._db: Connection[Any] | None = None
-        self._closing = threading.Event()
+        self._closing, self._entrance = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
 
     def append(self, entries: Sequence[Entry], conditions: Conditions | None) -> list[int]:
         """Append the entries, all or none; returns their positions.
 
-        Raises Moved, AlreadyHandled, ClaimTaken, Refused, BookUnavailable, or psycopg's IntegrityError.
+        Raises Moved, AlreadyHandled, ClaimTaken, Refused, BookUnavailable, psycopg's IntegrityError, or whatever error
+        these entries gave rise to.
         """
-        if self._closing.is_set():
-            raise BookUnavailable(
-                "This process is shutting down; send the command again in a moment, with the same key."
-            )
         submission = Submission(entries, conditions)
-        self._queue.put(submission)
+        with self._entrance:  # nobody may queue behind the last one who is served
+            if self._closing.is_set():
+                raise BookUnavailable(
+                    "This process is shutting down; send the command again in a moment, with the same key."
+                )
+            self._queue.put(submission)
         return submission.result()
 
     def close(self) -> None:
         """Finish what is queued, then stop."""
-        self._closing.set()
-        self._queue.put(None)
+        with self._entrance:
+            self._closing.set()
+            self._queue.put(None)
         self._thread.join()
         self._disconnect()
 
@@ -104,7 +106,7 @@ class Committer:
         while (first := self._queue.get()) is not None:
             batch = [first, *self._more(len(first.entries), time.monotonic() + linger)]
             began = time.monotonic()
-            self._commit(batch)
+            self._commit(batch, began + PATIENCE)
             # Whoever was just answered sends the next command in a moment: waiting for a quarter of a commit lets them
             # share the next one instead of the one after it. A single writer never waits.
             linger = min((time.monotonic() - began) / 4, LONGEST_LINGER) if len(batch) > 1 else 0.0
@@ -124,33 +126,32 @@ class Committer:
             size += len(one.entries)
         return batch
 
-    def _commit(self, batch: list[Submission]) -> None:
-        """Append a batch. One that the database refuses is appended one by one, to find who is to blame.
+    def _commit(self, batch: list[Submission], deadline: float) -> None:
+        """Append a batch. One that can't be appended for any other reason than that the database is away is appended
+        one by one, to find who is to blame.
 
         When a commit's answer is lost, the batch is sent again: its idempotency keys tell what had happened.
         """
-        deadline = time.monotonic() + self._patience
         while True:
             try:
                 answers = self._transact(batch)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except Exception as error:  # noqa: BLE001 - its submitter is told; a thread that died would answer nobody
                 self._disconnect()
+                if not _away(error):
+                    self._blame(batch, error, deadline)
+                    return
                 sure = all(one.conditions is not None for one in batch)
                 if not sure or time.monotonic() > deadline or self._closing.wait(PAUSE):
                     self._give_up(batch, error)
                     return
-            except psycopg.Error as error:
-                self._disconnect()
-                self._blame(batch, error)
-                return
             else:
                 self._reply(batch, answers)
                 return
 
     def _transact(self, batch: list[Submission]) -> list[Answer]:
         db = self._connect()
-        append = Append(db, self._vault)
-        with db.pipeline(), db.transaction():
+        with db.pipeline() as pipeline, db.transaction():
+            append = Append(db, pipeline, self._vault)
             append.lock()
             append.read_head(
                 [entry for one in batch for entry in one.entries],
@@ -162,14 +163,14 @@ class Committer:
             self._vault.learned(subject, wrapped)
         return answers
 
-    def _blame(self, batch: list[Submission], error: psycopg.Error) -> None:
+    def _blame(self, batch: list[Submission], error: Exception, deadline: float) -> None:
         if len(batch) == 1:
             batch[0].answer(error)
             return
         for one in batch:
-            self._commit([one])
+            self._commit([one], deadline)
 
-    def _give_up(self, batch: list[Submission], error: psycopg.Error) -> None:
+    def _give_up(self, batch: list[Submission], error: Exception) -> None:
         for one in batch:
             one.answer(
                 BookUnavailable(f"The book did not answer ({type(error).__name__}); send it again with the same key.")
@@ -183,9 +184,10 @@ class Committer:
     def _connect(self) -> Connection[Any]:
         if self._db is None:
             self._db = psycopg.connect(self._conninfo, autocommit=True, application_name="daybook committer")
-            # Every statement of an append looks rows up by key; a plan made on an empty table must not say otherwise.
-            self._db.execute("SELECT set_config('lock_timeout', %s, false)", (str(self._lock_timeout),))
-            self._db.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
+            self._db.isolation_level = (
+                IsolationLevel.READ_COMMITTED
+            )  # the head's snapshot must be younger than the lock
+            self._db.execute(_SESSION)
         return self._db
 
     def _disconnect(self) -> None:
@@ -199,3 +201,12 @@ def _accepted(append: Append, one: Submission) -> Answer:
         return append.accept(one.entries, one.conditions)
     except (Moved, AlreadyHandled, ClaimTaken, Refused) as refusal:
         return refusal
+
+
+def _away(error: Exception) -> bool:
+    """Whether the database may take the same batch in a moment."""
+    if isinstance(error, psycopg.errors.ProgramLimitExceeded):
+        return False  # a value too large for an index, say
+    lost = isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith("25")
+    # 25: the transaction stood still for too long, or this server only reads since another one took over.
+    return lost or isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))

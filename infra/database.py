@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from infra.embedded import EmbeddedPostgres
 from infra.private_files import private_directory
@@ -12,6 +13,14 @@ from infra.settings import Settings
 
 _OLDEST = 15
 _SECONDS_TO_CONNECT = 10
+_NOTICED = {
+    "connect_timeout": str(_SECONDS_TO_CONNECT),
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
+"""How long a connection goes without an answer; the operator's address may say otherwise."""
 
 
 class DatabaseError(Exception):
@@ -25,11 +34,14 @@ def connect_info(settings: Settings, report: Callable[[str], None] | None = None
         with EmbeddedPostgres(private_directory(settings.data) / "postgres", report=report) as conninfo:
             yield conninfo
     else:
-        _check(settings.database_url)
-        yield settings.database_url
+        given = _check(settings.database_url)
+        # A database whose host has vanished is noticed within half a minute, not within hours.
+        yield make_conninfo(
+            settings.database_url, **{name: value for name, value in _NOTICED.items() if name not in given}
+        )
 
 
-def _check(url: str) -> None:
+def _check(url: str) -> dict[str, Any]:
     try:
         given = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
@@ -56,3 +68,4 @@ def _check(url: str) -> None:
             f"The database {name} stores text as {encoding}, and Daybook needs UTF8. Make a new one:"
             " CREATE DATABASE daybook ENCODING 'UTF8' TEMPLATE template0"
         )
+    return given

@@ -4,10 +4,8 @@ The library's interface is implemented, not its PostgreSQL class subclassed: tha
 inside the append, a pool and a sequence of its own, each of which would have to be taken out again (docs/adr).
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -19,40 +17,18 @@ from eventsourcing.persistence import (
     Subscription,
 )
 from psycopg import Connection
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 
 from domain.appending import BookUnavailable, Conditions, Entry, KeptReceipt, Row
 from domain.kernel import Withheld, new_id
 from domain.kernel.recorded import Receipt
 from infra.committer import Committer
 from infra.entries import COLUMNS, StoredEntry, notification
+from infra.patience import patient
 from infra.subscription import PollingSubscription
 from infra.vault import Vault
 
 Pool = ConnectionPool[Connection[tuple[Any, ...]]]
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-PATIENCE = 10.0
-"""Seconds that a read waits for a database that is away, such as one that restarts."""
-
-
-def patient(read: Callable[P, R]) -> Callable[P, R]:
-    """Try a read again while the database is away, for at most PATIENCE seconds; then raise BookUnavailable."""
-
-    @wraps(read)
-    def tried(*args: P.args, **kwargs: P.kwargs) -> R:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return read(*args, **kwargs)
-            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-                if time.monotonic() > deadline:
-                    raise BookUnavailable(f"The book did not answer ({type(error).__name__}).") from None
-                time.sleep(0.1)
-
-    return tried
 
 
 class EventStore(ApplicationRecorder):
@@ -136,14 +112,14 @@ class EventStore(ApplicationRecorder):
     @patient
     def histories(self, after: Mapping[UUID, int], *, opened: bool) -> Mapping[UUID, Sequence[Row]]:
         """Of each aggregate that has any, its entries above the given version; opened or left sealed."""
-        found: dict[UUID, Sequence[Row]] = {}
+        statement = _OPENED if opened else _SEALED
         with self._pool.connection() as db:
             cursor = db.cursor(binary=True)
-            for id, version in after.items():
-                rows = cursor.execute(_OPENED if opened else _SEALED, (id, version), prepare=True).fetchall()
-                if rows:
-                    found[id] = self._vault.opened(id, rows) if opened else [_left_sealed(*row) for row in rows]
-        return found
+            found = {id: cursor.execute(statement, (id, at), prepare=True).fetchall() for id, at in after.items()}
+        # The connection is given back first: to open, the vault may need one, and every reader could be holding one.
+        if opened:
+            return {id: self._vault.opened(id, rows) for id, rows in found.items() if rows}
+        return {id: [_left_sealed(*row) for row in rows] for id, rows in found.items() if rows}
 
     @patient
     def receipt(self, actor: str, key: UUID) -> KeptReceipt | None:

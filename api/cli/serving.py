@@ -4,7 +4,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -12,6 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from api.cli.book import OUT_OF_REACH, CommandFailed, book, database
@@ -65,7 +67,7 @@ def serve(
             projections=projections,
         )
         config = uvicorn.Config(
-            application,
+            application if workers == 1 else partial(_as_worker, os.getpid(), application),
             factory=True,
             workers=workers,
             loop="uvloop",
@@ -73,6 +75,7 @@ def serve(
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nobody is believed about who they are
             ws_max_size=MOST_MESSAGE_BYTES,
             timeout_graceful_shutdown=DRAIN,
         )
@@ -110,6 +113,20 @@ def work() -> None:
             runner.stop()
         if not stop.is_set():
             raise CommandFailed("The projections stopped; the reason stands above.")
+
+
+def _as_worker(parent: int, application: Callable[[], ASGIApp]) -> ASGIApp:
+    """The application, in a worker that ends when the process that started it is gone."""
+    threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
+    return application()
+
+
+def _leave_after(parent: int) -> None:
+    # kill -9 of the parent tells its workers nothing. Left behind, they would keep the port and go on without the
+    # embedded PostgreSQL, whose last user was the parent.
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class _Announcing(uvicorn.Server):

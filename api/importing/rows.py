@@ -138,6 +138,6 @@ def _midnight(row: Row, column: str | None, zone: ZoneInfo) -> datetime | None:
         return None
     try:
         instant = datetime.fromisoformat(row[column])
-    except ValueError:
+        return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the first day of the year 1 begins in the year 0 of UTC
         raise BadValue(f"column {column}: this is no date such as 2026-03-31") from None
-    return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).astimezone(UTC)

@@ -166,7 +166,8 @@ class EmbeddedPostgres:
     def _wait_until_it_answers(self) -> None:
         """A server that restarts itself, after the crash of one of its processes, goes on calling itself ready."""
         deadline = time.monotonic() + self._patience
-        while psycopg.pq.PGconn.ping(self.superuser_conninfo().encode()) != psycopg.pq.Ping.OK:
+        address = make_conninfo(host=str(self._socket), port=5432).encode()
+        while psycopg.pq.PGconn.ping(address) != psycopg.pq.Ping.OK:
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(
                     f"The PostgreSQL in {self._directory} runs, but has not answered for {self._patience:.0f} seconds:"

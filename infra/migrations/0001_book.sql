@@ -1,4 +1,4 @@
--- The book of original entry, and what its appends check. Nothing here is ever updated but receipts' expiry.
+-- The book of original entry, and what its appends check.
 
 CREATE SCHEMA daybook;
 
@@ -67,7 +67,7 @@ CREATE TABLE daybook_keys.subjects (
 );
 
 CREATE TABLE daybook_keys.purposes (
-    purpose text NOT NULL,                                        -- 'master check', 'blind index', 'fingerprint'
+    purpose text NOT NULL,                                        -- 'blind index', 'fingerprint'
     epoch   integer NOT NULL,
     wrapped bytea NOT NULL,
     PRIMARY KEY (purpose, epoch)

@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from api.composition import Parts, assembled
 from domain.catalogue import catalogue
@@ -44,3 +45,8 @@ def test_a_local_number_belongs_to_the_companys_country_once_the_company_is_defi
     }
     parts.commands.submit(COMPANY, "define", settings, asking(uuid4()))
     assert register(parts, "044 668 18 00") == "+41446681800"
+
+
+def test_a_traceback_that_shows_the_parts_shows_no_password(parts: Parts) -> None:
+    password = str(conninfo_to_dict(parts.conninfo)["password"])
+    assert password not in repr(parts)

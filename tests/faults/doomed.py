@@ -92,9 +92,11 @@ POINTS: dict[str, tuple[Any, str, Wrap]] = {
 
 def run(arguments: Sequence[str], environment: Mapping[str, str], log: Path, point: str | None, passes: int) -> None:
     """Be `daybook` with these arguments, and write to `log`; to be called in a process of its own."""
-    with log.open("ab") as out:
+    with log.open("ab") as out, Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
+    sys.stdin = os.fdopen(0)  # uvicorn hands its number on to workers
     os.environ.update(environment)
     defaults = runner.ProjectionRunner.__init__.__kwdefaults__
     assert defaults is not None

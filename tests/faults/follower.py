@@ -73,7 +73,7 @@ class Follower:
                 case "connection_ack":
                     socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": asked}))
                 case "next":
-                    self._take(message["payload"])
+                    self.take(message["payload"])
                 case "ping":
                     socket.send(json.dumps({"type": "pong"}))
                 case "error":
@@ -85,7 +85,8 @@ class Follower:
             if self.complaints:
                 return
 
-    def _take(self, payload: dict[str, Any]) -> None:
+    def take(self, payload: dict[str, Any]) -> None:
+        """Judge one message of the feed."""
         if payload.get("errors"):
             self.complaints.append(f"after {self.cursor}: {payload}")
             return

@@ -128,6 +128,14 @@ class Server(Process):
         """Wait until it answers."""
         until(self._answers, f"{self.name} answers")
 
+    def port_is_free(self) -> bool:
+        """Whether nobody listens there any more."""
+        try:
+            with socket.create_server(("127.0.0.1", self.port)):
+                return True
+        except OSError:
+            return False
+
     def wait_ready(self) -> None:
         """Wait until its read models move, too."""
         until(lambda: self._status("/readyz") == 200, f"{self.name} is ready")

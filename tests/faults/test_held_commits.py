@@ -2,8 +2,6 @@
 
 import random
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,6 +15,7 @@ from tests.faults.invariants import hold
 from tests.faults.load import Load
 from tests.faults.processes import Server, stopped_at_the_end, until
 from tests.faults.report import FULL, Report, seeds
+from tests.faults.tail import Tail
 
 pytestmark = pytest.mark.campaign
 
@@ -42,40 +41,6 @@ _WAITING = """
     AND (classid::bigint << 32 | objid::bigint) = %s AND database = (
         SELECT oid FROM pg_database WHERE datname = current_database())
 """
-
-
-class Tail:
-    """Reads the book as a tailing reader does: what stands above the last position seen. Notices whatever it skips."""
-
-    def __init__(self, conninfo: str) -> None:
-        self._conninfo, self._closing = conninfo, threading.Event()
-        self.position, self.looks = 0, 0
-        self.complaints: list[str] = []
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        thread = threading.Thread(target=self._run, name="tail", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._closing.set()
-            thread.join()
-        assert not self.complaints, "\n".join(self.complaints)
-
-    def _run(self) -> None:
-        with psycopg.connect(self._conninfo, autocommit=True) as db:
-            while not self._closing.is_set() and not self.complaints:
-                rows = db.execute(
-                    "SELECT position FROM daybook.events WHERE position > %s ORDER BY position", (self.position,)
-                ).fetchall()
-                found = [position for (position,) in rows]
-                expected = list(range(self.position + 1, self.position + 1 + len(found)))
-                if found != expected:
-                    self.complaints.append(f"above position {self.position} stand {found}")
-                self.position += len(found)
-                self.looks += 1
-                self._closing.wait(0.005)
 
 
 @pytest.mark.parametrize("seed", seeds(1, 5))

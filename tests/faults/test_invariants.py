@@ -19,7 +19,8 @@ from tests.faults.invariants import (
     the_feed_was_the_book,
 )
 from tests.faults.load import Load
-from tests.faults.processes import Server, stopped_at_the_end
+from tests.faults.processes import Server, stopped_at_the_end, until
+from tests.faults.tail import Tail
 
 Db = psycopg.Connection[Any]
 
@@ -89,7 +90,7 @@ def test_every_invariant_of_the_book_notices_its_damage(database: str, tmp_path:
     "statement",
     [
         "UPDATE daybook_read.customers SET name = 'Somebody else'",
-        "DELETE FROM daybook_read.customers WHERE position < 5",
+        "DELETE FROM daybook_read.customers WHERE registered_position = 2",
         "UPDATE daybook_read.timeline SET position = position + 1000 WHERE position = 7",
         "DELETE FROM daybook.reservations WHERE fingerprint = (SELECT min(fingerprint) FROM daybook.reservations)",
         "UPDATE daybook.reservations SET holder = gen_random_uuid() WHERE slot = 0",
@@ -114,3 +115,34 @@ def test_a_client_that_was_told_something_else_is_believed(database: str, tmp_pa
                     acknowledged_are_there(db, [(asked, wrong)])
         with pytest.raises(AssertionError):
             nothing_else_is_there(db, book.told[1:], book.refused)
+
+
+def test_a_tailing_reader_notices_what_becomes_visible_behind_it(database: str) -> None:
+    tail = Tail(database)
+
+    def read_3_before_2() -> None:
+        with psycopg.connect(database, autocommit=True) as db:
+            db.execute("CREATE SCHEMA daybook")
+            db.execute("CREATE TABLE daybook.events (position bigint)")
+            with tail.reading():
+                for position in (1, 3):
+                    db.execute("INSERT INTO daybook.events VALUES (%s)", (position,))
+                    until(lambda: tail.complaints or tail.position == position, "the reader has seen it")  # noqa: B023
+
+    with pytest.raises(AssertionError, match=r"above position 1 stand \[3\]"):
+        read_3_before_2()
+
+
+@pytest.mark.parametrize(
+    ("position", "entry"), [(5, 5), (3, 3), (5, None), (4, None)], ids=["skipped", "twice", "passed over", "mark ahead"]
+)
+def test_a_subscriber_notices_what_is_skipped_or_comes_twice(position: int, entry: int | None) -> None:
+    change = {"eventId": "evt_1", "aggregateId": "cus_1", "version": 1}
+    follower = Follower([])
+    for told in (1, 2, 3):
+        follower.take({"data": {"changes": {"position": str(told), "change": {**change, "position": str(told)}}}})
+    follower.take({"data": {"changes": {"position": "3", "change": None}}})
+    assert (follower.cursor, follower.complaints) == (3, [])
+    again = {"position": str(position), "change": None if entry is None else {**change, "position": str(entry)}}
+    follower.take({"data": {"changes": again}})
+    assert follower.complaints

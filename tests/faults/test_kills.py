@@ -10,7 +10,7 @@ from tests.faults.doomed import POINTS
 from tests.faults.follower import Follower
 from tests.faults.invariants import acknowledged_are_there, book_holds, hold
 from tests.faults.load import Load
-from tests.faults.processes import Process, Server, stopped_at_the_end
+from tests.faults.processes import Process, Server, stopped_at_the_end, until
 from tests.faults.report import FULL, Report, seeds
 
 pytestmark = pytest.mark.campaign
@@ -93,6 +93,31 @@ def test_one_of_two_servers_and_two_workers_killed(database: str, tmp_path: Path
                     victim.wait_alive()
             events = hold(database, tmp_path, load, follower)
         assert [process.stop() for process in (*servers, *workers)] == [0, 0, 0, 0]
+    report.add(seed=seed, faults=kills, load=load, events=events)
+
+
+@pytest.mark.parametrize("seed", seeds(1, 3))
+def test_the_parent_of_two_workers_killed(database: str, tmp_path: Path, seed: int, report: Report) -> None:
+    """Its workers, which nobody restarts any more, finish what they have in hand and leave the port to the next one."""
+    numbers = random.Random(seed)
+    server = Server(database, tmp_path, "--workers", "2")
+    load, follower = Load([server.url], seed), Follower([server.url])
+    kills = 10 if FULL else 1
+    with stopped_at_the_end(server):
+        server.start()
+        server.wait_alive()
+        with follower.following():
+            with load.under_way():
+                for _ in range(kills):
+                    load.wait_for_more(20 + numbers.randrange(60))
+                    server.kill()
+                    until(server.port_is_free, "the workers leave")
+                    still_whole(database, load)
+                    server.start()
+                    server.wait_alive()
+                load.wait_for_more(20)
+            events = hold(database, tmp_path, load, follower)
+        assert server.stop() == 0
     report.add(seed=seed, faults=kills, load=load, events=events)
 
 

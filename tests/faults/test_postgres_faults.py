@@ -108,7 +108,7 @@ def test_connections_terminated(database: str, superuser: str, tmp_path: Path, s
 
 @pytest.mark.parametrize("seed", seeds(1, 5))
 def test_connections_cut_in_the_middle(database: str, tmp_path: Path, seed: int, report: Report) -> None:
-    proxy = Proxy(database, seed, longest=60_000)
+    proxy = Proxy(database, seed, longest=150_000)
     server = Server(proxy.conninfo, tmp_path)
     load, follower = Load([server.url], seed), Follower([server.url])
     with stopped_at_the_end(server):
@@ -117,10 +117,9 @@ def test_connections_cut_in_the_middle(database: str, tmp_path: Path, seed: int,
         with follower.following():
             with load.under_way():
                 with proxy.at_work():
-                    load.wait_for_more(1_000 if FULL else 100)
+                    until(lambda: proxy.cuts >= (100 if FULL else 10), "connections are cut")
                 load.wait_for_more(20)
             events = hold(database, tmp_path, load, follower)
         assert server.stop() == 0
     proxy.close()
-    assert proxy.cuts > 5
     report.add(seed=seed, faults=proxy.cuts, load=load, events=events)

@@ -29,6 +29,12 @@ def test_the_operators_database_is_taken_as_it_is(database: str) -> None:
     assert row == ("daybook", conninfo_to_dict(database)["dbname"])
 
 
+def test_a_host_that_vanished_is_noticed_as_soon_as_the_operator_wants(database: str) -> None:
+    with connect_info(settings(url(database) + "&keepalives_idle=99")) as conninfo:
+        given = conninfo_to_dict(conninfo)
+    assert (given["keepalives_idle"], given["tcp_user_timeout"], given["connect_timeout"]) == ("99", "25000", "10")
+
+
 def test_without_one_the_embedded_server_lies_in_the_data_directory(tmp_path: Path) -> None:
     said: list[str] = []
     with connect_info(read_settings({"DAYBOOK_DATA": str(tmp_path)}), said.append) as conninfo:

@@ -2,7 +2,8 @@
 
 import hmac
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import LiteralString
@@ -17,12 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.composition import Parts, assembled
+from domain.appending import Draft, Entry, Moved
 from domain.encoding import Catalogue, UnknownEventName
 from domain.kernel import Withheld, new_id
 from domain.kernel.recorded import Recorded
 from infra.master_key import MasterKey, MasterKeyError, master_key
 from infra.migrations import migrate
-from infra.vault import Prf, SealBroken, derive
+from infra.vault import Prf, SealBroken, Vault, derive
 from tests.toy import BeginDiary, DiaryBegun, PageWritten, WritePage, asking, diary, toy_book, toy_catalogue
 
 NAME = "Ιωάννα Müller-李"
@@ -37,6 +39,14 @@ def book(database: str, tmp_path: Path) -> Iterator[Parts]:
 
 def written(book: Parts, owner: str = NAME, reason: str | None = None) -> UUID:
     return book.daybook.handle(BeginDiary(id=new_id(), owner=owner), asking(reason=reason)).id
+
+
+def page(book: Parts, subject: UUID, originator: UUID | None = None, version: int = 1) -> Entry:
+    """A sealed entry of a diary whose personal part is another's."""
+    event = PageWritten(page=new_id(), text="secret")
+    id = originator or new_id()
+    draft = Draft(originator_id=id, originator_version=version, subject=subject, event=event, context=asking())
+    return book.mapper.to_stored_event(draft)
 
 
 def recorded(book: Parts) -> list[Recorded[object]]:
@@ -117,6 +127,50 @@ def test_a_destroyed_key_leaves_erased_and_the_rest(book: Parts, database: str) 
     assert (first.erased, first.reason) == (True, None)
 
 
+def test_a_key_that_is_missing_is_no_erasure(book: Parts, database: str) -> None:
+    """Half a restore must not look like the erasure of everybody."""
+    id = written(book)
+    with psycopg.connect(database) as db:
+        db.execute("DELETE FROM daybook_keys.subjects")
+    book.vault.forget(id)
+    with pytest.raises(SealBroken, match=rf"{id} is missing"):
+        recorded(book)
+
+
+def test_two_who_seal_for_a_new_subject_at_once_seal_under_one_key(
+    book: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the second one sealed must open too, and all that is sealed after them."""
+    vault, subject = book.vault, uuid4()
+    inner: list[Entry] = []
+    look_up = Vault._keys_of  # pyright: ignore[reportPrivateUsage]
+
+    def overtaken(self: Vault, subjects: Collection[UUID]) -> dict[UUID, bytes]:
+        monkeypatch.setattr(Vault, "_keys_of", look_up)
+        inner.append(page(book, subject))  # while the first one looks for a key in the store
+        return look_up(self, subjects)
+
+    monkeypatch.setattr(Vault, "_keys_of", overtaken)
+    outer = page(book, subject)
+    assert outer.new_key == inner[0].new_key
+    book.store.insert_events([outer])
+    book.store.insert_events([page(book, subject)])
+    book.store.insert_events(inner)
+    vault.forget(subject)
+    assert [entry.event.text for entry in recorded(book) if isinstance(entry.event, PageWritten)] == ["secret"] * 3
+
+
+def test_a_command_that_was_sealed_under_two_keys_is_not_appended(book: Parts) -> None:
+    subject = uuid4()
+    first = page(book, subject)
+    book.vault.forget(subject)
+    second = page(book, subject, originator=first.originator_id, version=2)
+    assert first.new_key != second.new_key
+    with pytest.raises(Moved):
+        book.store.insert_events([first, second])
+    assert recorded(book) == []
+
+
 def test_another_master_key_is_refused_at_the_start(book: Parts, database: str, tmp_path: Path) -> None:
     master_key(tmp_path / "other.key", begun=False)
     with (
@@ -155,6 +209,19 @@ def test_a_master_key_is_its_owners_alone_and_made_once(tmp_path: Path) -> None:
     file.chmod(0o644)
     with pytest.raises(MasterKeyError, match="chmod 600"):
         master_key(file, begun=True)
+
+
+def test_of_many_processes_that_begin_a_book_one_makes_its_master_key(database: str, tmp_path: Path) -> None:
+    migrate(database)
+    gate = threading.Barrier(4)
+
+    def begin(_: int) -> UUID:
+        gate.wait()
+        with toy_book(database, tmp_path) as book:
+            return written(book)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(begin, range(4)))) == 4
 
 
 def test_a_wrapped_key_serves_its_own_purpose_only() -> None:

@@ -1,0 +1,360 @@
+"""The committer: whoever submits is answered, whatever another one submits, and whatever the database is set to."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, LiteralString, NamedTuple
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from api.composition import Parts
+from domain.appending import (
+    AlreadyHandled,
+    BookUnavailable,
+    ClaimTaken,
+    Conditions,
+    Entry,
+    IdempotencyKeyReused,
+)
+from domain.kernel import Claim, Refused, new_id
+from domain.kernel.recorded import Receipt
+from infra.append import APPEND_LOCK, Append
+from infra.committer import MOST_ENTRIES, Committer, Submission
+from infra.event_store import EventStore
+from infra.migrations import migrate
+from tests.toy import BeginDiary, MoveDiary, WritePage, asking, toy_book
+
+SECONDS = 8.0
+"""Less than the patience with a database that is away: nobody here has reason to take it for away."""
+
+Call = Callable[[], object]
+
+
+class Desk(NamedTuple):
+    """A committer, with what looks into the book beside it."""
+
+    committer: Committer
+    db: psycopg.Connection[Any]
+
+    def column(self, query: str) -> list[Any]:
+        return [row[0] for row in self.db.execute(query.encode())]
+
+    def together(self, *appends: Call) -> list[object]:
+        """The outcomes of appends in one batch, in this order: they queue up while another one waits for the lock."""
+        waiting = self.committer._queue  # pyright: ignore[reportPrivateUsage]
+        with self.db.transaction():
+            self.db.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
+            started = [begun(partial(self.committer.append, [entry()], None))]
+            until(lambda: self.column("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+            for number, append in enumerate(appends, start=1):
+                started.append(begun(append))
+                until(partial(_holds, waiting, number))
+        return [outcome(one) for one in started[1:]]
+
+
+@pytest.fixture
+def book(database: str, tmp_path: Path) -> Iterator[Parts]:
+    migrate(database)
+    with toy_book(database, tmp_path) as parts:
+        yield parts
+
+
+@pytest.fixture
+def desk(book: Parts, database: str) -> Iterator[Desk]:
+    committer = Committer(database, book.vault, lambda: None)
+    with psycopg.connect(database, autocommit=True) as db:
+        yield Desk(committer, db)
+    committer.close()
+
+
+def begun(call: Call) -> "queue.SimpleQueue[object]":
+    """Where the outcome of a call will stand: what it returns, or the exception that it raises."""
+    found: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            found.put(call())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test asks for it
+            found.put(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return found
+
+
+def outcome(found: "queue.SimpleQueue[object]") -> object:
+    return found.get(timeout=SECONDS)
+
+
+def _holds(waiting: "queue.SimpleQueue[Any]", number: int) -> bool:
+    return waiting.qsize() == number
+
+
+def until(reached: Callable[[], object]) -> None:
+    deadline = monotonic() + SECONDS
+    while not reached():
+        assert monotonic() < deadline, "it did not happen in time"
+        sleep(0.005)
+
+
+def entry(id: UUID | None = None, version: int = 1, **other: Any) -> Entry:
+    given: dict[str, Any] = {
+        "topic": "DiaryClosed",
+        "state": b"{}",
+        "event_id": new_id(),
+        "occurred_at": None,
+        "actor": "tester",
+        "on_behalf_of": None,
+        "correlation_id": uuid4(),
+        "causation_id": None,
+        "idempotency_key": None,
+        "sealed": None,
+        "commitment": None,
+    }
+    one = id or new_id()
+    given |= {"originator_id": one, "originator_version": version, "subject": one}
+    return Entry(**(given | other))
+
+
+def conditions(id: UUID, version: int = 1, **other: Any) -> Conditions:
+    """What a door demands for an entry of this version."""
+    given: dict[str, Any] = {
+        "actor": "tester",
+        "idempotency_key": uuid4(),
+        "fingerprint": b"f" * 32,
+        "receipt": Receipt(id, version, 0),
+        "expects": {id: version - 1},
+        "takes": (),
+        "gives_back": (),
+        "subject": id,
+    }
+    return Conditions(**(given | other))
+
+
+def submission(desk: Desk, id: UUID, version: int = 1, **other: Any) -> Call:
+    return partial(desk.committer.append, [entry(id, version)], conditions(id, version, **other))
+
+
+POISONS: dict[str, Callable[[], tuple[Sequence[Entry], Conditions | None]]] = {
+    "a time without its zone": lambda: ([entry(occurred_at=datetime(2020, 1, 1))], None),  # noqa: DTZ001
+    "half a surrogate pair": lambda: ([entry(actor="\ud800")], None),
+    "half a surrogate pair in a claim": lambda: ([], conditions(new_id(), takes=[Claim("address", "\ud800")])),
+    "no byte that text may hold": lambda: ([entry(actor="\0")], None),
+    "no key that text may hold": lambda: ([], conditions(new_id(), actor="\0")),
+    "a number beyond 64 bits": lambda: ([entry(version=2**63)], None),
+    "a key too large for its index": lambda: ([], conditions(new_id(), actor=repr([uuid4() for _ in range(500)]))),
+    "a name that is none": lambda: ([entry(topic=None)], None),
+    "what nobody can encode": lambda: ([entry(topic=object())], None),
+    "a version that is there": lambda: ([entry(one := new_id()), entry(one)], None),
+}
+
+
+@pytest.mark.parametrize("poison", POISONS)
+def test_one_that_can_not_be_appended_is_told_and_the_others_are_appended(desk: Desk, poison: str) -> None:
+    before, after = new_id(), new_id()
+    outcomes = desk.together(
+        submission(desk, before), partial(desk.committer.append, *POISONS[poison]()), submission(desk, after)
+    )
+    assert outcomes[0] == [2]
+    assert isinstance(outcomes[1], Exception)
+    assert not isinstance(outcomes[1], BookUnavailable)
+    assert outcomes[2] == [3]
+    assert outcome(begun(submission(desk, before, 2))) == [4], "the committer goes on"
+
+
+def test_whoever_comes_at_the_last_moment_is_answered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    class LastMoment:
+        """Closing begins between the look whether it has and the queueing."""
+
+        def put(self, item: Submission | None) -> None:
+            if item is not None:
+                closing = threading.Thread(target=desk.committer.close)
+                closing.start()
+                closing.join(1.0)  # it may have to wait for this one; if it does not, it is through by now
+            waiting.put(item)
+
+        def get(self, timeout: float | None = None) -> Any:
+            return waiting.get(timeout=timeout)
+
+    waiting = desk.committer._queue  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(desk.committer, "_queue", LastMoment())
+    answer = outcome(begun(submission(desk, new_id())))
+    assert isinstance(answer, BookUnavailable) or answer == [1]
+    assert isinstance(outcome(begun(submission(desk, new_id()))), BookUnavailable)
+
+
+def test_closing_finishes_what_is_queued(desk: Desk) -> None:
+    assert desk.together(submission(desk, new_id()), desk.committer.close) == [[2], None]
+
+
+def test_a_commit_that_the_database_refuses_is_not_reported_as_done(desk: Desk) -> None:
+    desk.db.execute(
+        """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not at the end'; END $$;
+        CREATE CONSTRAINT TRIGGER late AFTER INSERT ON daybook.events INITIALLY DEFERRED
+        FOR EACH ROW WHEN (new.actor = 'late') EXECUTE FUNCTION refuse()"""
+    )
+    good, late = new_id(), new_id()
+    outcomes = desk.together(
+        submission(desk, good), partial(desk.committer.append, [entry(late, actor="late")], conditions(late))
+    )
+    assert outcomes[0] == [2]
+    assert isinstance(outcomes[1], psycopg.errors.RaiseException)
+    assert desk.column("SELECT count(*) FROM daybook.receipts") == [1]
+    assert desk.column("SELECT position FROM daybook.events ORDER BY position") == [1, 2]
+
+
+def test_what_is_taken_and_given_back_in_one_batch_is_free(desk: Desk) -> None:
+    one, other, claim = new_id(), new_id(), Claim("address", "here")
+    outcomes = desk.together(
+        submission(desk, one, takes=[claim]),
+        submission(desk, other, takes=[claim]),
+        submission(desk, one, 2, gives_back=[claim]),
+    )
+    assert isinstance(outcomes[1], ClaimTaken)
+    assert [outcomes[0], outcomes[2]] == [[2], [3]]
+    assert outcome(begun(submission(desk, other, takes=[claim]))) == [4]
+
+
+def test_what_was_held_is_given_back_and_taken_in_one_batch(desk: Desk) -> None:
+    one, other, claim = new_id(), new_id(), Claim("address", "here")
+    outcome(begun(submission(desk, one, takes=[claim])))
+    outcomes = desk.together(
+        submission(desk, one, 2, gives_back=[claim]),
+        submission(desk, other, takes=[claim]),
+        submission(desk, one, 3, takes=[Claim("address", "here", shared=True)]),
+    )
+    assert outcomes == [[3], [4], [5]]
+    assert desk.db.execute("SELECT slot, holder FROM daybook.reservations ORDER BY slot").fetchall() == [
+        (0, other),
+        (1, one),
+    ]
+
+
+def test_one_key_with_two_inputs_in_one_batch(desk: Desk) -> None:
+    one, other, key = new_id(), new_id(), uuid4()
+    outcomes = desk.together(
+        submission(desk, one, idempotency_key=key), submission(desk, other, idempotency_key=key, fingerprint=b"g" * 32)
+    )
+    assert outcomes[0] == [2]
+    assert isinstance(outcomes[1], AlreadyHandled)
+    assert outcomes[1].kept.receipt == Receipt(one, 1, 2)
+    assert outcomes[1].kept.fingerprint == b"f" * 32
+
+
+def test_the_same_through_the_door(book: Parts) -> None:
+    context = asking(uuid4())
+    gate = threading.Barrier(2)
+
+    def begin(owner: str) -> object:
+        gate.wait()
+        return book.daybook.handle(BeginDiary(id=new_id(), owner=owner), context)
+
+    outcomes = [outcome(one) for one in [begun(partial(begin, name)) for name in ("Ada", "Bob")]]
+    [refused] = [one for one in outcomes if isinstance(one, Refused)]
+    assert isinstance(refused.broken[0], IdempotencyKeyReused)
+    assert sum(isinstance(one, Receipt) for one in outcomes) == 1
+
+
+def test_a_batch_of_many_entries(desk: Desk) -> None:
+    id = new_id()
+    many = [entry(id, version) for version in range(1, MOST_ENTRIES + 1)]
+    outcomes = desk.together(
+        partial(desk.committer.append, many, conditions(id, receipt=Receipt(id, len(many), 0))),
+        submission(desk, new_id()),
+    )
+    assert outcomes == [list(range(2, MOST_ENTRIES + 2)), [MOST_ENTRIES + 2]]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["timezone = 'Europe/Zurich'", "default_transaction_isolation = 'repeatable read'"],
+)
+def test_the_databases_defaults_change_nothing(database: str, tmp_path: Path, setting: LiteralString) -> None:
+    migrate(database)
+    with psycopg.connect(database, autocommit=True) as db:
+        name = sql.Identifier(db.info.dbname)
+        db.execute(sql.SQL("ALTER DATABASE {} SET ").format(name) + sql.SQL(setting))
+    with toy_book(database, tmp_path) as one, toy_book(database, tmp_path) as two:
+        then = datetime(1850, 1, 1, tzinfo=UTC)  # when Zurich's clocks went by the sun, 34 minutes and 8 seconds ahead
+        id = one.daybook.handle(BeginDiary(id=new_id(), owner="Ada"), asking(occurred_at=then)).id
+        calls = list[Call]()
+        for book in [one, two] * 10:
+            calls.append(partial(book.daybook.handle, WritePage(id=id, page=new_id(), text="page"), asking()))
+            calls.append(partial(book.store.insert_events, [entry()]))
+        outcomes = [outcome(each) for each in [begun(call) for call in calls]]
+        assert not [each for each in outcomes if isinstance(each, Exception)]
+        [first] = one.store.entries(0, 1)
+        assert first.occurred_at.isoformat() == "1850-01-01T00:00:00+00:00"
+
+
+def test_a_process_that_stands_still_under_the_lock_loses_it(
+    desk: Desk, book: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standing, on, accept = threading.Event(), threading.Event(), Append.accept
+    slow = new_id()
+
+    def accepted(self: Append, entries: Sequence[Entry], conditions: Conditions | None) -> list[int]:
+        if entries[0].originator_id == slow and not standing.is_set():
+            standing.set()
+            on.wait()
+        return accept(self, entries, conditions)
+
+    monkeypatch.setattr(Append, "accept", accepted)
+    stands = begun(submission(desk, slow))
+    assert standing.wait(SECONDS)
+    try:
+        assert outcome(begun(partial(book.store.insert_events, [entry()]))) == [1]
+    finally:
+        on.set()
+    assert outcome(stands) == [2], "it is appended once the process goes on"
+
+
+def test_a_server_that_only_reads_is_one_that_is_away(desk: Desk) -> None:
+    """As after a failover: what was sent to the old server is appended by the new one."""
+    desk.db.execute("ALTER ROLE daybook SET default_transaction_read_only = on")
+    try:
+        appending = begun(submission(desk, new_id()))  # its connection is the first
+        until(lambda: desk.column("SELECT 1 FROM pg_stat_activity WHERE application_name = 'daybook committer'"))
+    finally:
+        desk.db.execute("ALTER ROLE daybook RESET default_transaction_read_only")
+    assert outcome(appending) == [1]
+
+
+def test_readers_never_wait_for_each_other(book: Parts, database: str, tmp_path: Path) -> None:
+    """To open a history takes a connection for its keys: not while one is held for the history itself."""
+    id = book.daybook.handle(BeginDiary(id=new_id(), owner="Ada"), asking()).id
+    with toy_book(database, tmp_path) as another:
+        held = [another.pool.getconn() for _ in range(another.pool.max_size - 1)]
+        fold = outcome(begun(partial(another.daybook.fold, id)))
+        for connection in held:
+            another.pool.putconn(connection)
+    assert not isinstance(fold, Exception)
+
+
+def test_a_connection_lost_before_the_sealing_is_made_anew(
+    book: Parts, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = book.daybook.handle(BeginDiary(id=new_id(), owner="Ada", address="Here"), asking()).id
+    with toy_book(database, tmp_path) as another:
+        histories = EventStore.histories
+
+        def lost(self: EventStore, *args: Any, **kwargs: Any) -> Any:
+            rows = histories(self, *args, **kwargs)
+            another.vault.forget(id)
+            with psycopg.connect(database, autocommit=True) as db:
+                db.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            return rows
+
+        monkeypatch.setattr(EventStore, "histories", lost)
+        receipt = outcome(begun(partial(another.daybook.handle, MoveDiary(id=id, address="There"), asking())))
+    assert isinstance(receipt, Receipt)
+    assert receipt.version == 2
