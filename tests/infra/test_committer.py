@@ -317,12 +317,11 @@ def test_a_process_that_stands_still_under_the_lock_loses_it(
 
 def test_a_server_that_only_reads_is_one_that_is_away(desk: Desk) -> None:
     """As after a failover: what was sent to the old server is appended by the new one."""
-    desk.db.execute("ALTER ROLE daybook SET default_transaction_read_only = on")
-    try:
-        appending = begun(submission(desk, new_id()))  # its connection is the first
-        until(lambda: desk.column("SELECT 1 FROM pg_stat_activity WHERE application_name = 'daybook committer'"))
-    finally:
-        desk.db.execute("ALTER ROLE daybook RESET default_transaction_read_only")
+    name = sql.Identifier(desk.db.info.dbname)
+    desk.db.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
+    appending = begun(submission(desk, new_id()))  # for its first append it connects
+    until(lambda: desk.column("SELECT 1 FROM pg_stat_activity WHERE application_name = 'daybook committer'"))
+    desk.db.execute(sql.SQL("ALTER DATABASE {} RESET default_transaction_read_only").format(name))
     assert outcome(appending) == [1]
 
 
