@@ -26,8 +26,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             f"{run.campaign} ({run.seed}): {run.faults} faults, {run.commands} commands acknowledged,"
             f" {run.retried} answers lost and asked for again, {run.events} events"
         )
-    chosen = config.option.keyword or any("::" in argument for argument in config.args)
-    if FULL and not chosen:
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
+    if FULL and whole:
         not_held = [
             f"`{report.nodeid}` {outcome}: {_why(report)}"
             for outcome in ("failed", "error", "skipped")

@@ -1,7 +1,7 @@
 """Commits held open while others want to finish: nobody sees a later position before an earlier one."""
 
 import random
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -63,7 +63,8 @@ def test_a_commit_held_open(database: str, tmp_path: Path, seed: int, report: Re
                     load.note(asked, answer)
                     assert isinstance(answer, Acknowledged), answer
                     archive = command(numbers, "customerArchive", "customer", id=answer.id)
-                    hold_commit(gate, load, tail, archive, urls[turn % 2])
+                    note = command(numbers, "customerAddNote", "customer", id=load.shared[0], text=f"Other {turn}")
+                    hold_commit(gate, load, tail, archive, note, turn)
                     load.wait_for_more(10)
             events = hold(database, tmp_path, load, follower)
             until(lambda: tail.complaints or tail.position >= events, "the tailing reader has seen everything")
@@ -72,35 +73,36 @@ def test_a_commit_held_open(database: str, tmp_path: Path, seed: int, report: Re
     report.add(seed=seed, faults=rounds, load=load, events=events)
 
 
-def hold_commit(gate: psycopg.Connection, load: Load, tail: Tail, archive: Asked, url: str) -> None:
-    """Hold the commit of a command open until both processes want to append; nothing becomes visible meanwhile."""
-    answers: list[Answer] = []
+def hold_commit(gate: psycopg.Connection, load: Load, tail: Tail, archive: Asked, other: Asked, turn: int) -> None:
+    """Hold the commit of a command open until the other process, too, wants to append; nothing becomes visible."""
 
-    def send_it() -> None:
+    def send_it(asked: Asked, url: str) -> Answer:
         with httpx.Client(timeout=60) as http:
-            answers.append(send(http, url, archive))
+            return send(http, url, asked)
 
     def waiting(lock: int) -> int:
         [(count,)] = gate.execute(_WAITING, (lock,))
         return int(count)
 
-    gate.execute("SELECT pg_advisory_lock(%s)", (GATE,))
-    try:
-        sender = threading.Thread(target=send_it, daemon=True)
-        sender.start()
-        until(lambda: waiting(GATE), "the commit is held open")
-        head, looks = _head(gate), tail.looks
-        until(lambda: waiting(APPEND_LOCK), "the other process wants to append")
-        until(lambda: tail.looks > looks + 20, "the tailing reader has looked")
-        assert _head(gate) == head, "somebody's entry became visible before the one that was numbered first"
-        assert not answers
-    finally:
-        gate.execute("SELECT pg_advisory_unlock(%s)", (GATE,))
-    sender.join()
-    for answer in answers:
-        load.note(archive, answer)
-        assert isinstance(answer, Acknowledged), answer
-        assert answer.position > head
+    with ThreadPoolExecutor(2) as pool:
+        gate.execute("SELECT pg_advisory_lock(%s)", (GATE,))
+        try:
+            held = pool.submit(send_it, archive, load.urls[turn % 2])
+            until(lambda: waiting(GATE), "the commit is held open")
+            head, looks = _head(gate), tail.looks
+            # By now all other clients may wait for the same process.
+            waits = pool.submit(send_it, other, load.urls[(turn + 1) % 2])
+            until(lambda: waiting(APPEND_LOCK), "the other process wants to append")
+            until(lambda: tail.looks > looks + 20, "the tailing reader has looked")
+            assert _head(gate) == head, "somebody's entry became visible before the one that was numbered first"
+            assert not held.done()
+        finally:
+            gate.execute("SELECT pg_advisory_unlock(%s)", (GATE,))
+        for asked, coming in ((archive, held), (other, waits)):
+            answer = coming.result()
+            load.note(asked, answer)
+            assert isinstance(answer, Acknowledged), answer
+            assert answer.position > head
 
 
 def _head(db: psycopg.Connection) -> int:
