@@ -2,34 +2,62 @@
 
 from collections.abc import Mapping
 from functools import partial
+from time import monotonic
 from uuid import UUID
 
 from domain.catalogue import AnyDecider
+from domain.company import Company
 from domain.daybook import Daybook
+from domain.folds import NOTHING
 from domain.kernel import COMPANY_ID, Refused, derived_id, new_id, parse_type_id, type_id
 from domain.kernel.admission import Admission
 from domain.kernel.fields import IdMalformed, IdOfAnotherKind, Required
 from domain.kernel.identifiers import NotATypeId
 from domain.kernel.recorded import Context, Receipt
+from domain.steps import Look
+
+FRESH = 1.0
+"""Seconds after which the company is looked up anew, to notice a change that another process made."""
+
+
+class Residence:
+    """Where the company is at home: a local telephone number is one of its country."""
+
+    def __init__(self, daybook: Daybook) -> None:
+        self._daybook, self._fold, self._looked_at = daybook, NOTHING, float("-inf")
+
+    async def look(self) -> None:
+        """A step: look the company up, where the last look was a while ago."""
+        if monotonic() > self._looked_at + FRESH:
+            self._fold = await Look(partial(self._daybook.fold, COMPANY_ID, opened=False))
+            self._looked_at = monotonic()
+
+    @property
+    def phone_region(self) -> str | None:
+        """The company's country for telephone numbers (ISO 3166); None where no company is defined yet."""
+        # What this process has changed since, it remembers.
+        company = max(self._fold, self._daybook.recall(COMPANY_ID, opened=False), key=lambda fold: fold.version).state
+        return company.settings.phone_region if isinstance(company, Company) and company.settings else None
 
 
 class Commands:
     """Admits raw input and hands the command to the door. Thread-safe."""
 
-    def __init__(self, daybook: Daybook, admission: Admission) -> None:
-        self.daybook, self.admission = daybook, admission
+    def __init__(self, daybook: Daybook, admission: Admission, residence: Residence) -> None:
+        self.admission, self._daybook, self._residence = admission, daybook, residence
 
-    def submit(self, decider: AnyDecider, verb: str, raw: Mapping[str, object], context: Context) -> Receipt:
+    async def submit(self, decider: AnyDecider, verb: str, raw: Mapping[str, object], context: Context) -> Receipt:
         """Handle `decider.commands[verb]` with raw values by field name (snake case; `id` a TypeID or UUID).
 
-        Raises Refused with every fault found, or BookUnavailable.
+        A coroutine of steps, like `Daybook.handle`. Raises Refused with every fault found, or BookUnavailable.
         """
+        await self._residence.look()
         kind = decider.commands[verb]
         values = dict(raw)
         target = _target(decider, values.pop("id", None), begins=kind in decider.creates)
         derive = partial(derived_id, context.actor, context.idempotency_key)
         command = self.admission.admit(kind, target, values, derive)
-        return self.daybook.handle(command, context)
+        return await self._daybook.handle(command, context)
 
 
 def _target(decider: AnyDecider, given: object, *, begins: bool) -> UUID:

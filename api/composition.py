@@ -10,11 +10,10 @@ from typing import Any
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from api.commands import Commands
+from api.commands import Commands, Residence
 from domain.catalogue import Catalogue, catalogue
-from domain.company import Company
 from domain.daybook import Daybook
-from domain.kernel import COMPANY_ID, ContactKind, NewContactPoint, Path
+from domain.kernel import NewContactPoint, Path
 from domain.kernel.admission import Admission, Completion
 from domain.staff_member import ChangeStaffMemberEmail, RegisterStaffMember
 from infra.announcer import Announcer
@@ -73,8 +72,9 @@ def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = ca
         stack.callback(committer.close)
         store, mapper = EventStore(pool, committer, vault), SealingMapper(catalogue, vault)
         daybook = Daybook(BookFactory(store), mapper, catalogue, store, vault)
+        residence = Residence(daybook)
         completions: dict[type, Completion] = {
-            NewContactPoint: partial(_completed, daybook),
+            NewContactPoint: partial(_completed, residence),
             RegisterStaffMember: complete_staff_email,
             ChangeStaffMemberEmail: complete_staff_email,
         }
@@ -86,7 +86,7 @@ def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = ca
             store=store,
             mapper=mapper,
             daybook=daybook,
-            commands=Commands(daybook, admission),
+            commands=Commands(daybook, admission, residence),
             announcer=announcer,
         )
 
@@ -95,10 +95,6 @@ def _in_utc(db: Connection[Any]) -> None:
     db.execute("SET timezone = 'UTC'")
 
 
-def _completed(daybook: Daybook, point: NewContactPoint, path: Path) -> NewContactPoint:
-    """A contact point as typed, with its normalised value; a local telephone number is one of the company's country."""
-    settings = None
-    if point.kind is ContactKind.PHONE and "+" not in point.value:
-        company = daybook.fold(COMPANY_ID, opened=False).state
-        settings = company.settings if isinstance(company, Company) else None
-    return complete_contact_point(point, path, settings.phone_region if settings else None)
+def _completed(residence: Residence, point: NewContactPoint, path: Path) -> NewContactPoint:
+    """A contact point as typed, with its normalised value."""
+    return complete_contact_point(point, path, residence.phone_region)

@@ -22,6 +22,7 @@ from api.composition import Parts
 from domain.catalogue import catalogue
 from domain.kernel import COMPANY_ID, derived_id
 from domain.kernel.recorded import Context
+from domain.steps import blocking
 from infra.marks import entered
 
 ACTOR = "demo"
@@ -118,7 +119,7 @@ class _Telling:
             values["id"] = self._records[told.of]
         decider = catalogue.deciders[self._kinds[told.key or str(told.of)]]
         context = Context(actor=ACTOR, idempotency_key=key, correlation_id=key, occurred_at=occurred_at)
-        receipt = self._parts.commands.submit(decider, verb, values, context)
+        receipt = blocking(self._parts.commands.submit(decider, verb, values, context))
         if told.key is not None:
             self._records[told.key] = receipt.id
         return True

@@ -1,6 +1,8 @@
 """The server: the lifespan that builds every part and closes it in order. Nothing is built at import."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -30,8 +32,8 @@ T = TypeVar("T")
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
-WRITERS = 64
-"""Commands under way at once: each waits in a thread of its own for a commit that they share."""
+LOOKS = 64
+"""Looks at the book that commands take at once, each in a thread of its own."""
 MOST_MESSAGE_BYTES = 256 * 1024
 """Of a message over WebSocket, for uvicorn's `ws_max_size`."""
 
@@ -53,6 +55,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKS, thread_name_prefix="look"))
         async with (
             _in_threads(assembled(conninfo, master_key_file)) as parts,
             _in_threads(_posting(parts, wanted=projections)),
@@ -68,7 +71,6 @@ def create_app(
                 feed=feed,
                 store=parts.store,
                 mapper=parts.mapper,
-                writers=anyio.CapacityLimiter(WRITERS),
                 readers=feed.readers,
                 patience=patience,
             )

@@ -28,8 +28,6 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     feed: Feed
     store: EventStore
     mapper: SealingMapper
-    writers: anyio.CapacityLimiter
-    """Commands that may be under way at once: each waits in a thread for its commit."""
     readers: anyio.CapacityLimiter
     """Reads of the book that may be under way at once."""
     patience: float

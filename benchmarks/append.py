@@ -2,7 +2,7 @@
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
@@ -18,14 +18,18 @@ from eventsourcing.postgres import PostgresApplicationRecorder
 from api.composition import assembled
 from benchmarks.laboratory import Laboratory, opened
 from benchmarks.results import Figure, Goal, Section
-from benchmarks.rounds import Operation, Pace, drive, medians
+from benchmarks.rounds import Pace, drive, drive_in_loop, medians
 from benchmarks.stock import datastore
 from domain.customer import CustomerKind, RegisterCustomer
+from domain.daybook import Daybook
 from domain.kernel import ContactKind, NewContactPoint, new_id
-from domain.kernel.recorded import Context
+from domain.kernel.recorded import Context, Receipt
+from domain.steps import following
+from infra.event_store import bare
 
 STOCK, RECORDER, HANDLE, LIMIT = "stock recorder", "our recorder alone", "whole handle", "raw unordered inserts"
-Writers: TypeAlias = Sequence[Operation]
+Drive: TypeAlias = Callable[[float, Callable[[], object]], Pace]
+"""Lets the writers of a contender write: threads for what blocks, one event loop, as in the server, for ours."""
 
 _STATE = json.dumps(
     {
@@ -48,28 +52,29 @@ def stored() -> StoredEvent:
 
 
 @contextmanager
-def stock(conninfo: str, _folder: Path, writers: int) -> Iterator[Writers]:
+def stock(conninfo: str, _folder: Path, writers: int) -> Iterator[Drive]:
     """The library's recorder: a table lock, a NOTIFY and a flush to disk for each command."""
     with datastore(conninfo, writers) as store:
         recorder = PostgresApplicationRecorder(store, events_table_name=_TABLE)
-        yield [lambda: recorder.insert_events([stored()])] * writers
+        yield partial(drive, [lambda: recorder.insert_events([stored()])] * writers)
 
 
 @contextmanager
-def recorder_alone(conninfo: str, folder: Path, writers: int) -> Iterator[Writers]:
-    """Our recorder, through the library's own interface, with the same stored events."""
+def recorder_alone(conninfo: str, folder: Path, writers: int) -> Iterator[Drive]:
+    """Our recorder, with the same stored events."""
     with assembled(conninfo, folder / "master.key") as parts:
-        yield [lambda: parts.store.insert_events([stored()])] * writers
+        yield partial(drive_in_loop, [lambda: parts.store.append([bare(stored())], None).follow()] * writers)
 
 
 @contextmanager
-def whole_handle(conninfo: str, folder: Path, writers: int) -> Iterator[Writers]:
+def whole_handle(conninfo: str, folder: Path, writers: int) -> Iterator[Drive]:
     """RegisterCustomer with an e-mail: decided, sealed, with idempotency key, reservation and receipt."""
     with assembled(conninfo, folder / "master.key") as parts:
-        yield [partial(_register, parts.daybook.handle, count(), uuid4().hex) for _ in range(writers)]
+        registering = [partial(_register, parts.daybook, count(), uuid4().hex) for _ in range(writers)]
+        yield partial(drive_in_loop, registering)
 
 
-def _register(handle: Callable[[RegisterCustomer, Context], object], numbers: Iterator[int], who: str) -> None:
+def _register(daybook: Daybook, numbers: Iterator[int], who: str) -> Awaitable[Receipt]:
     number = next(numbers)
     email = f"ada.{number}.{who}@example.com"
     point = NewContactPoint(contact_point=new_id(), kind=ContactKind.EMAIL, value=email, normalised=email)
@@ -77,15 +82,16 @@ def _register(handle: Callable[[RegisterCustomer, Context], object], numbers: It
         id=new_id(), kind=CustomerKind.PERSON, name=f"Ada Lovelace {number}", contact_points=(point,)
     )
     # Not uuid4: keys come from clients elsewhere, and each system call for one would cost a switch of threads here.
-    handle(command, Context(actor="administrator", idempotency_key=new_id(), correlation_id=new_id()))
+    context = Context(actor="administrator", idempotency_key=new_id(), correlation_id=new_id())
+    return following(daybook.handle(command, context))
 
 
 @contextmanager
-def limit(conninfo: str, _folder: Path, writers: int) -> Iterator[Writers]:
+def limit(conninfo: str, _folder: Path, writers: int) -> Iterator[Drive]:
     """One-row inserts into the stock table, each its own transaction, without lock and without NOTIFY."""
     with ExitStack() as stack:
         connections = [stack.enter_context(psycopg.connect(conninfo, autocommit=True)) for _ in range(writers)]
-        yield [partial(_insert, db.cursor(binary=True)) for db in connections]
+        yield partial(drive, [partial(_insert, db.cursor(binary=True)) for db in connections])
 
 
 def _insert(cursor: psycopg.Cursor[Any]) -> None:
@@ -160,5 +166,5 @@ def _work(barrier: Barrier, paces: Any, name: str, conninfo: str, folder: Path, 
 def _drive(
     name: str, conninfo: str, folder: Path, writers: int, seconds: float, ready: Callable[[], object] = int
 ) -> Pace:
-    with CONTENDERS[name](conninfo, folder, writers) as operations:
-        return drive(operations, seconds, ready)
+    with CONTENDERS[name](conninfo, folder, writers) as driven:
+        return driven(seconds, ready)

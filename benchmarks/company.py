@@ -9,6 +9,7 @@ from api.composition import Parts
 from benchmarks.stock import NOTE
 from domain.catalogue import catalogue
 from domain.kernel.recorded import Context, Receipt
+from domain.steps import blocking
 
 EACH = 17
 """Entries that a customer leaves, with its deal and its ticket."""
@@ -44,7 +45,7 @@ class _Company:
 
     def do(self, aggregate: str, verb: str, /, **raw: object) -> Receipt:
         context = Context(actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4())
-        return self._parts.commands.submit(catalogue.deciders[aggregate], verb, raw, context)
+        return blocking(self._parts.commands.submit(catalogue.deciders[aggregate], verb, raw, context))
 
     def terms(self) -> _Terms:
         self.do(

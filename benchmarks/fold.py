@@ -14,6 +14,7 @@ from domain.customer import AddCustomerNote, Customer
 from domain.daybook import Daybook
 from domain.kernel import new_id
 from domain.kernel.recorded import Context
+from domain.steps import blocking
 from infra.factory import BookFactory
 
 LONG, VERY_LONG = 1_000, 10_000
@@ -108,7 +109,7 @@ class Remembering:
         daybook = self._warm if how == REMEMBERED else fresh(self._pair.parts)
         command = AddCustomerNote(id=self._pair.ours, note=new_id(), text=NOTE)
         context = Context(actor=ACTOR, idempotency_key=uuid4(), correlation_id=uuid4())
-        return timed(lambda: daybook.handle(command, context))
+        return timed(lambda: blocking(daybook.handle(command, context)))
 
     def _stock(self) -> None:
         customer: StockCustomer = self._pair.crm.repository.get(self._pair.stock)

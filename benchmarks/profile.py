@@ -3,9 +3,11 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
+from inspect import iscoroutinefunction
+from types import coroutine
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
@@ -13,12 +15,10 @@ import psutil  # type: ignore[import-untyped]
 from benchmarks.append import prepare, whole_handle
 from benchmarks.laboratory import Laboratory
 from benchmarks.results import Figure, Section
-from benchmarks.rounds import drive
 from benchmarks.server import cpu_seconds
 from domain.daybook import Daybook
 from infra.append import Append
 from infra.committer import Committer
-from infra.event_store import EventStore
 from infra.mapper import SealingMapper
 from infra.vault import Vault
 
@@ -28,8 +28,8 @@ STAGES: tuple[tuple[type, str, str], ...] = (
     (Daybook, "_fingerprint", "door: fingerprint of the command"),
     (SealingMapper, "to_stored_event", "mapper: encode, make the entry"),
     (Vault, "seal", "vault: seal, make a key"),
-    (EventStore, "insert_events", "hand over, wake up with the answer"),
-    (Committer, "_more", "committer: gather the batch"),
+    (Committer, "submit", "door: hand over to the committer"),
+    (Committer, "_batch", "committer: gather the batch"),
     (Committer, "_transact", "committer: send, flush, receive"),
     (Append, "read_head", "committer: ask for the head of the book"),
     (Append, "accept", "committer: check and accept"),
@@ -58,7 +58,7 @@ def _spent(laboratory: Laboratory, writers: int) -> dict[str, float]:
     """CPU seconds of one `handle`, by stage; PostgreSQL's last."""
     with laboratory.database() as conninfo:
         prepare(conninfo, laboratory.folder)
-        with _counted() as stages, whole_handle(conninfo, laboratory.folder, writers) as operations:
+        with _counted() as stages, whole_handle(conninfo, laboratory.folder, writers) as driven:
             us, postgres = psutil.Process(), laboratory.postmaster
             began = [0.0, 0.0]
 
@@ -66,7 +66,7 @@ def _spent(laboratory: Laboratory, writers: int) -> dict[str, float]:
                 stages.clear()
                 began[:] = [_own(us), sum(cpu_seconds(postgres).values())]
 
-            drive(operations, laboratory.scale.seconds, ready)
+            driven(laboratory.scale.seconds, ready)
             ours, theirs = _own(us) - began[0], sum(cpu_seconds(postgres).values()) - began[1]
     handled = stages.calls["door: decide, evolve, claims, conditions"]
     spent = {stage: stages.seconds[stage] / handled for _, _, stage in STAGES}
@@ -95,21 +95,49 @@ class Stages:
             self.calls.clear()
 
     def counting(self, function: Callable[..., Any], stage: str) -> Callable[..., Any]:
+        """The function, or the coroutine function, its CPU and its calls counted."""
+
         @wraps(function)
         def counted(*args: Any, **named: Any) -> Any:
-            outer = getattr(self._nested, "seconds", 0.0)
-            self._nested.seconds = 0.0
-            began = time.thread_time()
-            try:
+            self._count(stage)
+            with self._timed(stage):
                 return function(*args, **named)
-            finally:
-                took = time.thread_time() - began
-                with self._lock:
-                    self.seconds[stage] += took - self._nested.seconds
-                    self.calls[stage] += 1
-                self._nested.seconds = outer + took
 
-        return counted
+        @wraps(function)
+        @coroutine
+        def counted_steps(*args: Any, **named: Any) -> Generator[Any, Any, Any]:
+            self._count(stage)
+            steps = function(*args, **named)
+            go_on = partial(steps.send, None)
+            while True:
+                try:
+                    with self._timed(stage):
+                        step = go_on()
+                except StopIteration as done:
+                    return done.value
+                try:
+                    go_on = partial(steps.send, (yield step))
+                except BaseException as error:  # noqa: BLE001  # the coroutine's own to handle
+                    go_on = partial(steps.throw, error)
+
+        return counted_steps if iscoroutinefunction(function) else counted
+
+    def _count(self, stage: str) -> None:
+        with self._lock:
+            self.calls[stage] += 1
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        outer = getattr(self._nested, "seconds", 0.0)
+        self._nested.seconds = 0.0
+        began = time.thread_time()
+        try:
+            yield
+        finally:
+            took = time.thread_time() - began
+            with self._lock:
+                self.seconds[stage] += took - self._nested.seconds
+            self._nested.seconds = outer + took
 
 
 @contextmanager

@@ -1,13 +1,17 @@
 """How things are measured: contenders take turns, so that whatever disturbs the machine disturbs all of them."""
 
+import asyncio
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
+
+import uvloop
 
 K = TypeVar("K")
 Operation = Callable[[], object]
+Followed = Callable[[], Awaitable[object]]
 
 
 class Pace(NamedTuple):
@@ -54,6 +58,31 @@ def drive(operations: Sequence[Operation], seconds: float, ready: Callable[[], o
         raise failures[0]
     took = [one for each in times for one in each]
     return Pace(len(took) / elapsed, 1000 * statistics.median(took) if took else 0.0)
+
+
+def drive_in_loop(operations: Sequence[Followed], seconds: float, ready: Callable[[], object] = int) -> Pace:
+    """Repeat each operation in a task of its own, all of them in one event loop, which is the server's."""
+
+    async def run() -> Pace:
+        until = float("inf")
+
+        async def repeat(operation: Followed) -> list[float]:
+            took: list[float] = []
+            while (began := time.perf_counter()) < until:
+                await operation()
+                took.append(time.perf_counter() - began)
+            return took
+
+        await asyncio.gather(*(operation() for operation in operations))
+        ready()
+        began = time.perf_counter()
+        until = began + seconds
+        times = await asyncio.gather(*map(repeat, operations))
+        elapsed = time.perf_counter() - began
+        took = [one for each in times for one in each]
+        return Pace(len(took) / elapsed, 1000 * statistics.median(took))
+
+    return uvloop.run(run())
 
 
 def timed(operation: Operation) -> float:

@@ -11,6 +11,7 @@ from eventsourcing.persistence import StoredEvent
 
 from domain.kernel import Claim, Event, Rule, Withheld
 from domain.kernel.recorded import Context, Receipt
+from domain.steps import Step
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,17 @@ A plain tuple: a thousand of them must be read and folded in a few milliseconds.
 
 class Book(Protocol):
     """The event store as the door sees it, beside the library's recorder."""
+
+    def append(self, entries: Sequence[Entry], conditions: Conditions) -> Step[Sequence[int]]:
+        """Append a command's entries, all or none; gives their positions.
+
+        Raises Moved, AlreadyHandled, ClaimTaken, Refused or BookUnavailable.
+        """
+        ...
+
+    def seals_at_once(self, subject: UUID) -> bool:
+        """Whether an entry about this subject can be sealed without a look at the store."""
+        ...
 
     def histories(self, after: Mapping[UUID, int], *, opened: bool) -> Mapping[UUID, Sequence[Row]]:
         """Of each aggregate that has any, its entries above the given version; opened or left sealed."""

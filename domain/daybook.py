@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from domain.appending import (
     ClaimTaken,
     Conditions,
     Draft,
+    Entry,
     Fingerprints,
     IdempotencyKeyReused,
     KeptReceipt,
@@ -33,6 +35,7 @@ from domain.kernel import Command, Known, Reference, Refused, Standing, State, r
 from domain.kernel.fields import UnknownId
 from domain.kernel.recorded import Context, Receipt
 from domain.references import references
+from domain.steps import Look
 
 ATTEMPTS = 25
 """How often a command is decided anew when another process was faster, before it is refused."""
@@ -64,39 +67,53 @@ class Daybook(Application[UUID]):
     def construct_mapper(self) -> Mapper[UUID]:
         return self._mapper
 
-    def handle(self, command: Command, context: Context) -> Receipt:
+    async def handle(self, command: Command, context: Context) -> Receipt:
         """Do what the command asks, once for each idempotency key; a command that changes nothing gets a receipt too.
 
-        Raises Refused with every rule broken, or BookUnavailable when the outcome is unknown.
+        A coroutine of steps: `blocking` and `following` run it. Raises Refused with every rule broken, or
+        BookUnavailable when the outcome is unknown.
         """
         decider = self.catalogue.by_command[type(command)]
-        with self._turns.of(command.id):
-            for attempt in range(ATTEMPTS):
-                # What is remembered is good enough to succeed on, because the append checks every version that was
-                # read; to refuse, or after somebody was faster, the store is asked.
-                trusting = attempt == 0
-                try:
-                    return self._decide_and_append(decider, command, context, trusting=trusting)
-                except Moved:
-                    continue
-                except AlreadyHandled as already:
-                    return self._again(decider, command, context, already.kept)
-                except ClaimTaken as taken:
-                    raise Refused(decider.taken(command, taken.claim)) from None
-                except Refused:
-                    if trusting:
-                        continue
-                    if kept := self._book.receipt(context.actor, context.idempotency_key):
-                        return self._again(decider, command, context, kept)
-                    raise
-        raise Refused(TooManyAtOnce())
+        await self._turns.take(command.id)
+        try:
+            return await self._attempts(decider, command, context)
+        finally:
+            self._turns.give_back(command.id)
 
     def fold(self, id: UUID, *, opened: bool = True) -> Fold:
-        """The aggregate as it stands now; `opened` tells whether its personal values are needed."""
+        """The aggregate as it stands now, which takes a look at the store; `opened`: its personal values are needed."""
         return self._load({id: opened})[id]
 
-    def _decide_and_append(self, decider: AnyDecider, command: Command, context: Context, *, trusting: bool) -> Receipt:
-        own, known, expects = self._read(decider, command, trusting=trusting)
+    def recall(self, id: UUID, *, opened: bool = True) -> Fold:
+        """The aggregate as this process saw it last: perhaps older than it stands, and NOTHING where it saw none."""
+        return self._folds.get(id, opened=opened)
+
+    async def _attempts(self, decider: AnyDecider, command: Command, context: Context) -> Receipt:
+        for attempt in range(ATTEMPTS):
+            # What is remembered is good enough to succeed on, because the append checks every version that was read;
+            # to refuse, or after somebody was faster, the store is asked.
+            trusting = attempt == 0
+            try:
+                return await self._decide_and_append(decider, command, context, trusting=trusting)
+            except Moved:
+                continue
+            except AlreadyHandled as already:
+                return self._again(decider, command, context, already.kept)
+            except ClaimTaken as taken:
+                raise Refused(decider.taken(command, taken.claim)) from None
+            except Refused:
+                if trusting:
+                    continue
+                receipt = partial(self._book.receipt, context.actor, context.idempotency_key)
+                if kept := await Look(receipt):
+                    return self._again(decider, command, context, kept)
+                raise
+        raise Refused(TooManyAtOnce())
+
+    async def _decide_and_append(
+        self, decider: AnyDecider, command: Command, context: Context, *, trusting: bool
+    ) -> Receipt:
+        own, known, expects = await self._read(decider, command, trusting=trusting)
         if context.expected_version is not None and context.expected_version != own.version:
             refuse(VersionConflict(expected=context.expected_version, actual=own.version, path=("expected_version",)))
         before: State = decider.initial if own.state is None else own.state
@@ -124,10 +141,23 @@ class Daybook(Application[UUID]):
             gives_back=sorted(held - holds),
             subject=decider.subject(after) or command.id,
         )
-        recordings = self.events.put(cast("Sequence[DomainEventProtocol[UUID]]", drafts), conditions=conditions)
-        position = recordings[-1].notification.id if recordings else own.position
+        positions = await self._book.append(await self._sealed(drafts), conditions)
+        position = positions[-1] if positions else own.position
         self._folds.put(command.id, Fold(version, position, decider.kind, after, opened=True))
         return Receipt(command.id, version, position)
+
+    async def _sealed(self, drafts: Sequence[Draft]) -> list[Entry]:
+        """The entries of drafts; their subjects' keys may have to be fetched."""
+
+        def seal() -> list[Entry]:
+            return [
+                cast("Entry", self._mapper.to_stored_event(cast("DomainEventProtocol[UUID]", each))) for each in drafts
+            ]
+
+        # A record that begins gets its own key with its first entry.
+        begun = drafts[0].originator_id if drafts and drafts[0].originator_version == 1 else None
+        at_once = all(each.subject == begun or self._book.seals_at_once(each.subject) for each in drafts)
+        return seal() if at_once else await Look(seal)
 
     def _again(self, decider: AnyDecider, command: Command, context: Context, kept: KeptReceipt) -> Receipt:
         """The first receipt, where this is the same command under the same key."""
@@ -142,24 +172,26 @@ class Daybook(Application[UUID]):
         said = (type(command).__name__, fields, context.reason, context.on_behalf_of, context.occurred_at)
         return self._fingerprints.fingerprint(self._encode(said))
 
-    def _read(self, decider: AnyDecider, command: Command, *, trusting: bool) -> tuple[Fold, Known, dict[UUID, int]]:
+    async def _read(
+        self, decider: AnyDecider, command: Command, *, trusting: bool
+    ) -> tuple[Fold, Known, dict[UUID, int]]:
         """The aggregate itself, what is known of others, and the versions that both were read at."""
         wanted = list(references(command))
         # What begins under a new id needs no look at the store: the append finds out if the id was not new.
         begins = trusting and type(command) in decider.creates
         own_id = {} if begins else {command.id: True}
-        folds = self._load({one.id: False for one in wanted} | own_id, trusting=trusting)
+        folds = await self._looked_up({one.id: False for one in wanted} | own_id, trusting=trusting)
         own = folds.get(command.id, NOTHING)
         if type(command) in decider.creates:
             require(AlreadyExists() if own.version else None)
         elif own.kind != decider.kind:
             refuse(UnknownId(kind=decider.kind, path=("id",)))
         before: State = decider.initial if own.state is None else own.state
-        number = self._book.next_number() if type(command) in decider.numbered else None
+        number = await Look(self._book.next_number) if type(command) in decider.numbered else None
         known = Known(now=datetime.now(UTC), number=number, standings=self._standings(wanted, folds))
         while more := [one for one in decider.consults(before, command, known) if one.id not in folds]:
             wanted += more
-            folds |= self._load({one.id: False for one in more}, trusting=trusting)
+            folds |= await self._looked_up({one.id: False for one in more}, trusting=trusting)
             known = msgspec.structs.replace(known, standings=self._standings(wanted, folds))
         expects = {id: fold.version for id, fold in folds.items()} | {command.id: own.version}
         return own, known, expects
@@ -173,18 +205,18 @@ class Daybook(Application[UUID]):
         found = {one.id: folds[one.id] for one in wanted if folds[one.id].state is not None}
         return {id: self.catalogue.deciders[str(fold.kind)].standing(fold.state) for id, fold in found.items()}
 
-    def _load(self, wanted: Mapping[UUID, bool], *, trusting: bool = False) -> dict[UUID, Fold]:
-        """Fold what is not remembered yet; a fold read sealed is begun anew where the opened one is needed.
+    async def _looked_up(self, wanted: Mapping[UUID, bool], *, trusting: bool) -> dict[UUID, Fold]:
+        """The folds of aggregates; `trusting`: what is remembered may be out of date, it is not read on."""
+        remembered = {id: self._folds.get(id, opened=opened) for id, opened in wanted.items()} if trusting else {}
+        folds = {id: fold for id, fold in remembered.items() if fold.version}
+        missing = {id: opened for id, opened in wanted.items() if id not in folds}
+        return folds | await Look(partial(self._load, missing)) if missing else folds
 
-        `trusting`: what is remembered may be out of date, it is not read on.
-        """
+    def _load(self, wanted: Mapping[UUID, bool]) -> dict[UUID, Fold]:
+        """Fold what is not remembered yet; a fold read sealed is begun anew where the opened one is needed."""
         folds = {id: self._folds.get(id, opened=opened) for id, opened in wanted.items()}
         for opened in (True, False):
-            after = {
-                id: fold.version
-                for id, fold in folds.items()
-                if fold.opened is opened and not (trusting and fold.version)
-            }
+            after = {id: fold.version for id, fold in folds.items() if fold.opened is opened}
             for id, rows in self._book.histories(after, opened=opened).items() if after else ():
                 folds[id] = self._further(folds[id], rows)
                 self._folds.put(id, folds[id])

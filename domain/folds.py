@@ -1,13 +1,12 @@
 """Folded aggregates kept in memory, off the commit path, and whose turn it is to change one."""
 
 import threading
-from collections import OrderedDict
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections import OrderedDict, deque
 from typing import NamedTuple
 from uuid import UUID
 
 from domain.kernel import State
+from domain.steps import Signal
 
 
 class Fold(NamedTuple):
@@ -67,20 +66,37 @@ class Turns:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._queues: dict[UUID, tuple[threading.Lock, int]] = {}
+        self._queues: dict[UUID, deque[Signal[None]]] = {}
 
-    @contextmanager
-    def of(self, id: UUID) -> Generator[None]:
+    async def take(self, id: UUID) -> None:
+        """Wait for one's turn; whoever got it has to give it back."""
         with self._lock:
-            turn, waiting = self._queues.get(id, (threading.Lock(), 0))
-            self._queues[id] = (turn, waiting + 1)
+            queue = self._queues.get(id)
+            if queue is None:
+                self._queues[id] = deque()
+                return
+            turn = Signal[None]()
+            queue.append(turn)
         try:
-            with turn:
-                yield
-        finally:
-            with self._lock:
-                turn, waiting = self._queues[id]
-                if waiting == 1:
-                    del self._queues[id]
-                else:
-                    self._queues[id] = (turn, waiting - 1)
+            await turn
+        except BaseException:
+            self._abandon(id, turn)
+            raise
+
+    def give_back(self, id: UUID) -> None:
+        with self._lock:
+            queue = self._queues[id]
+            if not queue:
+                del self._queues[id]
+                return
+            turn = queue.popleft()
+        turn.give(None)
+
+    def _abandon(self, id: UUID, turn: Signal[None]) -> None:
+        """Whoever waited went away; perhaps it was given the turn just then."""
+        with self._lock:
+            waits = turn in self._queues[id]
+            if waits:
+                self._queues[id].remove(turn)
+        if not waits:
+            self.give_back(id)

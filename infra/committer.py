@@ -5,7 +5,6 @@ from the last committed position, and keeps the lock until its commit is done. T
 would stall on autovacuum and stop it. No NOTIFY inside: it holds a database-wide lock until the commit.
 """
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from psycopg import Connection, IsolationLevel
 
 from domain.appending import AlreadyHandled, BookUnavailable, ClaimTaken, Conditions, Entry, Moved
 from domain.kernel import Refused
+from domain.steps import Signal
 from infra.append import Append
 from infra.patience import PATIENCE
 from infra.vault import Vault
@@ -42,28 +42,12 @@ _SESSION = """
 Answer: TypeAlias = list[int] | Exception
 
 
-class Submission:
-    """One command's entries on their way into a batch, and the answer that its thread waits for.
-
-    A bare lock instead of a Future: its condition variable costs three times as much, 32 times in each batch.
-    """
+class Submission(Signal[Sequence[int]]):
+    """One command's entries on their way into a batch; what is given back are their positions."""
 
     def __init__(self, entries: Sequence[Entry], conditions: Conditions | None) -> None:
+        super().__init__()
         self.entries, self.conditions = entries, conditions
-        self._answer: Answer = []
-        self._answered = threading.Lock()
-        self._answered.acquire()
-
-    def answer(self, answer: Answer) -> None:
-        self._answer = answer
-        self._answered.release()
-
-    def result(self) -> list[int]:
-        """The positions; raises where the answer is an exception."""
-        self._answered.acquire()
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return self._answer
 
 
 class Committer:
@@ -72,17 +56,18 @@ class Committer:
     def __init__(self, conninfo: str, vault: Vault, appended: Callable[[], None]) -> None:
         """`appended()` is called after each commit; it must neither block nor raise."""
         self._conninfo, self._vault, self._appended = conninfo, vault, appended
-        self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._db: Connection[Any] | None = None
-        self._closing, self._entrance = threading.Event(), threading.Lock()
+        self._queue: list[Submission] = []
+        self._entrance, self._closing = threading.Lock(), threading.Event()
+        self._wanted, self._enough = 1, threading.Event()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
 
-    def append(self, entries: Sequence[Entry], conditions: Conditions | None) -> list[int]:
-        """Append the entries, all or none; returns their positions.
+    def submit(self, entries: Sequence[Entry], conditions: Conditions | None) -> Submission:
+        """Queue the entries to be appended, all or none; whoever waits for it gets their positions.
 
-        Raises Moved, AlreadyHandled, ClaimTaken, Refused, BookUnavailable, psycopg's IntegrityError, or whatever error
-        these entries gave rise to.
+        Or Moved, AlreadyHandled, ClaimTaken, Refused, BookUnavailable, psycopg's IntegrityError, or whatever error
+        these entries gave rise to. Raises BookUnavailable where this process is shutting down.
         """
         submission = Submission(entries, conditions)
         with self._entrance:  # nobody may queue behind the last one who is served
@@ -90,40 +75,48 @@ class Committer:
                 raise BookUnavailable(
                     "This process is shutting down; send the command again in a moment, with the same key."
                 )
-            self._queue.put(submission)
-        return submission.result()
+            self._queue.append(submission)
+            if len(self._queue) == self._wanted:
+                self._enough.set()
+        return submission
 
     def close(self) -> None:
         """Finish what is queued, then stop."""
         with self._entrance:
             self._closing.set()
-            self._queue.put(None)
+            self._enough.set()
         self._thread.join()
         self._disconnect()
 
     def _run(self) -> None:
-        linger = 0.0
-        while (first := self._queue.get()) is not None:
-            batch = [first, *self._more(len(first.entries), time.monotonic() + linger)]
+        self._wait_for(1)
+        while batch := self._batch():
             began = time.monotonic()
             self._commit(batch, began + PATIENCE)
+            took = time.monotonic() - began
+            self._wait_for(1)
             # Whoever was just answered sends the next command in a moment: waiting for a quarter of a commit lets them
             # share the next one instead of the one after it. A single writer never waits.
-            linger = min((time.monotonic() - began) / 4, LONGEST_LINGER) if len(batch) > 1 else 0.0
+            if len(batch) > 1:
+                self._wait_for(len(batch), min(took / 4, LONGEST_LINGER))
 
-    def _more(self, size: int, until: float) -> list[Submission]:
-        """What else is queued already, or comes before a moment."""
-        batch: list[Submission] = []
-        while size < MOST_ENTRIES:
-            try:
-                one = self._queue.get(timeout=max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                break
-            if one is None:
-                self._queue.put(None)
-                break
-            batch.append(one)
-            size += len(one.entries)
+    def _wait_for(self, many: int, seconds: float | None = None) -> None:
+        """Wait until so many are queued, or for so long: woken up once, not by each of them."""
+        with self._entrance:
+            if len(self._queue) >= many or self._closing.is_set():
+                return
+            self._wanted = many
+            self._enough.clear()
+        self._enough.wait(seconds)
+
+    def _batch(self) -> list[Submission]:
+        """What is queued, or as much of it as one transaction takes; nothing once all are served at the end."""
+        with self._entrance:
+            size = until = 0
+            while until < len(self._queue) and size < MOST_ENTRIES:
+                size += len(self._queue[until].entries)
+                until += 1
+            batch, self._queue = self._queue[:until], self._queue[until:]
         return batch
 
     def _commit(self, batch: list[Submission], deadline: float) -> None:
@@ -165,21 +158,21 @@ class Committer:
 
     def _blame(self, batch: list[Submission], error: Exception, deadline: float) -> None:
         if len(batch) == 1:
-            batch[0].answer(error)
+            batch[0].give(error)
             return
         for one in batch:
             self._commit([one], deadline)
 
     def _give_up(self, batch: list[Submission], error: Exception) -> None:
         for one in batch:
-            one.answer(
+            one.give(
                 BookUnavailable(f"The book did not answer ({type(error).__name__}); send it again with the same key.")
             )
 
     def _reply(self, batch: list[Submission], answers: list[Answer]) -> None:
         self._appended()
         for one, answer in zip(batch, answers, strict=True):
-            one.answer(answer)
+            one.give(answer)
 
     def _connect(self) -> Connection[Any]:
         if self._db is None:

@@ -22,6 +22,7 @@ from psycopg_pool import ConnectionPool
 from domain.appending import BookUnavailable, Conditions, Entry, KeptReceipt, Row
 from domain.kernel import Withheld, new_id
 from domain.kernel.recorded import Receipt
+from domain.steps import Step
 from infra.committer import Committer
 from infra.entries import COLUMNS, StoredEntry, notification
 from infra.patience import patient
@@ -37,19 +38,24 @@ class EventStore(ApplicationRecorder):
     def __init__(self, pool: Pool, committer: Committer, vault: Vault) -> None:
         self._pool, self._committer, self._vault = pool, committer, vault
 
-    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """Append entries, all or none; returns their positions. `conditions` are what the door demands.
+    def insert_events(self, stored_events: Sequence[StoredEvent], **_kwargs: Any) -> Sequence[int] | None:
+        """Append entries, all or none; returns their positions.
 
-        Raises the library's IntegrityError where a version exists already, and what `Committer.append` raises.
+        Raises the library's IntegrityError where a version exists already, and what `Committer.submit` gives rise to.
         """
-        conditions: Conditions | None = kwargs.get("conditions")
-        if not stored_events and conditions is None:
+        if not stored_events:
             return None
-        entries = [each if isinstance(each, Entry) else _bare(each) for each in stored_events]
+        entries = [each if isinstance(each, Entry) else bare(each) for each in stored_events]
         try:
-            return self._committer.append(entries, conditions)
+            return self.append(entries, None).wait()
         except psycopg.errors.IntegrityError as error:
             raise IntegrityError(str(error.diag.message_primary)) from None
+
+    def append(self, entries: Sequence[Entry], conditions: Conditions | None) -> Step[Sequence[int]]:
+        return self._committer.submit(entries, conditions)
+
+    def seals_at_once(self, subject: UUID) -> bool:
+        return self._vault.seals_at_once(subject)
 
     @patient
     def select_events(
@@ -155,7 +161,7 @@ def _left_sealed(version: int, position: int, name: str, state: bytes, sealed: b
     return version, position, name, state, Withheld.SEALED if sealed else None
 
 
-def _bare(stored: StoredEvent) -> Entry:
+def bare(stored: StoredEvent) -> Entry:
     """A stored event of the library's own, without an envelope: it speaks for itself."""
     id = stored.originator_id if isinstance(stored.originator_id, UUID) else UUID(stored.originator_id)
     return Entry(

@@ -95,6 +95,11 @@ class Vault:
         ciphertext = AESGCM(event_key).encrypt(_NONCE, personal, bound)
         return Sealed(ciphertext, Prf(commitment_key)(personal), new_key)
 
+    def seals_at_once(self, subject: UUID) -> bool:
+        """Whether this subject's key is remembered, and need not be fetched."""
+        with self._lock:
+            return subject in self._keys or subject in self._pending
+
     def _key_to_seal(self, subject: UUID, *, begins: bool) -> tuple[bytes, bytes | None]:
         """The subject's key; with it its wrapped form, for as long as no append has stored it."""
         with self._lock:
@@ -158,10 +163,10 @@ class Vault:
         return self._fingerprint(command)
 
     def learned(self, subject: UUID, wrapped: bytes) -> None:
-        """A new key was appended with its first entry."""
-        self._put(subject, self._master.unwrap(wrapped, subject.bytes))
+        """A new key was appended with its first entry: ours, or another's that was first in the same batch."""
         with self._lock:
-            self._pending.pop(subject, None)
+            key, made = self._pending.pop(subject, (b"", b""))
+        self._put(subject, key if made == wrapped else self._master.unwrap(wrapped, subject.bytes))
 
     def forget(self, subject: UUID) -> None:
         """Another process was first to make this subject's key, or it was destroyed."""

@@ -29,7 +29,8 @@ from domain.kernel import (
     refuse,
     require,
 )
-from domain.kernel.recorded import Context
+from domain.kernel.recorded import Context, Receipt
+from domain.steps import blocking
 
 
 class DiaryBegun(Event, frozen=True):
@@ -190,6 +191,11 @@ toy_catalogue = Catalogue(
 def asking(key: UUID | None = None, **more: object) -> Context:
     """A context under a new idempotency key, or the given one."""
     return Context(actor="tester", idempotency_key=key or uuid4(), correlation_id=uuid4(), **more)  # type: ignore[arg-type]
+
+
+def handled(book: Parts, command: Command, context: Context) -> Receipt:
+    """What the door of this process gives, waited for in this thread."""
+    return blocking(book.daybook.handle(command, context))
 
 
 @contextmanager

@@ -61,24 +61,24 @@ class StepRefused(Exception):
 
 
 class Entering:
-    """Enters rows, each in the thread that asks for it."""
+    """Enters rows: a coroutine of steps for each. Looking records up does stop the others for a moment."""
 
     def __init__(self, parts: Parts, mapping: RowMapping, source: str, finder: Finder) -> None:
         self._parts, self._decider, self._source, self._finder = parts, mapping.decider, source, finder
         self._actor = f"import:{source}"
 
-    def enter(self, row: Entry, known: Known | None) -> Entered:
+    async def enter(self, row: Entry, known: Known | None) -> Entered:
         """Do what is still to be done. Raises NotFound, BadValue, StepRefused or BookUnavailable."""
         if known is None:
             first, *rest = _tasks(row.fingerprint, 0, row.asked)
-            begun = self._submit(row, first, None)
+            begun = await self._submit(row, first, None)
             for task in rest:
-                self._submit(row, task, begun.id)
+                await self._submit(row, task, begun.id)
             return Entered(Outcome.CREATED, begun.id)
         if row.fingerprint == known.fingerprint:
             return Entered(Outcome.UNCHANGED, known.id)
         before = self._parts.daybook.fold(known.id).version if (tasks := self._remaining(row, known)) else 0
-        receipts = [self._submit(row, task, known.id) for task in tasks]
+        receipts = [await self._submit(row, task, known.id) for task in tasks]
         changed = bool(receipts) and receipts[-1].version > before
         return Entered(Outcome.CHANGED if changed else Outcome.UNCHANGED, known.id)
 
@@ -116,7 +116,7 @@ class Entering:
         for verb, values in changes(state, wanted, raw):
             yield Asked(verb, values, None)
 
-    def _submit(self, row: Entry, task: Task, id: UUID | None) -> Receipt:
+    async def _submit(self, row: Entry, task: Task, id: UUID | None) -> Receipt:
         raw = self._finder.resolved(task.asked.raw, id)
         if id is None:
             raw["external_ids"] = [{"source": self._source, "id": row.external_id}]
@@ -130,13 +130,13 @@ class Entering:
         )
         try:
             try:
-                return self._parts.commands.submit(self._decider, task.asked.verb, raw, context)
+                return await self._parts.commands.submit(self._decider, task.asked.verb, raw, context)
             except Refused as refused:
                 if not all(isinstance(rule, OccurredBeforeLast) for rule in refused.broken):
                     raise
             # Somebody worked on the record since: the fact is recorded today, and keeps its day in a field of its own.
             context = Context(actor=self._actor, idempotency_key=task.late_key, correlation_id=row.fingerprint)
-            return self._parts.commands.submit(self._decider, task.asked.verb, raw, context)
+            return await self._parts.commands.submit(self._decider, task.asked.verb, raw, context)
         except Refused as refused:
             raise StepRefused(task.asked.verb, refused) from None
 

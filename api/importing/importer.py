@@ -1,12 +1,13 @@
 """Imports a file: many rows at once, each row's own commands in order."""
 
+import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from uuid import UUID, uuid5
+
+import uvloop
 
 from api.composition import Parts
 from api.importing.entering import Entered, Entering, Known, StepRefused
@@ -18,9 +19,10 @@ from api.importing.values import BadValue
 from domain.catalogue import catalogue
 from domain.kernel import Refused
 from domain.kernel.recorded import Context
+from domain.steps import blocking, following
 from infra.marks import imported, marks, remember
 
-THREADS = 32
+AT_ONCE = 32
 """Rows in hand at once: their appends share transactions."""
 
 BATCH = 512
@@ -51,28 +53,25 @@ class Import:
         """
         began, tally = time.monotonic(), Tally(progress)
         self._define_pipelines()
-        pool = ThreadPoolExecutor(THREADS, "import")
-        try:
-            waiting = self._pass(pool, self._distinct(table, tally), tally)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+            waiting = self._pass(loop, self._distinct(table, tally), tally)
             # A row may refer to a row below it, as a subsidiary to its parent: it comes again once the others are in.
             while waiting:
-                again = self._pass(pool, [row for row, _ in waiting], tally)
+                again = self._pass(loop, [row for row, _ in waiting], tally)
                 if len(again) == len(waiting):
                     for row, missing in again:
                         tally.reject(Rejected(row.number, row.cells, (str(missing),)))
                     break
                 waiting = again
-        finally:
-            pool.shutdown(cancel_futures=True)
         return tally.summary(table.header, rejected_file, time.monotonic() - began)
 
-    def _pass(self, pool: ThreadPoolExecutor, rows: Iterable[Entry], tally: Tally) -> list[tuple[Entry, NotFound]]:
+    def _pass(self, loop: asyncio.Runner, rows: Iterable[Entry], tally: Tally) -> list[tuple[Entry, NotFound]]:
         """Enter the rows; returns those that refer to a record of their own kind that is not there yet."""
         waiting: list[tuple[Entry, NotFound]] = []
         for batch in _batches(rows):
             known = self._known(batch)
             done: dict[UUID, UUID] = {}
-            for row, came in zip(batch, pool.map(partial(self._enter, known), batch), strict=True):
+            for row, came in zip(batch, loop.run(self._together(batch, known)), strict=True):
                 if isinstance(came, Entered):
                     tally.count(came.outcome)
                     done[came.record] = row.fingerprint
@@ -83,9 +82,20 @@ class Import:
             remember(self._parts.pool, self._source, done)
         return waiting
 
-    def _enter(self, known: Mapping[str, Known], row: Entry) -> Entered | Rejected | NotFound:
+    async def _together(
+        self, batch: Sequence[Entry], known: Mapping[str, Known]
+    ) -> Sequence[Entered | Rejected | NotFound]:
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def enter(row: Entry) -> Entered | Rejected | NotFound:
+            async with room:
+                return await following(self._enter(row, known.get(row.external_id)))
+
+        return await asyncio.gather(*map(enter, batch))
+
+    async def _enter(self, row: Entry, known: Known | None) -> Entered | Rejected | NotFound:
         try:
-            return self._entering.enter(row, known.get(row.external_id))
+            return await self._entering.enter(row, known)
         except NotFound as missing:
             if missing.lookup.kind == self._mapping.decider.kind:
                 return missing
@@ -129,7 +139,7 @@ class Import:
             key = uuid5(request, "define")
             context = Context(actor=f"import:{self._source}", idempotency_key=key, correlation_id=request)
             try:
-                self._parts.commands.submit(pipeline, "define", raw, context)
+                blocking(self._parts.commands.submit(pipeline, "define", raw, context))
             except Refused as refused:
                 raise MappingError(f"The pipeline {name} that the mapping asks for was refused: {refused}") from None
             self._finder.forget("pipeline")

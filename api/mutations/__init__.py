@@ -5,7 +5,6 @@ from functools import partial
 from typing import Annotated, Any, cast
 from uuid import UUID
 
-import anyio.to_thread
 import strawberry
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.tools import create_type
@@ -21,6 +20,7 @@ from domain.catalogue import AnyDecider, Catalogue, mutation_name
 from domain.kernel import LINE, Refused
 from domain.kernel.admission import Intake, plain_text
 from domain.kernel.recorded import Context, Receipt
+from domain.steps import following
 
 
 def mutation_type(catalogue: Catalogue, entities: Mapping[str, type[Any]]) -> type[Any]:
@@ -73,10 +73,9 @@ def _resolver(decider: AnyDecider, verb: str) -> Callable[..., Any]:
             "expected_version": raw.pop("expected_version", None),
             "reason": None if own_reason else raw.pop("reason", None),
         }
-        submit = partial(_submit, request, decider, verb, raw, said)
         try:
             with outcome_of(mutation):
-                receipt = await anyio.to_thread.run_sync(submit, limiter=request.serving.writers)
+                receipt = await _submitted(request, decider, verb, raw, said)
         except Refused as refused:
             return Outcome(None, None, user_errors(refused))
         shown = await request.caught_up(receipt)
@@ -86,7 +85,7 @@ def _resolver(decider: AnyDecider, verb: str) -> Callable[..., Any]:
     return resolve
 
 
-def _submit(
+async def _submitted(
     request: Request, decider: AnyDecider, verb: str, raw: Mapping[str, object], said: Mapping[str, Any]
 ) -> Receipt:
     intake = Intake(lambda _ordinal: UUID(int=0))
@@ -100,4 +99,4 @@ def _submit(
         reason=reason,
         expected_version=said["expected_version"],
     )
-    return request.serving.commands.submit(decider, verb, raw, context)
+    return await following(request.serving.commands.submit(decider, verb, raw, context))

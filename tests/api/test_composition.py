@@ -10,6 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 from api.composition import Parts, assembled
 from domain.catalogue import catalogue
 from domain.kernel import Refused
+from domain.steps import blocking
 from infra.contacts import PhoneNeedsCountryCode
 from infra.migrations import migrate
 from tests.toy import asking
@@ -26,7 +27,7 @@ def parts(database: str, tmp_path: Path) -> Iterator[Parts]:
 
 def register(parts: Parts, phone: str) -> str:
     raw = {"kind": "person", "contact_points": [{"kind": "phone", "value": phone}]}
-    id = parts.commands.submit(CUSTOMER, "register", raw, asking(uuid4())).id
+    id = blocking(parts.commands.submit(CUSTOMER, "register", raw, asking(uuid4()))).id
     [entry] = [one for one in parts.mapper.recorded(parts.store.entries(0, 100)) if one.originator_id == id]
     return str(entry.event.contact_points[0].normalised)
 
@@ -43,7 +44,7 @@ def test_a_local_number_belongs_to_the_companys_country_once_the_company_is_defi
         "phone_region": "CH",
         "language": "de",
     }
-    parts.commands.submit(COMPANY, "define", settings, asking(uuid4()))
+    blocking(parts.commands.submit(COMPANY, "define", settings, asking(uuid4())))
     assert register(parts, "044 668 18 00") == "+41446681800"
 
 

@@ -18,6 +18,7 @@ from domain.customer import Customer
 from domain.kernel import Claim
 from domain.kernel.recorded import Context
 from domain.opportunity import Opportunity, OpportunityStatus
+from domain.steps import blocking
 from infra.reservations import Reservations
 from tests.api.filled import asked, entries, imported, opened
 
@@ -115,7 +116,7 @@ class Files:
         """What a person does meanwhile."""
         context = Context(actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4())
         id = self.holder(kind, external_id)
-        self.parts.commands.submit(catalogue.deciders[kind], verb, {"id": id, **raw}, context)
+        blocking(self.parts.commands.submit(catalogue.deciders[kind], verb, {"id": id, **raw}, context))
 
     def forget_receipts(self) -> None:
         """As they go after 30 days."""

@@ -29,7 +29,7 @@ from infra.append import APPEND_LOCK, Append
 from infra.committer import MOST_ENTRIES, Committer, Submission
 from infra.event_store import EventStore
 from infra.migrations import migrate
-from tests.toy import BeginDiary, MoveDiary, WritePage, asking, toy_book
+from tests.toy import BeginDiary, MoveDiary, WritePage, asking, handled, toy_book
 
 SECONDS = 8.0
 """Less than the patience with a database that is away: nobody here has reason to take it for away."""
@@ -46,16 +46,24 @@ class Desk(NamedTuple):
     def column(self, query: str) -> list[Any]:
         return [row[0] for row in self.db.execute(query.encode())]
 
+    def append(self, entries: Sequence[Entry], conditions: Conditions | None) -> Sequence[int]:
+        return self.committer.submit(entries, conditions).wait()
+
+    def waiting(self, number: int) -> bool:
+        """Whether so many wait for the committer; whoever wants to close it counts as one."""
+        committer = self.committer
+        waiting = len(committer._queue) + committer._closing.is_set()  # pyright: ignore[reportPrivateUsage]
+        return waiting == number
+
     def together(self, *appends: Call) -> list[object]:
         """The outcomes of appends in one batch, in this order: they queue up while another one waits for the lock."""
-        waiting = self.committer._queue  # pyright: ignore[reportPrivateUsage]
         with self.db.transaction():
             self.db.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
-            started = [begun(partial(self.committer.append, [entry()], None))]
+            started = [begun(partial(self.append, [entry()], None))]
             until(lambda: self.column("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
             for number, append in enumerate(appends, start=1):
                 started.append(begun(append))
-                until(partial(_holds, waiting, number))
+                until(partial(self.waiting, number))
         return [outcome(one) for one in started[1:]]
 
 
@@ -90,10 +98,6 @@ def begun(call: Call) -> "queue.SimpleQueue[object]":
 
 def outcome(found: "queue.SimpleQueue[object]") -> object:
     return found.get(timeout=SECONDS)
-
-
-def _holds(waiting: "queue.SimpleQueue[Any]", number: int) -> bool:
-    return waiting.qsize() == number
 
 
 def until(reached: Callable[[], object]) -> None:
@@ -138,7 +142,7 @@ def conditions(id: UUID, version: int = 1, **other: Any) -> Conditions:
 
 
 def submission(desk: Desk, id: UUID, version: int = 1, **other: Any) -> Call:
-    return partial(desk.committer.append, [entry(id, version)], conditions(id, version, **other))
+    return partial(desk.append, [entry(id, version)], conditions(id, version, **other))
 
 
 POISONS: dict[str, Callable[[], tuple[Sequence[Entry], Conditions | None]]] = {
@@ -159,7 +163,7 @@ POISONS: dict[str, Callable[[], tuple[Sequence[Entry], Conditions | None]]] = {
 def test_one_that_can_not_be_appended_is_told_and_the_others_are_appended(desk: Desk, poison: str) -> None:
     before, after = new_id(), new_id()
     outcomes = desk.together(
-        submission(desk, before), partial(desk.committer.append, *POISONS[poison]()), submission(desk, after)
+        submission(desk, before), partial(desk.append, *POISONS[poison]()), submission(desk, after)
     )
     assert outcomes[0] == [2]
     assert isinstance(outcomes[1], Exception)
@@ -169,20 +173,15 @@ def test_one_that_can_not_be_appended_is_told_and_the_others_are_appended(desk: 
 
 
 def test_whoever_comes_at_the_last_moment_is_answered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    class LastMoment:
+    class LastMoment(list[Submission]):
         """Closing begins between the look whether it has and the queueing."""
 
-        def put(self, item: Submission | None) -> None:
-            if item is not None:
-                closing = threading.Thread(target=desk.committer.close)
-                closing.start()
-                closing.join(1.0)  # it may have to wait for this one; if it does not, it is through by now
-            waiting.put(item)
+        def append(self, item: Submission) -> None:
+            closing = threading.Thread(target=desk.committer.close)
+            closing.start()
+            closing.join(1.0)  # it may have to wait for this one; if it does not, it is through by now
+            super().append(item)
 
-        def get(self, timeout: float | None = None) -> Any:
-            return waiting.get(timeout=timeout)
-
-    waiting = desk.committer._queue  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(desk.committer, "_queue", LastMoment())
     answer = outcome(begun(submission(desk, new_id())))
     assert isinstance(answer, BookUnavailable) or answer == [1]
@@ -201,7 +200,7 @@ def test_a_commit_that_the_database_refuses_is_not_reported_as_done(desk: Desk) 
     )
     good, late = new_id(), new_id()
     outcomes = desk.together(
-        submission(desk, good), partial(desk.committer.append, [entry(late, actor="late")], conditions(late))
+        submission(desk, good), partial(desk.append, [entry(late, actor="late")], conditions(late))
     )
     assert outcomes[0] == [2]
     assert isinstance(outcomes[1], psycopg.errors.RaiseException)
@@ -253,7 +252,7 @@ def test_the_same_through_the_door(book: Parts) -> None:
 
     def begin(owner: str) -> object:
         gate.wait()
-        return book.daybook.handle(BeginDiary(id=new_id(), owner=owner), context)
+        return handled(book, BeginDiary(id=new_id(), owner=owner), context)
 
     outcomes = [outcome(one) for one in [begun(partial(begin, name)) for name in ("Ada", "Bob")]]
     [refused] = [one for one in outcomes if isinstance(one, Refused)]
@@ -265,7 +264,7 @@ def test_a_batch_of_many_entries(desk: Desk) -> None:
     id = new_id()
     many = [entry(id, version) for version in range(1, MOST_ENTRIES + 1)]
     outcomes = desk.together(
-        partial(desk.committer.append, many, conditions(id, receipt=Receipt(id, len(many), 0))),
+        partial(desk.append, many, conditions(id, receipt=Receipt(id, len(many), 0))),
         submission(desk, new_id()),
     )
     assert outcomes == [list(range(2, MOST_ENTRIES + 2)), [MOST_ENTRIES + 2]]
@@ -282,10 +281,10 @@ def test_the_databases_defaults_change_nothing(database: str, tmp_path: Path, se
         db.execute(sql.SQL("ALTER DATABASE {} SET ").format(name) + sql.SQL(setting))
     with toy_book(database, tmp_path) as one, toy_book(database, tmp_path) as two:
         then = datetime(1850, 1, 1, tzinfo=UTC)  # when Zurich's clocks went by the sun, 34 minutes and 8 seconds ahead
-        id = one.daybook.handle(BeginDiary(id=new_id(), owner="Ada"), asking(occurred_at=then)).id
+        id = handled(one, BeginDiary(id=new_id(), owner="Ada"), asking(occurred_at=then)).id
         calls = list[Call]()
         for book in [one, two] * 10:
-            calls.append(partial(book.daybook.handle, WritePage(id=id, page=new_id(), text="page"), asking()))
+            calls.append(partial(handled, book, WritePage(id=id, page=new_id(), text="page"), asking()))
             calls.append(partial(book.store.insert_events, [entry()]))
         outcomes = [outcome(each) for each in [begun(call) for call in calls]]
         assert not [each for each in outcomes if isinstance(each, Exception)]
@@ -327,7 +326,7 @@ def test_a_server_that_only_reads_is_one_that_is_away(desk: Desk) -> None:
 
 def test_readers_never_wait_for_each_other(book: Parts, database: str, tmp_path: Path) -> None:
     """To open a history takes a connection for its keys: not while one is held for the history itself."""
-    id = book.daybook.handle(BeginDiary(id=new_id(), owner="Ada"), asking()).id
+    id = handled(book, BeginDiary(id=new_id(), owner="Ada"), asking()).id
     with toy_book(database, tmp_path) as another:
         held = [another.pool.getconn() for _ in range(another.pool.max_size - 1)]
         fold = outcome(begun(partial(another.daybook.fold, id)))
@@ -339,7 +338,7 @@ def test_readers_never_wait_for_each_other(book: Parts, database: str, tmp_path:
 def test_a_connection_lost_before_the_sealing_is_made_anew(
     book: Parts, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    id = book.daybook.handle(BeginDiary(id=new_id(), owner="Ada", address="Here"), asking()).id
+    id = handled(book, BeginDiary(id=new_id(), owner="Ada", address="Here"), asking()).id
     with toy_book(database, tmp_path) as another:
         histories = EventStore.histories
 
@@ -354,6 +353,6 @@ def test_a_connection_lost_before_the_sealing_is_made_anew(
             return rows
 
         monkeypatch.setattr(EventStore, "histories", lost)
-        receipt = outcome(begun(partial(another.daybook.handle, MoveDiary(id=id, address="There"), asking())))
+        receipt = outcome(begun(partial(handled, another, MoveDiary(id=id, address="There"), asking())))
     assert isinstance(receipt, Receipt)
     assert receipt.version == 2

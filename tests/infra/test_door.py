@@ -37,6 +37,7 @@ from tests.toy import (
     WritePage,
     asking,
     diary,
+    handled,
     toy_book,
 )
 
@@ -52,7 +53,7 @@ def books(database: str, tmp_path: Path) -> Iterator[tuple[Parts, Parts]]:
 
 
 def begin(book: Parts, owner: str = "Ada", address: str | None = None) -> UUID:
-    return book.daybook.handle(BeginDiary(id=new_id(), owner=owner, address=address), asking()).id
+    return handled(book, BeginDiary(id=new_id(), owner=owner, address=address), asking()).id
 
 
 def at_once(calls: Sequence[Callable[[], R]]) -> list[R | Refused]:
@@ -85,7 +86,7 @@ def test_forty_commands_on_one_aggregate_from_two_processes_all_succeed(books: t
     id = begin(books[0])
     pages = [new_id() for _ in range(40)]
     calls = [
-        partial(books[n % 2].daybook.handle, WritePage(id=id, page=page, text=f"page {n}"), asking())
+        partial(handled, books[n % 2], WritePage(id=id, page=page, text=f"page {n}"), asking())
         for n, page in enumerate(pages)
     ]
     receipts = at_once(calls)
@@ -99,8 +100,7 @@ def test_forty_commands_on_one_aggregate_from_two_processes_all_succeed(books: t
 def test_one_key_twenty_times_at_once_happens_once(books: tuple[Parts, Parts]) -> None:
     context = asking(uuid4())
     calls = [
-        partial(books[n % 2].daybook.handle, BeginDiary(id=new_id(), owner="Ada", address="Here"), context)
-        for n in range(20)
+        partial(handled, books[n % 2], BeginDiary(id=new_id(), owner="Ada", address="Here"), context) for n in range(20)
     ]
     receipts = at_once(calls)
     assert len({receipt for receipt in receipts if isinstance(receipt, Receipt)}) == 1
@@ -110,39 +110,39 @@ def test_one_key_twenty_times_at_once_happens_once(books: tuple[Parts, Parts]) -
 
 def test_a_key_used_for_another_command_is_refused(books: tuple[Parts, Parts]) -> None:
     context = asking(uuid4())
-    books[0].daybook.handle(BeginDiary(id=new_id(), owner="Ada"), context)
+    handled(books[0], BeginDiary(id=new_id(), owner="Ada"), context)
     another = BeginDiary(id=new_id(), owner="Bob")
-    assert broken(lambda: books[1].daybook.handle(another, context)) == [IdempotencyKeyReused]
+    assert broken(lambda: handled(books[1], another, context)) == [IdempotencyKeyReused]
 
 
 def test_a_refused_key_may_be_used_again(books: tuple[Parts, Parts]) -> None:
     id, context = begin(books[0], address="Here"), asking(uuid4())
-    assert broken(lambda: books[0].daybook.handle(BeginDiary(id=new_id(), owner="Bob", address="here"), context)) == [
+    assert broken(lambda: handled(books[0], BeginDiary(id=new_id(), owner="Bob", address="here"), context)) == [
         AddressTaken
     ]
-    books[0].daybook.handle(CloseDiary(id=id), asking())
-    assert books[0].daybook.handle(BeginDiary(id=new_id(), owner="Bob", address="here"), context).version == 1
+    handled(books[0], CloseDiary(id=id), asking())
+    assert handled(books[0], BeginDiary(id=new_id(), owner="Bob", address="here"), context).version == 1
 
 
 def test_a_retry_is_answered_even_when_the_command_would_be_refused_now(books: tuple[Parts, Parts]) -> None:
     id, context = begin(books[0]), asking(uuid4())
-    first = books[0].daybook.handle(CloseDiary(id=id), context)
-    assert books[1].daybook.handle(CloseDiary(id=id), context) == first
-    assert broken(lambda: books[1].daybook.handle(CloseDiary(id=id), asking())) == [DiaryIsClosed]
+    first = handled(books[0], CloseDiary(id=id), context)
+    assert handled(books[1], CloseDiary(id=id), context) == first
+    assert broken(lambda: handled(books[1], CloseDiary(id=id), asking())) == [DiaryIsClosed]
 
 
 def test_a_command_that_changes_nothing_has_a_receipt_and_no_entry(books: tuple[Parts, Parts]) -> None:
     id, context = begin(books[0], address="Here"), asking(uuid4())
-    receipt = books[0].daybook.handle(MoveDiary(id=id, address="Here"), context)
+    receipt = handled(books[0], MoveDiary(id=id, address="Here"), context)
     assert receipt == Receipt(id, 1, 1)
-    books[0].daybook.handle(MoveDiary(id=id, address="There"), asking())
-    assert books[1].daybook.handle(MoveDiary(id=id, address="Here"), context) == receipt
+    handled(books[0], MoveDiary(id=id, address="There"), asking())
+    assert handled(books[1], MoveDiary(id=id, address="Here"), context) == receipt
     assert column(books[0], "SELECT count(*) FROM daybook.events") == [2]
 
 
 def test_two_who_claim_one_address_one_wins(books: tuple[Parts, Parts]) -> None:
     calls = [
-        partial(books[n % 2].daybook.handle, BeginDiary(id=new_id(), owner=f"{n}", address="One Street"), asking())
+        partial(handled, books[n % 2], BeginDiary(id=new_id(), owner=f"{n}", address="One Street"), asking())
         for n in range(8)
     ]
     outcomes = at_once(calls)
@@ -152,16 +152,16 @@ def test_two_who_claim_one_address_one_wins(books: tuple[Parts, Parts]) -> None:
 
 def test_a_claim_is_given_back(books: tuple[Parts, Parts]) -> None:
     id = begin(books[0], address="Here")
-    books[0].daybook.handle(MoveDiary(id=id, address="There"), asking())
+    handled(books[0], MoveDiary(id=id, address="There"), asking())
     begin(books[1], "Bob", "Here")
     assert column(books[0], "SELECT count(*) FROM daybook.reservations") == [2]
 
 
 def test_a_stale_version_is_refused_and_named(books: tuple[Parts, Parts]) -> None:
     id = begin(books[0])
-    books[1].daybook.handle(WritePage(id=id, page=new_id(), text="one"), asking())
+    handled(books[1], WritePage(id=id, page=new_id(), text="one"), asking())
     with pytest.raises(Refused) as refused:
-        books[0].daybook.handle(WritePage(id=id, page=new_id(), text="two"), asking(expected_version=1))
+        handled(books[0], WritePage(id=id, page=new_id(), text="two"), asking(expected_version=1))
     assert refused.value.broken == (VersionConflict(expected=1, actual=2, path=("expected_version",)),)
 
 
@@ -171,8 +171,8 @@ def test_what_a_decision_knew_of_others_holds_at_its_append(books: tuple[Parts, 
         inner, outer = begin(books[0]), begin(books[1])
         enclosed, closed = at_once(
             [
-                partial(books[0].daybook.handle, EncloseDiary(id=inner, into=outer), asking()),
-                partial(books[1].daybook.handle, CloseDiary(id=outer), asking()),
+                partial(handled, books[0], EncloseDiary(id=inner, into=outer), asking()),
+                partial(handled, books[1], CloseDiary(id=outer), asking()),
             ]
         )
         assert isinstance(closed, Receipt)
@@ -183,19 +183,19 @@ def test_what_a_decision_knew_of_others_holds_at_its_append(books: tuple[Parts, 
 
 
 def test_unknown_ids_are_named_with_their_path(books: tuple[Parts, Parts]) -> None:
-    assert broken(lambda: books[0].daybook.handle(CloseDiary(id=new_id()), asking())) == [UnknownId]
+    assert broken(lambda: handled(books[0], CloseDiary(id=new_id()), asking())) == [UnknownId]
     id = begin(books[0])
     with pytest.raises(Refused) as refused:
-        books[0].daybook.handle(EncloseDiary(id=id, into=new_id()), asking())
+        handled(books[0], EncloseDiary(id=id, into=new_id()), asking())
     assert refused.value.broken == (UnknownId(kind="diary", path=("into",)),)
 
 
 def test_positions_are_dense_and_times_never_go_back(books: tuple[Parts, Parts]) -> None:
     id = begin(books[0], address="Here")
     begun = [BeginDiary(id=new_id(), owner="x", address="Here" if n % 3 else None) for n in range(30)]
-    calls = [partial(books[n % 2].daybook.handle, command, asking()) for n, command in enumerate(begun)]
+    calls = [partial(handled, books[n % 2], command, asking()) for n, command in enumerate(begun)]
     at_once(calls)
-    books[0].daybook.handle(CloseDiary(id=id), asking())
+    handled(books[0], CloseDiary(id=id), asking())
     positions = column(books[0], "SELECT position FROM daybook.events ORDER BY position")
     assert positions == list(range(1, len(positions) + 1))
     times = column(books[0], "SELECT recorded_at FROM daybook.events ORDER BY position")
@@ -203,14 +203,14 @@ def test_positions_are_dense_and_times_never_go_back(books: tuple[Parts, Parts])
 
 
 def test_what_happened_stands_in_order_and_never_in_the_future(books: tuple[Parts, Parts]) -> None:
-    book, then = books[0].daybook, datetime(2020, 5, 1, tzinfo=UTC)
-    id = book.handle(BeginDiary(id=new_id(), owner="Ada"), asking(occurred_at=then)).id
+    book, then = books[0], datetime(2020, 5, 1, tzinfo=UTC)
+    id = handled(book, BeginDiary(id=new_id(), owner="Ada"), asking(occurred_at=then)).id
     page = WritePage(id=id, page=new_id(), text="one")
-    assert broken(lambda: book.handle(page, asking(occurred_at=then - timedelta(days=1)))) == [OccurredBeforeLast]
-    assert broken(lambda: book.handle(page, asking(occurred_at=datetime.now(UTC) + timedelta(days=1)))) == [
+    assert broken(lambda: handled(book, page, asking(occurred_at=then - timedelta(days=1)))) == [OccurredBeforeLast]
+    assert broken(lambda: handled(book, page, asking(occurred_at=datetime.now(UTC) + timedelta(days=1)))) == [
         OccurredInTheFuture
     ]
-    book.handle(page, asking(occurred_at=then))
+    handled(book, page, asking(occurred_at=then))
     assert column(books[0], "SELECT count(*) FROM daybook.events WHERE occurred_at = '2020-05-01Z'") == [2]
 
 
@@ -220,9 +220,7 @@ def test_a_destroyed_key_is_never_made_again(books: tuple[Parts, Parts]) -> None
         db.execute("UPDATE daybook_keys.subjects SET wrapped = NULL, destroyed_at = now() WHERE subject = %s", (id,))
     for book in books:
         book.vault.forget(id)
-    assert broken(lambda: books[1].daybook.handle(WritePage(id=id, page=new_id(), text="one"), asking())) == [
-        SubjectErased
-    ]
+    assert broken(lambda: handled(books[1], WritePage(id=id, page=new_id(), text="one"), asking())) == [SubjectErased]
     state = books[1].daybook.fold(id).state
     assert isinstance(state, Diary)
     assert state.owner is not None
@@ -232,7 +230,7 @@ def test_a_destroyed_key_is_never_made_again(books: tuple[Parts, Parts]) -> None
 def test_a_remembered_fold_is_the_full_fold(books: tuple[Parts, Parts]) -> None:
     id = begin(books[0], address="Here")
     for n in range(30):
-        books[n % 2].daybook.handle(WritePage(id=id, page=new_id(), text=f"{n}"), asking())
+        handled(books[n % 2], WritePage(id=id, page=new_id(), text=f"{n}"), asking())
     remembered = books[0].daybook.fold(id)
     events = [recorded.event for recorded in books[0].mapper.recorded(books[0].store.entries(0, 1000))]
     assert remembered.state == diary.fold(events)

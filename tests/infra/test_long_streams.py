@@ -11,7 +11,7 @@ from domain.appending import Draft, Row
 from domain.folds import Fold, Folds
 from domain.kernel import State, new_id
 from infra.migrations import migrate
-from tests.toy import BeginDiary, Diary, PageWritten, WritePage, asking, diary, toy_book
+from tests.toy import BeginDiary, Diary, PageWritten, WritePage, asking, diary, handled, toy_book
 
 LONG = 10_000
 
@@ -25,7 +25,7 @@ def books(database: str, tmp_path: Path) -> Iterator[tuple[Parts, Parts]]:
 
 def long_diary(book: Parts) -> UUID:
     """A diary of LONG entries, written in a few appends."""
-    id = book.daybook.handle(BeginDiary(id=new_id(), owner="Ada"), asking()).id
+    id = handled(book, BeginDiary(id=new_id(), owner="Ada"), asking()).id
     for start in range(2, LONG + 1, 1000):
         drafts = [
             Draft(
@@ -54,9 +54,9 @@ def test_a_command_on_a_long_history_reads_only_what_is_new(
         return found
 
     monkeypatch.setattr(here.store, "histories", counted)
-    here.daybook.handle(WritePage(id=id, page=new_id(), text="mine"), asking())
-    elsewhere.daybook.handle(WritePage(id=id, page=new_id(), text="another's"), asking())
-    receipt = here.daybook.handle(WritePage(id=id, page=new_id(), text="mine again"), asking())
+    handled(here, WritePage(id=id, page=new_id(), text="mine"), asking())
+    handled(elsewhere, WritePage(id=id, page=new_id(), text="another's"), asking())
+    receipt = handled(here, WritePage(id=id, page=new_id(), text="mine again"), asking())
     assert receipt.version == LONG + 3
     assert read == [LONG - 1, 1]
     events = [one.event for one in here.mapper.recorded(here.store.entries(0, 2 * LONG))]

@@ -25,7 +25,7 @@ from domain.kernel.recorded import Recorded
 from infra.master_key import MasterKey, MasterKeyError, master_key
 from infra.migrations import migrate
 from infra.vault import Prf, SealBroken, Vault, derive
-from tests.toy import BeginDiary, DiaryBegun, PageWritten, WritePage, asking, diary, toy_book, toy_catalogue
+from tests.toy import BeginDiary, DiaryBegun, PageWritten, WritePage, asking, diary, handled, toy_book, toy_catalogue
 
 NAME = "Ιωάννα Müller-李"
 
@@ -38,7 +38,7 @@ def book(database: str, tmp_path: Path) -> Iterator[Parts]:
 
 
 def written(book: Parts, owner: str = NAME, reason: str | None = None) -> UUID:
-    return book.daybook.handle(BeginDiary(id=new_id(), owner=owner), asking(reason=reason)).id
+    return handled(book, BeginDiary(id=new_id(), owner=owner), asking(reason=reason)).id
 
 
 def page(book: Parts, subject: UUID, originator: UUID | None = None, version: int = 1) -> Entry:
@@ -117,7 +117,7 @@ def test_what_was_altered_does_not_open(book: Parts, database: str, damage: Lite
 def test_a_destroyed_key_leaves_erased_and_the_rest(book: Parts, database: str) -> None:
     id = written(book, reason="because")
     page = new_id()
-    book.daybook.handle(WritePage(id=id, page=page, text="secret"), asking())
+    handled(book, WritePage(id=id, page=page, text="secret"), asking())
     with psycopg.connect(database) as db:
         db.execute("UPDATE daybook_keys.subjects SET wrapped = NULL, destroyed_at = now()")
     book.vault.forget(id)
