@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from psycopg import Connection, Pipeline
+from psycopg import Connection
 
 from domain.appending import (
     AlreadyHandled,
@@ -31,6 +31,7 @@ _NEVER: tuple[int, datetime | None] = (0, None)
 
 # A statement takes a table's rows as one JSON document: a tenth of the client's time for a score of arrays.
 
+_BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({APPEND_LOCK})"
 _READ_HEAD = """
     WITH asked AS (SELECT %s::json AS what)
     SELECT coalesce(last.position, 0),
@@ -125,8 +126,8 @@ _encode = msgspec.json.Encoder().encode
 class Append:
     """One transaction's worth of accepted commands."""
 
-    def __init__(self, db: Connection[Any], pipeline: Pipeline, vault: Vault) -> None:
-        self._db, self._pipeline, self._vault = db, pipeline, vault
+    def __init__(self, db: Connection[Any], vault: Vault) -> None:
+        self._db, self._vault = db, vault
         self._position = 0
         self._entries: list[dict[str, Any]] = []
         self._receipts: list[dict[str, Any]] = []
@@ -135,8 +136,8 @@ class Append:
         self.new_keys: dict[UUID, bytes] = {}
 
     def lock(self) -> None:
-        """Take the append lock, held until the transaction ends."""
-        self._db.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,), prepare=True)
+        """Begin the transaction, and take the append lock, which is held until it ends."""
+        self._db.execute(_BEGIN)
 
     def read_head(self, entries: Sequence[Entry], conditions: Sequence[Conditions]) -> None:
         """Read what the batch's checks need. A statement of its own after the lock: its snapshot must be younger."""
@@ -151,7 +152,6 @@ class Append:
             "subjects": {entry.subject for entry in entries if entry.sealed is not None},
         }
         cursor = self._db.execute(_READ_HEAD, (_encode(asked).decode(),), prepare=True, binary=True)
-        self._pipeline.sync()  # the server is to know that it waits for us: a process that stands still loses the lock
         [(self._position, now, versions, receipts, slots, keys)] = cursor.fetchall()
         held: dict[tuple[str, bytes], dict[int, UUID]] = {}
         for scope, index, slot, holder in _slots(slots or _NONE):
@@ -202,6 +202,9 @@ class Append:
         keys = [{"subject": subject, "wrapped": key} for subject, key in self.new_keys.items()]
         rows = [_encode(each).decode() for each in (self._receipts, self._taken, keys, self._entries)]
         self._db.execute(_INSERT, (self._head.now, *rows), prepare=True)
+
+    def commit(self) -> None:
+        self._db.execute(b"COMMIT")
 
     def _check_keys(self, entries: Iterable[Entry]) -> None:
         keys, new = self._head.keys, dict[UUID, bytes]()

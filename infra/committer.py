@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import psycopg
-from psycopg import Connection, IsolationLevel
+from psycopg import Connection
 
 from domain.appending import AlreadyHandled, BookUnavailable, ClaimTaken, Conditions, Entry, Moved
 from domain.kernel import Refused
@@ -31,6 +31,7 @@ PAUSE = 0.1
 
 _SESSION = """
     SET timezone = 'UTC';  -- others have offsets that JSON can't carry: Zurich's was +00:34:08 until 1894
+    SET default_transaction_isolation = 'read committed';  -- the head's snapshot must be younger than the lock
     SET lock_timeout = '30s';
     -- Whoever holds the lock and stands still, or whose host is gone, loses it: the others wait for it.
     SET idle_in_transaction_session_timeout = '5s';
@@ -142,16 +143,17 @@ class Committer:
                 return
 
     def _transact(self, batch: list[Submission]) -> list[Answer]:
-        db = self._connect()
-        with db.pipeline() as pipeline, db.transaction():
-            append = Append(db, pipeline, self._vault)
-            append.lock()
-            append.read_head(
-                [entry for one in batch for entry in one.entries],
-                [one.conditions for one in batch if one.conditions is not None],
-            )
-            answers = [_accepted(append, one) for one in batch]
-            append.insert()
+        # Four round trips, and no pipeline: psycopg sends each of its statements alone, and asks for the interpreter
+        # lock again before and after. Whatever is raised, the connection is given up, and with it the transaction.
+        append = Append(self._connect(), self._vault)
+        append.lock()
+        append.read_head(
+            [entry for one in batch for entry in one.entries],
+            [one.conditions for one in batch if one.conditions is not None],
+        )
+        answers = [_accepted(append, one) for one in batch]
+        append.insert()
+        append.commit()
         for subject, wrapped in append.new_keys.items():
             self._vault.learned(subject, wrapped)
         return answers
@@ -177,9 +179,6 @@ class Committer:
     def _connect(self) -> Connection[Any]:
         if self._db is None:
             self._db = psycopg.connect(self._conninfo, autocommit=True, application_name="daybook committer")
-            self._db.isolation_level = (
-                IsolationLevel.READ_COMMITTED
-            )  # the head's snapshot must be younger than the lock
             self._db.execute(_SESSION)
         return self._db
 

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import api.server  # noqa: F401  # `serve` imports it late; a process forked from one that has it starts sooner
 from api import command_line
 from api.importing.entering import Entering
+from domain.steps import Steps
 from infra.append import Append
 from infra.committer import Committer, Submission
 from projections import runner
@@ -48,12 +49,12 @@ def _after(original: Callable[..., Any], kill: Callable[[], None]) -> Callable[.
     return wrapped
 
 
-def _after_insert(original: Callable[[Append], None], kill: Callable[[], None]) -> Callable[[Append], None]:
-    def wrapped(append: Append) -> None:
-        db = append._db  # pyright: ignore[reportPrivateUsage]
-        with db.pipeline():  # nested: its end waits for the answers
-            original(append)
+def _after_steps(original: Callable[..., Steps[Any]], kill: Callable[[], None]) -> Callable[..., Steps[Any]]:
+    @wraps(original)
+    async def wrapped(*args: Any, **kwargs: Any) -> Any:
+        result = await original(*args, **kwargs)
         kill()
+        return result
 
     return wrapped
 
@@ -79,13 +80,13 @@ def _after_rows(original: Callable[..., None], kill: Callable[[], None]) -> Call
 
 POINTS: dict[str, tuple[Any, str, Wrap]] = {
     "lock-taken": (Append, "read_head", _after),  # its rows come back from under the lock
-    "before-commit": (Append, "insert", _after_insert),
+    "before-commit": (Append, "insert", _after),
     "committed-unanswered": (Committer, "_reply", _before),
-    "one-of-batch-answered": (Submission, "answer", _after),
+    "one-of-batch-answered": (Submission, "give", _after),
     "projection-position-without-rows": (Flush, "write", _before_rows),
     "projection-rows-uncommitted": (Flush, "write", _after_rows),
     "projection-committed": (runner, "commit", _after),
-    "import-row-entered": (Entering, "enter", _after),
+    "import-row-entered": (Entering, "enter", _after_steps),
 }
 """Name -> where it is: owner, attribute, and how it is wrapped."""
 
