@@ -59,8 +59,9 @@ def run(laboratory: Laboratory) -> Section:
         [
             (
                 "Nothing is remembered between two folds. Every one of our events has a sealed part, the stock ones"
-                " have none. `Left sealed` is what a decision about another aggregate needs, `opened` what one on this"
-                " needs."
+                " have none. `Left sealed` is what a decision about another aggregate needs: its standing, for which"
+                " only the events that bear on it are read. `Opened` is what a decision on this one needs: the whole"
+                " state, for which notes are left sealed and of the renamings only the last is folded."
             )
         ],
     )

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
+from domain.encoding import Reading
 from domain.kernel import Claim, Event, Rule, Withheld
 from domain.kernel.recorded import Context, Receipt
 from domain.steps import Step
@@ -145,8 +146,8 @@ class Book(Protocol):
         """Whether an entry about this subject can be sealed without a look at the store."""
         ...
 
-    def histories(self, after: Mapping[UUID, int], *, opened: bool) -> Mapping[UUID, Sequence[Row]]:
-        """Of each aggregate that has any, its entries above the given version; opened or left sealed."""
+    def histories(self, after: Mapping[UUID, int], reading: Reading) -> Mapping[UUID, Sequence[Row]]:
+        """Of each aggregate that has any, its entries above the given version, as far as the reading wants them."""
         ...
 
     def receipt(self, actor: str, key: UUID) -> KeptReceipt | None:

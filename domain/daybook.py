@@ -81,7 +81,7 @@ class Daybook(Application[UUID]):
             self._turns.give_back(command.id)
 
     def fold(self, id: UUID, *, opened: bool = True) -> Fold:
-        """The aggregate as it stands now, which takes a look at the store; `opened`: its personal values are needed."""
+        """The aggregate as it stands now, by a look at the store; not `opened`, only what its standing depends on."""
         return self._load({id: opened})[id]
 
     def recall(self, id: UUID, *, opened: bool = True) -> Fold:
@@ -217,7 +217,8 @@ class Daybook(Application[UUID]):
         folds = {id: self._folds.get(id, opened=opened) for id, opened in wanted.items()}
         for opened in (True, False):
             after = {id: fold.version for id, fold in folds.items() if fold.opened is opened}
-            for id, rows in self._book.histories(after, opened=opened).items() if after else ():
+            reading = self.catalogue.opened if opened else self.catalogue.sealed
+            for id, rows in self._book.histories(after, reading).items() if after else ():
                 folds[id] = self._further(folds[id], rows)
                 self._folds.put(id, folds[id])
         return folds

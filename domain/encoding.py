@@ -4,7 +4,7 @@ An event's JSON is stored in two parts: the public fields, in plain, and the per
 read it, both objects are spliced into one and decoded at once; a part that is not opened is spliced in as `Withheld`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -38,6 +38,16 @@ class UnknownEventName(LookupError):
     """The book holds an event whose name this version of Daybook does not know: upgrade, then `daybook retry`."""
 
 
+class Reading(NamedTuple):
+    """What a fold wants of a history, by stored names. The last entry is always read: it tells the version."""
+
+    opened: bool = False
+    left_out: Sequence[str] = ()
+    left_sealed: Collection[str] = ()
+    only_last: Collection[str] = ()
+    """Of several entries of such a name, the last one only."""
+
+
 class Shape:
     """How events of one stored name are written and read."""
 
@@ -47,7 +57,7 @@ class Shape:
         self.personal = tuple(field for field, hint in hints.items() if _is_personal(hint))
         self.public = tuple(field for field in hints if field not in self.personal)
         self.decode = msgspec.json.Decoder(event).decode
-        self.withheld = {how: _withheld(self.personal, how) for how in Withheld}
+        self.withheld = tuple(_withheld(self.personal, how) for how in Withheld)
 
 
 class Catalogue:
@@ -66,6 +76,12 @@ class Catalogue:
                 self.shapes[name] = Shape(each.kind, name, event)
         self.older = dict(older)
         self._by_type = {shape.type: shape for shape in self.shapes.values()}
+        self.sealed = Reading(left_out=self._names(lambda each, event: event not in (each.standing_from or {event})))
+        self.opened = Reading(
+            opened=True,
+            left_sealed=frozenset(self._names(lambda each, event: event in each.folded_sealed)),
+            only_last=frozenset(self._names(lambda each, event: event in each.overwrites)),
+        )
         self._encode = msgspec.json.Encoder().encode
 
     def encode(self, event: Event, reason: str | None) -> Encoded:
@@ -83,10 +99,19 @@ class Catalogue:
         shape = self.shapes.get(name)
         if shape is None:
             return self._upcast(name, public, personal)
-        if isinstance(personal, Withheld):
+        # Every event of every fold passes here: `_spliced` is written out, and no Enum is asked for its instances.
+        if personal is None:
+            return shape.decode(public)
+        if not isinstance(personal, bytes):
             personal = shape.withheld[personal]
-        event: Event = shape.decode(_spliced(public, personal))
-        return event
+        if personal == b"{}":
+            return shape.decode(public)
+        return shape.decode(personal if public == b"{}" else public[:-1] + b"," + personal[1:])
+
+    def _names(self, chosen: Callable[[AnyDecider, type[Event]], bool]) -> list[str]:
+        """The stored names of the chosen events, those of their older shapes included."""
+        names = {name for name, shape in self.shapes.items() if chosen(self.deciders[shape.kind], shape.type)}
+        return sorted(names | {name for name, older in self.older.items() if older.into in names})
 
     def kind(self, name: str) -> str:
         """The kind of aggregate that events of this stored name belong to."""

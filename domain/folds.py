@@ -17,7 +17,7 @@ class Fold(NamedTuple):
     kind: str | None
     state: State | None
     opened: bool
-    """Whether its personal values were opened on the way."""
+    """Whether its personal values were opened on the way; if not, only its standing can be told from the state."""
 
 
 NOTHING = Fold(0, 0, None, None, opened=True)

@@ -20,6 +20,7 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from domain.appending import BookUnavailable, Conditions, Entry, KeptReceipt, Row
+from domain.encoding import Reading
 from domain.kernel import Withheld, new_id
 from domain.kernel.recorded import Receipt
 from domain.steps import Step
@@ -116,15 +117,17 @@ class EventStore(ApplicationRecorder):
         return [StoredEntry(*row) for row in rows]
 
     @patient
-    def histories(self, after: Mapping[UUID, int], *, opened: bool) -> Mapping[UUID, Sequence[Row]]:
-        """Of each aggregate that has any, its entries above the given version; opened or left sealed."""
-        statement = _OPENED if opened else _SEALED
+    def histories(self, after: Mapping[UUID, int], reading: Reading) -> Mapping[UUID, Sequence[Row]]:
+        """Of each aggregate that has any, its entries above the given version, as far as the reading wants them."""
+        found: dict[UUID, list[Any]] = {}
         with self._pool.connection() as db:
             cursor = db.cursor(binary=True)
-            found = {id: cursor.execute(statement, (id, at), prepare=True).fetchall() for id, at in after.items()}
+            for id, at in after.items():
+                asked = {"id": id, "after": at, "left_out": reading.left_out}
+                found[id] = cursor.execute(_OPENED if reading.opened else _SEALED, asked, prepare=True).fetchall()
         # The connection is given back first: to open, the vault may need one, and every reader could be holding one.
-        if opened:
-            return {id: self._vault.opened(id, rows) for id, rows in found.items() if rows}
+        if reading.opened:
+            return {id: self._vault.opened(id, rows, reading) for id, rows in found.items() if rows}
         return {id: [_left_sealed(*row) for row in rows] for id, rows in found.items() if rows}
 
     @patient
@@ -146,11 +149,14 @@ _MOST = 2**63 - 1
 
 _SEALED = """
     SELECT originator_version, position, topic, state, sealed IS NOT NULL FROM daybook.events
-    WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version
+    WHERE originator_id = %(id)s AND originator_version > %(after)s AND (topic <> ALL (%(left_out)s)
+        OR originator_version = (SELECT max(originator_version) FROM daybook.events WHERE originator_id = %(id)s))
+    ORDER BY originator_version
 """
+# Ids as bytes: psycopg would make a UUID of each, and a UUID is hashed in Python wherever it is looked up.
 _OPENED = """
-    SELECT originator_version, position, topic, state, sealed, uuid_send(event_id), subject FROM daybook.events
-    WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version
+    SELECT originator_version, position, topic, state, sealed, uuid_send(event_id), uuid_send(subject)
+    FROM daybook.events WHERE originator_id = %(id)s AND originator_version > %(after)s ORDER BY originator_version
 """
 _RECEIPT = """
     SELECT fingerprint, aggregate_id, version, position FROM daybook.receipts WHERE actor = %s AND idempotency_key = %s

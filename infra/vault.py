@@ -13,7 +13,7 @@ and it stands among the bytes that later proofs hash.
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -24,16 +24,18 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from domain.appending import Row
+from domain.encoding import Reading
 from domain.kernel import Claim, Withheld
 from infra.entries import StoredEntry
 from infra.master_key import MasterKey
 from infra.patience import patient
 
-SealedRow: TypeAlias = tuple[int, int, str, bytes, bytes | None, bytes, UUID]
+SealedRow: TypeAlias = tuple[int, int, str, bytes, bytes | None, bytes, bytes]
 """Version, position, stored name, public part, sealed part, event id, subject."""
 
 _EVENT = b"daybook event 1"
 _NONCE = bytes(12)
+_SEALED = Withheld.SEALED
 _LOCK = 0x6461_7962_6F6F_6B01
 
 
@@ -54,10 +56,10 @@ class Prf:
 
     def __init__(self, key: bytes) -> None:
         block = key.ljust(64, b"\0")
-        self._inner, self._outer = sha256(block.translate(_INNER)), sha256(block.translate(_OUTER))
+        self.inner, self.outer = sha256(block.translate(_INNER)), sha256(block.translate(_OUTER))
 
     def __call__(self, message: bytes) -> bytes:
-        inner, outer = self._inner.copy(), self._outer.copy()
+        inner, outer = self.inner.copy(), self.outer.copy()
         inner.update(message)
         outer.update(inner.digest())
         return outer.digest()
@@ -116,25 +118,34 @@ class Vault:
                 self._pending.popitem(last=False)
         return pending
 
-    def opened(self, originator: UUID, rows: Iterable[SealedRow]) -> list[Row]:
-        """The entries of an aggregate with their personal parts: opened, ERASED where the key was destroyed, or None.
+    def opened(self, originator: UUID, rows: Sequence[SealedRow], reading: Reading) -> list[Row]:
+        """The entries that a reading wants, with their personal parts: opened, left SEALED, ERASED or None.
 
         Raises SealBroken where a part does not open, or its key is missing.
         """
-        rows, bound = list(rows), originator.bytes
-        prfs = self._prfs({row[6] for row in rows if row[4] is not None})
+        subjects = {UUID(bytes=one) for one in {row[6] for row in rows if row[4] is not None}}
+        openers = {subject.bytes: opens for subject, opens in self._openers(subjects).items()}
+        last = {row[2]: row[0] for row in rows}
+        bound, left_sealed, only_last = originator.bytes, reading.left_sealed, reading.only_last
         return [
-            (version, position, name, state, part and _open(prfs[subject], event_id, bound, version, part, position))
+            (
+                version,
+                position,
+                name,
+                state,
+                part
+                and (_SEALED if name in left_sealed else openers[subject](event_id, bound, version, part, position)),
+            )
             for version, position, name, state, part, event_id, subject in rows
+            if name not in only_last or version == last[name]
         ]
 
     def open_entries(self, entries: Sequence[StoredEntry]) -> list[bytes | Withheld | None]:
         """The personal parts of entries of any aggregates; like `opened`."""
-        prfs = self._prfs({entry.subject for entry in entries if entry.sealed is not None})
+        openers = self._openers({entry.subject for entry in entries if entry.sealed is not None})
         return [
             entry.sealed
-            and _open(
-                prfs[entry.subject],
+            and openers[entry.subject](
                 entry.event_id.bytes,
                 entry.originator_id.bytes,
                 entry.originator_version,
@@ -144,15 +155,15 @@ class Vault:
             for entry in entries
         ]
 
-    def _prfs(self, subjects: set[UUID]) -> dict[UUID, Prf | None]:
-        """By subject, None where its key was destroyed: then a tombstone stands in its place."""
+    def _openers(self, subjects: set[UUID]) -> dict[UUID, "Opener"]:
+        """By subject; where its key was destroyed a tombstone stands in its place, and everything is ERASED."""
         keys = self._keys_of(subjects)
         for subject in subjects - keys.keys():
             raise SealBroken(
                 f"The key of subject {subject} is missing from daybook_keys.subjects, and was not destroyed by an"
                 " erasure: restore that table."
             )
-        return {subject: Prf(key) if key else None for subject, key in keys.items()}
+        return {subject: _opener(key) if key else _erased for subject, key in keys.items()}
 
     def blind_index(self, claim: Claim) -> bytes:
         """The keyed HMAC under which a claim is reserved: equal values give equal bytes, nothing leads back."""
@@ -207,16 +218,30 @@ def derive(key: bytes, event_id: UUID) -> tuple[bytes, bytes]:
     return first, prf(first + info + b"\x02")
 
 
-def _open(
-    prf: Prf | None, event_id: bytes, originator: bytes, version: int, sealed: bytes, position: int
-) -> bytes | Withheld:
-    if prf is None:
-        return Withheld.ERASED
-    try:
-        bound = event_id + originator + version.to_bytes(8, "big")
-        return AESGCM(prf(_EVENT + event_id + b"\x01")).decrypt(_NONCE, sealed, bound)
-    except InvalidTag:
-        raise SealBroken(f"Entry {position} does not open under its subject's key: it was altered.") from None
+Opener: TypeAlias = Callable[[bytes, bytes, int, bytes, int], bytes | Withheld]
+"""Opens a sealed part, of: event id, originator, version, the part, position."""
+
+
+def _opener(key: bytes) -> Opener:
+    """Opens under a subject's key: the first block of `derive`, with what all events have in common hashed once."""
+    prf = Prf(key)
+    begun, outer_begun = prf.inner.copy(), prf.outer
+    begun.update(_EVENT)
+
+    def opened(event_id: bytes, originator: bytes, version: int, sealed: bytes, position: int) -> bytes:
+        inner, outer = begun.copy(), outer_begun.copy()
+        inner.update(event_id + b"\x01")
+        outer.update(inner.digest())
+        try:
+            return AESGCM(outer.digest()).decrypt(_NONCE, sealed, event_id + originator + version.to_bytes(8, "big"))
+        except InvalidTag:
+            raise SealBroken(f"Entry {position} does not open under its subject's key: it was altered.") from None
+
+    return opened
+
+
+def _erased(_event_id: bytes, _originator: bytes, _version: int, _sealed: bytes, _position: int) -> Withheld:
+    return Withheld.ERASED
 
 
 def holds_keys(db: Connection[Any]) -> bool:

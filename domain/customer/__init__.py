@@ -78,7 +78,17 @@ from domain.customer.rules import (
     RevenueCurrencyMissing,
     SeveralPrimaries,
 )
-from domain.customer.state import Consent, Customer, Link, claims, evolve, standing
+from domain.customer.state import (
+    FOLDED_SEALED,
+    OVERWRITES,
+    STANDING_FROM,
+    Consent,
+    Customer,
+    Link,
+    claims,
+    evolve,
+    standing,
+)
 from domain.customer.words import (
     MOST_ANCESTORS,
     MOST_CONSENTS,
@@ -109,6 +119,9 @@ customer: Decider[Customer, CustomerCommand, CustomerEvent] = Decider(
     creates=frozenset((RegisterCustomer,)),
     events=EVENTS,
     standing=standing,
+    standing_from=STANDING_FROM,
+    folded_sealed=FOLDED_SEALED,
+    overwrites=OVERWRITES,
     consults=consults,
     claims=claims,
     taken=taken,

@@ -149,6 +149,12 @@ class Decider(msgspec.Struct, Generic[S, C, E], frozen=True, kw_only=True):
     events: Mapping[str, type[E]]
     """Stored name -> type: a closed registry. Add, never rename."""
     standing: Callable[[S], Standing]
+    standing_from: frozenset[type[E]] | None = None
+    """The only events that a standing depends on; None: all. To know others, the door folds nothing else of them."""
+    folded_sealed: frozenset[type[E]] = frozenset()
+    """Events of whose personal values a state keeps nothing: no fold has to open them."""
+    overwrites: frozenset[type[E]] = frozenset()
+    """Events that leave nothing of an earlier one of their type: of several, a fold needs only the last."""
     subject: Callable[[S], UUID | None] = _nobody
     """Whose key seals an event, asked of the state after that event; None: the record's own key."""
     consults: Callable[[S, C, Known], Iterable[Reference]] = _nothing_more
@@ -173,18 +179,21 @@ class Seen(msgspec.Struct, frozen=True):
     merge like a binary counter: an addition copies log2(n) ids on average, a look-up asks log2(n) runs.
     """
 
-    runs: tuple[frozenset[UUID], ...] = ()
+    runs: tuple[frozenset[int], ...] = ()
+    """The ids as integers: a UUID is hashed and compared in Python, an integer is not."""
 
     def __contains__(self, id: UUID) -> bool:
-        return any(id in run for run in self.runs)
+        return any(id.int in run for run in self.runs)
 
     def __len__(self) -> int:
         return sum(map(len, self.runs))
 
     def add(self, id: UUID) -> "Seen":
-        if id in self:
-            return self
-        run, runs = frozenset((id,)), self.runs
+        new, runs = id.int, self.runs
+        for run in runs:
+            if new in run:
+                return self
+        run = frozenset((new,))
         while runs and len(runs[-1]) <= len(run):
             run, runs = run | runs[-1], runs[:-1]
         return Seen((*runs, run))

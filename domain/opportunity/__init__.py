@@ -69,7 +69,18 @@ from domain.opportunity.rules import (
     TooManyLines,
     TooManyOpportunityExternalIds,
 )
-from domain.opportunity.state import NOT_YET, Loss, Opportunity, claims, evolve, standing, subject
+from domain.opportunity.state import (
+    FOLDED_SEALED,
+    NOT_YET,
+    OVERWRITES,
+    STANDING_FROM,
+    Loss,
+    Opportunity,
+    claims,
+    evolve,
+    standing,
+    subject,
+)
 from domain.opportunity.words import (
     CERTAIN,
     MOST_LINES,
@@ -94,6 +105,9 @@ opportunity: Decider[Opportunity, OpportunityCommand, OpportunityEvent] = Decide
     creates=frozenset((OpenOpportunity,)),
     events=EVENTS,
     standing=standing,
+    standing_from=STANDING_FROM,
+    folded_sealed=FOLDED_SEALED,
+    overwrites=OVERWRITES,
     subject=subject,
     consults=consults,
     claims=claims,

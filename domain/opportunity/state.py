@@ -141,6 +141,18 @@ def _opened(event: OpportunityOpened) -> Opportunity:
     )
 
 
+# What a fold can spare itself; the laws in tests/domain hold these lists against `evolve` and `standing`.
+STANDING_FROM: frozenset[type[OpportunityEvent]] = frozenset(
+    (OpportunityOpened, OpportunityWon, OpportunityLost, OpportunityReopened)
+)
+FOLDED_SEALED: frozenset[type[OpportunityEvent]] = frozenset(
+    (OpportunityNoteAdded, OpportunityProbabilityOverridden, OpportunityReopened)
+)
+OVERWRITES: frozenset[type[OpportunityEvent]] = frozenset(
+    (OpportunityRenamed, OpportunityStageChanged, OpportunityAmountChanged, OpportunityCloseDateMoved)
+)
+
+
 def standing(state: Opportunity) -> Standing:
     return Standing(kind="opportunity", active=state.status is OpportunityStatus.OPEN, variety=state.status.value)
 

@@ -66,7 +66,16 @@ from domain.ticket.rules import (
     TicketStatusUnfit,
     TooManyTicketExternalIds,
 )
-from domain.ticket.state import Ticket, claims, evolve, standing, subject
+from domain.ticket.state import (
+    FOLDED_SEALED,
+    OVERWRITES,
+    STANDING_FROM,
+    Ticket,
+    claims,
+    evolve,
+    standing,
+    subject,
+)
 from domain.ticket.words import (
     DONE,
     LEVEL,
@@ -92,6 +101,9 @@ ticket: Decider[Ticket, TicketCommand, TicketEvent] = Decider(
     creates=frozenset((OpenTicket,)),
     events=EVENTS,
     standing=standing,
+    standing_from=STANDING_FROM,
+    folded_sealed=FOLDED_SEALED,
+    overwrites=OVERWRITES,
     subject=subject,
     numbered=frozenset((OpenTicket,)),
     claims=claims,

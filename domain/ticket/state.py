@@ -120,6 +120,29 @@ def _opened(event: TicketOpened) -> Ticket:
     )
 
 
+# What a fold can spare itself; the laws in tests/domain hold these lists against `evolve` and `standing`.
+STANDING_FROM: frozenset[type[TicketEvent]] = frozenset(
+    (
+        TicketOpened,
+        TicketAssigned,
+        TicketCustomerReplied,
+        TicketAgentReplied,
+        TicketPended,
+        TicketPutOnHold,
+        TicketResumed,
+        TicketSolved,
+        TicketReopened,
+        TicketClosed,
+    )
+)
+FOLDED_SEALED: frozenset[type[TicketEvent]] = frozenset(
+    (TicketCustomerReplied, TicketAgentReplied, TicketNoteAdded, TicketEscalated, TicketReopened)
+)
+OVERWRITES: frozenset[type[TicketEvent]] = frozenset(
+    (TicketQueueChanged, TicketPriorityChanged, TicketSubjectChanged, TicketEscalated)
+)
+
+
 def standing(state: Ticket) -> Standing:
     """Its variety is its status: a follow-up asks for it."""
     return Standing(kind="ticket", active=state.status is not TicketStatus.CLOSED, variety=state.status.value)

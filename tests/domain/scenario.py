@@ -97,6 +97,18 @@ def hold_laws(decider: Decider[S, C, E], events: list[E]) -> None:
         assert decider.standing(withheld) == decider.standing(opened)
         assert decider.claims(withheld) <= decider.claims(opened)
         assert decider.subject(withheld) == decider.subject(opened)
+    hold_laws_of_reading(decider, events)
+
+
+def hold_laws_of_reading(decider: Decider[S, C, E], events: list[E]) -> None:
+    """What a fold spares itself makes no difference: to the state where it is opened, else to the standing."""
+    last = {type(event): event for event in events}
+    spared = (event for event in events if type(event) not in decider.overwrites or last[type(event)] is event)
+    opened = (withhold(one, Withheld.SEALED) if type(one) in decider.folded_sealed else one for one in spared)
+    assert decider.fold(opened) == decider.fold(events)
+    bearing = decider.standing_from or set(decider.events.values())
+    sealed = (withhold(one, Withheld.SEALED) for one in events if type(one) in bearing or one is events[-1])
+    assert decider.standing(decider.fold(sealed)) == decider.standing(decider.fold(events))
 
 
 def withhold(event: E, how: Withheld) -> E:

@@ -8,6 +8,7 @@ import pytest
 
 from api.composition import Parts
 from domain.appending import Draft, Row
+from domain.encoding import Reading
 from domain.folds import Fold, Folds
 from domain.kernel import State, new_id
 from infra.migrations import migrate
@@ -48,8 +49,8 @@ def test_a_command_on_a_long_history_reads_only_what_is_new(
     id, read = long_diary(here), list[int]()
     histories = here.store.histories
 
-    def counted(after: Mapping[UUID, int], *, opened: bool) -> Mapping[UUID, Sequence[Row]]:
-        found = histories(after, opened=opened)
+    def counted(after: Mapping[UUID, int], reading: Reading) -> Mapping[UUID, Sequence[Row]]:
+        found = histories(after, reading)
         read.append(sum(map(len, found.values())))
         return found
 
