@@ -195,8 +195,9 @@ def _after_changes(details: Mapping[str, Fact], event: CustomerDetailsChanged) -
     changed = dict(details)
     for name, change in event.changes.items():
         changed[name] = change.new
-    for name, change in (opened(event.personal_changes) or {}).items():
-        changed[name] = change.new
+    if event.personal_changes and not isinstance(event.personal_changes, Withheld):
+        for name, change in event.personal_changes.items():
+            changed[name] = change.new
     return changed
 
 
