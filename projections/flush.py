@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from psycopg.sql import SQL, Composable, Identifier, Placeholder
+from psycopg.types.json import Json
 
 from projections.model import Key, Table
 from projections.tables import Change, Db, declared, sql_type
@@ -19,8 +20,8 @@ from projections.tables import Change, Db, declared, sql_type
 
 class Statement(NamedTuple):
     query: bytes
-    rows: str
-    """The statement's one parameter: a JSON array of objects."""
+    rows: Json
+    """The statement's one parameter: a JSON array of objects, encoded already."""
 
 
 class Flush:
@@ -51,7 +52,7 @@ class Flush:
                     raise KeyError(f"{min(row.keys() - table.columns.keys())} is no column of {table.name}")
                 alike.setdefault((verb, given), []).append(row)
             made += [
-                Statement(self._text(table, verb, given), self._encode(rows).decode())
+                Statement(self._text(table, verb, given), Json(self._encode(rows), _as_it_is))
                 for (verb, given), rows in alike.items()
             ]
         return made
@@ -65,6 +66,11 @@ class Flush:
         if name not in self._texts:
             self._texts[name] = _text(self._schema, table, verb, given).as_bytes(None)
         return self._texts[name]
+
+
+def _as_it_is(encoded: bytes) -> bytes:
+    """Not decoded to a str, which psycopg would only encode again."""
+    return encoded
 
 
 def prepare_to_write(db: Db) -> None:

@@ -36,12 +36,21 @@ class Lease:
 
     def renew(self, db: Db) -> Cursor[Any]:
         """Renew, first thing in a transaction; `hold` on to what it returns before the commit."""
-        return db.execute(_RENEW, (self._seconds, self._token), prepare=True)
+        return db.execute(RENEW, self.renewal, prepare=True)
+
+    @property
+    def renewal(self) -> tuple[timedelta, int]:
+        """The values of RENEW."""
+        return self._seconds, self._token
 
     def hold(self, renewed: Cursor[Any]) -> None:
         """Raises LeaseLost where the renewal found another token. Apart from `renew`, so that both can be pipelined."""
         if renewed.rowcount != 1:
             raise LeaseLost
+        self.kept()
+
+    def kept(self) -> None:
+        """It was renewed just now."""
         self._renewed = monotonic()
 
     def keep(self, db: Db) -> None:
@@ -63,5 +72,5 @@ _TAKE = """
     )
     RETURNING token
 """
-_RENEW = "UPDATE daybook_projections.lease SET expires_at = clock_timestamp() + %s WHERE token = %s"
+RENEW = "UPDATE daybook_projections.lease SET expires_at = clock_timestamp() + %s WHERE token = %s"
 _GIVE_BACK = "UPDATE daybook_projections.lease SET holder = NULL, expires_at = clock_timestamp() WHERE token = %s"

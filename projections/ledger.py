@@ -1,6 +1,9 @@
 """Where the read models stand, and the one transaction that moves them: rows, position and notice together."""
 
+import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import count
 from typing import Any, NamedTuple
 
 import msgspec
@@ -9,7 +12,7 @@ from psycopg import Cursor
 
 from projections.flush import Flush, Statement
 from projections.lanes import Lane, Parked, Unit, park, write_carefully
-from projections.lease import Lease
+from projections.lease import RENEW, Lease
 from projections.model import Model
 from projections.tables import Db
 
@@ -91,13 +94,10 @@ def commit(db: Db, flush: Flush, lease: Lease, batch: Batch, where: Standing) ->
     """
     if batch.statements is not None:
         try:
-            with db.pipeline() as sent, db.transaction():
-                renewed, moved = lease.renew(db), _move(db, batch, where)
-                flush.write(db, batch.statements)
-                _finish(db, batch, batch.parked)
-                sent.sync()
-                lease.hold(renewed)
-                _hold(moved, batch)
+            if batch.upto == batch.after + 1 and not batch.parked:
+                _commit_lone(db, lease, batch, where, batch.statements)
+            else:
+                _commit_pipelined(db, flush, lease, batch, where, batch.statements)
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError):
             pass
         else:
@@ -110,11 +110,54 @@ def commit(db: Db, flush: Flush, lease: Lease, batch: Batch, where: Standing) ->
     return refused
 
 
+def _commit_pipelined(
+    db: Db, flush: Flush, lease: Lease, batch: Batch, where: Standing, statements: Sequence[Statement]
+) -> None:
+    with db.pipeline() as sent, db.transaction():
+        renewed, moved = lease.renew(db), _move(db, batch, where)
+        flush.write(db, statements)
+        _finish(db, batch, batch.parked)
+        sent.sync()
+        lease.hold(renewed)
+        _hold(moved, batch)
+
+
+def _commit_lone(db: Db, lease: Lease, batch: Batch, where: Standing, statements: Sequence[Statement]) -> None:
+    """The same as one statement, which is its own transaction: for one entry, sending eight costs more than their work.
+
+    Not for more entries: each mixture of statements needs a plan of its own, and only those of one entry come again.
+    """
+    query = _lone(tuple(one.query for one in statements))
+    rows = (one.rows for one in statements)
+    values = (*lease.renewal, *_movement(batch, where), *rows, len(batch.models), *_notice(_moved(batch)))
+    psycopg.RawCursor(db).execute(query, values, prepare=True)
+    lease.kept()
+
+
+@lru_cache(maxsize=1_000)
+def _lone(queries: tuple[bytes, ...]) -> bytes:
+    """Renew, move, write and tell in one statement. Where the lease or a model is not held, it divides by zero.
+
+    An error takes all of it back; `commit` then finds out with care what it was.
+    """
+    rows = b"".join(b", rows_%d AS (%b)" % each for each in enumerate(queries))
+    text = b"""
+        WITH renewed AS (%b RETURNING 1), moved AS (%b RETURNING 1)%b
+        SELECT 1 / (SELECT count(*) FROM renewed), 1 / (SELECT (count(*) = %%s)::int FROM moved), pg_notify(%%s, %%s)
+    """ % (RENEW.encode(), _MOVE.encode(), rows)
+    # Numbered here: psycopg would look for the placeholders of a text of this length each time.
+    numbers = count(1)
+    return re.sub(rb"%s", lambda _: b"$%d" % next(numbers), text)
+
+
 def _move(db: Db, batch: Batch, where: Standing) -> Cursor[Any]:
     """Move the models, and lock them: everybody who changes a model's rows locks it first."""
+    return db.execute(_MOVE, _movement(batch, where), prepare=True)
+
+
+def _movement(batch: Batch, where: Standing) -> tuple[int, list[str], list[int], int]:
     names = [model.name for model in batch.models]
-    editions = [where.models[name].edition for name in names]
-    return db.execute(_MOVE, (batch.upto, names, editions, batch.after), prepare=True)
+    return batch.upto, names, [where.models[name].edition for name in names], batch.after
 
 
 def _hold(moved: Cursor[Any], batch: Batch) -> None:
@@ -124,12 +167,20 @@ def _hold(moved: Cursor[Any], batch: Batch) -> None:
 
 def _finish(db: Db, batch: Batch, parked: Sequence[Parked]) -> None:
     park(db, parked)
-    tell(db, Moved(batch.upto, tuple(model.name for model in batch.models), lanes=bool(parked)))
+    tell(db, _moved(batch, lanes=bool(parked)))
+
+
+def _moved(batch: Batch, *, lanes: bool = False) -> Moved:
+    return Moved(batch.upto, tuple(model.name for model in batch.models), lanes)
 
 
 def tell(db: Db, moved: Moved) -> None:
     """Announce it, once the transaction commits."""
-    db.execute("SELECT pg_notify(%s, %s)", (PROJECTED, msgspec.json.encode(moved).decode()), prepare=True)
+    db.execute("SELECT pg_notify(%s, %s)", _notice(moved), prepare=True)
+
+
+def _notice(moved: Moved) -> tuple[str, str]:
+    return PROJECTED, msgspec.json.encode(moved).decode()
 
 
 _MOVE = """

@@ -44,7 +44,7 @@ class Posting:
 
     def insert(self, table: Table, **row: Any) -> None:
         """A new row; columns left out are NULL."""
-        self.changes.append(("insert", table, tuple(row[column] for column in table.key), row))
+        self.changes.append(("insert", table, tuple([row[column] for column in table.key]), row))
 
     def change(self, table: Table, *key: Any, **columns: Any) -> None:
         """New values for some columns of a row that is there."""

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import time
+from functools import lru_cache
 from uuid import UUID
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -34,8 +35,13 @@ def derived_id(actor: str, key: UUID, ordinal: int) -> UUID:
 
 def type_id(prefix: str, id: UUID) -> str:
     """The public text of an id (TypeID 0.3: 128 bits in 26 base32 letters, most significant first)."""
-    value = id.int
-    return f"{prefix}_" + "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
+    return f"{prefix}_{_letters(id.int)}"
+
+
+@lru_cache(maxsize=4_096)
+def _letters(value: int) -> str:
+    """Remembered: what happens to an aggregate comes close together, and every read model that it is in names it."""
+    return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def parse_type_id(text: str) -> tuple[str, UUID]:

@@ -218,6 +218,8 @@ def test_a_leader_that_fell_silent_is_succeeded_and_can_not_commit(book: Diaries
             with pytest.raises(LeaseLost):
                 commit(db, Flush(READ), silent, stale, where)
             with pytest.raises(LeaseLost):
+                commit(db, Flush(READ), silent, stale._replace(upto=1), where)
+            with pytest.raises(LeaseLost):
                 commit(db, Flush(READ), silent, stale._replace(statements=None), where)
             with pytest.raises(LeaseLost):
                 silent.hold(silent.renew(db))
@@ -241,14 +243,15 @@ def test_nobody_takes_a_lease_that_is_held(book: Diaries) -> None:
             one.hold(one.renew(book.db))
 
 
-def test_a_batch_for_a_model_that_somebody_else_changed_is_not_committed(book: Diaries) -> None:
+@pytest.mark.parametrize("entries", [1, 3])
+def test_a_batch_for_a_model_that_somebody_else_changed_is_not_committed(book: Diaries, entries: int) -> None:
     scribble(book, 1)
     lease = Lease("test", seconds=60)
     lease.take(book.db)
     where = standing(book.db, book.models)
     book.db.execute("UPDATE daybook_projections.models SET edition = edition + 1 WHERE name = 'counted'")
     with pytest.raises(Superseded):
-        commit(book.db, Flush(READ), lease, Batch(book.models, 0, 3, False, [], [], []), where)
+        commit(book.db, Flush(READ), lease, Batch(book.models, 0, entries, False, [], [], []), where)
     assert (book.position("diaries"), book.position("counted")) == (0, 0)
 
 
