@@ -1,5 +1,6 @@
 """The composition root: the one place where the parts of a process are put together."""
 
+import gc
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,13 @@ from infra.vault import Vault, holds_keys
 READERS = 8
 """Connections that commands of one process read through."""
 
+YOUNG = 50_000
+"""Objects after which Python looks for cycles among them, instead of 700.
+
+A batch of postings is some ten thousand that live for a moment and hold no cycles: a third of the CPU of projecting went
+into looking at them, and at all that the process has loaded, again and again.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
@@ -50,6 +58,7 @@ def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = ca
 
     Raises MasterKeyError where the key file is missing for a book that was begun, or is another book's.
     """
+    gc.set_threshold(YOUNG)
     with ExitStack() as stack:
         pool: Pool = stack.enter_context(
             ConnectionPool[Connection[tuple[Any, ...]]](
