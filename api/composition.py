@@ -33,8 +33,8 @@ READERS = 8
 YOUNG = 50_000
 """Objects after which Python looks for cycles among them, instead of 700.
 
-A batch of postings is some ten thousand that live for a moment and hold no cycles: a third of the CPU of projecting went
-into looking at them, and at all that the process has loaded, again and again.
+A batch of postings is some ten thousand that live for a moment and hold no cycles: a third of the CPU of projecting
+went into looking at them, and at all that the process has loaded, again and again.
 """
 
 

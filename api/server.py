@@ -101,8 +101,7 @@ def _posting(parts: Parts, *, wanted: bool) -> Generator[None]:
     if not wanted:
         yield
         return
-    runner = ProjectionRunner(parts.conninfo, parts.mapper, models)
-    parts.announcer.also(runner.wake)
+    runner = ProjectionRunner(parts.conninfo, parts.mapper, models, announcer=parts.announcer)
     runner.start()
     try:
         yield

@@ -15,6 +15,8 @@ class Announcer:
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
         self._also: list[Callable[[], None]] = []
+        self.pid: int | None = None
+        """PostgreSQL's process that sends the notices: a listener that is called already can tell them from others'."""
         self._wanted, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
         self._thread.start()
@@ -42,6 +44,7 @@ class Announcer:
                 with psycopg.connect(self._conninfo, autocommit=True, application_name="daybook announcer") as db:
                     # A notice needs no flush to disk: whoever misses it polls.
                     db.execute("SET synchronous_commit = off")
+                    self.pid = db.info.backend_pid
                     self._send(db)
             except psycopg.Error:
                 self._closing.wait(1.0)

@@ -16,7 +16,7 @@ from time import monotonic
 
 import psycopg
 
-from infra.announcer import APPENDED
+from infra.announcer import APPENDED, Announcer
 from infra.mapper import SealingMapper
 from projections import posting
 from projections.flush import Flush, Statement, prepare_to_write
@@ -52,12 +52,13 @@ class ProjectionRunner:
         models: Sequence[Model],
         *,
         name: str | None = None,
-        batch: int = 500,
+        batch: int = 1_000,
         lease_seconds: float = 5.0,
+        announcer: Announcer | None = None,
     ) -> None:
         """`name`: what operators see as the leader; by default host and process. `batch`: entries a transaction.
 
-        `lease_seconds`: how long a leader that fell silent is waited for.
+        `lease_seconds`: how long a leader that fell silent is waited for. `announcer`: of this process; it calls.
         """
         self._conninfo, self._mapper, self._models, self._size = conninfo, mapper, models, batch
         self._lease = Lease(name or f"{socket.gethostname()}:{os.getpid()}", lease_seconds)
@@ -69,6 +70,9 @@ class ProjectionRunner:
         self._heard.setblocking(False)
         self._call.setblocking(False)
         self._turn = 0
+        self._announcer = announcer
+        if announcer is not None:
+            announcer.also(self.wake)
         self._thread = threading.Thread(target=self._run, name="projections", daemon=True)
 
     def start(self) -> None:
@@ -103,7 +107,7 @@ class ProjectionRunner:
                 with ExitStack() as stack:
                     writer = stack.enter_context(self._connected("daybook projections"))
                     # A notice may also come while a batch is being committed.
-                    writer.add_notify_handler(lambda _: self.wake())
+                    writer.add_notify_handler(lambda notice: self._hear(notice.pid))
                     writer.execute(f"LISTEN {APPENDED}")
                     reader = stack.enter_context(self._connected("daybook projections, reading"))
                     ahead = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="projections-ahead"))
@@ -206,11 +210,20 @@ class ProjectionRunner:
 
     def _wait(self, writer: Db) -> None:
         """Wait until the book grew, here or in another process, but no longer than POLL."""
-        ready, _, _ = select.select([self._heard.fileno(), writer.fileno()], [], [], POLL)
-        if writer.fileno() in ready:
-            writer.pgconn.consume_input()
-            while writer.pgconn.notifies():
-                pass
+        until = monotonic() + POLL
+        while (left := until - monotonic()) > 0:
+            ready, _, _ = select.select([self._heard.fileno(), writer.fileno()], [], [], left)
+            if self._heard.fileno() in ready:
+                return
+            if writer.fileno() in ready:
+                writer.pgconn.consume_input()
+                while (notice := writer.pgconn.notifies()) is not None:
+                    self._hear(notice.be_pid)
+
+    def _hear(self, pid: int) -> None:
+        """A notice came; of what this process has appended itself, the call came first."""
+        if self._announcer is None or pid != self._announcer.pid:
+            self.wake()
 
     def _quiet(self) -> None:
         """Forget the calls so far: what they told of is read next."""

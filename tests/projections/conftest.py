@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from api.composition import Parts
+from infra.announcer import Announcer
 from infra.migrations import migrate
 from projections.model import Model
 from projections.runner import ProjectionRunner
@@ -45,16 +46,34 @@ class Diaries(NamedTuple):
             "SELECT model, aggregate_id, position, event, attempts FROM daybook_projections.parked ORDER BY 1, 2"
         ).fetchall()
 
-    def runner(self, *, name: str = "test", batch: int = 500, lease_seconds: float = 5.0) -> ProjectionRunner:
+    def runner(
+        self,
+        *,
+        name: str = "test",
+        batch: int = 500,
+        lease_seconds: float = 5.0,
+        announcer: Announcer | None = None,
+    ) -> ProjectionRunner:
         return ProjectionRunner(
-            self.parts.conninfo, self.parts.mapper, self.models, name=name, batch=batch, lease_seconds=lease_seconds
+            self.parts.conninfo,
+            self.parts.mapper,
+            self.models,
+            name=name,
+            batch=batch,
+            lease_seconds=lease_seconds,
+            announcer=announcer,
         )
 
     @contextmanager
     def running(
-        self, *, name: str = "test", batch: int = 500, lease_seconds: float = 5.0
+        self,
+        *,
+        name: str = "test",
+        batch: int = 500,
+        lease_seconds: float = 5.0,
+        announcer: Announcer | None = None,
     ) -> Iterator[ProjectionRunner]:
-        runner = self.runner(name=name, batch=batch, lease_seconds=lease_seconds)
+        runner = self.runner(name=name, batch=batch, lease_seconds=lease_seconds, announcer=announcer)
         runner.start()
         try:
             yield runner

@@ -290,6 +290,27 @@ def test_a_call_wakes_it_and_so_does_the_poll(book: Diaries, monkeypatch: pytest
             book.wait(last)
 
 
+def test_what_its_own_process_appends_it_is_told_by_a_call(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projections.runner.POLL", 300.0)
+    monkeypatch.setattr("projections.runner.APPENDED", "nobody_speaks_here")
+    with book.running(announcer=book.parts.announcer):
+        for _ in range(3):
+            book.wait(scribble(book, 1))
+
+
+def test_the_notice_of_another_process_wakes_it_and_that_of_its_own_need_not(book: Diaries) -> None:
+    own = book.parts.announcer
+    until(lambda: own.pid is not None)
+    assert own.pid is not None
+    runner = book.runner(announcer=own)
+    runner._hear(own.pid)
+    with pytest.raises(BlockingIOError):
+        runner._heard.recv(1)
+    runner._hear(own.pid + 1)
+    assert runner._heard.recv(1)
+    runner.stop()
+
+
 def test_wake_never_blocks_and_may_come_at_any_time(book: Diaries) -> None:
     runner = book.runner()
     for _ in range(100_000):
