@@ -92,12 +92,9 @@ def commit(db: Db, flush: Flush, lease: Lease, batch: Batch, where: Standing) ->
 
     An error that the batch itself causes leads to a second try with care; others are raised, and LeaseLost, Superseded.
     """
-    if batch.statements is not None:
+    if batch.statements is not None and not batch.parked:
         try:
-            if batch.upto == batch.after + 1 and not batch.parked:
-                _commit_lone(db, lease, batch, where, batch.statements)
-            else:
-                _commit_pipelined(db, flush, lease, batch, where, batch.statements)
+            _commit_at_once(db, lease, batch, where, batch.statements)
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError):
             pass
         else:
@@ -110,32 +107,19 @@ def commit(db: Db, flush: Flush, lease: Lease, batch: Batch, where: Standing) ->
     return refused
 
 
-def _commit_pipelined(
-    db: Db, flush: Flush, lease: Lease, batch: Batch, where: Standing, statements: Sequence[Statement]
-) -> None:
-    with db.pipeline() as sent, db.transaction():
-        renewed, moved = lease.renew(db), _move(db, batch, where)
-        flush.write(db, statements)
-        _finish(db, batch, batch.parked)
-        sent.sync()
-        lease.hold(renewed)
-        _hold(moved, batch)
-
-
-def _commit_lone(db: Db, lease: Lease, batch: Batch, where: Standing, statements: Sequence[Statement]) -> None:
-    """The same as one statement, which is its own transaction: for one entry, sending eight costs more than their work.
-
-    Not for more entries: each mixture of statements needs a plan of its own, and only those of one entry come again.
-    """
-    query = _lone(tuple(one.query for one in statements))
+def _commit_at_once(db: Db, lease: Lease, batch: Batch, where: Standing, statements: Sequence[Statement]) -> None:
+    """The same as one statement, which is its own transaction: sending it in parts costs more than their work, and the
+    next batch is prepared meanwhile, which each part would interrupt."""
+    query = _at_once(tuple(one.query for one in statements))
     rows = (one.rows for one in statements)
     values = (*lease.renewal, *_movement(batch, where), *rows, len(batch.models), *_notice(_moved(batch)))
-    psycopg.RawCursor(db).execute(query, values, prepare=True)
+    # The mixtures of a single entry come again and again. Those of many are planned anew, once for hundreds of rows.
+    psycopg.RawCursor(db).execute(query, values, prepare=batch.upto == batch.after + 1)
     lease.kept()
 
 
 @lru_cache(maxsize=1_000)
-def _lone(queries: tuple[bytes, ...]) -> bytes:
+def _at_once(queries: tuple[bytes, ...]) -> bytes:
     """Renew, move, write and tell in one statement. Where the lease or a model is not held, it divides by zero.
 
     An error takes all of it back; `commit` then finds out with care what it was.
