@@ -1,12 +1,12 @@
 """Opening the book for a command, and the errors that everybody may meet, each with its exit code."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from api.cli.output import note
+from api.cli.output import note, progress
 from api.composition import Parts, assembled
 from domain.appending import BookUnavailable
 from domain.kernel import Refused
@@ -16,7 +16,8 @@ from infra.embedded import EmbeddedPostgresError
 from infra.master_key import MasterKeyError
 from infra.private_files import PrivateFileError
 from infra.settings import Settings, SettingsError, read_settings
-from projections.rebuild import NoMomentToSwitch, RebuildUnderWay
+from projections.model import Model
+from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, rebuild
 from projections.registry import models
 from projections.tables import ModelError, install
 
@@ -82,7 +83,8 @@ def database(*, begin: bool = False) -> Generator[tuple[Settings, Conninfo]]:
         )
     with connect_info(settings, note) as conninfo:
         if settings.environment == "development":
-            migrate(conninfo)
+            _, outdated = migrate(conninfo)
+            rebuild_outdated(settings, conninfo, outdated)
         else:
             _require_migrated(conninfo)
         yield settings, conninfo
@@ -100,6 +102,29 @@ def migrate(conninfo: Conninfo) -> tuple[list[str], list[str]]:
     applied = migrations.migrate(conninfo)
     with psycopg.connect(conninfo, autocommit=True, application_name="daybook migrate") as db:
         return applied, install(db, models)
+
+
+def rebuild_outdated(settings: Settings, conninfo: Conninfo, outdated: Sequence[str]) -> None:
+    """Build the read models anew that stand there in another version than the code's."""
+    if outdated:
+        with assembled(conninfo, settings.master_key_file) as parts:
+            for model in models:
+                if model.name in outdated:
+                    rebuild_model(parts, model)
+
+
+def rebuild_model(parts: Parts, model: Model) -> int:
+    """Build a read model anew, telling how far it is; the position that it stands at then."""
+    at = 0
+    with progress(f"Rebuilding {model.name}", parts.store.max_notification_id() or 0) as advance:
+
+        def report(position: int, _last: int) -> None:
+            nonlocal at
+            advance(position - at)
+            at = position
+
+        rebuild(parts.conninfo, parts.mapper, model, report)
+    return at
 
 
 def _require_migrated(conninfo: Conninfo) -> None:

@@ -5,12 +5,11 @@ from typing import Annotated
 import psycopg
 import typer
 
-from api.cli.book import FAILED, CommandFailed, book, database
+from api.cli.book import FAILED, CommandFailed, book, database, rebuild_model, rebuild_outdated
 from api.cli.book import migrate as migrated
-from api.cli.output import note, progress, say, say_json
+from api.cli.output import note, say, say_json
 from infra.database import connect_info
 from infra.settings import read_settings
-from projections.rebuild import rebuild as rebuilt
 from projections.registry import models
 from projections.retry import retry as retried
 from projections.status import Status
@@ -20,9 +19,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for
 
 
 def migrate() -> None:
-    """Bring the database to this version of Daybook: new tables of the book, new read models.
+    """Bring the database to this version of Daybook: new tables of the book, read models as this version has them.
 
-    Safe to run at any time, from several places at once; the second time it does nothing.
+    Safe to run at any time; the second time it does nothing. A read model that has changed is built anew beside the old
+    one, which serves until the new one is complete.
 
     Example:
 
@@ -31,9 +31,10 @@ def migrate() -> None:
     settings = read_settings()
     with connect_info(settings, note) as conninfo:
         applied, outdated = migrated(conninfo)
-    say(f"Applied {', '.join(applied)}." if applied else "Nothing to apply.")
+        say(f"Applied {', '.join(applied)}." if applied else "Nothing to apply.")
+        rebuild_outdated(settings, conninfo, outdated)
     for name in outdated:
-        say(f"The read model {name} is of another version: run `daybook rebuild {name}`.")
+        say(f"The read model {name} was of another version; it stands anew.")
 
 
 def status(json: Json = False) -> None:
@@ -71,15 +72,8 @@ def rebuild(
         raise CommandFailed(
             f"There is no read model {name!r}. There are: {', '.join(model.name for model in models)}.", 2
         )
-    with book() as parts, progress(f"Rebuilding {name}", parts.store.max_notification_id() or 0) as advance:
-        at = 0
-
-        def report(position: int, _last: int) -> None:
-            nonlocal at
-            advance(position - at)
-            at = position
-
-        rebuilt(parts.conninfo, parts.mapper, model, report)
+    with book() as parts:
+        at = rebuild_model(parts, model)
     say(f"{name} stands anew at entry {at}.")
 
 

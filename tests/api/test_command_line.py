@@ -164,6 +164,22 @@ def test_status_rebuild_and_retry(told: Shell) -> None:
     assert json.loads(told.run("retry", "--json").stdout) == []
 
 
+def test_migrate_builds_anew_what_another_version_has_left(told: Shell, database: str) -> None:
+    told.run("rebuild", "customers")
+    with psycopg.connect(database, autocommit=True) as db:
+        [(before,)] = db.execute("SELECT count(*) FROM daybook_read.customers")
+        db.execute("UPDATE daybook_projections.models SET version = 0 WHERE name = 'customers'")
+        db.execute("DELETE FROM daybook_read.customers")  # what another version had there
+        migrated = told.run("migrate", DAYBOOK_ENV="production")
+        assert (migrated.returncode, "The read model customers" in migrated.stdout) == (OK, True)
+        assert db.execute("SELECT count(*) FROM daybook_read.customers").fetchone() == (before,)
+        assert told.run("migrate", DAYBOOK_ENV="production").stdout == "Nothing to apply.\n"
+        db.execute("UPDATE daybook_projections.models SET version = 0 WHERE name = 'tickets'")
+        told.run("status")  # in development, every command brings the book to its version
+        assert db.execute("SELECT count(*) FROM daybook_projections.models WHERE version = 0").fetchone() == (0,)
+    assert before
+
+
 def test_import_tells_a_script_what_became_of_the_rows(shell: Shell) -> None:
     rows, mapping = shell.folder / "rows.csv", shell.folder / "map.toml"
     rows.write_text("id,name\n1,Alp\n2,\n", "utf-8")
