@@ -21,6 +21,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MADE := .venv/.made
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
+# The suite on every core; a campaign has them all for itself.
+SPREAD := --numprocesses=auto --dist=loadfile
 CODE := $(wildcard api domain infra projections tests benchmarks)
 
 help:
@@ -32,11 +34,11 @@ run: $(RUNTIME)
 test: check schema-check suite
 
 suite: $(DEV)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(SPREAD) $(PYTEST_ARGS)
 
 # The parts that talk to PostgreSQL, on another version of it: make suite-on-16, make suite-on-15
 suite-on-%: $(DEV)
-	DAYBOOK_TEST_POSTGRES=$* $(BIN)/python -m pytest tests/infra $(PYTEST_ARGS)
+	DAYBOOK_TEST_POSTGRES=$* $(BIN)/python -m pytest $(SPREAD) tests/infra tests/projections tests/api/test_reading_differential.py $(PYTEST_ARGS)
 
 check: format lint types imports audit
 

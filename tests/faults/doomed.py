@@ -1,8 +1,7 @@
 """The daybook command in a process that kills itself at a point in its code.
 
 It does so (SIGKILL: nothing is flushed, closed or said) the n-th time that it comes to the point. The real classes are
-wrapped here, because production code has no hooks for this. Statements of a pipeline that were only queued are sent and
-answered first, so that what a point's name says has happened in the database.
+wrapped here, because production code has no hooks for this.
 """
 
 import os
@@ -20,8 +19,8 @@ from api.importing.entering import Entering
 from domain.steps import Steps
 from infra.append import Append
 from infra.committer import Committer, Submission
-from projections import runner
-from projections.flush import Flush
+from projections import ledger, runner
+from tests.held import die_in_the_next_statement
 
 Wrap: TypeAlias = Callable[[Callable[..., Any], Callable[[], None]], Callable[..., Any]]
 """Takes the original function and the kill; returns what stands in the original's place."""
@@ -59,32 +58,16 @@ def _after_steps(original: Callable[..., Steps[Any]], kill: Callable[[], None]) 
     return wrapped
 
 
-def _before_rows(original: Callable[..., None], kill: Callable[[], None]) -> Callable[..., None]:
-    def wrapped(flush: Flush, db: Any, statements: Any) -> None:
-        with db.pipeline():  # the position has been moved by now
-            pass
-        kill()
-        original(flush, db, statements)
-
-    return wrapped
-
-
-def _after_rows(original: Callable[..., None], kill: Callable[[], None]) -> Callable[..., None]:
-    def wrapped(flush: Flush, db: Any, statements: Any) -> None:
-        with db.pipeline():
-            original(flush, db, statements)
-        kill()
-
-    return wrapped
-
+IN_STATEMENT = "projection-in-statement"
+"""Not before the statement but in it, between its rows and its position."""
 
 POINTS: dict[str, tuple[Any, str, Wrap]] = {
     "lock-taken": (Append, "read_head", _after),  # its rows come back from under the lock
     "before-commit": (Append, "insert", _after),
     "committed-unanswered": (Committer, "_reply", _before),
     "one-of-batch-answered": (Submission, "give", _after),
-    "projection-position-without-rows": (Flush, "write", _before_rows),
-    "projection-rows-uncommitted": (Flush, "write", _after_rows),
+    "projection-unsent": (ledger, "_commit_at_once", _before),
+    IN_STATEMENT: (ledger, "_commit_at_once", _before),
     "projection-committed": (runner, "commit", _after),
     "import-row-entered": (Entering, "enter", _after_steps),
 }
@@ -104,16 +87,25 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], log: Path, poi
     defaults["lease_seconds"] = LEASE
     if point is not None:
         owner, name, wrap = POINTS[point]
-        setattr(owner, name, wrap(getattr(owner, name), _kill_at(passes)))
+        die = _die_in_statement if point == IN_STATEMENT else _die
+        setattr(owner, name, wrap(getattr(owner, name), _at(passes, die)))
     sys.argv = ["daybook", *arguments]
     command_line.main()
 
 
-def _kill_at(passes: int) -> Callable[[], None]:
+def _at(passes: int, die: Callable[[], None]) -> Callable[[], None]:
     numbers = count(1)
 
     def kill() -> None:
         if next(numbers) == passes:
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
 
     return kill
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_in_statement() -> None:
+    die_in_the_next_statement(os.environ["DATABASE_URL"])

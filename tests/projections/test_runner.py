@@ -106,8 +106,10 @@ def test_a_new_model_catches_up_and_holds_nobody_back(book: Diaries) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+import psycopg
 from projections import ledger, runner
 from projections.runner import ProjectionRunner
+from tests.held import die_in_the_next_statement
 from tests.projections.diaries import counted, diaries
 from tests.toy import toy_book
 
@@ -115,26 +117,35 @@ conninfo, folder, point, batches = sys.argv[1], Path(sys.argv[2]), sys.argv[3], 
 seen = 0
 
 def die():
-    global seen
-    seen += 1
-    if seen == batches:
-        os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
 
-def dying(module, name, *, after):
+def dying(module, name, *, after, die=die):
     was = getattr(module, name)
     def call(*args, **kwargs):
-        if not after:
+        global seen
+        seen += 1
+        if not after and seen == batches:
             die()
         result = was(*args, **kwargs)
-        if after:
+        if after and seen == batches:
             die()
         return result
     setattr(module, name, call)
 
+def refuse(*_):
+    raise psycopg.DataError
+
+if point.startswith("with care"):
+    ledger._commit_at_once = refuse
+
 match point:
-    case "before rows": dying(ledger, "_move", after=False)
-    case "between rows and position": dying(ledger, "_finish", after=False)
-    case "before commit": dying(ledger, "_hold", after=True)
+    case "before the statement": dying(ledger, "_commit_at_once", after=False)
+    case "in the statement":
+        dying(ledger, "_commit_at_once", after=False, die=lambda: die_in_the_next_statement(conninfo))
+    case "after the statement": dying(ledger, "_commit_at_once", after=True)
+    case "with care, before rows": dying(ledger, "_move", after=False)
+    case "with care, between rows and position": dying(ledger, "_finish", after=False)
+    case "with care, before commit": dying(ledger, "_finish", after=True)
     case "after commit": dying(runner, "commit", after=True)
 
 with toy_book(conninfo, folder) as parts:
@@ -142,6 +153,16 @@ with toy_book(conninfo, folder) as parts:
     one.start()
     one._thread.join()
 """
+
+POINTS = (
+    "before the statement",
+    "in the statement",
+    "after the statement",
+    "with care, before rows",
+    "with care, between rows and position",
+    "with care, before commit",
+    "after commit",
+)
 
 AUDITED = """
     CREATE TABLE audit (position bigint);
@@ -151,7 +172,7 @@ AUDITED = """
 """
 
 
-@pytest.mark.parametrize("point", ["before rows", "between rows and position", "before commit", "after commit"])
+@pytest.mark.parametrize("point", POINTS)
 def test_killed_at_any_point_every_entry_is_posted_once(book: Diaries, tmp_path: Path, point: str) -> None:
     book.db.execute(AUDITED)  # counts what is written, however often a row is written over
     last = scribble(book, 8)
