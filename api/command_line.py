@@ -17,8 +17,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Daybook, a customer management system whose history can be replayed, asked and proved.\n\n"
     "Settings come from the environment: DAYBOOK_DATA (default .daybook), DATABASE_URL (none: a PostgreSQL of our own"
-    " in DAYBOOK_DATA), DAYBOOK_HOST, DAYBOOK_PORT, DAYBOOK_ENV, DAYBOOK_MASTER_KEY_FILE, DAYBOOK_ADMIN_TOKEN and"
-    " DAYBOOK_ALLOWED_HOSTS.",
+    " in DAYBOOK_DATA), DAYBOOK_HOST, DAYBOOK_PORT, DAYBOOK_ENV, DAYBOOK_MASTER_KEY_FILE, DAYBOOK_ADMIN_TOKEN,"
+    " DAYBOOK_ALLOWED_HOSTS, DAYBOOK_DOCUMENTS and DAYBOOK_TRUSTED_ONLY.",
     epilog=EXIT_CODES,
 )
 

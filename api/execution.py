@@ -19,10 +19,11 @@ from graphql import subscribe as _subscribe  # pyright: ignore[reportUnknownVari
 from graphql.execution import Executor as GraphQLExecutor
 from strawberry.utils.await_maybe import await_maybe
 
-from api.documents import Document, Documents, Faulty
+from api.documents import Document, Documents, Faulty, Policy, TooCostly, cost_extension
 from api.errors import RequestError, RequestErrorCode, answered, explained
 from api.reading.reader import Reader
 from api.serving import Request, RequestInfo
+from api.trusted import DocumentId
 
 execute, subscribe = cast("Callable[..., Any]", _execute), cast("Callable[..., Any]", _subscribe)
 
@@ -84,22 +85,23 @@ class Answer(msgspec.Struct, frozen=True):
 class Engine:
     """Answers operations. One for each process; used from its event loop only."""
 
-    def __init__(self, schema: strawberry.Schema, reader: Reader) -> None:
+    def __init__(self, schema: strawberry.Schema, reader: Reader, policy: Policy) -> None:
+        """Raises ManifestError where a trusted document does not fit the schema."""
         self._schema: GraphQLSchema = schema._schema  # pyright: ignore[reportPrivateUsage]
-        self._reader = reader
-        self._documents = Documents(self._schema)
+        self._reader, self._hide_suggestions = reader, policy.production
+        self._documents = Documents(self._schema, policy)
 
     def prepared(
-        self, text: str, operation_name: str | None, variables: Mapping[str, Any]
+        self, asked: str | DocumentId, operation_name: str | None, variables: Mapping[str, Any]
     ) -> tuple[Document, OperationDefinitionNode]:
-        """The valid document and the operation to run. Raises GraphQLError or Faulty."""
-        document = self._documents.of(text, variables)
-        return document, document.operation(operation_name)
+        """The valid document of a text or a trusted one's id, and the operation to run. Raises GraphQLError, Faulty."""
+        return self._documents.of(asked, operation_name, variables)
 
     async def answer(
         self, document: Document, operation: OperationDefinitionNode, variables: dict[str, Any], request: Request
     ) -> Answer:
         """The answer to a query or a mutation."""
+        request.cost = document.cost(operation, variables)
         if operation.operation is OperationType.QUERY:
             return await self._read(document, operation, variables, request)
         name = operation.name.value if operation.name else None
@@ -111,6 +113,7 @@ class Engine:
                 variable_values=variables,
                 operation_name=name,
                 executor_class=Executor,
+                hide_suggestions=self._hide_suggestions,
             )
         )
         return _answer(result, request)
@@ -131,6 +134,7 @@ class Engine:
                 variable_values=variables,
                 operation_name=name,
                 executor_class=Executor,
+                hide_suggestions=self._hide_suggestions,
             )
         )
         if isinstance(source, ExecutionResult):
@@ -159,7 +163,8 @@ def failed(errors: list[GraphQLError], request: Request, otherwise: RequestError
     """The answer to a request that could not be served."""
     shown = answered(errors, request.id, otherwise=otherwise)
     statuses = [error.status for error in errors if isinstance(error, RequestError)]
-    return Answer(errors=shown, status=max(statuses, default=400))
+    costs = [cost_extension(error.cost) for error in errors if isinstance(error, TooCostly)]
+    return Answer(errors=shown, extensions={"cost": costs[0]} if costs else {}, status=max(statuses, default=400))
 
 
 def refused(error: Exception, request: Request) -> Answer:

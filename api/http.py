@@ -19,6 +19,7 @@ from api.execution import Answer, Engine, failed, refused
 from api.graphiql import page
 from api.health import REQUESTS
 from api.serving import Request, Serving
+from api.trusted import DocumentId, asked_document
 from api.wire import NotJson, read_json
 
 GRAPHQL, JSON = "application/graphql-response+json", "application/json"
@@ -38,7 +39,7 @@ _TYPES = {GRAPHQL: GRAPHQL, JSON: JSON, "*/*": JSON, "application/*": JSON}
 class Asked(NamedTuple):
     """What a request asks."""
 
-    query: str
+    query: str | DocumentId
     operation_name: str | None
     variables: dict[str, Any]
 
@@ -46,8 +47,9 @@ class Asked(NamedTuple):
 class Endpoint:
     """POST and GET on /graphql."""
 
-    def __init__(self, engine: Engine, serving: Serving, tokens: Tokens) -> None:
-        self._engine, self._serving, self._tokens = engine, serving, tokens
+    def __init__(self, engine: Engine, serving: Serving, tokens: Tokens, *, page: bool) -> None:
+        """`page`: whether a browser gets a page to try queries on."""
+        self._engine, self._serving, self._tokens, self._page = engine, serving, tokens, page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self.respond(HttpRequest(scope, receive))
@@ -55,7 +57,7 @@ class Endpoint:
 
     async def respond(self, http: HttpRequest) -> Response:
         """The answer, with a code and the request's id whatever goes wrong."""
-        if http.method == "GET" and "query" not in http.query_params and "text/html" in http.headers.get("accept", ""):
+        if self._page and _comes_from_a_browser(http):
             return page()
         request = Request(self._serving, authorised=self._tokens.admit(http.headers.get("authorization")))
         media = negotiated(http.headers.get("accept", ""))
@@ -79,6 +81,11 @@ class Endpoint:
             # The older media type answers 200 to every request that could be read, faulty documents included.
             outcome.status = 200 if answer.status == 400 and media != GRAPHQL else answer.status
             return _response(answer, request, media, outcome.status, {"Allow": "POST"} if answer.status == 405 else {})
+
+
+def _comes_from_a_browser(http: HttpRequest) -> bool:
+    asks = http.query_params.keys() & {"query", "documentId", "extensions"}
+    return http.method == "GET" and not asks and "text/html" in http.headers.get("accept", "")
 
 
 def negotiated(accept: str) -> str | None:
@@ -130,10 +137,8 @@ async def _asked(http: HttpRequest) -> Asked:
     if not isinstance(given, dict):
         _bad("The body must be a JSON object with `query`; requests are not batched.")
     given = cast("dict[str, Any]", given)
-    query, name = given.get("query"), given.get("operationName")
+    query, name = asked_document(given), given.get("operationName")
     variables, extensions = given.get("variables"), given.get("extensions")
-    if not isinstance(query, str):
-        _bad("`query` is missing; it is the text of a GraphQL document.")
     if not isinstance(name, str | None):
         _bad("`operationName` must be a string or null.")
     if not isinstance(variables, dict | None):

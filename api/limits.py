@@ -1,39 +1,59 @@
-"""Limits of a document, found in one linear pass before validation.
+"""What a document amounts to, found in one linear pass before validation, and how much of it is too much.
 
 Each fragment is measured once, however often it is spread; walks that follow every spread (as the stock limiters do)
-take seconds of CPU for a document of a few hundred bytes.
+take seconds of CPU for a document of a few hundred bytes. Figures are upper bounds: of what `@skip`, `@include` and
+type conditions leave out, everything counts.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
-    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
     IntValueNode,
+    ListValueNode,
+    NullValueNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
+    ValueNode,
     VariableNode,
-    get_named_type,
 )
 
-MOST_TOKENS = 10_000
-MOST_DEPTH = 20
-MOST_ALIASES = 100
-MOST_FIELDS = 1_000
-MOST_ALIKE = 50
-"""How often one response key, or a fragment, may stand in one selection set: validation compares each with all."""
-MOST_NODES = 50_000
-"""Records that the connections of a query could return, by their `first` and `last`."""
+from api.reading.entities import is_bound, is_list, named_type, source_of
+from api.reading.sources import AnyNode, Many
+from api.reading.weights import ARGUMENTS, OF_PAGES, weight_of
 
-_ENDLESS = 10**9
-_DEFAULT_PAGE = 100
-"""What a page counts for whose size is not given: the largest, so that leaving it out is no way round the limit."""
+MOST_CHARACTERS = 12_000
+"""Long texts belong into variables."""
+MOST_TOKENS = 800
+"""The library's parser takes 4 µs for each, so this decides what the dearest bomb costs."""
+MOST_OPERATIONS = 20
+MOST_DEPTH = 20
+MOST_ROOTS = 20
+MOST_ALIASES = 100
+MOST_DIRECTIVES = 50
+MOST_FIELDS = 500
+MOST_COMPARISONS = 2_000
+"""Steps in which validation compares fields of one response key with each other, as the library counts them."""
+MOST_NODES = 20_000
+"""Records that a query could return, by the sizes of its pages."""
+MOST_COST = 25_000
+
+OPERATION_COSTS = {OperationType.QUERY: 0, OperationType.MUTATION: 10, OperationType.SUBSCRIPTION: 10}
+"""What each root field costs, beside what is selected below it."""
+
+_SIZING = ("first", "last", "ids")
+"""The arguments that say how many records a field brings."""
+_LARGEST_PAGE = 100
+"""What a page counts for whose size is not given, so that leaving it out is no way round the limit."""
 
 
 class Limit(NamedTuple):
@@ -45,126 +65,191 @@ class Limit(NamedTuple):
 
     @property
     def message(self) -> str:
-        found = "too many" if self.found >= _ENDLESS else f"{self.found:,}"
+        found = "too many" if self.found > 10**9 else f"{self.found:,}"
         return f"The query has {found} {self.what}; at most {self.most:,} are allowed. Ask for less at once."
+
+
+class Cost(NamedTuple):
+    """What an operation costs with the page sizes that it was sent with."""
+
+    requested: int
+    beyond: Limit | None
+    """The limit that it is beyond, if it is."""
 
 
 class _Size(NamedTuple):
     """What a selection set amounts to, its fragments included."""
 
     depth: int = 0
-    aliases: int = 0
+    width: int = 0
+    """Its own fields, those of its fragments included."""
     fields: int = 0
-    nodes: int = 0
-    alike: int = 0
+    aliases: int = 0
+    directives: int = 0
+    cost: int = 0
+    records: int = 0
+    cost_of_each: int = 0
+    """In a connection: of each element on the page."""
+    records_of_each: int = 0
 
-    def beside(self, other: "_Size") -> "_Size":
-        return _Size(
-            max(self.depth, other.depth),
-            min(_ENDLESS, self.aliases + other.aliases),
-            min(_ENDLESS, self.fields + other.fields),
-            min(_ENDLESS, self.nodes + other.nodes),
-            max(self.alike, other.alike),
-        )
+
+_NOTHING = _Size()
 
 
 class Measure:
     """Measures the operations of one document, which may be invalid still."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
-        self._schema, self._document = schema, document
+        self._schema = schema
         self._fragments = {
             one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)
         }
-        self.paging_variables = frozenset(_paging_variables(document))
-        self._variables: Mapping[str, Any] = {}
+        self.operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
+        self.sizing_variables = tuple(sorted({*_sizing_variables(document)}))
+        """The variables whose values decide about the cost."""
+        self.introspects = False
+        """Whether an operation asks about the schema; known once `shape` has been asked for."""
+        self._given: Mapping[str, Any] = {}
         self._measured: dict[str, _Size] = {}
 
-    def exceeded(self, variables: Mapping[str, Any]) -> Limit | None:
-        """The first limit that any operation of the document is beyond, or None."""
-        self._variables, self._measured = variables, {}
-        for operation in self._document.definitions:
-            if isinstance(operation, OperationDefinitionNode):
-                size = self._of(operation.selection_set, self._schema.get_root_type(operation.operation))
-                for what, found, most in (
-                    ("levels of fields", size.depth, MOST_DEPTH),
-                    ("aliases", size.aliases, MOST_ALIASES),
-                    ("fields", size.fields, MOST_FIELDS),
-                    ("repetitions side by side", size.alike, MOST_ALIKE),
-                    ("records", size.nodes, MOST_NODES),
-                ):
-                    if found > most:
-                        return Limit(what, found, most)
+    def shape(self) -> Limit | None:
+        """The first limit that any operation of the document is beyond, whatever its variables; None if none is."""
+        if len(self.operations) > MOST_OPERATIONS:
+            return Limit("operations", len(self.operations), MOST_OPERATIONS)
+        self._given, self._measured = {}, {}
+        for operation in self.operations:
+            size = self._of_operation(operation)
+            for what, found, most in (
+                ("levels of fields", size.depth, MOST_DEPTH),
+                ("fields at its root", size.width, MOST_ROOTS),
+                ("aliases", size.aliases, MOST_ALIASES),
+                ("directives", size.directives, MOST_DIRECTIVES),
+                ("fields", size.fields, MOST_FIELDS),
+            ):
+                if found > most:
+                    return Limit(what, found, most)
         return None
 
+    def cost(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Cost:
+        """What an operation of the document costs with these variables, as they came."""
+        self._given, self._measured = {**dict(_defaults(operation)), **variables}, {}
+        size = self._of_operation(operation)
+        requested = size.cost + size.width * OPERATION_COSTS[operation.operation]
+        for what, found, most in (("records", size.records, MOST_NODES), ("points of cost", requested, MOST_COST)):
+            if found > most:
+                return Cost(requested, Limit(what, found, most))
+        return Cost(requested, None)
+
+    def _of_operation(self, operation: OperationDefinitionNode) -> _Size:
+        size = self._of(operation.selection_set, self._schema.get_root_type(operation.operation))
+        return size._replace(directives=size.directives + len(operation.directives or ()))
+
     def _of(self, selected: SelectionSetNode, of: Any) -> _Size:
-        total, keys = _Size(), dict[str, int]()
+        composite = isinstance(of, GraphQLObjectType | GraphQLInterfaceType)
+        known: Mapping[str, GraphQLField] = of.fields if composite else {}
+        depth = width = fields = aliases = directives = cost = records = cost_of_each = records_of_each = 0
         for selection in selected.selections:
+            directives += len(selection.directives or ())
             if isinstance(selection, FieldNode):
-                key = (selection.alias or selection.name).value
-                keys[key] = keys.get(key, 0) + 1
-                total = total.beside(self._of_field(selection, of))
-                continue
-            keys["..."] = keys.get("...", 0) + 1
-            if isinstance(selection, InlineFragmentNode):
-                condition = selection.type_condition
-                inner = self._schema.type_map.get(condition.name.value) if condition else of
-                total = total.beside(self._of(selection.selection_set, inner))
-            elif isinstance(selection, FragmentSpreadNode):
-                total = total.beside(self._of_fragment(selection.name.value))
-        return total._replace(alike=max(total.alike, *keys.values(), 0))
+                name = selection.name.value
+                self.introspects = self.introspects or name in ("__schema", "__type")
+                field, inner = known.get(name), _NOTHING
+                if selection.selection_set is not None:
+                    inner = self._of(selection.selection_set, named_type(field) if field else None)
+                its_cost, its_records = self._price(selection, field, inner)
+                if field is not None and "pageInfo" in known and is_list(field):
+                    cost_of_each += its_cost
+                    records_of_each += its_records
+                else:
+                    cost += its_cost
+                    records += its_records
+                depth = max(depth, inner.depth + 1)
+                width += 1
+                fields += inner.fields + 1
+                aliases += inner.aliases + (selection.alias is not None)
+            else:
+                if isinstance(selection, InlineFragmentNode):
+                    condition = selection.type_condition
+                    within = self._schema.type_map.get(condition.name.value) if condition else of
+                    inner = self._of(selection.selection_set, within)
+                else:
+                    inner = self._of_fragment(selection.name.value)  # type: ignore[attr-defined]
+                depth = max(depth, inner.depth)
+                width += inner.width
+                fields += inner.fields
+                aliases += inner.aliases
+                cost += inner.cost
+                records += inner.records
+                cost_of_each += inner.cost_of_each
+                records_of_each += inner.records_of_each
+            directives += inner.directives
+        return _Size(depth, width, fields, aliases, directives, cost, records, cost_of_each, records_of_each)
 
     def _of_fragment(self, name: str) -> _Size:
-        fragment = self._fragments.get(name)
-        if fragment is None:
-            return _Size()
         if name not in self._measured:
-            self._measured[name] = _Size()  # a fragment that spreads itself: validation refuses it
-            of = self._schema.type_map.get(fragment.type_condition.name.value)
-            self._measured[name] = self._of(fragment.selection_set, of)
+            self._measured[name] = _NOTHING  # until it is known: one that spreads itself is refused by validation
+            fragment = self._fragments.get(name)
+            if fragment is not None:
+                of = self._schema.type_map.get(fragment.type_condition.name.value)
+                self._measured[name] = self._of(fragment.selection_set, of)
         return self._measured[name]
 
-    def _of_field(self, node: FieldNode, of: Any) -> _Size:
-        field = of.fields.get(node.name.value) if isinstance(of, GraphQLObjectType) else None
-        inner = _Size()
-        if node.selection_set is not None:
-            inner = self._of(node.selection_set, get_named_type(field.type) if field else None)
-        nodes = inner.nodes
-        if field is not None and "first" in field.args:
-            page = self._page(node)
-            nodes = min(_ENDLESS, page + page * nodes)
-        return _Size(
-            inner.depth + 1,
-            min(_ENDLESS, inner.aliases + (node.alias is not None)),
-            min(_ENDLESS, inner.fields + 1),
-            nodes,
-            inner.alike,
-        )
+    def _price(self, node: FieldNode, field: GraphQLField | None, inner: _Size) -> tuple[int, int]:
+        """Cost and records of a field, by those of what is selected below it."""
+        if field is None:
+            return inner.cost, inner.records
+        source = source_of(field)
+        if source is None:
+            record = int(is_bound(named_type(field)))
+            return OF_PAGES.get(node.name.value, 0) + record + inner.cost, record + inner.records
+        weight = weight_of(source)
+        given = {one.name.value: one.value for one in node.arguments or () if not isinstance(one.value, NullValueNode)}
+        own = weight.own + sum(ARGUMENTS.get(name, 0) for name in given)
+        match source:
+            case Many(paged=True):
+                page = next((self._count(given[name]) for name in ("first", "last") if name in given), _LARGEST_PAGE)
+                return own + inner.cost + page * inner.cost_of_each, inner.records + page * inner.records_of_each
+            case AnyNode(several=True):
+                times = self._count(given["ids"]) if "ids" in given else _LARGEST_PAGE
+            case _:
+                times = weight.records
+        return own + times * (1 + inner.cost), times * (1 + inner.records)
 
-    def _page(self, node: FieldNode) -> int:
-        for argument in node.arguments or ():
-            if argument.name.value in ("first", "last"):
-                value = argument.value
-                if isinstance(value, IntValueNode):
-                    return _count(int(value.value[:10]))
-                if isinstance(value, VariableNode):
-                    return _count(self._variables.get(value.name.value))
-        return _DEFAULT_PAGE
+    def _count(self, value: ValueNode) -> int:
+        """How many records the value of an argument asks for."""
+        match value:
+            case IntValueNode():
+                return int(value.value[:10])
+            case ListValueNode():
+                return len(value.values)
+            case VariableNode():
+                return counted(self._given.get(value.name.value))
+            case _:
+                return _LARGEST_PAGE
 
 
-def _count(given: object) -> int:
-    return min(max(given, 0), _ENDLESS) if isinstance(given, int) else _DEFAULT_PAGE
+def counted(given: object) -> int:
+    """How many records a variable's value asks for: a page's size, or so many ids."""
+    if isinstance(given, int):
+        return max(given, 0)
+    return len(cast("list[object]", given)) if isinstance(given, list) else _LARGEST_PAGE
 
 
-def _paging_variables(document: DocumentNode) -> Iterator[str]:
-    """The variables that `first` and `last` take anywhere in the document."""
+def _defaults(operation: OperationDefinitionNode) -> Iterator[tuple[str, int]]:
+    for one in operation.variable_definitions or ():
+        if isinstance(one.default_value, IntValueNode):
+            yield one.variable.name.value, int(one.default_value.value[:10])
+
+
+def _sizing_variables(document: DocumentNode) -> Iterator[str]:
+    """The variables that say anywhere in the document how many records a field brings."""
     pending: list[SelectionSetNode | None] = [getattr(one, "selection_set", None) for one in document.definitions]
     while pending:
         selected = pending.pop()
         for selection in selected.selections if selected else ():
             if isinstance(selection, FieldNode):
                 for argument in selection.arguments or ():
-                    if argument.name.value in ("first", "last") and isinstance(argument.value, VariableNode):
+                    if argument.name.value in _SIZING and isinstance(argument.value, VariableNode):
                         yield argument.value.name.value
             if isinstance(selection, FieldNode | InlineFragmentNode):
                 pending.append(selection.selection_set)

@@ -19,9 +19,10 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Bas
 from strawberry.types.unset import UNSET, UnsetType
 
 from api.authentication import Tokens
-from api.errors import encodable
+from api.errors import RequestError, encodable
 from api.execution import Engine, refused
 from api.serving import Request, Serving
+from api.trusted import asked_document
 from api.wire import NotJson, read_json
 
 MOST_SUBSCRIPTIONS = 50
@@ -110,8 +111,8 @@ def _well_formed(message: object) -> bool:
     if not isinstance(said.get("payload"), dict):
         return False
     payload: dict[str, Any] = said["payload"]
-    return (
-        isinstance(payload.get("query"), str)
-        and isinstance(payload.get("variables"), dict | None)
-        and isinstance(payload.get("operationName"), str | None)
-    )
+    try:
+        payload["query"] = asked_document(payload)  # a text, or a trusted document's id
+    except RequestError:
+        return False
+    return isinstance(payload.get("variables"), dict | None) and isinstance(payload.get("operationName"), str | None)

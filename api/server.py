@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from api.authentication import Doorkeeper, Tokens
 from api.composition import Parts, assembled
+from api.documents import Policy
 from api.execution import Engine
 from api.feed import Feed
 from api.health import Health
@@ -46,11 +47,13 @@ def create_app(
     hosts: Sequence[str] = (),
     projections: bool = True,
     patience: float = 10.0,
+    policy: Policy = Policy(),  # noqa: B008  # frozen
 ) -> Starlette:
     """The application on a migrated database whose read models are installed.
 
     `hosts`: names that a request may be addressed to, beside the loopback ones. `projections`: whether this process
     takes part in posting to the read models. `patience`: seconds that a request waits for them.
+    `policy`: which documents it takes.
     """
 
     @asynccontextmanager
@@ -66,7 +69,7 @@ def create_app(
             schema = make_schema()
             serving = Serving(
                 commands=parts.commands,
-                reader=Reader(pool, schema),
+                reader=Reader(pool, schema, hide_suggestions=policy.production),
                 progress=progress,
                 feed=feed,
                 store=parts.store,
@@ -74,9 +77,9 @@ def create_app(
                 readers=feed.readers,
                 patience=patience,
             )
-            engine, tokens = Engine(schema, serving.reader), Tokens(admin_token)
+            engine, tokens = Engine(schema, serving.reader, policy), Tokens(admin_token)
             app.router.routes[:] = _routes(
-                Endpoint(engine, serving, tokens),
+                Endpoint(engine, serving, tokens, page=policy.page),
                 Live(schema, engine, serving, tokens),
                 Health(lambda: _status(parts)),
             )

@@ -8,6 +8,7 @@ import msgspec
 from strawberry import Info
 
 from api.commands import Commands
+from api.documents import cost_extension
 from api.feed import Feed
 from api.reading.reader import Reader
 from domain.kernel.recorded import Receipt
@@ -50,6 +51,9 @@ class Request:
         record's lane stands still at an entry that can't be posted; an operator has to look.
         """
 
+        self.cost: int | None = None
+        """Of the query or mutation that is answered; the events of a subscription do not repeat it."""
+
     def another(self) -> "Request":
         """The context of an operation of this connection."""
         return Request(self.serving, authorised=self.authorised)
@@ -69,9 +73,12 @@ class Request:
         return False
 
     @property
-    def extensions(self) -> dict[str, str]:
+    def extensions(self) -> dict[str, Any]:
         """What the response says beside data and errors."""
-        return {} if self.read_model is None else {"readModel": self.read_model}
+        said: dict[str, Any] = {} if self.cost is None else {"cost": cost_extension(self.cost)}
+        if self.read_model is not None:
+            said["readModel"] = self.read_model
+        return said
 
 
 RequestInfo: TypeAlias = Info[Request, Any]

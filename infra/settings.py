@@ -29,6 +29,10 @@ class Settings:
     master_key_file: Path
     allowed_hosts: tuple[str, ...] = ()
     """Host names, beside our own, that a request may be addressed to."""
+    documents: tuple[Path, ...] = ()
+    """Manifests of trusted documents."""
+    trusted_only: bool = False
+    """Whether other documents are refused."""
     given_admin_token: str | None = field(default=None, repr=False)
     """The token from the environment; `admin_token()` gives the one that counts."""
 
@@ -45,6 +49,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         environment=_environment(given.get("DAYBOOK_ENV", "development")),
         master_key_file=_path(given, "DAYBOOK_MASTER_KEY_FILE", data / "master.key"),
         allowed_hosts=_allowed_hosts(given.get("DAYBOOK_ALLOWED_HOSTS", "")),
+        documents=_documents(given.get("DAYBOOK_DOCUMENTS", "")),
+        trusted_only=_switch("DAYBOOK_TRUSTED_ONLY", given.get("DAYBOOK_TRUSTED_ONLY", "no")),
         given_admin_token=_admin_token(given.get("DAYBOOK_ADMIN_TOKEN")),
     )
 
@@ -103,6 +109,17 @@ def _allowed_hosts(value: str) -> tuple[str, ...]:
                 " separated by commas (crm.example.com,crm.internal)."
             )
     return hosts
+
+
+def _documents(value: str) -> tuple[Path, ...]:
+    files = [file.strip() for file in value.split(",") if file.strip()]
+    return tuple(_path({"DAYBOOK_DOCUMENTS": file}, "DAYBOOK_DOCUMENTS", Path()) for file in files)
+
+
+def _switch(name: str, value: str) -> bool:
+    if value not in ("yes", "no"):
+        raise SettingsError(f"{name} is {value!r}, but must be yes or no.")
+    return value == "yes"
 
 
 def _admin_token(value: str | None) -> str | None:

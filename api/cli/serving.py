@@ -9,18 +9,21 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
-from api.cli.book import OUT_OF_REACH, CommandFailed, book, database
+from api.cli.book import OUT_OF_REACH, USAGE, CommandFailed, book, database
 from api.cli.output import note, say
 from infra.settings import Settings, admin_token
 from projections.registry import models
 from projections.runner import ProjectionRunner
+
+if TYPE_CHECKING:
+    from api.documents import Policy
 
 DRAIN = 30
 """Seconds that requests under way get when the server is told to stop."""
@@ -38,6 +41,16 @@ def serve(
     projections: Annotated[
         bool, typer.Option("--projections/--no-projections", help="Post to the read models in this process too.")
     ] = True,
+    documents: Annotated[
+        list[Path] | None,
+        typer.Option(help="A manifest of trusted documents; may be repeated.", show_default="DAYBOOK_DOCUMENTS"),
+    ] = None,
+    trusted_only: Annotated[
+        bool | None,
+        typer.Option(
+            "--trusted-only", help="Run trusted documents and no others.", show_default="DAYBOOK_TRUSTED_ONLY"
+        ),
+    ] = None,
 ) -> None:
     """Serve the book over GraphQL, and keep its read models up to date.
 
@@ -48,6 +61,8 @@ def serve(
         DAYBOOK_PORT=9000 daybook serve --workers 4
 
         daybook serve --no-projections      (and `daybook work` elsewhere)
+
+        daybook serve --documents persisted-documents.json --trusted-only
 
     SIGTERM or Ctrl-C stops it: requests under way are answered first.
     """
@@ -65,6 +80,7 @@ def serve(
             admin_token=admin_token(settings),
             hosts=(host or settings.host, *settings.allowed_hosts),
             projections=projections,
+            policy=_policy(settings, documents, trusted_only),
         )
         config = uvicorn.Config(
             application if workers == 1 else partial(_as_worker, os.getpid(), application),
@@ -88,6 +104,29 @@ def serve(
         server.run(sockets=[listener])
         if not server.started:
             raise CommandFailed("The server did not start; the reason stands above.", OUT_OF_REACH)
+
+
+def _policy(settings: Settings, documents: Sequence[Path] | None, trusted_only: bool | None) -> "Policy":
+    """Which documents are taken. Raises CommandFailed where a manifest can't be used."""
+    from api.documents import Documents, Policy
+    from api.schema import make_schema
+    from api.trusted import ManifestError, read_manifests
+
+    files = documents or settings.documents
+    only = settings.trusted_only if trusted_only is None else trusted_only
+    if only and not files:
+        raise CommandFailed(
+            "--trusted-only needs the manifest that it trusts: --documents or DAYBOOK_DOCUMENTS.", USAGE
+        )
+    try:
+        policy = Policy(
+            production=settings.environment == "production", trusted=read_manifests(files), trusted_only=only
+        )
+        if files:
+            Documents(make_schema()._schema, policy)  # pyright: ignore[reportPrivateUsage]
+    except ManifestError as error:
+        raise CommandFailed(str(error), USAGE) from None
+    return policy
 
 
 def work() -> None:

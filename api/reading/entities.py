@@ -82,7 +82,7 @@ class Entities:
             if column not in known:
                 raise DeclarationError(f"{where} reads column {column}, which its table does not have.")
         field = entity.type.fields[name]
-        if isinstance(source, Column) and _rendered(field) and str(field.type).startswith("["):
+        if isinstance(source, Column) and _rendered(field) and is_list(field):
             raise DeclarationError(f"{where} is a list of values that SQL has to rewrite; that is not supported.")
         if isinstance(source, Values):
             theirs: Mapping[str, str] = source.table.columns
@@ -101,16 +101,22 @@ class Entities:
 
 def object_of(field: GraphQLField) -> GraphQLObjectType:
     """The object type that a field's value is of, or its elements are."""
-    return cast("GraphQLObjectType", _named(field))
+    return cast("GraphQLObjectType", named_type(field))
 
 
-def _named(field: GraphQLField) -> GraphQLNamedType:
+def named_type(field: GraphQLField) -> GraphQLNamedType:
+    """The type of a field's value, or of the elements where it is a list."""
     return cast("GraphQLNamedType", get_named_type(cast("Any", field).type))
+
+
+def is_list(field: GraphQLField) -> bool:
+    """Whether a field's value is a list, null or not."""
+    return str(cast("Any", field).type).startswith("[")
 
 
 def json_of(field: GraphQLField, sql: str) -> str:
     """The SQL of a leaf field's JSON value, out of the SQL of its column."""
-    named = _named(field)
+    named = named_type(field)
     if isinstance(named, GraphQLEnumType):
         return f"upper({sql})"
     template = JSON_OF.get(named.name)
@@ -121,8 +127,19 @@ def _rendered(field: GraphQLField) -> bool:
     return json_of(field, "x") != "x"
 
 
+def source_of(field: GraphQLField) -> Source | None:
+    """The source that a field declares; None where the types say nothing of where it comes from."""
+    return _metadata(field).get(SOURCE)
+
+
+def is_bound(kind: GraphQLNamedType) -> bool:
+    """Whether the objects of a type are rows of a table."""
+    definition = kind.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    return hasattr(getattr(definition, "origin", None), ROWS)
+
+
 def _entity(kind: GraphQLObjectType) -> Entity | None:
-    sources = {name: source for name, field in kind.fields.items() if (source := _metadata(field).get(SOURCE))}
+    sources = {name: source for name, field in kind.fields.items() if (source := source_of(field))}
     if not sources:
         return None
     definition = kind.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]

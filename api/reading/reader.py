@@ -64,9 +64,11 @@ def read_pool(conninfo: str, *, size: int = 8, seconds: float = 10) -> ReadPool:
 class Reader:
     """Answers queries, and selections below a record. One for each process, used from its event loop only."""
 
-    def __init__(self, pool: ReadPool, schema: strawberry.Schema, rows: RowSource = present) -> None:
+    def __init__(
+        self, pool: ReadPool, schema: strawberry.Schema, rows: RowSource = present, *, hide_suggestions: bool = False
+    ) -> None:
         """Raises DeclarationError where a read field of the schema does not fit its table."""
-        self._pool, self._rows = pool, rows
+        self._pool, self._rows, self._hide_suggestions = pool, rows, hide_suggestions
         self._entities = Entities(schema)
         self._schema: GraphQLSchema = self._entities.schema
         self._plans: OrderedDict[Hashable, Plan] = OrderedDict()
@@ -117,7 +119,13 @@ class Reader:
         return await self._run(plan, info.variable_values, given)
 
     def _coerced(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> VariableValues:
-        found = get_variable_values(self._schema, operation.variable_definitions or (), dict(variables), max_errors=1)
+        found = get_variable_values(
+            self._schema,
+            operation.variable_definitions or (),
+            dict(variables),
+            max_errors=1,
+            hide_suggestions=self._hide_suggestions,
+        )
         if isinstance(found, VariableValues):
             return found
         error = found[0]

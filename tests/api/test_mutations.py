@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLNonNull, GraphQLObjectType, build_schema
 
+from api.limits import MOST_COST
 from api.schema import schema_text
 from domain.appending import BookUnavailable
 from domain.catalogue import catalogue, mutation_name
@@ -171,7 +172,7 @@ async def test_without_read_models_the_committed_mutation_still_answers(database
         assert answer.status_code == 200
         assert answer.json() == {
             "data": {"customerRegister": {"customer": None, "position": "1"}},
-            "extensions": {"readModel": "BEHIND"},
+            "extensions": {"cost": {"requested": 11, "limit": MOST_COST}, "readModel": "BEHIND"},
         }
     async with serving(database, tmp_path) as client:
         later = await client.mutate(
@@ -223,7 +224,7 @@ async def test_a_parked_lane_says_so_at_once(database: str, tmp_path: Path) -> N
         answer = (await client.post(document, {"input": given})).json()
         assert answer == {
             "data": {"customerRename": {"customer": None, "position": "2"}},
-            "extensions": {"readModel": "PARKED"},
+            "extensions": {"cost": {"requested": 11, "limit": MOST_COST}, "readModel": "PARKED"},
         }
         assert await a_customer(client, name="Bob"), "the others go on"
 

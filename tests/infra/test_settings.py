@@ -22,6 +22,7 @@ def test_without_environment_everything_has_a_default() -> None:
     assert settings.environment == "development"
     assert settings.database_url is None
     assert settings.allowed_hosts == ()
+    assert (settings.documents, settings.trusted_only) == ((), False)
 
 
 def test_everything_can_be_set() -> None:
@@ -35,6 +36,8 @@ def test_everything_can_be_set() -> None:
             "DAYBOOK_ENV": "production",
             "DAYBOOK_MASTER_KEY_FILE": "/etc/daybook/key",
             "DAYBOOK_ALLOWED_HOSTS": "CRM.example.com, 10.0.0.1",
+            "DAYBOOK_DOCUMENTS": "/srv/web.json, /srv/mobile.json",
+            "DAYBOOK_TRUSTED_ONLY": "yes",
         }
     )
     assert settings.data == Path("/srv/book")
@@ -43,6 +46,8 @@ def test_everything_can_be_set() -> None:
     assert settings.environment == "production"
     assert settings.master_key_file == Path("/etc/daybook/key")
     assert settings.allowed_hosts == ("crm.example.com", "10.0.0.1")
+    assert settings.documents == (Path("/srv/web.json"), Path("/srv/mobile.json"))
+    assert settings.trusted_only
     assert admin_token(settings) == TOKEN
     assert "secret" not in repr(settings)
     assert TOKEN not in repr(settings)
@@ -57,6 +62,7 @@ def test_everything_can_be_set() -> None:
         ("DAYBOOK_PORT", "٨٠٠٠"),
         ("DAYBOOK_HOST", "http://here"),
         ("DAYBOOK_ENV", "staging"),
+        ("DAYBOOK_TRUSTED_ONLY", "perhaps"),
         ("DATABASE_URL", "mysql://me:secret@db/crm"),
         ("DAYBOOK_ALLOWED_HOSTS", "https://crm.example.com"),
         ("DAYBOOK_ADMIN_TOKEN", "short"),

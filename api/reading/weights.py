@@ -1,0 +1,70 @@
+"""What a field costs. A record that is read costs 1 and its own columns nothing; what makes the database look at more
+than it hands out costs more. The page sizes and the fields that a query selects do the rest (`api/limits.py`).
+"""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+import msgspec
+
+from api.reading.sources import (
+    AnyNode,
+    Column,
+    Expression,
+    Lookup,
+    Many,
+    Only,
+    Part,
+    Relation,
+    Source,
+    Tally,
+    Total,
+    Totals,
+    Values,
+)
+
+
+class Weight(msgspec.Struct, frozen=True):
+    """The cost of a field, beside that of what is selected below it."""
+
+    own: int = 0
+    """Each time that it is answered."""
+    records: int = 0
+    """How many records it brings where no argument says so; each costs 1 and what is selected of it."""
+
+
+ARGUMENTS: Mapping[str, int] = {"search": 10}
+"""What an argument adds where it is given: a search looks through more than its page."""
+OF_PAGES: Mapping[str, int] = {"totalCount": 10}
+"""What a field of a connection adds, once for each page: all that meets the conditions is counted."""
+
+
+def weight_of(source: Source) -> Weight:
+    """The weight of a field with this source."""
+    match source:
+        case Column() | Expression() | Part() | Tally() | Total():
+            return _IN_THE_ROW
+        case Relation() | Lookup() | Only() | AnyNode():
+            return _ONE
+        case Many(paged=True):
+            return _PAGE
+        case Many():
+            return _SHORT_LIST
+        case Values():
+            return _VALUES
+        case Totals(grouped=False):
+            return _SUM
+        case Totals():
+            return _GROUPS
+        case _:
+            assert_never(source)
+
+
+_IN_THE_ROW = Weight()
+_ONE = Weight(records=1)
+_PAGE = Weight(own=2)
+_VALUES = Weight(own=1)
+_SHORT_LIST = Weight(own=1, records=5)
+"""The domain keeps these lists short; nobody knows how short before they are read."""
+_SUM = Weight(own=20, records=1)
+_GROUPS = Weight(own=20, records=10)
