@@ -5,6 +5,7 @@
 #   make bench     the benchmarks, as ratios
 #   make campaign  the long fault campaigns
 #   make schema    write schema.graphql from the code
+#   make released  at a release: keep schema.graphql as what clients were given
 #   make events    pin the stored shape of every event in domain/events.json
 #   make lock      pin the dependencies anew
 # PYTHON=/path/to/python3.13 chooses the interpreter for a new environment.
@@ -13,7 +14,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types imports audit schema schema-check suite events bench campaign lock clean
+.PHONY: help run test check format lint types imports audit schema released schema-check suite events bench campaign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -26,7 +27,7 @@ SPREAD := --numprocesses=auto --dist=loadfile
 CODE := $(wildcard api domain infra projections tests benchmarks)
 
 help:
-	@sed -n '2,10s/^# \{0,1\}//p' Makefile
+	@sed -n '2,11s/^# \{0,1\}//p' Makefile
 
 run: $(RUNTIME)
 	@$(BIN)/daybook demo --if-empty && exec $(BIN)/daybook serve
@@ -66,6 +67,10 @@ schema: $(RUNTIME)
 events: $(RUNTIME)
 	$(BIN)/python -c 'from domain.catalogue import catalogue as c; from msgspec import json; print(json.format(json.encode(c.schema()).decode(), indent=1))' > domain/events.json.new
 	mv domain/events.json.new domain/events.json
+
+# At a release: what clients are given from now on, and what breaks them later is measured against.
+released: schema
+	cp schema.graphql docs/frontend/released.graphql
 
 schema-check: $(RUNTIME)
 	$(BIN)/daybook schema --check

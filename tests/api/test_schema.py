@@ -33,11 +33,31 @@ def undescribed(schema: GraphQLSchema) -> Iterator[str]:
         if isinstance(one, GraphQLEnumType):
             yield from (f"{name}.{key}" for key, value in one.values.items() if not value.description)
     known = {directive.name for directive in specified_directives}
-    yield from (f"@{one.name}" for one in schema.directives if one.name not in known and not one.description)
+    for one in schema.directives:
+        if one.name not in known:
+            yield from (f"@{one.name}({key}:)" for key, arg in one.args.items() if not arg.description)
+            if not one.description:
+                yield f"@{one.name}"
 
 
 def test_every_element_is_described() -> None:
     assert list(undescribed(build_schema(schema_text()))) == []
+
+
+def test_an_element_without_a_description_is_found_wherever_it_stands() -> None:
+    schema = build_schema("""
+        directive @shown(as: String) on FIELD
+        enum Kind { PERSON }
+        input Where { kind: Kind }
+        interface Node { id: ID }
+        type Query implements Node { id(where: Where): ID }
+        scalar Day
+        union Any = Query
+    """)
+    assert set(undescribed(schema)) - {"Boolean", "ID", "String"} == {
+        "@shown", "@shown(as:)", "Kind", "Kind.PERSON", "Where", "Where.kind", "Node", "Node.id",
+        "Query", "Query.id", "Query.id(where:)", "Day", "Any",
+    }  # fmt: skip
 
 
 def test_null_is_no_default() -> None:
