@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Iterable, Mapping
 from typing import Any
+from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -84,5 +85,6 @@ async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
         "This server is not known under the name in the Host header. The operator lists further names in"
         " DAYBOOK_ALLOWED_HOSTS."
     )
-    body = {"errors": [{"message": message, "extensions": {"code": "BAD_REQUEST"}}]}
-    await JSONResponse(body, 421, headers=SECURITY_HEADERS)(scope, receive, send)
+    id = str(uuid4())
+    body = {"errors": [{"message": message, "extensions": {"code": "BAD_REQUEST", "requestId": id}}]}
+    await JSONResponse(body, 421, headers={**SECURITY_HEADERS, "Daybook-Request-Id": id})(scope, receive, send)
