@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from functools import cached_property
 from typing import Any, cast
 
 import msgspec
@@ -61,7 +62,7 @@ def raw(info: RequestInfo) -> GraphQLResolveInfo[Any]:
     return info_of_the_library
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, dict=True):
     """A GraphQL response. Without data, the request could not be served."""
 
     data: Any = msgspec.UNSET
@@ -70,8 +71,9 @@ class Answer(msgspec.Struct, frozen=True):
     extensions: Mapping[str, Any] = {}
     status: int = 200
 
-    def body(self) -> dict[str, Any]:
-        """The response as a dict."""
+    @cached_property
+    def encoded(self) -> bytes:
+        """The response as JSON. Whoever shares the answer shares the bytes."""
         body: dict[str, Any] = {}
         if self.data is not msgspec.UNSET:
             body["data"] = self.data
@@ -79,7 +81,7 @@ class Answer(msgspec.Struct, frozen=True):
             body["errors"] = [error.formatted for error in self.errors]
         if self.extensions:
             body["extensions"] = self.extensions
-        return body
+        return msgspec.json.encode(body)
 
 
 class Engine:

@@ -11,10 +11,11 @@ from graphql import OperationDefinitionNode, OperationType
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.authentication import Tokens
 from api.errors import RequestError, RequestErrorCode
+from api.event_stream import EVENTS, EventStream
 from api.execution import Answer, Engine, failed, refused
 from api.graphiql import page
 from api.health import REQUESTS
@@ -55,12 +56,14 @@ class Endpoint:
         response = await self.respond(HttpRequest(scope, receive))
         await response(scope, receive, send)
 
-    async def respond(self, http: HttpRequest) -> Response:
+    async def respond(self, http: HttpRequest) -> ASGIApp:
         """The answer, with a code and the request's id whatever goes wrong."""
         if self._page and _comes_from_a_browser(http):
             return page()
         request = Request(self._serving, authorised=self._tokens.admit(http.headers.get("authorization")))
-        media = negotiated(http.headers.get("accept", ""))
+        accept = http.headers.get("accept", "")
+        single, events = negotiated(accept), takes_events(accept)
+        media = single or (GRAPHQL if events else None)
         with REQUESTS.timed() as outcome:
             try:
                 _check_head(http, request, media)
@@ -72,10 +75,18 @@ class Endpoint:
             try:
                 document, operation = self._engine.prepared(asked.query, asked.operation_name, asked.variables)
                 outcome.operation = operation.operation.value
-                _check_operation(http, operation)
+                streamed = events and (single is None or operation.operation is OperationType.SUBSCRIPTION)
+                _check_operation(http, operation, streamed=streamed)
                 if operation.operation is OperationType.QUERY and AT_LEAST in http.headers:
                     await request.wait_for(_position(http.headers[AT_LEAST]))
-                answer = await self._engine.answer(document, operation, asked.variables, request)
+                if streamed:
+                    answers = self._engine.stream(document, operation, asked.variables, request)
+                    answer = await anext(answers)
+                    if answer.data is not msgspec.UNSET:
+                        outcome.status = 200
+                        return EventStream(answer, answers, _headers(request))
+                else:
+                    answer = await self._engine.answer(document, operation, asked.variables, request)
             except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
                 answer = refused(error, request)
             # The older media type answers 200 to every request that could be read, faulty documents included.
@@ -101,6 +112,14 @@ def negotiated(accept: str) -> str | None:
     return best
 
 
+def takes_events(accept: str) -> bool:
+    """Whether the client names the media type of event streams: `*/*` does not."""
+    names = (one.split(";") for one in accept.split(","))
+    return any(
+        name.strip().lower() == EVENTS and _quality([one.strip().lower() for one in rest]) > 0 for name, *rest in names
+    )
+
+
 def _quality(parameters: list[str]) -> float:
     for parameter in parameters:
         if parameter.startswith("q="):
@@ -121,7 +140,7 @@ def _check_head(http: HttpRequest, request: Request, media: str | None) -> None:
             _Code.UNAUTHENTICATED, message, status=401, headers={"WWW-Authenticate": 'Bearer realm="daybook"'}
         )
     if media is None:
-        raise RequestError(_Code.NOT_ACCEPTABLE, f"We answer with {GRAPHQL} or {JSON}.", status=406)
+        raise RequestError(_Code.NOT_ACCEPTABLE, f"We answer with {GRAPHQL}, {JSON} or {EVENTS}.", status=406)
     if http.method == "GET":
         if not http.headers.get(CSRF):
             raise RequestError(_Code.CSRF_HEADER_MISSING, "A query over GET needs the header `Daybook-CSRF: 1`.")
@@ -178,10 +197,14 @@ def _read_json(text: str | bytes, what: str) -> Any:
         _bad(f"{what} can't be read as JSON in UTF-8.")
 
 
-def _check_operation(http: HttpRequest, operation: OperationDefinitionNode) -> None:
-    if operation.operation is OperationType.SUBSCRIPTION:
-        _bad("Subscriptions are served over a WebSocket at this address, protocol graphql-transport-ws.")
-    if http.method == "GET" and operation.operation is not OperationType.QUERY:
+def _check_operation(http: HttpRequest, operation: OperationDefinitionNode, *, streamed: bool) -> None:
+    subscription = operation.operation is OperationType.SUBSCRIPTION
+    if subscription and not streamed:
+        _bad(
+            f"Subscriptions need the header `Accept: {EVENTS}`, or a WebSocket at this address, protocol"
+            " graphql-transport-ws."
+        )
+    if http.method == "GET" and not subscription and operation.operation is not OperationType.QUERY:
         raise RequestError(_Code.METHOD_NOT_ALLOWED, "Only queries can be sent over GET; use POST.", status=405)
 
 
@@ -199,13 +222,12 @@ def _response(
     answer: Answer, request: Request, media: str | None, status: int, headers: Mapping[str, str] = {}
 ) -> Response:
     return Response(
-        msgspec.json.encode(answer.body()),
+        answer.encoded,
         status,
-        headers={
-            "Cache-Control": "no-store",
-            "Daybook-Request-Id": str(request.id),
-            "Vary": "Accept, Authorization",
-            **headers,
-        },
+        headers={**_headers(request), **headers},
         media_type=f"{media or JSON}; charset=utf-8",
     )
+
+
+def _headers(request: Request) -> dict[str, str]:
+    return {"Cache-Control": "no-store", "Daybook-Request-Id": str(request.id), "Vary": "Accept, Authorization"}

@@ -58,7 +58,7 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
                     if answer.data is msgspec.UNSET:
                         await operation.send_initial_errors(answer.errors)
                         return
-                    payload: Any = answer.body()
+                    payload: Any = msgspec.Raw(answer.encoded)
                     await operation.send_operation_message({"id": operation.id, "type": "next", "payload": payload})
             await operation.send_operation_message({"id": operation.id, "type": "complete"})
         except WebSocketDisconnected:

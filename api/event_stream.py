@@ -1,0 +1,61 @@
+"""Server-sent events: an operation's answers over plain HTTP, by the protocol GraphQL over SSE, distinct connections
+(https://github.com/graphql/graphql-over-http, https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md).
+"""
+
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+
+import anyio
+from starlette.types import Receive, Scope, Send
+
+from api.execution import Answer
+
+EVENTS = "text/event-stream"
+KEEP_ALIVE = 12.0
+"""Seconds of silence after which a comment is sent, so that nobody on the way takes the stream for dead."""
+
+_COMPLETE = b"event: complete\ndata:\n\n"
+_COMMENT = b":\n\n"
+
+
+class EventStream:
+    """A response that begins with an answer that is there, and goes on until its stream or its client has gone."""
+
+    def __init__(self, first: Answer, rest: AsyncGenerator[Answer, None], headers: Mapping[str, str]) -> None:
+        self._first, self._rest = first, rest
+        self._headers = {"Content-Type": f"{EVENTS}; charset=utf-8", "X-Accel-Buffering": "no", **headers}
+        self._sent_at = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        async with aclosing(self._rest), anyio.create_task_group() as group:
+            group.start_soon(self._until_gone, receive, group.cancel_scope)
+            headers = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            group.start_soon(self._keep_alive, send)
+            await self._send(send, _next(self._first))
+            async for answer in self._rest:
+                await self._send(send, _next(answer))
+            await send({"type": "http.response.body", "body": _COMPLETE})
+            group.cancel_scope.cancel()
+
+    async def _send(self, send: Send, event: bytes) -> None:
+        await send({"type": "http.response.body", "body": event, "more_body": True})
+        self._sent_at = time.monotonic()
+
+    async def _keep_alive(self, send: Send) -> None:
+        while True:
+            silent = time.monotonic() - self._sent_at
+            if silent >= KEEP_ALIVE:
+                await self._send(send, _COMMENT)
+                silent = 0.0
+            await anyio.sleep(KEEP_ALIVE - silent)
+
+    async def _until_gone(self, receive: Receive, scope: anyio.CancelScope) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        scope.cancel()
+
+
+def _next(answer: Answer) -> bytes:
+    return b"event: next\ndata: " + answer.encoded + b"\n\n"

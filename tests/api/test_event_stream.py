@@ -1,0 +1,145 @@
+"""Server-sent events over real HTTP: subscriptions, queries and mutations for whoever asks for `text/event-stream`."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from api import event_stream
+from tests.api.book import HEADERS
+from tests.api.listening import PATIENCE, Server, listening
+
+EVENTS = HEADERS | {"Accept": "text/event-stream"}
+CHANGES = "subscription($after: Position) { changes(after: $after) { position change { type } } }"
+
+
+@contextmanager
+def streamed(server: Server, query: str, variables: dict[str, Any] | None = None) -> Iterator[httpx.Response]:
+    url, body = f"http://127.0.0.1:{server.port}/graphql", {"query": query, "variables": variables}
+    with httpx.stream("POST", url, json=body, headers=EVENTS, timeout=PATIENCE) as response:
+        yield response
+
+
+def told(response: httpx.Response) -> Iterator[tuple[str, Any]]:
+    """Events and their data, by the rules of https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    event, data = "message", list[str]()
+    for line in response.iter_lines():
+        field, _, value = line.partition(":")
+        match field:
+            case "event":
+                event = value.removeprefix(" ")
+            case "data":
+                data.append(value.removeprefix(" "))
+            case "":
+                if line:
+                    yield "comment", None
+                elif data:
+                    yield event, json.loads("\n".join(data) or "null")
+                    event, data = "message", list[str]()
+
+
+def test_the_feed_comes_as_events(database: str, tmp_path: Path) -> None:
+    with listening(database, tmp_path) as server:
+        server.customer("Ada")
+        with streamed(server, CHANGES, {"after": "0"}) as response:
+            assert response.status_code == 200
+            assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+            assert response.headers["cache-control"] == "no-store"
+            events = told(response)
+            assert next(events) == ("next", {"data": {"changes": {"position": "0", "change": None}}})
+            assert next(events)[1]["data"]["changes"] == {"position": "1", "change": {"type": "CustomerRegistered"}}
+            server.customer("Bob")
+            assert next(events)[1]["data"]["changes"]["position"] == "2"
+
+
+def test_a_query_and_a_mutation_are_one_event_and_the_end(database: str, tmp_path: Path) -> None:
+    with listening(database, tmp_path) as server:
+        with streamed(server, "{ __typename }") as response:
+            assert list(told(response)) == [("next", {"data": {"__typename": "Query"}}), ("complete", None)]
+        mutation = "mutation($new: CustomerRegisterInput!) { customerRegister(input: $new) { customer { name } } }"
+        new = {"idempotencyKey": str(uuid4()), "kind": "PERSON", "name": "Ada"}
+        with streamed(server, mutation, {"new": new}) as response:
+            data = {"customerRegister": {"customer": {"name": "Ada"}}}
+            assert list(told(response)) == [("next", {"data": data}), ("complete", None)]
+
+
+def test_over_get_too_but_not_from_a_foreign_page_and_never_a_mutation(database: str, tmp_path: Path) -> None:
+    with listening(database, tmp_path, projections=False) as server:
+        url, ours = f"http://127.0.0.1:{server.port}/graphql", EVENTS | {"Daybook-CSRF": "1"}
+        params = {"query": CHANGES, "variables": '{"after": "0"}'}
+        with httpx.stream("GET", url, params=params, headers=ours, timeout=PATIENCE) as response:
+            assert next(told(response)) == ("next", {"data": {"changes": {"position": "0", "change": None}}})
+        refused = httpx.get(url, params=params, headers=EVENTS)
+        assert (refused.status_code, code_of(refused)) == (400, "CSRF_HEADER_MISSING")
+        mutation = 'mutation { customerArchive(input: {id: "1", idempotencyKey: "%s"}) { position } }' % uuid4()
+        refused = httpx.get(url, params={"query": mutation}, headers=ours)
+        assert (refused.status_code, code_of(refused)) == (405, "METHOD_NOT_ALLOWED")
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "code"),
+    [
+        ("{", {}, "GRAPHQL_PARSE_FAILED"),
+        ("{ nothing }", {}, "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription { changes { position } customerChanged(id: 1) { id } }", {}, "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription A { changes { position } } subscription B { changes { position } }", {}, "BAD_REQUEST"),
+        (CHANGES, {"after": "x"}, "BAD_USER_INPUT"),
+        (CHANGES, {"after": "99"}, "BAD_USER_INPUT"),
+        ("subscription { changes(types: [\"NoSuchEvent\"]) { position } }", {}, "BAD_USER_INPUT"),
+        ("subscription { customerChanged(id: \"x\") { id } }", {}, "BAD_USER_INPUT"),
+        ("{ " + "__typename " * 1001 + "}", {}, "QUERY_TOO_COMPLEX"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_wrong_before_the_stream_begins_is_an_ordinary_answer(
+    database: str, tmp_path: Path, query: str, variables: dict[str, Any], code: str
+) -> None:
+    with listening(database, tmp_path, projections=False) as server, streamed(server, query, variables) as response:
+        response.read()
+        assert response.status_code == 400
+        assert response.headers["content-type"] == "application/graphql-response+json; charset=utf-8"
+        assert code_of(response) == code
+
+
+def test_who_takes_it_and_who_does_not(database: str, tmp_path: Path) -> None:
+    with listening(database, tmp_path, projections=False) as server:
+        url = f"http://127.0.0.1:{server.port}/graphql"
+
+        def kind(query: str, accept: str) -> str:
+            headers = HEADERS | {"Accept": accept}
+            with httpx.stream("POST", url, json={"query": query}, headers=headers, timeout=PATIENCE) as response:
+                return f"{response.status_code} {response.headers['content-type'].partition(';')[0]}"
+
+        graphql, json_ = "application/graphql-response+json", "application/json"
+        for query in ("{ __typename }", CHANGES):
+            assert kind(query, "text/event-stream") == "200 text/event-stream"
+            assert kind(query, "TEXT/Event-Stream;q=0.1, text/plain") == "200 text/event-stream"
+            assert kind(query, "text/event-stream;q=0") == f"406 {json_}"
+        both = f"{graphql}, {json_}, text/event-stream, multipart/mixed"
+        assert kind("{ __typename }", both) == f"200 {graphql}", "a stream is only for what needs one"
+        assert kind(CHANGES, both) == "200 text/event-stream"
+        assert kind(CHANGES, f"{graphql}, {json_}") == f"400 {graphql}"
+        assert kind(CHANGES, "*/*").endswith(json_)
+        refused = httpx.post(url, json={"query": CHANGES}, headers={"Accept": "text/event-stream"})
+        assert (refused.status_code, code_of(refused)) == (401, "UNAUTHENTICATED")
+
+
+def test_a_silent_stream_is_kept_alive_by_comments(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "KEEP_ALIVE", 0.05)
+    with listening(database, tmp_path) as server, streamed(server, CHANGES) as response:
+        events = told(response)
+        assert [next(events)[0] for _ in range(3)] == ["next", "comment", "comment"]
+
+
+def code_of(response: httpx.Response) -> str:
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["requestId"] == response.headers["Daybook-Request-Id"]
+    code: str = error["extensions"]["code"]
+    return code
