@@ -114,6 +114,8 @@ class RequestErrorCode(StrEnum):
     GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
     BAD_USER_INPUT = "BAD_USER_INPUT"
     """A variable or argument has a value that its type does not take, or that this field can't use."""
+    SLOW_CONSUMER = "SLOW_CONSUMER"
+    """A subscriber took its messages too slowly and was dropped. Subscribe again, after the position `after`."""
     UNAVAILABLE = "UNAVAILABLE"
     """The book does not answer. Send a mutation again with the same idempotency key: it takes effect once."""
     INTERNAL = "INTERNAL"
@@ -124,9 +126,15 @@ class RequestError(GraphQLError):
     """A request that can't be served, with its code and, over HTTP, its status and headers."""
 
     def __init__(
-        self, code: RequestErrorCode, message: str, *, status: int = 400, headers: Mapping[str, str] | None = None
+        self,
+        code: RequestErrorCode,
+        message: str,
+        *,
+        status: int = 400,
+        headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(message, extensions={"code": code.value})
+        super().__init__(message, extensions={"code": code.value, **(extensions or {})})
         self.status, self.headers = status, headers or {}
 
 

@@ -22,22 +22,28 @@ _COMMENT = b":\n\n"
 class EventStream:
     """A response that begins with an answer that is there, and goes on until its stream or its client has gone."""
 
-    def __init__(self, first: Answer, rest: AsyncGenerator[Answer, None], headers: Mapping[str, str]) -> None:
+    def __init__(self, first: Answer, rest: AsyncGenerator[Answer, None] | None, headers: Mapping[str, str]) -> None:
         self._first, self._rest = first, rest
         self._headers = {"Content-Type": f"{EVENTS}; charset=utf-8", "X-Accel-Buffering": "no", **headers}
         self._sent_at = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        async with aclosing(self._rest), anyio.create_task_group() as group:
+        async with aclosing(self._answers()) as answers, anyio.create_task_group() as group:
             group.start_soon(self._until_gone, receive, group.cancel_scope)
             headers = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             group.start_soon(self._keep_alive, send)
-            await self._send(send, _next(self._first))
-            async for answer in self._rest:
-                await self._send(send, _next(answer))
+            async for answer in answers:
+                await self._send(send, b"event: next\ndata: " + answer.encoded + b"\n\n")
             await send({"type": "http.response.body", "body": _COMPLETE})
             group.cancel_scope.cancel()
+
+    async def _answers(self) -> AsyncGenerator[Answer, None]:
+        yield self._first
+        if self._rest is not None:
+            async with aclosing(self._rest) as rest:
+                async for answer in rest:
+                    yield answer
 
     async def _send(self, send: Send, event: bytes) -> None:
         await send({"type": "http.response.body", "body": event, "more_body": True})
@@ -55,7 +61,3 @@ class EventStream:
         while (await receive())["type"] != "http.disconnect":
             pass
         scope.cancel()
-
-
-def _next(answer: Answer) -> bytes:
-    return b"event: next\ndata: " + answer.encoded + b"\n\n"

@@ -1,9 +1,10 @@
 """Running operations: queries become one SQL statement, mutations and subscriptions run through Strawberry's schema."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, NoReturn, TypeAlias, cast
 
 import msgspec
 import strawberry
@@ -16,8 +17,9 @@ from graphql import (
     OperationType,
 )
 from graphql import execute as _execute  # pyright: ignore[reportUnknownVariableType]  # its types are left open
-from graphql import subscribe as _subscribe  # pyright: ignore[reportUnknownVariableType]
 from graphql.execution import Executor as GraphQLExecutor
+from graphql.execution import create_source_event_stream as _subscribe  # pyright: ignore[reportUnknownVariableType]
+from graphql.execution import execute_subscription_event as _execute_event  # pyright: ignore[reportUnknownVariableType]
 from strawberry.utils.await_maybe import await_maybe
 
 from api.documents import Document, Documents, Faulty, Policy, TooCostly, cost_extension
@@ -26,7 +28,8 @@ from api.reading.reader import Reader
 from api.serving import Request, RequestInfo
 from api.trusted import DocumentId
 
-execute, subscribe = cast("Callable[..., Any]", _execute), cast("Callable[..., Any]", _subscribe)
+subscribe = cast("Callable[..., Any]", _subscribe)
+execute, execute_event = cast("Callable[..., Any]", _execute), cast("Callable[..., Any]", _execute_event)
 
 
 class Ready:
@@ -56,6 +59,9 @@ class Executor(GraphQLExecutor[Any]):
         return complete(return_type, field_details_list, info, path, result, position_context)
 
 
+build = cast("Callable[..., Any]", Executor.build)  # pyright: ignore[reportUnknownMemberType]
+
+
 def raw(info: RequestInfo) -> GraphQLResolveInfo[Any]:
     """The library's own view of a field, which the reader compiles its selection from."""
     info_of_the_library: GraphQLResolveInfo[Any] = cast("Any", info)._raw_info
@@ -82,6 +88,26 @@ class Answer(msgspec.Struct, frozen=True, dict=True):
         if self.extensions:
             body["extensions"] = self.extensions
         return msgspec.json.encode(body)
+
+    @cached_property
+    def text(self) -> str:
+        """The same as text."""
+        return self.encoded.decode()
+
+
+Evaluate: TypeAlias = Callable[[object], Awaitable[Answer]]
+"""What a subscription's selection says of one event."""
+
+
+class Source(ABC):
+    """What a subscription's resolver returns."""
+
+    @abstractmethod
+    def answers(self, evaluate: Evaluate) -> AsyncGenerator[Answer, None]:
+        """The answers, as `evaluate` makes them of events: by this subscriber or by another who asks the same."""
+
+    def __aiter__(self) -> NoReturn:
+        raise NotImplementedError("the library wants to see that it could be iterated, and no more")
 
 
 class Engine:
@@ -127,25 +153,30 @@ class Engine:
         if operation.operation is not OperationType.SUBSCRIPTION:
             yield await self.answer(document, operation, variables, request)
             return
-        name = operation.name.value if operation.name else None
-        source = await await_maybe(
-            subscribe(
-                self._schema,
-                document.parsed,
-                context_value=request,
-                variable_values=variables,
-                operation_name=name,
-                executor_class=Executor,
-                hide_suggestions=self._hide_suggestions,
-            )
+        executor = build(
+            self._schema,
+            document.parsed,
+            context_value=request,
+            raw_variable_values=variables,
+            operation_name=operation.name.value if operation.name else None,
+            hide_suggestions=self._hide_suggestions,
         )
-        if isinstance(source, ExecutionResult):
-            yield _answer(source, request)
+        if isinstance(executor, list):
+            yield failed(cast("list[GraphQLError]", executor), request, RequestErrorCode.BAD_USER_INPUT)
             return
+        source = await await_maybe(subscribe(executor))
+        if isinstance(source, ExecutionResult):
+            for error in source.errors or ():
+                yield refused(error.original_error or error, request)
+            return
+
+        async def evaluate(event: object) -> Answer:
+            return _answer(await await_maybe(execute_event(executor.build_per_event_executor(event))), request)
+
         try:
-            async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", source)) as results:
-                async for result in results:
-                    yield _answer(result, request)
+            async with aclosing(cast("Source", source).answers(evaluate)) as answers:
+                async for answer in answers:
+                    yield answer
         except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
             yield refused(error, request)
 

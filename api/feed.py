@@ -10,6 +10,7 @@ from uuid import UUID
 import anyio
 import anyio.to_thread
 
+from api.sharing import Shared
 from domain.appending import BookUnavailable
 from infra.event_store import EventStore
 from projections.progress import Progress
@@ -27,18 +28,19 @@ class Watch:
     """Somebody follows one record."""
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
+        self._position, self._moved = 0, asyncio.Event()
 
-    def wake(self) -> None:
-        self._event.set()
+    def wake(self, position: int) -> None:
+        """There is an entry of the record at this position."""
+        self._position = position
+        self._moved.set()
 
-    def seen(self) -> None:
-        """What comes from now on is news."""
-        self._event.clear()
-
-    async def changed(self) -> None:
-        """Wait for an entry of the record."""
-        await self._event.wait()
+    async def beyond(self, position: int) -> int:
+        """Wait for an entry of the record beyond a position; the position of the last one."""
+        while self._position <= position:
+            self._moved.clear()
+            await self._moved.wait()
+        return self._position
 
 
 class Feed:
@@ -51,6 +53,8 @@ class Feed:
         self._watches: dict[UUID, set[Watch]] = {}
         self.readers = anyio.CapacityLimiter(READERS)
         """What reads the book for subscribers takes a thread of these."""
+        self.shared = Shared()
+        """What subscribers who ask the same are answered with."""
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="feed")
@@ -98,7 +102,7 @@ class Feed:
         except BookUnavailable:
             await anyio.sleep(PAUSE)
             return after
-        for id in {entry.originator_id for entry in entries}:
+        for id, position in {entry.originator_id: entry.position for entry in entries}.items():
             for watch in self._watches.get(id, ()):
-                watch.wake()
+                watch.wake(position)
         return stop

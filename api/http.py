@@ -3,7 +3,7 @@
 Strawberry's own view costs two to three times as much on small queries and answers 500 to some malformed bodies.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, NamedTuple, NoReturn, cast
 
 import msgspec
@@ -14,6 +14,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.authentication import Tokens
+from api.departure import ClientGone, Departure
+from api.documents import Document
 from api.errors import RequestError, RequestErrorCode
 from api.event_stream import EVENTS, EventStream
 from api.execution import Answer, Engine, failed, refused
@@ -32,6 +34,8 @@ CSRF = "daybook-csrf"
 """A header that a foreign page can't send without our leave; a query over GET needs it, with any value."""
 AT_LEAST = "daybook-at-least"
 """A position that the read models must have reached before a query is answered."""
+CLIENT_GONE = 499
+"""What is counted where nobody was there to hear the answer."""
 
 _Code = RequestErrorCode
 _TYPES = {GRAPHQL: GRAPHQL, JSON: JSON, "*/*": JSON, "application/*": JSON}
@@ -77,21 +81,37 @@ class Endpoint:
                 outcome.operation = operation.operation.value
                 streamed = events and (single is None or operation.operation is OperationType.SUBSCRIPTION)
                 _check_operation(http, operation, streamed=streamed)
-                if operation.operation is OperationType.QUERY and AT_LEAST in http.headers:
-                    await request.wait_for(_position(http.headers[AT_LEAST]))
-                if streamed:
-                    answers = self._engine.stream(document, operation, asked.variables, request)
-                    answer = await anext(answers)
-                    if answer.data is not msgspec.UNSET:
-                        outcome.status = 200
-                        return EventStream(answer, answers, _headers(request))
-                else:
-                    answer = await self._engine.answer(document, operation, asked.variables, request)
+                # A mutation that was sent runs to its end, whoever is there to hear of it.
+                mutation = operation.operation is OperationType.MUTATION
+                with Departure(http.receive, matters=not mutation):
+                    answer, rest = await self._answer(http, request, document, operation, asked.variables)
+                if streamed and answer.data is not msgspec.UNSET:
+                    outcome.status = 200
+                    return EventStream(answer, rest, _headers(request))
+            except ClientGone:
+                outcome.status = CLIENT_GONE
+                return Response(status_code=CLIENT_GONE)
             except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
                 answer = refused(error, request)
             # The older media type answers 200 to every request that could be read, faulty documents included.
             outcome.status = 200 if answer.status == 400 and media != GRAPHQL else answer.status
             return _response(answer, request, media, outcome.status, {"Allow": "POST"} if answer.status == 405 else {})
+
+    async def _answer(
+        self,
+        http: HttpRequest,
+        request: Request,
+        document: Document,
+        operation: OperationDefinitionNode,
+        variables: dict[str, Any],
+    ) -> tuple[Answer, AsyncGenerator[Answer, None] | None]:
+        """The answer, and of a subscription those that follow."""
+        if operation.operation is OperationType.SUBSCRIPTION:
+            answers = self._engine.stream(document, operation, variables, request)
+            return await anext(answers), answers
+        if operation.operation is OperationType.QUERY and AT_LEAST in http.headers:
+            await request.wait_for(_position(http.headers[AT_LEAST]))
+        return await self._engine.answer(document, operation, variables, request), None
 
 
 def _comes_from_a_browser(http: HttpRequest) -> bool:

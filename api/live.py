@@ -10,16 +10,17 @@ import msgspec
 import strawberry
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import SubscribeMessage
 from strawberry.types.unset import UNSET, UnsetType
 
 from api.authentication import Tokens
-from api.errors import RequestError, encodable
+from api.errors import RequestError, RequestErrorCode, encodable
 from api.execution import Engine, refused
 from api.serving import Request, Serving
 from api.trusted import asked_document
@@ -29,6 +30,11 @@ MOST_SUBSCRIPTIONS = 50
 """Operations that one connection may have under way."""
 PATIENCE = timedelta(seconds=10)
 """How long a connection may take to say who it is."""
+
+TOO_MANY = RequestError(
+    RequestErrorCode.BAD_REQUEST,
+    f"This connection has {MOST_SUBSCRIPTIONS} operations under way: complete one, or open another connection.",
+)
 
 
 class Socket(ASGIWebSocketAdapter):
@@ -43,25 +49,34 @@ class Socket(ASGIWebSocketAdapter):
 class Operations(BaseGraphQLTransportWSHandler[Request, None]):
     """One connection. What it runs, the engine runs: every limit holds here too."""
 
+    async def handle_subscribe(self, message: SubscribeMessage) -> None:
+        full = len(self.operations) >= MOST_SUBSCRIPTIONS and message["id"] not in self.operations
+        if not (full and self.connection_acknowledged):
+            await super().handle_subscribe(message)
+            return
+        said = refused(TOO_MANY, self.context.another()).errors
+        await self.send_message({"id": message["id"], "type": "error", "payload": [one.formatted for one in said]})
+
     async def run_operation(self, operation: Operation[Request, None]) -> None:
         """Send the answers one by one: the next is worked on when the client's buffer has taken the last."""
-        engine, request = cast("Live", self.view).engine, self.context.another()
-        variables = operation.variables or {}
+        live, request = cast("Live", self.view), self.context.another()
+        variables, id = operation.variables or {}, live.encode_json(operation.id)
+        socket = cast("Socket", self.websocket).ws
         try:
             try:
-                document, definition = engine.prepared(operation.query, operation.operation_name, variables)
+                document, definition = live.engine.prepared(operation.query, operation.operation_name, variables)
             except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
                 await operation.send_initial_errors(refused(error, request).errors)
                 return
-            async with aclosing(engine.stream(document, definition, variables, request)) as answers:
+            async with aclosing(live.engine.stream(document, definition, variables, request)) as answers:
                 async for answer in answers:
                     if answer.data is msgspec.UNSET:
                         await operation.send_initial_errors(answer.errors)
                         return
-                    payload: Any = msgspec.Raw(answer.encoded)
-                    await operation.send_operation_message({"id": operation.id, "type": "next", "payload": payload})
+                    # The id is put around text that others are sent too.
+                    await socket.send_text(f'{{"id":{id},"type":"next","payload":{answer.text}}}')
             await operation.send_operation_message({"id": operation.id, "type": "complete"})
-        except WebSocketDisconnected:
+        except (WebSocketDisconnected, WebSocketDisconnect):
             return
 
 
@@ -77,7 +92,7 @@ class Live(GraphQL[Request, None]):
             graphql_ide=None,
             subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
             connection_init_wait_timeout=PATIENCE,
-            max_subscriptions_per_connection=MOST_SUBSCRIPTIONS,
+            max_subscriptions_per_connection=None,  # counted above, with a code
         )
         self.engine, self._serving, self._tokens = engine, serving, tokens
 

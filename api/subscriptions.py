@@ -1,7 +1,7 @@
 """Subscriptions: the feed of the whole book, and single records as they change."""
 
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, cast
@@ -9,6 +9,7 @@ from uuid import UUID
 
 import anyio.to_thread
 import strawberry
+from graphql import VariableNode, print_ast
 from strawberry import UNSET
 from strawberry.scalars import JSON
 from strawberry.tools import create_type
@@ -16,6 +17,7 @@ from strawberry.types.field import StrawberryField
 
 from api.errors import RequestError, RequestErrorCode
 from api.execution import Ready, raw
+from api.following import BookSource, RecordSource
 from api.scalars import Position
 from api.serving import RequestInfo, Serving
 from domain.catalogue import AnyDecider, camel, catalogue
@@ -26,7 +28,7 @@ from projections.event_data import event_data
 
 _log = logging.getLogger("daybook.api")
 
-PAGE = 200
+PAGE = 100
 """Entries that are read at once for a subscriber; the next ones are read when it has taken these."""
 STRETCH = 5_000
 """Positions that are looked through before a mark says how far that was."""
@@ -84,17 +86,44 @@ async def changes(
     names = _stored_names(types) if isinstance(types, list) else ()
     about = _uuid(subject) if isinstance(subject, str) else None
     position = await _start(serving, after if isinstance(after, str) else None)
-    yield ChangeMessage(position=_shown(position), change=None)
-    while True:
-        stop = min(await serving.feed.beyond(position), position + STRETCH)
-        read = partial(_read, serving, position, stop, names, about)
-        found = await anyio.to_thread.run_sync(read, limiter=serving.readers)
-        for change in found:
-            yield ChangeMessage(position=change.position, change=change)
-        full = len(found) == PAGE
-        position = int(found[-1].position) if full else stop
-        if not full and (not found or int(found[-1].position) < stop):
-            yield ChangeMessage(position=_shown(position), change=None)
+    source: Any = BookSource(
+        serving.feed,
+        position,
+        ChangeMessage(position=_shown(position), change=None),
+        partial(_stretch, serving, names, about),
+        _same(info, but="after"),
+    )
+    return source  # type: ignore[no-any-return]
+
+
+async def _stretch(
+    serving: Serving, names: Sequence[str], subject: UUID | None, after: int, reached: int
+) -> Sequence[ChangeMessage]:
+    """The entries above a position, up to another or as many as are read at once, and how far that was."""
+    stop = min(reached, after + STRETCH)
+    read = partial(_read, serving, after, stop, names, subject)
+    found = await anyio.to_thread.run_sync(read, limiter=serving.readers)
+    told = [ChangeMessage(position=change.position, change=change) for change in found]
+    if len(found) < PAGE and (not found or int(found[-1].position) < stop):
+        told.append(ChangeMessage(position=_shown(stop), change=None))
+    return told
+
+
+def _same(info: RequestInfo, *, but: str | None = None) -> Hashable:
+    """Equal for those who are told the same: document, operation, scope and variables, but for those of one argument.
+
+    Nothing else can take such a variable: no other argument below a subscription has its type.
+    """
+    asked = raw(info)
+    node = asked.field_nodes[0]
+    left_out = {
+        one.value.name.value
+        for one in node.arguments or ()
+        if one.name.value == but and isinstance(one.value, VariableNode)
+    }
+    variables = {name: value for name, value in asked.variable_values.coerced.items() if name not in left_out}
+    text = node.loc.source.body if node.loc else print_ast(asked.operation)
+    return text, asked.operation.loc and asked.operation.loc.start, repr(variables), info.context.actor
 
 
 async def _start(serving: Serving, after: str | None) -> int:
@@ -188,13 +217,9 @@ def subscription_type(entities: Mapping[str, type[Any]]) -> type[Any]:
 def _followed(decider: AnyDecider, entity: type[Any]) -> StrawberryField:
     noun = camel(decider.kind)
 
-    async def follow(info: RequestInfo, id: str) -> AsyncGenerator[Any, None]:
+    async def follow(info: RequestInfo, id: str) -> Any:
         serving = info.context.serving
-        with serving.feed.watch(_uuid(id, decider)) as watch:
-            while True:
-                watch.seen()
-                yield Ready(await serving.reader.select(id, raw(info)))
-                await watch.changed()
+        return RecordSource(serving.feed, _uuid(id, decider), partial(_selected, info, id), _same(info))
 
     follow.__name__ = f"{noun}_changed"
     stream = cast("Any", AsyncGenerator)[entity | None, None]
@@ -208,3 +233,7 @@ def _followed(decider: AnyDecider, entity: type[Any]) -> StrawberryField:
         ),
     )
     return field
+
+
+async def _selected(info: RequestInfo, id: str) -> Ready:
+    return Ready(await info.context.serving.reader.select(id, raw(info)))

@@ -18,6 +18,7 @@ from uvicorn.supervisors import Multiprocess
 
 from api.cli.book import OUT_OF_REACH, USAGE, CommandFailed, book, database
 from api.cli.output import note, say
+from api.departure import cut_stalled
 from infra.settings import Settings, admin_token
 from projections.registry import models
 from projections.runner import ProjectionRunner
@@ -93,6 +94,7 @@ def serve(
             server_header=False,
             proxy_headers=False,  # nobody is believed about who they are
             ws_max_size=MOST_MESSAGE_BYTES,
+            ws_per_message_deflate=False,  # it would pack what all subscribers share for each of them anew
             timeout_graceful_shutdown=DRAIN,
         )
         welcome = _welcome(listener, settings)
@@ -200,6 +202,7 @@ def _listening(host: str, port: int) -> socket.socket:
             " Choose another with --port or DAYBOOK_PORT.",
             OUT_OF_REACH,
         ) from None
+    cut_stalled(listener)
     listener.set_inheritable(True)
     return listener
 

@@ -14,6 +14,7 @@ import uvicorn
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from api.departure import cut_stalled
 from api.server import MOST_MESSAGE_BYTES
 from tests.api.book import HEADERS, TOKEN, make_app
 
@@ -93,7 +94,10 @@ def listening(database: str, directory: Path, **options: Any) -> Iterator[Server
     """The application behind uvicorn, in a thread, on a free port. Whoever connects early waits until it has begun."""
     app = make_app(database, directory, **options)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws_max_size=MOST_MESSAGE_BYTES))
+        cut_stalled(listener)
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, ws_max_size=MOST_MESSAGE_BYTES, ws_per_message_deflate=False)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:

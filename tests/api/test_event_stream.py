@@ -41,6 +41,8 @@ def told(response: httpx.Response) -> Iterator[tuple[str, Any]]:
                 elif data:
                     yield event, json.loads("\n".join(data) or "null")
                     event, data = "message", list[str]()
+            case _:
+                raise AssertionError(line)
 
 
 def test_the_feed_comes_as_events(database: str, tmp_path: Path) -> None:
@@ -76,7 +78,7 @@ def test_over_get_too_but_not_from_a_foreign_page_and_never_a_mutation(database:
             assert next(told(response)) == ("next", {"data": {"changes": {"position": "0", "change": None}}})
         refused = httpx.get(url, params=params, headers=EVENTS)
         assert (refused.status_code, code_of(refused)) == (400, "CSRF_HEADER_MISSING")
-        mutation = 'mutation { customerArchive(input: {id: "1", idempotencyKey: "%s"}) { position } }' % uuid4()
+        mutation = f'mutation {{ customerArchive(input: {{id: "1", idempotencyKey: "{uuid4()}"}}) {{ position }} }}'
         refused = httpx.get(url, params={"query": mutation}, headers=ours)
         assert (refused.status_code, code_of(refused)) == (405, "METHOD_NOT_ALLOWED")
 

@@ -1,0 +1,151 @@
+"""What subscriptions follow: the book, or one record. Whoever asks the same shares one evaluation and its bytes.
+
+Nobody is sent anything: each subscriber takes the next answer when its connection has taken the last. So there is no
+buffer for each of them; what is kept is kept once, for all.
+"""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from api.errors import RequestError, RequestErrorCode
+from api.execution import Answer, Evaluate, Source
+from api.feed import Feed
+from api.sharing import Once
+
+KEPT = 2**20
+"""Bytes of answers that are kept of one feed for those who follow it; who is further behind is a slow consumer."""
+AT_ONCE = 50
+"""Answers that one subscriber takes before others have a turn."""
+
+
+class Message(Protocol):
+    """An entry or a mark of the feed."""
+
+    @property
+    def position(self) -> str: ...
+
+
+Stretch = Callable[[int, int], Awaitable[Sequence[Message]]]
+"""The messages above a position, up to another or not as far: at least one, and the last says how far that was."""
+
+
+class Told(NamedTuple):
+    position: int
+    answer: Answer
+
+
+class BookSource(Source):
+    """The feed from a position on; `key` is everything else that decides what it tells."""
+
+    def __init__(self, feed: Feed, after: int, begin: Message, stretch: Stretch, key: Hashable) -> None:
+        self._feed, self._position, self._begin, self._stretch, self._key = feed, after, begin, stretch, key
+
+    async def answers(self, evaluate: Evaluate) -> AsyncGenerator[Answer, None]:
+        yield await evaluate(self._begin)
+        position = self._position
+        with self._feed.shared.joined(self._key, lambda: Tape(self._feed, self._stretch, evaluate)) as tape:
+            # The older stretches everybody reads for themselves, up to where the shared one begins.
+            while position < tape.low:
+                for message in await self._stretch(position, tape.low):
+                    yield await evaluate(message)
+                    position = int(message.position)
+            while True:
+                for told in await tape.after(position):
+                    yield told.answer
+                    position = told.position
+
+
+class Tape:
+    """The end of the book, each stretch of it read and evaluated once for all who follow it."""
+
+    def __init__(self, feed: Feed, stretch: Stretch, evaluate: Evaluate) -> None:
+        self._feed, self._stretch, self._evaluate = feed, stretch, evaluate
+        self.low = self.high = feed.position
+        """What is kept lies above `low` and reaches to `high`, without a gap."""
+        self._told: list[Told] = []
+        self._bytes = 0
+        self._former = 0
+        self._advance = Once(self._advanced)
+
+    async def after(self, position: int) -> Sequence[Told]:
+        """What comes next after a position, at least one. Raises RequestError where that is no longer kept."""
+        if position < self.high:
+            await asyncio.sleep(0)
+        while self.high <= position:
+            await self._advance.done()
+        if position < self.low:
+            raise RequestError(
+                RequestErrorCode.SLOW_CONSUMER,
+                "The messages were taken too slowly, and later ones are not kept for this subscriber any longer."
+                f' Nothing is lost: subscribe again with after: "{position}".',
+                extensions={"after": str(position)},
+            )
+        at = bisect_right(self._told, position, key=_position)
+        return self._told[at : at + AT_ONCE]
+
+    def stop(self) -> None:
+        self._advance.stop()
+
+    async def _advanced(self) -> None:
+        messages = await self._stretch(self.high, await self._feed.beyond(self.high))
+        told = [Told(int(message.position), await self._evaluate(message)) for message in messages]
+        self._bytes += sum(len(one.answer.encoded) for one in told)
+        self._told += told
+        self.high = told[-1].position
+        # The last two stretches stay, however large: nobody has had the time to take them yet.
+        gone, most = 0, len(self._told) - len(told) - self._former
+        while self._bytes > KEPT and gone < most:
+            self._bytes -= len(self._told[gone].answer.encoded)
+            gone += 1
+        if gone:
+            self.low = self._told[gone - 1].position
+            del self._told[:gone]
+        self._former = len(told)
+
+
+class RecordSource(Source):
+    """One record as it stands, and again after each of its entries."""
+
+    def __init__(self, feed: Feed, id: UUID, read: Callable[[], Awaitable[object]], key: Hashable) -> None:
+        self._feed, self._id, self._read, self._key = feed, id, read, key
+
+    async def answers(self, evaluate: Evaluate) -> AsyncGenerator[Answer, None]:
+        feed = self._feed
+        with (
+            feed.watch(self._id) as watch,
+            feed.shared.joined(self._key, lambda: Latest(feed, self._read, evaluate)) as latest,
+        ):
+            position = feed.position
+            while True:
+                told = await latest.at(position)
+                yield told.answer
+                position = await watch.beyond(told.position)
+
+
+class Latest:
+    """A record as it was read last."""
+
+    def __init__(self, feed: Feed, read: Callable[[], Awaitable[object]], evaluate: Evaluate) -> None:
+        self._feed, self._read, self._evaluate = feed, read, evaluate
+        self._told: Told | None = None
+        self._reading = Once(self._read_now)
+
+    async def at(self, position: int) -> Told:
+        """The record as it stood at this position or later, read at most once for all who ask meanwhile."""
+        while self._told is None or self._told.position < position:
+            await self._reading.done()
+        return self._told
+
+    def stop(self) -> None:
+        self._reading.stop()
+
+    async def _read_now(self) -> None:
+        position = self._feed.position
+        self._told = Told(position, await self._evaluate(await self._read()))
+
+
+def _position(told: Told) -> int:
+    return told.position
