@@ -13,7 +13,7 @@ from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 
-from api.reading.sources import SOURCE, AnyNode, Column, Lookup, Many, Relation, Source, Totals
+from api.reading.sources import ROWS, SOURCE, AnyNode, Column, Expression, Lookup, Many, Relation, Rows, Source, Totals
 
 
 class Direction(Enum):
@@ -37,10 +37,10 @@ def arguments_of(source: Source, of: Any) -> list[StrawberryArgument]:
     match source:
         case Many(paged=True):
             return _page_arguments(_listed(of))
-        case Totals(grouped=True):
-            return _group_arguments(_listed(of))
+        case Totals():
+            return _totals_arguments(source, _listed(of))
         case Lookup():
-            return [_argument(source.argument, source.of, source.description)]
+            return [_argument(one.name, one.of, one.description) for one in source.given]
         case AnyNode(several=False):
             return [_argument("id", strawberry.ID, "The id of anything.")]
         case AnyNode(several=True):
@@ -64,10 +64,18 @@ def _page_arguments(listed: StrawberryObjectDefinition) -> list[StrawberryArgume
     return arguments
 
 
-def _group_arguments(listed: StrawberryObjectDefinition) -> list[StrawberryArgument]:
-    what = "What to group by; each combination that occurs is one element. Without groups, one element counts all."
-    arguments = [_argument("by", list[dimension_of(listed)], what, default=[])]  # type: ignore[misc]
-    if where := where_of(listed):
+def _totals_arguments(source: Totals, of: StrawberryObjectDefinition) -> list[StrawberryArgument]:
+    rows: Rows = getattr(of.origin, ROWS)
+    arguments: list[StrawberryArgument] = []
+    if source.grouped:
+        what = "What to group by; each combination that occurs is one element, in this order, what has none last."
+        arguments.append(_argument("by", list[dimension_of(of)], what))  # type: ignore[misc]
+        what = "So many groups from the beginning, 1 to 1,000. Where as many come, there may be more."
+        arguments.append(_argument("first", int, what, default=100))
+        given = [grain.given for grain in rows.finer if grain.given]
+        arguments += [_argument(each.name, each.of | None, each.description) for each in given]
+    counted: Any = rows.counted
+    if where := where_of(counted.__strawberry_definition__):
         arguments.append(_argument("where", where | None, "Only what meets all these conditions is counted."))
     return arguments
 
@@ -106,11 +114,11 @@ def order_of(listed: StrawberryObjectDefinition) -> Any:
 
 @cache
 def dimension_of(listed: StrawberryObjectDefinition) -> Any:
-    """The enum of what totals can be grouped by: the columns and relations of the group's type."""
+    """The enum of what totals can be grouped by: the columns, relations and expressions of the group's type."""
     members = {
         field.python_name.upper(): (field.python_name, field.description or "")
         for field in listed.fields
-        if isinstance(field.metadata.get(SOURCE), Column | Relation)
+        if isinstance(field.metadata.get(SOURCE), Column | Relation | Expression)
     }
     return _enum(f"{listed.name}By", f"What {listed.name} can be made by.", members)
 

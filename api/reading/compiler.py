@@ -3,7 +3,8 @@
 It knows SQL, Relay and the sources that fields declare; it knows nothing of customers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias, assert_never
 
 from graphql import FieldNode, FragmentDefinitionNode, GraphQLField, GraphQLObjectType
@@ -12,22 +13,27 @@ from graphql.execution.values import VariableValues
 from api.errors import RequestError, RequestErrorCode
 from api.reading import pages, sums
 from api.reading.entities import Entities, Entity, belonging, bound, json_of, object_of, own_column
+from api.reading.ids import of_any_kind
 from api.reading.selections import Selections
 from api.reading.sources import (
     AnyNode,
+    Beside,
     Column,
     Expression,
+    Given,
     Lookup,
     Many,
+    Mean,
     Only,
     Part,
+    Rate,
     Relation,
     Tally,
     Total,
     Totals,
     Values,
 )
-from api.reading.statement import Arguments, Cells, Plan, Statement
+from api.reading.statement import Arguments, Cells, CellsBeside, Plan, Statement
 from projections.model import Table
 from projections.tables import READ, sql_type
 
@@ -80,12 +86,13 @@ class Compiler:
         name = nodes[0].name.value
         if name == "__typename":
             return f"'{kind.name}'::text"
-        field, source = kind.fields[name], self.entities.by_name[kind.name].sources[name]
+        own = self.entities.by_name[kind.name]
+        field, source = kind.fields[name], own.sources[name]
         match source:
             case Column():
                 return json_of(field, f"{alias}.{own_column(source.name)}")
             case Expression():
-                return json_of(field, f"({source.sql.format_map(Cells(alias))})")
+                return json_of(field, f"({source.sql.format_map(self.cells(own, alias))})")
             case Part():
                 return self._part(field, source, nodes, alias)
             case Relation():
@@ -105,11 +112,20 @@ class Compiler:
                 return self._node(field, source, nodes)
             case Totals():
                 return sums.totals(self, field, source, nodes, alias)
-            case Tally() | Total():
-                # A totals' row brings its sums under their fields' names.
+            case Tally() | Total() | Rate() | Mean():
+                # A totals' row brings its figures under their fields' names.
                 raise AssertionError(f"{kind.name}.{name} stands outside totals")
             case _:
                 assert_never(source)
+
+    def cells(self, entity: Entity, alias: str, **others: Cells) -> Cells:
+        """What templates of an entity's fields name: its row's columns, and those of rows beside it."""
+        of: Mapping[str, Beside] = entity.rows.beside if entity.rows else {}
+        beside = {
+            name: CellsBeside(f"{self.rows(one.table)} beside", belonging(alias, "beside", one.on))
+            for name, one in of.items()
+        }
+        return Cells(alias, **others, **beside)
 
     def condition(self, template: str | None, alias: str) -> list[str]:
         """SQL: a declared condition on a row, if there is one."""
@@ -149,17 +165,28 @@ class Compiler:
         return f"(select coalesce(json_agg({value}), '[]'::json) from {rows})"
 
     def _lookup(self, field: GraphQLField, source: Lookup, nodes: Sequence[FieldNode]) -> str:
-        entity = self.entities.of(field)
-        call = self.statement.call(field, nodes[0])
-        of = sql_type(bound(entity).table.columns[source.column])
-        value = self.statement.parameter(call, lambda given: str(given[source.argument]), of)
-        return self._one(entity, nodes, source.column, value)
+        entity, other = self.entities.of(field), self.statement.alias()
+        call, through = self.statement.call(field, nodes[0]), source.through
+        rows = bound(entity)
+        table, alias = (rows.table, other) if through is None else (through[0], self.statement.alias())
+        met = " and ".join(
+            f'{alias}."{one.column}" = '
+            + self.statement.parameter(call, partial(_given, one), sql_type(table.columns[one.column]))
+            for one in source.given
+        )
+        if through is not None:
+            met = f'{other}."id" in (select {alias}."{through[1]}" from {self.rows(table)} {alias} where {met})'
+        tail = f"from {self.rows(rows.table)} {other} where {met}"
+        if source.order:
+            tail += f" order by {pages.order_of(rows, source.order, ()).clause(other)} limit 1"
+        return self.statement.object(self.fields(entity.type, nodes, other), tail)
 
     def _node(self, field: GraphQLField, source: AnyNode, nodes: Sequence[FieldNode]) -> str:
         call = self.statement.call(field, nodes[0])
         if not source.several:
-            return self._of_any_type(nodes, self.statement.parameter(call, lambda given: given["id"], "text"))
-        ids = self.statement.parameter(call, _at_most_100, "text[]")
+            check = partial(of_any_kind, dict(self.entities.nodes()))
+            return self._of_any_type(nodes, self.statement.parameter(call, lambda given: check(given["id"]), "text"))
+        ids = self.statement.parameter(call, partial(_at_most_100, dict(self.entities.nodes())), "text[]")
         one = self.statement.alias()
         return (
             f"(select coalesce(json_agg({self._of_any_type(nodes, f'{one}.id')} order by {one}.n), '[]'::json)"
@@ -177,8 +204,12 @@ class Compiler:
         return f"case left({id}, -27) {' '.join(cases)} end"
 
 
-def _at_most_100(given: Arguments) -> list[str]:
-    ids = [str(id) for id in given["ids"]]
+def _given(one: Given, given: Arguments) -> str:
+    return one.read(given[one.name])
+
+
+def _at_most_100(kinds: Collection[str], given: Arguments) -> list[str]:
+    ids = [of_any_kind(kinds, str(id)) for id in given["ids"]]
     if len(ids) > MOST_IDS:
         raise RequestError(
             RequestErrorCode.BAD_USER_INPUT, f"`ids` names {len(ids)} records; ask for at most {MOST_IDS}."

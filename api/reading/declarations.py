@@ -1,9 +1,8 @@
 """How a GraphQL type says where its rows and fields come from: `rows_of` above the type, a function for each field."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import strawberry
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
@@ -12,17 +11,22 @@ from api.reading.sources import (
     ROWS,
     SOURCE,
     AnyNode,
+    Beside,
     Column,
     Expression,
+    Given,
     Grain,
     Lookup,
     Many,
+    Mean,
     Only,
     Part,
+    Rate,
     Relation,
     Rows,
     Source,
     Tally,
+    Through,
     Total,
     Totals,
     Values,
@@ -50,10 +54,27 @@ def rows_of(
     order: str = "id",
     prefix: str | None = None,
     listed: tuple[str, str] | None = None,
-    finer: Grain | None = None,
+    beside: Mapping[str, Beside] | None = None,
 ) -> Callable[[type[T]], type[T]]:
     """Say which table's rows a Strawberry type shows. Stands above `@strawberry.type`."""
-    rows = Rows(table=table, order=order, prefix=prefix, listed=listed, finer=finer)
+    return _bound(Rows(table=table, order=order, prefix=prefix, listed=listed, beside=beside or {}))
+
+
+def totals_of(
+    counted: type, *, finer: tuple[Grain, ...] = (), beside: Mapping[str, Beside] | None = None
+) -> Callable[[type[T]], type[T]]:
+    """Say which type's rows a type of totals adds up. Its columns, relations and expressions are the dimensions that
+    they can be grouped by. Stands above `@strawberry.type`.
+    """
+    rows: Rows = getattr(counted, ROWS)
+    return _bound(
+        Rows(
+            table=rows.table, listed=rows.listed, beside={**rows.beside, **(beside or {})}, finer=finer, counted=counted
+        )
+    )
+
+
+def _bound(rows: Rows) -> Callable[[type[T]], type[T]]:
 
     def bind(kind: type[T]) -> type[T]:
         setattr(kind, ROWS, rows)
@@ -89,12 +110,14 @@ def connection(
     where: str | None = None,
     order: str | None = None,
     table: Table | None = None,
+    through: Sequence[Through] = (),
 ) -> Any:
-    """A Relay connection to rows of the node's type: those whose columns equal ours (`on={"customer_id": "id"}`).
+    """A Relay connection to rows of the node's type: those whose columns equal ours (`on={"customer_id": "id"}`), or
+    that tables between name.
 
     `table` where several tables have rows of that type, such as the notes on all kinds of records.
     """
-    return _field(Many(on or {}, True, where, order, table), description)
+    return _field(Many(on or {}, True, where, order, table, through), description)
 
 
 def all_of(
@@ -117,9 +140,13 @@ def values(table: Table, column: str, description: str, *, on: Mapping[str, str]
     return _field(Values(table, column, on, order), description)
 
 
-def lookup(argument: str, column: str, description: str, *, of: Any = strawberry.ID, said: str) -> Any:
-    """A root field: the row whose column equals the argument, which `said` describes; null where there is none."""
-    return _field(Lookup(argument, column, of, said), description)
+def lookup(*given: Given, description: str, through: tuple[Table, str] | None = None, order: str | None = None) -> Any:
+    """A root field: the row whose columns equal the arguments; null where there is none.
+
+    `through`, where the columns are those of another table: which, and which of its columns names the row. `order` says
+    which row it is where several match.
+    """
+    return _field(Lookup(given, through, order), description)
 
 
 def only(id: str, description: str) -> Any:
@@ -133,20 +160,34 @@ def any_node(description: str, *, several: bool = False) -> Any:
 
 
 def totals(
-    description: str, *, on: Mapping[str, str] | None = None, where: str | None = None, grouped: bool = False
+    description: str, *, on: Mapping[str, str] | None = None, where: str | None = None, grouped: bool = True
 ) -> Any:
-    """Counts and sums over rows of the type's table; `grouped`: one element for each group that `by` asks for."""
+    """Figures over the rows that the type of totals counts: one element for each group that `by` asks for, or, where
+    not `grouped`, one object.
+    """
     return _field(Totals(on or {}, where, grouped), description)
 
 
-def tally(description: str) -> Any:
+def tally(description: str, *, only: str = "true") -> Any:
     """Inside a totals type: how many rows."""
-    return _field(Tally(), description)
+    return _field(Tally(only), description)
 
 
-def total(amount: str, description: str, *, finer: str | None = None, currency: str, only: str = "true") -> Any:
-    """Inside a totals type: the sum of an amount, one Money for each currency."""
-    return _field(Total(amount, finer or amount, currency, only), description)
+def total(
+    amount: str, description: str, *, finer: str | None = None, currency: str, only: str = "true", mean: bool = False
+) -> Any:
+    """Inside a totals type: the sum of an amount, or its `mean`, one Money for each currency."""
+    return _field(Total(amount, finer or amount, currency, only, mean), description)
+
+
+def rate(description: str, *, of: str, among: str) -> Any:
+    """Inside a totals type: how many per cent of the rows that meet `among` meet `of` too."""
+    return _field(Rate(of, among), description)
+
+
+def mean(value: str, description: str, *, only: str = "true") -> Any:
+    """Inside a totals type: the mean of a number."""
+    return _field(Mean(value, only), description)
 
 
 def _field(source: Source, description: str) -> Any:

@@ -1,6 +1,6 @@
 """The sources of a schema's fields, gathered from its types and checked against the tables once, at start."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from string import Formatter
 from typing import Any, cast
 
@@ -24,10 +24,13 @@ from api.reading.sources import (
     Expression,
     Lookup,
     Many,
+    Mean,
     Part,
+    Rate,
     Relation,
     Rows,
     Source,
+    Tally,
     Total,
     Totals,
     Values,
@@ -71,32 +74,47 @@ class Entities:
             if entity.rows is not None and entity.rows.prefix is not None:
                 yield entity.rows.prefix, entity
 
+    def counted(self, entity: Entity) -> Entity:
+        """The entity whose rows a type of totals counts."""
+        kind: Any = bound(entity).counted
+        return self.by_name[kind.__strawberry_definition__.name]
+
     def _check(self, entity: Entity, name: str, source: Source) -> None:
         where = f"{entity.type.name}.{name}"
-        own = () if entity.rows is None else entity.rows.table.columns
-        finer = entity.rows.finer if entity.rows else None
         for column in _columns(source):
-            known = own
-            if "." in column and finer is not None:
-                column, known = column.partition(".")[2], finer.table.columns
-            if column not in known:
+            if entity.rows is None or not _has(entity.rows, column):
                 raise DeclarationError(f"{where} reads column {column}, which its table does not have.")
         field = entity.type.fields[name]
         if isinstance(source, Column) and _rendered(field) and is_list(field):
             raise DeclarationError(f"{where} is a list of values that SQL has to rewrite; that is not supported.")
+        if isinstance(source, Many):
+            for one in source.through:
+                self._check_columns(where, Rows(one.table), (*one.on, one.key))
+        if isinstance(source, Lookup) and source.through is not None:
+            table, key = source.through
+            self._check_columns(where, Rows(table), (key, *(given.column for given in source.given)))
         if isinstance(source, Values):
-            theirs: Mapping[str, str] = source.table.columns
+            self._check_columns(where, Rows(source.table), _their_columns(source))
         elif isinstance(source, Relation | Many | Lookup | Totals):
             target = self.of(field).rows
             if target is None:
                 raise DeclarationError(f"{where} leads to a type that no rows_of binds to a table.")
-            table = source.table if isinstance(source, Many) and source.table else target.table
-            theirs = table.columns
-        else:
-            return
-        for column in _their_columns(source):
-            if column not in theirs:
+            if isinstance(source, Many) and source.table:
+                target = Rows(source.table)
+            self._check_columns(where, target, _their_columns(source))
+
+    def _check_columns(self, where: str, rows: Rows, columns: Iterable[str]) -> None:
+        for column in columns:
+            if not _has(rows, column):
                 raise DeclarationError(f"{where} reads column {column}, which the other table does not have.")
+
+
+def _has(rows: Rows, column: str) -> bool:
+    """Whether a type has a column: of its table, or `line.total` of a finer grain or a row beside it."""
+    outer, _, inner = column.rpartition(".")
+    tables = {grain.name: grain.table for grain in rows.finer} | {name: one.table for name, one in rows.beside.items()}
+    table = tables.get(outer) if outer else rows.table
+    return table is not None and inner in table.columns
 
 
 def object_of(field: GraphQLField) -> GraphQLObjectType:
@@ -156,7 +174,11 @@ def _columns(source: Source) -> Iterator[str]:
     match source:
         case Column(name=name) | Relation(column=name) | Part(present=name):
             yield name
-        case Many(on=on) | Values(on=on) | Totals(on=on):
+        case Many(on=on, through=through):
+            yield from on.values()
+            for one in through:
+                yield from one.on.values()
+        case Values(on=on) | Totals(on=on):
             yield from on.values()
         case _:
             pass
@@ -166,9 +188,10 @@ def _columns(source: Source) -> Iterator[str]:
         case Part(fields=fields):
             for sql in fields.values():
                 yield from _in_template(sql)
-        case Total():
-            for sql in (source.amount, source.finer, source.currency, source.only):
-                yield from _in_template(sql)
+        case Tally() | Total() | Rate() | Mean():
+            for sql in msgspec.structs.astuple(source):
+                if isinstance(sql, str):
+                    yield from _in_template(sql)
         case _:
             pass
 
@@ -176,14 +199,20 @@ def _columns(source: Source) -> Iterator[str]:
 def _their_columns(source: Relation | Many | Lookup | Totals | Values) -> Iterator[str]:
     """The columns of the other table that a source reads."""
     match source:
-        case Relation(key=name) | Lookup(column=name):
+        case Relation(key=name):
             yield name
+        case Lookup(through=None):
+            yield from (given.column for given in source.given)
         case Values():
             yield source.column
             yield from source.on
         case Many() | Totals():
             yield from source.on
             yield from _in_template(source.where or "")
+            if isinstance(source, Many):
+                yield from (one.other for one in source.through)
+        case _:
+            pass
 
 
 def _in_template(sql: str) -> Iterator[str]:

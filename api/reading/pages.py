@@ -153,17 +153,15 @@ def _window(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequen
             RequestErrorCode.BAD_USER_INPUT, f"`{nodes[0].name.value}` needs `first` or `last`, one of them."
         )
     order = order_of(rows, source.order, given.get("orderBy") or ())
-    where: Mapping[str, Any] = given.get("where") or {}
-    shown = [f"{{{rows.listed[0]}}} = '{rows.listed[1]}'"] if rows.listed and rows.listed[0] not in where else []
+    always = shown(rows, given.get("where") or {})
 
     # Several aliases ask for the same conditions, each with parameters of its own: simple, and no name is shared.
     def listed(other: str) -> list[str]:
         def place(column: str) -> tuple[str, str]:
             return f'{other}."{column}"', rows.table.columns[column]
 
-        always = [source.where, *shown] if source.where else shown
-        templates = [sql for each in always for sql in compiler.condition(each, other)]
-        return [*belonging(alias, other, source.on), *templates, *conditions(statement, call, entity, place)]
+        templates = [sql for each in (source.where, *always) for sql in compiler.condition(each, other)]
+        return [*_ours(compiler, source, alias, other), *templates, *conditions(statement, call, entity, place)]
 
     return Window(
         source=compiler.rows(rows.table),
@@ -172,8 +170,28 @@ def _window(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequen
         before=_place(compiler, call, order, "before"),
         order=order,
         backward=backward,
-        size=statement.parameter(call, _size("last" if backward else "first"), "integer"),
+        size=statement.parameter(call, size("last" if backward else "first", MOST), "integer"),
     )
+
+
+def shown(rows: Rows, where: Mapping[str, Any]) -> list[str]:
+    """The conditions, as templates, that rows meet to be listed at all, unless `where` names their column."""
+    if rows.listed is None or rows.listed[0] in where:
+        return []
+    return [f"{{{rows.listed[0]}}} = '{rows.listed[1]}'"]
+
+
+def _ours(compiler: Compiler, source: Many, alias: str, other: str) -> list[str]:
+    """SQL conditions: the row `other` is one of ours."""
+    found = belonging(alias, other, source.on)
+    if source.through:
+        ours = (
+            f'select between."{one.key}" '
+            + from_where(f"{compiler.rows(one.table)} between", belonging(alias, "between", one.on))
+            for one in source.through
+        )
+        found.append(f'{other}."{source.through[0].other}" in ({" union all ".join(ours)})')
+    return found
 
 
 def _rows(entity: Entity, source: Many) -> Rows:
@@ -192,14 +210,16 @@ def _place(compiler: Compiler, call: Call, order: Order, side: str) -> list[str]
     return [compiler.statement.parameter(call, value(at), key.sql_type) for at, key in enumerate(order.keys)]
 
 
-def _size(argument: str) -> Callable[[Arguments], str]:
-    def size(given: Arguments) -> str:
+def size(argument: str, most: int) -> Callable[[Arguments], str]:
+    """How a page's size is read from a call's arguments. Raises RequestError where it is beyond the limits."""
+
+    def read(given: Arguments) -> str:
         wanted = cast("int", given[argument])
-        if not 1 <= wanted <= MOST:
-            raise RequestError(RequestErrorCode.BAD_USER_INPUT, f"`{argument}` is {wanted}; ask for 1 to {MOST}.")
+        if not 1 <= wanted <= most:
+            raise RequestError(RequestErrorCode.BAD_USER_INPUT, f"`{argument}` is {wanted}; ask for 1 to {most}.")
         return str(wanted)
 
-    return size
+    return read
 
 
 def order_of(rows: Rows, own: str | None, asked: Sequence[Mapping[str, Any]]) -> Order:

@@ -1,9 +1,10 @@
 """Where a read field's value comes from. Each field declares it once, beside its GraphQL type; the compiler reads it.
 
-SQL in a declaration is a template: `{amount}` is a column of the row that the field belongs to.
+SQL in a declaration is a template: `{amount}` is a column of the row that the field belongs to, `{stage[idle_days]}`
+one of the row that the type's `beside` calls `stage`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -21,7 +22,7 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Expression(msgspec.Struct, frozen=True):
-    """A value computed from the row's columns."""
+    """A value computed from the row's columns; totals can be grouped by it."""
 
     sql: str
 
@@ -53,6 +54,17 @@ class Many(msgspec.Struct, frozen=True):
     """In place of the type's own order, e.g. "entered_at DESC"."""
     table: Table | None = None
     """In place of the type's own table: one with the same columns."""
+    through: "Sequence[Through]" = ()
+    """How they belong to ours, where it takes a table between; where it takes several, any of them."""
+
+
+class Through(msgspec.Struct, frozen=True):
+    """A table between two: its rows whose columns equal ours (`on`) name by `key` the `other` rows that are ours."""
+
+    table: Table
+    on: Mapping[str, str]
+    key: str
+    other: str = "id"
 
 
 class Values(msgspec.Struct, frozen=True):
@@ -64,15 +76,26 @@ class Values(msgspec.Struct, frozen=True):
     order: str
 
 
-class Lookup(msgspec.Struct, frozen=True):
-    """The row whose column has the argument's value."""
+class Given(msgspec.Struct, frozen=True):
+    """An argument that a column is compared with."""
 
-    argument: str
+    name: str
     column: str
     of: Any
-    """The argument's type."""
+    """Its type."""
     description: str
-    """What the argument is."""
+    read: Callable[[Any], str] = str
+    """Its value as the column has it. Raises RequestError where it can be no such value."""
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """The row whose columns have the arguments' values."""
+
+    given: Sequence[Given]
+    through: tuple[Table, str] | None = None
+    """Another table that has the columns, and which of its columns names the row."""
+    order: str | None = None
+    """Which comes first where several match."""
 
 
 class Only(msgspec.Struct, frozen=True):
@@ -88,9 +111,10 @@ class AnyNode(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """Counts and sums over the rows that belong to this one, or by groups over all of them."""
+    """Figures over the rows that belong to this one, by groups where `grouped`."""
 
     on: Mapping[str, str] = {}
+    """As of `Many`; also to a column of a finer grain: `{"line.product_id": "id"}`."""
     where: str | None = None
     grouped: bool = False
 
@@ -98,29 +122,57 @@ class Totals(msgspec.Struct, frozen=True):
 class Tally(msgspec.Struct, frozen=True):
     """How many rows."""
 
+    only: str
+    """A condition on the rows that are counted."""
+
 
 class Total(msgspec.Struct, frozen=True):
-    """A sum of money for each currency, rounded half-even to its minor units once, at the end."""
+    """A sum of money for each currency, or its mean; rounded half-even to minor units once, at the end."""
 
     amount: str
     finer: str
-    """The amount at the finer grain, e.g. of a deal's line."""
+    """The amount at a finer grain, e.g. of a deal's lines of one product."""
     currency: str
     only: str
-    """A condition on the rows that are summed."""
+    mean: bool
 
 
-Source: TypeAlias = (
-    Column | Expression | Part | Relation | Many | Values | Lookup | Only | AnyNode | Totals | Tally | Total
-)
+class Rate(msgspec.Struct, frozen=True):
+    """How many per cent of the rows that meet `among` meet `of` too; NULL where none does."""
+
+    of: str
+    among: str
+
+
+class Mean(msgspec.Struct, frozen=True):
+    """The mean of a number; NULL where no row has it."""
+
+    value: str
+    only: str
+
+
+Figure: TypeAlias = Tally | Total | Rate | Mean
+Source: TypeAlias = Column | Expression | Part | Relation | Many | Values | Lookup | Only | AnyNode | Totals | Figure
 
 
 class Grain(msgspec.Struct, frozen=True):
-    """A finer grain that totals can be asked at: a table of parts, such as a deal's lines. `{line[total]}` in SQL."""
+    """A finer grain that totals can be asked at: a table of parts, such as a deal's lines; one row for each of the
+    values that are grouped by. `{line[total]}` in SQL is the sum of its `amount`.
+    """
 
     name: str
     table: Table
     on: Mapping[str, str]
+    amount: str | None = None
+    given: Given | None = None
+    """An argument of the totals: only the parts whose column has its value."""
+
+
+class Beside(msgspec.Struct, frozen=True):
+    """One row of another table, which templates may read: `{stage[idle_days]}`. `on` as of `Many`."""
+
+    table: Table
+    on: Mapping[str, str] = {}
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -133,7 +185,10 @@ class Rows(msgspec.Struct, frozen=True):
     """The TypeID prefix of its ids; types that have one are found by `node(id:)`."""
     listed: tuple[str, str] | None = None
     """Column and value of the rows that lists show unless `where` names the column."""
-    finer: Grain | None = None
+    beside: Mapping[str, Beside] = {}
+    finer: tuple[Grain, ...] = ()
+    counted: type | None = None
+    """Of a type of totals: the type that they count, whose `where` and `listed` are theirs."""
 
 
 ROWS = "__daybook_rows__"

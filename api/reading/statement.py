@@ -26,14 +26,24 @@ MOST_PARAMETERS = 60_000
 
 
 class Cells(dict[str, Any]):
-    """A row's columns for SQL templates: `{amount}` becomes `t1."amount"`; with a finer grain also `{line[total]}`."""
+    """A row's columns for SQL templates: `{amount}` becomes `t1."amount"`; others' rows by name: `{line[total]}`."""
 
-    def __init__(self, alias: str, **finer: "Cells") -> None:
-        super().__init__(finer)
+    def __init__(self, alias: str, **others: Any) -> None:
+        super().__init__(others)
         self.alias = alias
 
     def __missing__(self, column: str) -> str:
         return f'{self.alias}."{column}"'
+
+
+class CellsBeside:
+    """The columns of one row of another table for SQL templates, each a sub-select."""
+
+    def __init__(self, source: str, conditions: Sequence[str]) -> None:
+        self._tail = f"from {source}" + (f" where {' and '.join(conditions)}" if conditions else "")
+
+    def __getitem__(self, column: str) -> str:
+        return f'(select beside."{column}" {self._tail})'
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -4,12 +4,45 @@ from datetime import date, datetime
 
 import strawberry
 
-from api.reading.declarations import all_of, column, connection, part, relation, rows_of, values
+from api.reading.declarations import (
+    all_of,
+    column,
+    connection,
+    expression,
+    part,
+    relation,
+    rows_of,
+    tally,
+    totals,
+    totals_of,
+    values,
+)
 from api.reading.money import Money, money
 from api.reading.relay import Connection, Node
+from api.reading.sources import Given, Grain, Through
 from api.scalars import Position
-from api.types.later import LaterOpportunity, LaterStaffMember, LaterTeam, LaterTicket
-from api.types.parts import ExternalId, History, Note, history, position, recorded_at, version
+from api.types.later import (
+    LaterOpportunity,
+    LaterOpportunityGroup,
+    LaterOpportunityTotals,
+    LaterStaffMember,
+    LaterTeam,
+    LaterTicket,
+    LaterTicketGroup,
+    LaterTicketTotals,
+)
+from api.types.parts import (
+    THE_COMPANY,
+    ExternalId,
+    History,
+    Note,
+    day_of,
+    history,
+    month_of,
+    position,
+    recorded_at,
+    version,
+)
 from api.types.words import (
     ConsentBasis,
     ConsentChannel,
@@ -21,6 +54,8 @@ from api.types.words import (
 )
 from domain.catalogue import catalogue
 from projections import customers as tables
+from projections.opportunities import OPPORTUNITIES
+from projections.tickets import TICKETS
 
 
 @rows_of(tables.CONTACT_POINTS, order="ordinal")
@@ -88,7 +123,15 @@ class Customer(Node):
     )
     subsidiaries: "Connection[Customer]" = connection("The customers that belong to this one.", on={"parent_id": "id"})
     opportunities: Connection[LaterOpportunity] = connection("Deals with it.", on={"customer_id": "id"})
+    opportunity_totals: LaterOpportunityTotals = totals(
+        "What the deals with it add up to.", on={"customer_id": "id"}, grouped=False
+    )
+    opportunity_groups: list[LaterOpportunityGroup] = totals(
+        "What the deals with it add up to, in groups.", on={"customer_id": "id"}
+    )
     tickets: Connection[LaterTicket] = connection("Its tickets.", on={"customer_id": "id"})
+    ticket_totals: LaterTicketTotals = totals("What its tickets add up to.", on={"customer_id": "id"}, grouped=False)
+    ticket_groups: list[LaterTicketGroup] = totals("What its tickets add up to, in groups.", on={"customer_id": "id"})
     notes: Connection[Note] = connection("What we wrote down about it.", on={"customer_id": "id"})
     created_at: datetime = column("created_at", "When it was registered.", sort="created_at")
     changed_at: datetime = column("changed_at", "When something last happened to it.", sort="changed_at")
@@ -97,6 +140,14 @@ class Customer(Node):
     position: Position = position()
     recorded_at: datetime = recorded_at()
     history: History = history()
+    timeline: History = connection(
+        "Everything that happened to it, to the deals with it and to its tickets, from the beginning.",
+        through=(
+            Through(tables.CUSTOMERS, on={"id": "id"}, key="id", other="aggregate_id"),
+            Through(OPPORTUNITIES, on={"customer_id": "id"}, key="id", other="aggregate_id"),
+            Through(TICKETS, on={"customer_id": "id"}, key="id", other="aggregate_id"),
+        ),
+    )
 
 
 @rows_of(tables.LINKS, order="ordinal")
@@ -109,3 +160,40 @@ class ContactLink:
     since: date | None = column("since", "The first day in this role.")
     until: date | None = column("until", "The last day in this role; null while it lasts.")
     linked_at: datetime = column("linked_at", "When it was entered.")
+
+
+TAG = Grain(name="tag", table=tables.TAGS, on={"customer_id": "id"})
+CLASS = Grain(
+    name="class",
+    table=tables.CLASSIFICATIONS,
+    on={"customer_id": "id"},
+    given=Given("scheme", "scheme_key", str, "Only classes of this scheme, such as `industry`.", str.casefold),
+)
+
+
+@totals_of(Customer, finer=(TAG, CLASS), beside={"company": THE_COMPANY})
+@strawberry.type(description="What customers add up to.")
+class CustomerTotals:
+    count: int = tally("How many customers.")
+
+
+@totals_of(Customer, finer=(TAG, CLASS), beside={"company": THE_COMPANY})
+@strawberry.type(description="What the customers of one group add up to. What was not grouped by is null.")
+class CustomerGroup(CustomerTotals):
+    kind: CustomerKind | None = column("kind", "Whether they are persons or organisations.")
+    status: RecordStatus | None = column("status", "Whether the records are in use.")
+    relationship: Relationship | None = column("relationship", "How we stand with them.")
+    owner: LaterStaffMember | None = relation("owner_id", "Who looks after them.")
+    team: LaterTeam | None = relation("team_id", "The team that looks after them.")
+    parent: Customer | None = relation("parent_id", "The customer that they belong to.")
+    source: str | None = column("source", "Where they came from.")
+    language: str | None = column("language", "The language to address them in, as a BCP 47 tag.")
+    tag: str | None = column("tag.tag_key", "Their tag, in lower case. A customer counts once for each of its tags.")
+    scheme: str | None = column("class.scheme_key", "The scheme that they are classified by, in lower case.")
+    classification: str | None = column(
+        "class.value", "Their class; without `scheme`, of any scheme. A customer without one is under null."
+    )
+    created_month: date | None = expression(
+        month_of(day_of("{created_at}")),
+        "The month in which they were registered, by its first day, in the company's time zone.",
+    )

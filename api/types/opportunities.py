@@ -5,20 +5,47 @@ from decimal import Decimal
 
 import strawberry
 
-from api.reading.declarations import all_of, column, connection, part, relation, rows_of, tally, total
+from api.reading.declarations import (
+    all_of,
+    column,
+    connection,
+    expression,
+    mean,
+    part,
+    rate,
+    relation,
+    rows_of,
+    tally,
+    total,
+    totals_of,
+)
 from api.reading.money import Money, money
 from api.reading.relay import Connection, Node
-from api.reading.sources import Grain
+from api.reading.sources import Beside, Grain
 from api.scalars import Position
 from api.types.later import LaterCustomer, LaterPipeline, LaterProduct, LaterStaffMember, LaterStage, LaterTeam
-from api.types.parts import ExternalId, History, Note, history, position, recorded_at, version
+from api.types.parts import (
+    THE_COMPANY,
+    ExternalId,
+    History,
+    Note,
+    day_of,
+    history,
+    month_of,
+    position,
+    recorded_at,
+    version,
+)
 from api.types.words import LossReason, OpportunityStatus
 from domain.catalogue import catalogue
 from projections import opportunities as tables
+from projections.pipelines import STAGES
 
-LINE = Grain(name="line", table=tables.LINES, on={"opportunity_id": "id"})
-OF_LINE = "case when {line[id]} is null then {amount} else {line[total]} end"
-"""What a line adds to a sum by product; a deal without lines adds its amount, under no product."""
+LINE = Grain(name="line", table=tables.LINES, on={"opportunity_id": "id"}, amount="total")
+OF_LINE = "case when {line[product_id]} is null then {amount} else {line[total]} end"
+"""What a product's lines add to a sum; a deal without lines adds its amount, under no product."""
+IDLE = f"{day_of('now()')} - {day_of('{last_touched_at}')}"
+ROTTEN = f"coalesce({{status}} = 'open' and {IDLE} >= {{stage[idle_days]}}, false)"
 
 
 @rows_of(tables.LINES, order="ordinal")
@@ -44,7 +71,12 @@ class StageChange:
     entered_at: datetime = column("entered_at", "When.")
 
 
-@rows_of(tables.OPPORTUNITIES, order="opened_at DESC", prefix=catalogue.prefixes["opportunity"])
+@rows_of(
+    tables.OPPORTUNITIES,
+    order="opened_at DESC",
+    prefix=catalogue.prefixes["opportunity"],
+    beside={"company": THE_COMPANY, "stage": Beside(STAGES, on={"id": "stage_id"})},
+)
 @strawberry.type(description="A deal that we hope to win.")
 class Opportunity(Node):
     title: str | None = column("title", "What people call the deal; null where it was erased.", sort="title_key")
@@ -80,41 +112,88 @@ class Opportunity(Node):
     )
     opened_at: datetime = column("opened_at", "When it began.", sort="opened_at")
     last_touched_at: datetime = column("last_touched_at", "When something last happened to it.", sort="last_touched_at")
+    rotten: bool = expression(
+        ROTTEN,
+        "Whether it is open and was left alone for too long: today less the day when something last happened to it, in"
+        " the company's time zone, is at least the stage's idle days.",
+    )
     version: int = version()
     position: Position = position()
     recorded_at: datetime = recorded_at()
     history: History = history()
 
 
-@rows_of(tables.OPPORTUNITIES, finer=LINE)
-@strawberry.type(description="What deals add up to.")
+WON, LOST, OPEN = "{status} = 'won'", "{status} = 'lost'", "{status} = 'open'"
+CYCLE = f"{{closed_on}} - {day_of('{opened_at}')}"
+
+
+@totals_of(Opportunity, finer=(LINE,))
+@strawberry.type(description="What deals add up to. A sum has one element for each currency; nothing is converted.")
 class OpportunityTotals:
     count: int = tally("How many deals.")
+    open: int = tally("How many of them are open.", only=OPEN)
+    won: int = tally("How many of them are won.", only=WON)
+    lost: int = tally("How many of them are lost.", only=LOST)
+    rotten: int = tally("How many of them are rotten: open, and left alone for too long.", only=ROTTEN)
     amounts: list[Money] = total(
-        "{amount}", "The sum of their amounts, for each currency.", finer=OF_LINE, currency="{currency}"
+        "{amount}", "The sum of their amounts, whatever became of them.", finer=OF_LINE, currency="{currency}"
+    )
+    open_amounts: list[Money] = total(
+        "{amount}", "The sum of the amounts of the open ones.", finer=OF_LINE, currency="{currency}", only=OPEN
+    )
+    won_amounts: list[Money] = total(
+        "{amount}", "The sum of the amounts of the won ones.", finer=OF_LINE, currency="{currency}", only=WON
+    )
+    average_won_amounts: list[Money] = total(
+        "{amount}",
+        "The sum of the amounts of the won ones / how many won ones have an amount.",
+        finer=OF_LINE,
+        currency="{currency}",
+        only=WON,
+        mean=True,
     )
     weighted: list[Money] = total(
         "{amount} * {probability} / 100",
-        "The forecast: the sum of amount times probability of the open ones, for each currency.",
+        "The forecast: the sum of amount x probability / 100 of the open ones.",
         finer=f"{OF_LINE} * {{probability}} / 100",
         currency="{currency}",
-        only="{status} = 'open'",
+        only=OPEN,
+    )
+    win_rate: Decimal | None = rate(
+        "100 x won / (won + lost), in per cent with two decimals; null where none is won or lost.",
+        of=WON,
+        among=f"({WON} or {LOST})",
+    )
+    average_cycle_days: Decimal | None = mean(
+        CYCLE,
+        "The mean of the days from opening to closing of the won ones, with two decimals; null where none is won.",
+        only=WON,
     )
 
 
-@rows_of(tables.OPPORTUNITIES, finer=LINE)
+@totals_of(Opportunity, finer=(LINE,))
 @strawberry.type(description="What the deals of one group add up to. What was not grouped by is null.")
 class OpportunityGroup(OpportunityTotals):
-    status: OpportunityStatus | None = column("status", "How far the deals have come.", filtered=True)
-    pipeline: LaterPipeline | None = relation("pipeline_id", "Their pipeline.", filtered=True)
-    stage: LaterStage | None = relation("stage_id", "Their stage; closed deals keep their last.", filtered=True)
-    owner: LaterStaffMember | None = relation("owner_id", "Who looks after them.", filtered=True)
-    team: LaterTeam | None = relation("team_id", "The team that looks after them.", filtered=True)
-    customer: LaterCustomer | None = relation("customer_id", "Who would buy.", filtered=True)
+    status: OpportunityStatus | None = column("status", "How far the deals have come.")
+    pipeline: LaterPipeline | None = relation("pipeline_id", "Their pipeline.")
+    stage: LaterStage | None = relation("stage_id", "Their stage; closed deals keep their last.")
+    owner: LaterStaffMember | None = relation("owner_id", "Who looks after them.")
+    team: LaterTeam | None = relation("team_id", "The team that looks after them.")
+    customer: LaterCustomer | None = relation("customer_id", "Who would buy.")
     product: LaterProduct | None = relation(
         "line.product_id",
-        "What they sell. By product, or with a condition on it, the sums are those of the lines; a deal counts once for"
-        " each product, and deals without lines are under no product.",
-        filtered=True,
+        "What they sell. By product, the sums are those of the lines; a deal counts once for each product, and deals"
+        " without lines are under no product, with their amount.",
     )
-    loss_reason: LossReason | None = column("loss_reason", "Why they were lost.", filtered=True)
+    loss_reason: LossReason | None = column("loss_reason", "Why they were lost.")
+    source: str | None = column("source", "Where they came from.")
+    campaign: str | None = column("campaign", "The campaign that brought them.")
+    opened_month: date | None = expression(
+        month_of(day_of("{opened_at}")), "The month in which they began, by its first day, in the company's time zone."
+    )
+    expected_close_month: date | None = expression(
+        month_of("{expected_close}"), "The month in which they are probably decided, by its first day."
+    )
+    closed_month: date | None = expression(
+        month_of("{closed_on}"), "The month in which they were won or lost, by its first day."
+    )

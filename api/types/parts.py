@@ -1,4 +1,4 @@
-"""What records of several kinds have: external ids, notes, and their history in the book."""
+"""What records of several kinds have: external ids, notes, their history in the book, days and months."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,9 @@ from strawberry.scalars import JSON
 
 from api.reading.declarations import column, connection, rows_of
 from api.reading.relay import Connection
+from api.reading.sources import Beside
 from api.scalars import Position
+from projections.company import COMPANY
 from projections.customers import EXTERNAL_IDS, NOTES
 from projections.timeline import TIMELINE
 
@@ -69,3 +71,16 @@ def recorded_at() -> Any:
 
 
 History = Connection[HistoryEntry]
+
+THE_COMPANY = Beside(COMPANY)
+"""Templates that know of days and months need it: `rows_of(..., beside={"company": THE_COMPANY})`."""
+
+
+def day_of(instant: str) -> str:
+    """SQL template: the company's day at an instant, such as `{opened_at}` or `now()`."""
+    return f"({instant} at time zone coalesce({{company[time_zone]}}, 'UTC'))::date"
+
+
+def month_of(day: str) -> str:
+    """SQL template: the first day of a day's month."""
+    return f"date_trunc('month', {day}::timestamp)::date"

@@ -4,14 +4,26 @@ from datetime import datetime
 
 import strawberry
 
-from api.reading.declarations import all_of, column, connection, relation, rows_of
+from api.reading.declarations import all_of, column, connection, relation, rows_of, totals
 from api.reading.relay import Connection, Node
+from api.reading.sources import Through
 from api.scalars import Position
-from api.types.later import LaterCustomer, LaterOpportunity, LaterTicket
+from api.types.later import (
+    LaterCustomer,
+    LaterCustomerGroup,
+    LaterCustomerTotals,
+    LaterOpportunity,
+    LaterOpportunityGroup,
+    LaterOpportunityTotals,
+    LaterTicket,
+    LaterTicketGroup,
+    LaterTicketTotals,
+)
 from api.types.parts import ExternalId, History, history, position, recorded_at, version
 from api.types.words import RecordStatus, StaffStatus
 from domain.catalogue import catalogue
-from projections import queues, staff_members
+from projections import staff_members
+from projections.queues import QUEUES
 from projections.teams import EXTERNAL_IDS as TEAM_EXTERNAL_IDS
 from projections.teams import TEAMS
 
@@ -29,8 +41,18 @@ class StaffMember(Node):
     email: str | None = column("email", "The e-mail address at work.")
     team: "Team | None" = relation("team_id", "Their team.", filtered=True)
     customers: Connection[LaterCustomer] = connection("The customers they look after.", on={"owner_id": "id"})
+    customer_totals: LaterCustomerTotals = totals("What those add up to.", on={"owner_id": "id"}, grouped=False)
+    customer_groups: list[LaterCustomerGroup] = totals("What those add up to, in groups.", on={"owner_id": "id"})
     opportunities: Connection[LaterOpportunity] = connection("The deals they look after.", on={"owner_id": "id"})
+    opportunity_totals: LaterOpportunityTotals = totals("What those add up to.", on={"owner_id": "id"}, grouped=False)
+    opportunity_groups: list[LaterOpportunityGroup] = totals("What those add up to, in groups.", on={"owner_id": "id"})
     tickets: Connection[LaterTicket] = connection("The tickets they work on.", on={"assignee_id": "id"})
+    ticket_totals: LaterTicketTotals = totals("What those add up to.", on={"assignee_id": "id"}, grouped=False)
+    ticket_groups: list[LaterTicketGroup] = totals("What those add up to, in groups.", on={"assignee_id": "id"})
+    escalations: Connection[LaterTicket] = connection(
+        "The tickets that were escalated to them.", on={"escalated_to_staff_id": "id"}
+    )
+    leads: "Connection[Team]" = connection("The teams they lead.", on={"lead_id": "id"})
     external_ids: list[ExternalId] = all_of(
         "What other systems call them.", on={"staff_member_id": "id"}, table=staff_members.EXTERNAL_IDS
     )
@@ -51,6 +73,20 @@ class Team(Node):
     lead: StaffMember | None = relation("lead_id", "Who leads it.", filtered=True)
     members: Connection[StaffMember] = connection("Who is in it.", on={"team_id": "id"})
     teams: "Connection[Team]" = connection("The teams that are parts of it.", on={"parent_id": "id"})
+    queues: "Connection[Queue]" = connection("The queues that it works on.", on={"team_id": "id"})
+    customers: Connection[LaterCustomer] = connection("The customers that it looks after.", on={"team_id": "id"})
+    customer_totals: LaterCustomerTotals = totals("What those add up to.", on={"team_id": "id"}, grouped=False)
+    customer_groups: list[LaterCustomerGroup] = totals("What those add up to, in groups.", on={"team_id": "id"})
+    opportunities: Connection[LaterOpportunity] = connection("The deals that it looks after.", on={"team_id": "id"})
+    opportunity_totals: LaterOpportunityTotals = totals("What those add up to.", on={"team_id": "id"}, grouped=False)
+    opportunity_groups: list[LaterOpportunityGroup] = totals("What those add up to, in groups.", on={"team_id": "id"})
+    tickets: Connection[LaterTicket] = connection(
+        "The tickets in the queues that it works on.",
+        through=(Through(QUEUES, on={"team_id": "id"}, key="id", other="queue_id"),),
+    )
+    escalations: Connection[LaterTicket] = connection(
+        "The tickets that were escalated to it.", on={"escalated_to_team_id": "id"}
+    )
     external_ids: list[ExternalId] = all_of(
         "What other systems call it.", on={"team_id": "id"}, table=TEAM_EXTERNAL_IDS
     )
@@ -62,13 +98,15 @@ class Team(Node):
     history: History = history()
 
 
-@rows_of(queues.QUEUES, order="name_key", prefix=catalogue.prefixes["queue"], listed=("status", "active"))
+@rows_of(QUEUES, order="name_key", prefix=catalogue.prefixes["queue"], listed=("status", "active"))
 @strawberry.type(description="Where tickets wait until somebody takes them.")
 class Queue(Node):
     name: str = column("name", "What people call it.", sort="name_key")
     status: RecordStatus = column("status", "Whether it takes tickets.", filtered=True)
     team: Team | None = relation("team_id", "The team that works on it.", filtered=True)
     tickets: Connection[LaterTicket] = connection("The tickets in it.", on={"queue_id": "id"})
+    ticket_totals: LaterTicketTotals = totals("What those add up to.", on={"queue_id": "id"}, grouped=False)
+    ticket_groups: list[LaterTicketGroup] = totals("What those add up to, in groups.", on={"queue_id": "id"})
     created_at: datetime = column("created_at", "When it was made.", sort="created_at")
     changed_at: datetime = column("changed_at", "When something last happened to it.")
     version: int = version()

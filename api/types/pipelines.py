@@ -8,7 +8,7 @@ import strawberry
 from api.reading.declarations import all_of, column, connection, relation, rows_of, totals
 from api.reading.relay import Connection, Node
 from api.scalars import CurrencyCode, Position
-from api.types.opportunities import Opportunity, OpportunityTotals
+from api.types.opportunities import Opportunity, OpportunityGroup, OpportunityTotals
 from api.types.parts import History, history, position, recorded_at, version
 from api.types.words import ForecastCategory, RecordStatus
 from domain.catalogue import catalogue
@@ -28,8 +28,11 @@ class Stage:
     opportunities: Connection[Opportunity] = connection(
         "The deals that stand in it, and those that were closed in it.", on={"stage_id": "id"}
     )
+    cards: Connection[Opportunity] = connection(
+        "The open deals that stand in it: its column on a board.", on={"stage_id": "id"}, where="{status} = 'open'"
+    )
     totals: OpportunityTotals = totals(
-        "What the open deals in it add up to.", on={"stage_id": "id"}, where="{status} = 'open'"
+        "What its cards add up to.", on={"stage_id": "id"}, where="{status} = 'open'", grouped=False
     )
 
 
@@ -46,8 +49,17 @@ class Pipeline(Node):
         "Stages that take no more deals.", on={"pipeline_id": "id"}, where="{retired}", order="ordinal"
     )
     opportunities: Connection[Opportunity] = connection("Its deals.", on={"pipeline_id": "id"})
+    opportunity_totals: OpportunityTotals = totals(
+        "What its deals add up to, those that are won or lost too.", on={"pipeline_id": "id"}, grouped=False
+    )
+    opportunity_groups: list[OpportunityGroup] = totals(
+        "What its deals add up to, in groups.", on={"pipeline_id": "id"}
+    )
     totals: OpportunityTotals = totals(
-        "What its open deals add up to.", on={"pipeline_id": "id"}, where="{status} = 'open'"
+        "What the cards of all its stages add up to.",
+        on={"pipeline_id": "id"},
+        where="{status} = 'open'",
+        grouped=False,
     )
     created_at: datetime = column("created_at", "When it was defined.", sort="created_at")
     changed_at: datetime = column("changed_at", "When something last happened to it.")

@@ -4,14 +4,17 @@ from datetime import datetime
 
 import strawberry
 
-from api.reading.declarations import all_of, column, part, rows_of
+from api.reading.declarations import all_of, column, connection, part, rows_of, totals
 from api.reading.money import Money, money
-from api.reading.relay import Node
+from api.reading.relay import Connection, Node
+from api.reading.sources import Through
 from api.scalars import Position
+from api.types.later import LaterOpportunity, LaterOpportunityGroup, LaterOpportunityTotals
 from api.types.parts import ExternalId, History, history, position, recorded_at, version
 from api.types.words import ProductStatus
 from domain.catalogue import catalogue
 from projections import products as tables
+from projections.opportunities import LINES
 
 
 @rows_of(tables.PRODUCTS, order="name_key", prefix=catalogue.prefixes["product"], listed=("status", "active"))
@@ -24,6 +27,19 @@ class Product(Node):
     price: Money | None = part("price", "The list price for one unit.", **money("{price}"))
     external_ids: list[ExternalId] = all_of(
         "What other systems call it.", on={"product_id": "id"}, table=tables.EXTERNAL_IDS
+    )
+    opportunities: Connection[LaterOpportunity] = connection(
+        "The deals that have a line of it.",
+        through=(Through(LINES, on={"product_id": "id"}, key="opportunity_id"),),
+    )
+    opportunity_totals: LaterOpportunityTotals = totals(
+        "What those add up to: the sums are those of the lines of this product.",
+        on={"line.product_id": "id"},
+        grouped=False,
+    )
+    opportunity_groups: list[LaterOpportunityGroup] = totals(
+        "What those add up to, in groups: the sums are those of the lines of this product.",
+        on={"line.product_id": "id"},
     )
     created_at: datetime = column("created_at", "When it was added.", sort="created_at")
     changed_at: datetime = column("changed_at", "When something last happened to it.")

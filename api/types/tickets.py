@@ -1,14 +1,36 @@
 """Tickets and their conversation."""
 
 from datetime import date, datetime
+from decimal import Decimal
 
 import strawberry
 
-from api.reading.declarations import all_of, column, connection, expression, part, relation, rows_of
+from api.reading.declarations import (
+    all_of,
+    column,
+    connection,
+    expression,
+    part,
+    rate,
+    relation,
+    rows_of,
+    tally,
+    totals_of,
+)
 from api.reading.relay import Connection, Node
 from api.scalars import Position
 from api.types.later import LaterCustomer, LaterStaffMember, LaterTeam
-from api.types.parts import ExternalId, History, history, position, recorded_at, version
+from api.types.parts import (
+    THE_COMPANY,
+    ExternalId,
+    History,
+    day_of,
+    history,
+    month_of,
+    position,
+    recorded_at,
+    version,
+)
 from api.types.people import Queue
 from api.types.words import (
     ComplaintSeverity,
@@ -87,3 +109,43 @@ class Ticket(Node):
     position: Position = position()
     recorded_at: datetime = recorded_at()
     history: History = history()
+
+
+@totals_of(Ticket, beside={"company": THE_COMPANY})
+@strawberry.type(description="What tickets add up to.")
+class TicketTotals:
+    count: int = tally("How many tickets.")
+    unsolved: int = tally(
+        "How many of them are neither solved nor closed.", only="{status} not in ('solved', 'closed')"
+    )
+    escalated: int = tally("How many of them were escalated.", only="{escalation_level} > 0")
+    ratings: int = tally("How many of them a customer has rated.", only="{satisfaction_score} is not null")
+    csat: Decimal | None = rate(
+        "Customer satisfaction: 100 x ratings of 4 and 5 / ratings, in per cent, two decimals; null without ratings.",
+        of="{satisfaction_score} >= 4",
+        among="{satisfaction_score} is not null",
+    )
+
+
+@totals_of(Ticket, beside={"company": THE_COMPANY})
+@strawberry.type(description="What the tickets of one group add up to. What was not grouped by is null.")
+class TicketGroup(TicketTotals):
+    status: TicketStatus | None = column("status", "Where they stand.")
+    kind: TicketKind | None = column("kind", "What sort of concern they are.")
+    priority: TicketPriority | None = column("priority", "How soon they want attention.")
+    channel: TicketChannel | None = column("channel", "The way that they first came.")
+    customer: LaterCustomer | None = relation("customer_id", "Whose concern they are.")
+    queue: Queue | None = relation("queue_id", "The queue that they wait in.")
+    assignee: LaterStaffMember | None = relation("assignee_id", "Who works on them.")
+    severity: ComplaintSeverity | None = column("severity", "How grave the complaints are.")
+    solution: SolutionCode | None = column("solution", "How they were solved.")
+    opened_month: date | None = expression(
+        month_of(day_of("{opened_at}")), "The month in which they came, by its first day, in the company's time zone."
+    )
+    solved_month: date | None = expression(
+        month_of(day_of("{solved_at}")), "The month in which they were solved, by its first day, likewise."
+    )
+    rated_month: date | None = expression(
+        month_of(day_of("{satisfaction_given_at}")),
+        "The month in which they were rated, by its first day, likewise.",
+    )

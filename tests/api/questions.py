@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from graphql import (
     GraphQLEnumType,
@@ -14,8 +15,11 @@ from graphql import (
     get_named_type,
 )
 from hypothesis import strategies as st
+from strawberry.utils.str_converters import to_snake_case
 
-from tests.api.sample import TABLES, Rows
+from domain.catalogue import catalogue
+from domain.kernel import type_id
+from tests.api.sample import KINDS, TABLES, Rows
 
 Draw: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
 
@@ -26,22 +30,27 @@ DEEPEST = 4
 
 
 @st.composite
-def questions(draw: Draw, schema: GraphQLSchema, rows: Rows) -> tuple[str, dict[str, Any]]:
-    """A query and its variables."""
-    return _Question(draw, schema, rows).ask()
+def questions(
+    draw: Draw, schema: GraphQLSchema, rows: Rows, root: GraphQLObjectType | None = None
+) -> tuple[str, dict[str, Any]]:
+    """A query and its variables; `root`, a part of the schema's, where the query is about some fields only."""
+    assert schema.query_type is not None
+    return _Question(draw, schema, rows).ask(root or schema.query_type)
 
 
 class _Question:
     def __init__(self, draw: Draw, schema: GraphQLSchema, rows: Rows) -> None:
         self.draw, self.schema = draw, schema
-        self.ids = [row["id"] for name in TABLES for row in rows[name][:3] if "id" in row] + ["cus_unknown", "x"]
+        self.ids = [row["id"] for name in TABLES for row in rows[name][:3] if "id" in row]
+        unknown = [type_id(prefix, UUID(int=1)) for prefix in catalogue.prefixes.values()]
+        self.nodes = [row["id"] for name in KINDS for row in rows[name][:3]] + unknown
+        self.ids.append("x")
+        self.schemes = [row["scheme_key"] for row in rows["customer_classifications"]]
         self.count = 0
         self.variables: dict[str, tuple[str, Any]] = {}
 
-    def ask(self) -> tuple[str, dict[str, Any]]:
-        query = self.schema.query_type
-        assert query is not None
-        selection = self.selection(query, DEEPEST)
+    def ask(self, root: GraphQLObjectType) -> tuple[str, dict[str, Any]]:
+        selection = self.selection(root, DEEPEST)
         declared = ", ".join(f"${name}: {kind}" for name, (kind, _) in self.variables.items())
         values = {name: value for name, (_, value) in self.variables.items()}
         return f"query Q{f'({declared})' if declared else ''} {selection}", values
@@ -91,17 +100,24 @@ class _Question:
 
     def arguments(self, field: GraphQLField) -> dict[str, str]:
         given: dict[str, str] = {}
-        if "first" in field.args:
+        if "last" in field.args:
             side = self.draw(st.sampled_from(("first", "last")))
             given[side] = self.value("Int", self.draw(st.integers(1, 6)))
         for key, argument in field.args.items():
             named = get_named_type(argument.type)
-            if key == "id":
-                given[key] = self.value("ID!", self.draw(st.sampled_from(self.ids)))
+            if "source" in field.args or key == "email":
+                words = {"source": ("old", "shop", "x"), "id": ("1", "2", "4"), "email": ("Ada@Example.com", "x@y.zz")}
+                given[key] = self.value("String!", self.one(words[key]))
+            elif key == "id":
+                given[key] = self.value("ID!", self.one(self.ids_of(get_named_type(field.type))))
             elif key == "ids":
-                given[key] = self.value("[ID!]!", self.draw(st.lists(st.sampled_from(self.ids), max_size=5)))
+                given[key] = self.value("[ID!]!", self.draw(st.lists(st.sampled_from(self.nodes), max_size=5)))
             elif key == "number":
                 given[key] = self.value("Int!", self.draw(st.integers(0, 5)))
+            elif key == "first" and "by" in field.args:
+                given[key] = self.value("Int!", self.draw(st.integers(1, 12)))
+            elif key == "scheme" and self.chance(2):
+                given[key] = self.value("String", self.one(self.schemes).upper())
             elif key == "by":
                 given[key] = f"[{', '.join(self.some(named))}]"
             elif key == "where" and self.chance(2):
@@ -112,6 +128,13 @@ class _Question:
                 steps = [f"{{field: {one}, direction: {self.one(('ASC', 'DESC'))}}}" for one in self.some(by)]
                 given[key] = f"[{', '.join(steps)}]"
         return given
+
+    def ids_of(self, kind: Any) -> list[str]:
+        """Ids that a look-up of this type takes: an error for others is not the reference's to give."""
+        if isinstance(kind, GraphQLInterfaceType):
+            return self.nodes
+        prefix = catalogue.prefixes[to_snake_case(kind.name)]
+        return [id for id in self.nodes if id.startswith(f"{prefix}_")]
 
     def where(self, named: Any) -> str:
         names = self.draw(st.lists(st.sampled_from(sorted(named.fields)), max_size=2, unique=True))

@@ -6,7 +6,6 @@ is written here once more, by hand.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from functools import partial
 from itertools import groupby
 from typing import Any, cast
@@ -40,29 +39,18 @@ from api.reading.sources import (
     Values,
 )
 from api.schema import make_schema
-from domain.kernel import MINOR_UNITS
-from tests.api import sample
+from tests.api import figures, sample
 
 Row = sample.Row
 
 
 def _amount(column: str, currency: str = "currency") -> Callable[[Row], Any]:
-    return lambda row: None if row[column] is None else _money(row[column], row[currency])
-
-
-def _money(amount: Decimal, currency: str) -> dict[str, Any]:
-    with localcontext(prec=60):
-        exact = amount.quantize(Decimal(1).scaleb(-MINOR_UNITS[currency]), ROUND_HALF_EVEN)
-    return {"amount": exact, "currency": currency}
+    return lambda row: None if row[column] is None else figures.money(row[column], row[currency])
 
 
 def _weighted(row: Row) -> Any:
-    return None if row["amount"] is None else _money(_times(row["amount"], row["probability"]), row["currency"])
-
-
-def _times(amount: Decimal, probability: Decimal) -> Decimal:
-    with localcontext(prec=60):
-        return amount * probability / 100
+    weighted = figures.weighted(row)
+    return None if weighted is None else figures.money(weighted, row["currency"])
 
 
 def _satisfaction(row: Row) -> Any:
@@ -96,6 +84,7 @@ class Reference:
 
     def __init__(self, rows: sample.Rows) -> None:
         self.rows = rows
+        self.calendar = figures.Calendar(rows)
         self.schema = make_schema()._schema
         self.types: dict[str, GraphQLObjectType] = {}
         for kind in self.schema.type_map.values():
@@ -119,6 +108,10 @@ class Reference:
         match source:
             case Column():
                 return lambda row, _: _value(field, row[source.name.rpartition(".")[2]])
+            case Expression() if kind.name in figures.GROUPS:
+                return lambda row, _: row[name]
+            case Expression() if (kind.name, name) == ("Opportunity", "rotten"):
+                return lambda row, _: self.calendar.rotten(row)
             case Expression() | Part():
                 by_hand = BY_HAND[kind.name, name]
                 return lambda row, _: by_hand(row)
@@ -130,7 +123,7 @@ class Reference:
                     each[source.column] for each in in_order(self._of(source.table.name, source.on, row), source.order)
                 ]
             case Lookup():
-                return lambda _, __, **given: self._one(field, source.column, given[source.argument])
+                return lambda _, __, **given: self._found(field, source, given)
             case Only():
                 return lambda _, __: self._one(field, "id", source.id)
             case AnyNode(several=False):
@@ -157,6 +150,18 @@ class Reference:
         table = self._bound(field)[1].table.name
         return next((row for row in self.rows[table] if value is not None and row[column] == value), None)
 
+    def _found(self, field: GraphQLField, source: Lookup, given: Mapping[str, Any]) -> Row | None:
+        rows = self._bound(field)[1]
+        values = {one.column: given[one.name] for one in source.given}
+        if "normalised" in values:
+            values["normalised"] = values["normalised"].lower()
+        table = rows.table if source.through is None else source.through[0]
+        found = [row for row in self.rows[table.name] if all(row[name] == value for name, value in values.items())]
+        if source.through is not None:
+            named = {row[source.through[1]] for row in found}
+            found = [row for row in self.rows[rows.table.name] if row["id"] in named]
+        return next(iter(in_order(found, source.order or "id", rows.table.key)), None)
+
     def _any(self, id: str) -> Row | None:
         for kind in self.types.values():
             if any(each.name == "Node" for each in kind.interfaces):
@@ -172,6 +177,14 @@ class Reference:
             if all(row is not None and each[theirs] == row[ours] for theirs, ours in on.items())
         ]
 
+    def _ours(self, table: str, source: Many, row: Row | None) -> list[Row]:
+        """Rows that belong to ours, by their columns and by tables between."""
+        found = self._of(table, source.on, row)
+        if source.through:
+            named = {each[one.key] for one in source.through for each in self._of(one.table.name, one.on, row)}
+            found = [each for each in found if each[source.through[0].other] in named]
+        return found
+
     def _whole(self, field: GraphQLField, source: Many, row: Row) -> list[Row]:
         rows = self._bound(field)[1]
         table = source.table or rows.table
@@ -182,7 +195,7 @@ class Reference:
         kind, rows = self._bound(field)
         table = source.table or rows.table
         where = given.get("where") or {}
-        found = [each for each in self._of(table.name, source.on, row) if CONDITIONS[source.where](each)]
+        found = [each for each in self._ours(table.name, source, row) if CONDITIONS[source.where](each)]
         if rows.listed and rows.listed[0] not in where:
             found = [each for each in found if each[rows.listed[0]] == rows.listed[1]]
         found = [each for each in found if _meets(kind, each, where)]
@@ -203,49 +216,70 @@ class Reference:
 
     def _totals(self, field: GraphQLField, source: Totals, row: Row | None, _: Any, **given: Any) -> Any:
         kind, rows = self._bound(field)
-        deals = [each for each in self._of(rows.table.name, source.on, row) if CONDITIONS[source.where](each)]
-        by = [_column(kind, _camel(each.value)) for each in given.get("by") or ()]
+        counted = self.types[rows.counted.__name__] if rows.counted else kind
+        own = {theirs: ours for theirs, ours in source.on.items() if "." not in theirs}
         where = given.get("where") or {}
-        if any("." in column for column in (*by, *(_column(kind, name) for name in where))):
-            lines = self.rows["opportunity_lines"]
-            parts = {deal["id"]: [line for line in lines if line["opportunity_id"] == deal["id"]] for deal in deals}
-            deals = [
-                {**deal, "amount": line["total"], "product_id": line["product_id"]}
-                for deal in deals
-                for line in parts[deal["id"]] or [{"total": deal["amount"], "product_id": None}]
-            ]
-        columns = list(dict.fromkeys(column.rpartition(".")[2] for column in by))
-        deals = [deal for deal in deals if _meets(kind, deal, where)]
-        dimensions = [source.name if isinstance(source, Column) else source.column for source in _dimensions(kind)]
+        found = [each for each in self._of(rows.table.name, own, row) if CONDITIONS[source.where](each)]
+        if rows.listed and rows.listed[0] not in where:
+            found = [each for each in found if each[rows.listed[0]] == rows.listed[1]]
+        found = [each for each in found if _meets(counted, each, where)]
+        by = dict.fromkeys(_camel(each.value) for each in given.get("by") or ())
+        pinned = {theirs: row[ours] for theirs, ours in source.on.items() if "." in theirs and row is not None}
+        found = self._in_parts(kind, found, by, pinned, given.get("scheme"))
+        found = [
+            {**each, **{name: self.calendar.month(each, name) for name in figures.GROUPS.get(kind.name, ())}}
+            for each in found
+        ]
+        columns = list(dict.fromkeys(_column(kind, name).rpartition(".")[2] for name in by))
+        dimensions = [_column(kind, name) for name in kind.fields if isinstance(_source(kind.fields[name]), Dimension)]
         nothing = {column.rpartition(".")[2]: None for column in dimensions}
 
-        def group(deal: Row) -> tuple[Any, ...]:
-            return tuple((deal[column] is None, deal[column] or "") for column in columns)
+        def group(each: Row) -> tuple[Any, ...]:
+            return tuple((each[column] is None, each[column] or "") for column in columns)
 
-        groups = [list(each) for _, each in groupby(sorted(deals, key=group), group)] if columns else [deals]
-        found = [{**nothing, **{column: each[0][column] for column in columns}, **_sums(each)} for each in groups]
-        return found if source.grouped else found[0]
+        groups = [list(each) for _, each in groupby(sorted(found, key=group), group)] if columns else [found]
+        summed = [
+            {**nothing, **{column: each[0][column] for column in columns}, **self._figures(counted.name, each)}
+            for each in groups
+        ]
+        return summed[: given["first"]] if source.grouped else summed[0]
 
+    def _in_parts(
+        self,
+        kind: GraphQLObjectType,
+        found: list[Row],
+        by: Iterable[str],
+        pinned: Mapping[str, Any],
+        scheme: str | None,
+    ) -> list[Row]:
+        """One row for each part that is grouped by: of a deal's lines, of a customer's tags and classes."""
+        named = list(dict.fromkeys([*(_column(kind, name) for name in by), *pinned]))
+        for grain in rows_of(kind).finer:
+            columns = [name.rpartition(".")[2] for name in named if name.startswith(f"{grain.name}.")]
+            if not columns:
+                continue
+            parts = self.rows[grain.table.name]
+            if grain.given is not None and scheme is not None:
+                parts = [part for part in parts if part["scheme_key"] == scheme.casefold()]
+            finer: list[Row] = []
+            for row in found:
+                ours = [part for part in parts if all(part[a] == row[b] for a, b in grain.on.items())]
+                values = dict.fromkeys(tuple(part[column] for column in columns) for part in ours)
+                for value in values or [(None,) * len(columns)]:
+                    alike = [part for part in ours if tuple(part[column] for column in columns) == value]
+                    made = {**row, **dict(zip(columns, value, strict=True))}
+                    if grain.amount and ours:
+                        priced = [part[grain.amount] for part in alike if part[grain.amount] is not None]
+                        made["amount"] = figures.exact_sum(priced) if priced else None
+                    if all(made[name.rpartition(".")[2]] == wanted for name, wanted in pinned.items()):
+                        finer.append(made)
+            found = finer
+        return found
 
-def _sums(deals: list[Row]) -> dict[str, Any]:
-    valued = [deal for deal in deals if deal["amount"] is not None]
-    return {
-        "count": len({deal["id"] for deal in deals}),
-        "amounts": _by_currency((deal["currency"], deal["amount"]) for deal in valued),
-        "weighted": _by_currency(
-            (deal["currency"], _times(deal["amount"], deal["probability"]))
-            for deal in valued
-            if deal["status"] == "open"
-        ),
-    }
-
-
-def _by_currency(amounts: Iterable[tuple[str, Decimal]]) -> list[dict[str, Any]]:
-    found: dict[str, Decimal] = {}
-    with localcontext(prec=60):
-        for currency, amount in amounts:
-            found[currency] = found.get(currency, Decimal(0)) + amount
-    return [_money(found[currency], currency) for currency in sorted(found)]
+    def _figures(self, counted: str, found: list[Row]) -> dict[str, Any]:
+        if counted == "Opportunity":
+            return figures.of_deals(found, self.calendar)
+        return figures.of_tickets(found) if counted == "Ticket" else {"count": len(found)}
 
 
 def rows_of(kind: GraphQLObjectType) -> Rows:
@@ -258,15 +292,15 @@ def _source(field: GraphQLField) -> Source | None:
     return declared.metadata.get(SOURCE) if declared is not None else None
 
 
-def _dimensions(kind: GraphQLObjectType) -> Iterable[Column | Relation]:
-    for field in kind.fields.values():
-        if isinstance(source := _source(field), Column | Relation):
-            yield source
+Dimension = Column | Relation | Expression
 
 
 def _column(kind: GraphQLObjectType, name: str) -> str:
+    """The column of a field; an expression has its own name in a group's row."""
     source = _source(kind.fields[name])
-    assert isinstance(source, Column | Relation)
+    assert isinstance(source, Dimension)
+    if isinstance(source, Expression):
+        return name
     return source.name if isinstance(source, Column) else source.column
 
 

@@ -39,6 +39,8 @@ WORDS = {
     ("tickets", "channel"): ("email", "phone", "in_person"),
     ("tickets", "solution"): ("answered", "not_reproducible"),
     ("tickets", "severity"): ("minor", "major", "critical"),
+    ("tickets", "satisfaction_score"): (1, 2, 3, 4, 5),
+    ("customer_contact_points", "normalised"): ("ada@example.com", "bob@example.com"),
     ("ticket_messages", "kind"): ("customer_reply", "agent_reply", "note"),
     ("ticket_messages", "channel"): ("email", "web"),
 }
@@ -77,6 +79,14 @@ KINDS = {
 }
 SIZES = {"opportunities": 60, "opportunity_lines": 70, "timeline": 80, "tickets": 40, "customers": 30}
 CURRENCIES = ("EUR", "USD", "JPY", "KWD")
+ZONE = "America/New_York"
+MIDNIGHTS = (
+    datetime(2026, 1, 1, tzinfo=UTC),
+    # In the company's zone half an hour before a month begins, or, in summer time, after it.
+    datetime(2025, 3, 1, 4, 30, tzinfo=UTC),
+    datetime(2025, 4, 1, 4, 30, tzinfo=UTC),
+    datetime(2025, 11, 1, 4, 30, tzinfo=UTC),
+)
 TEXTS = ("", "a", "Ärger", "Zoë", "zoë", "李", "x" * 30, 'quote " and \\ and \n line', "𝄞", "e\u0301")
 
 
@@ -99,6 +109,7 @@ def sample(seed: int) -> Rows:
                 row["id"] = ids[name][at]
             if name == "company":
                 row["id"], row["currency"] = public_id("company", COMPANY_ID), "EUR"
+                row["time_zone"] = ZONE
             made[tuple(row[column] for column in table.key)] = row
         rows[name] = list(made.values())
     deals = {row["id"]: row for row in rows["opportunities"]}
@@ -132,10 +143,14 @@ def _value(chance: random.Random, table: str, column: str, declared: str, at: in
         return chance.choice(("active", "active", "archived"))
     if "currency" in column:
         return chance.choice(CURRENCIES)
+    if table.endswith("_external_ids") and column in ("source", "external_id"):
+        return chance.choice(("old", "shop") if column == "source" else ("1", "2", "3"))
+    if column == "scheme_key":
+        return chance.choice(("industry", "größe", "tier")).casefold()
     if column in ("number", "ordinal") or (table, column) == ("timeline", "position"):
         return at + 1
     kind = declared.split(" ")[0]
-    instant = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(microseconds=chance.randrange(10) * 86_400_000_001)
+    instant = chance.choice(MIDNIGHTS) + timedelta(microseconds=chance.randrange(5) * 86_400_000_001)
     makers: dict[str, Any] = {
         "text": f"{chance.choice(TEXTS)}{'' if chance.random() < 0.5 else at}",
         "text[]": [chance.choice(TEXTS) for _ in range(chance.randrange(3))],
@@ -145,7 +160,7 @@ def _value(chance: random.Random, table: str, column: str, declared: str, at: in
         "integer": chance.randrange(3),
         "smallint": chance.randrange(3),
         "boolean": chance.random() < 0.5,
-        "date": date(2026, 1, 1) + timedelta(days=chance.randrange(5)),
+        "date": date(2026, 1, 29) + timedelta(days=chance.randrange(5)),
         "timestamptz": instant,
         "uuid": UUID(int=chance.getrandbits(128)),
     }

@@ -235,15 +235,15 @@ def _check_nothing_personal_in_plain(database: str) -> None:
 async def _check_answers_of_graphql(database: str, folder: Path, position: str, deals: list[dict[str, str]]) -> None:
     query = """
         {
-          statuses: opportunityTotals(by: [STATUS]) { status count amounts { amount currency } }
-          stages: opportunityTotals(by: [STAGE], where: {status: {eq: OPEN}}) { stage { name } count }
-          product: opportunityTotals(by: [PRODUCT], where: {status: {eq: WON}}) {
+          statuses: opportunityGroups(by: [STATUS]) { status count amounts { amount currency } }
+          stages: opportunityGroups(by: [STAGE], where: {status: {eq: OPEN}}) { stage { name } count }
+          product: opportunityGroups(by: [PRODUCT], where: {status: {eq: WON}}) {
             product { name } count amounts { amount }
           }
-          sales_agent: opportunityTotals(by: [OWNER], where: {status: {eq: WON}}) {
+          sales_agent: opportunityGroups(by: [OWNER], where: {status: {eq: WON}}) {
             owner { name } count amounts { amount }
           }
-          account: opportunityTotals(by: [CUSTOMER], where: {status: {eq: WON}}) {
+          account: opportunityGroups(by: [CUSTOMER], where: {status: {eq: WON}}) {
             customer { name } count amounts { amount }
           }
           customers(first: 1) { totalCount }
