@@ -184,12 +184,14 @@ class Engine:
         self, document: Document, operation: OperationDefinitionNode, variables: dict[str, Any], request: Request
     ) -> Answer:
         try:
-            text = await self._reader.query(document.parsed, operation, variables)
+            await request.wait()
+            found = await self._reader.query(document.parsed, operation, variables)
         except GraphQLError as error:
             return failed([error], request, RequestErrorCode.BAD_USER_INPUT)
         except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
             return failed([explained(error, request.id)], request, RequestErrorCode.INTERNAL)
-        return Answer(msgspec.Raw(text.encode()), extensions=request.extensions)
+        request.position = found.position
+        return Answer(msgspec.Raw(found.data.encode()), extensions=request.extensions)
 
 
 def failed(errors: list[GraphQLError], request: Request, otherwise: RequestErrorCode) -> Answer:

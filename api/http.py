@@ -21,7 +21,7 @@ from api.event_stream import EVENTS, EventStream
 from api.execution import Answer, Engine, failed, refused
 from api.graphiql import page
 from api.health import REQUESTS
-from api.serving import Request, Serving
+from api.serving import Request, Serving, position_of
 from api.trusted import DocumentId, asked_document
 from api.wire import NotJson, read_json
 
@@ -47,6 +47,7 @@ class Asked(NamedTuple):
     query: str | DocumentId
     operation_name: str | None
     variables: dict[str, Any]
+    extensions: dict[str, Any]
 
 
 class Endpoint:
@@ -81,6 +82,8 @@ class Endpoint:
                 outcome.operation = operation.operation.value
                 streamed = events and (single is None or operation.operation is OperationType.SUBSCRIPTION)
                 _check_operation(http, operation, streamed=streamed)
+                if operation.operation is OperationType.QUERY:
+                    request.at_least = _at_least(http, asked)
                 # A mutation that was sent runs to its end, whoever is there to hear of it.
                 mutation = operation.operation is OperationType.MUTATION
                 with Departure(http.receive, matters=not mutation):
@@ -109,8 +112,6 @@ class Endpoint:
         if operation.operation is OperationType.SUBSCRIPTION:
             answers = self._engine.stream(document, operation, variables, request)
             return await anext(answers), answers
-        if operation.operation is OperationType.QUERY and AT_LEAST in http.headers:
-            await request.wait_for(_position(http.headers[AT_LEAST]))
         return await self._engine.answer(document, operation, variables, request), None
 
 
@@ -184,7 +185,7 @@ async def _asked(http: HttpRequest) -> Asked:
         _bad("`variables` must be a JSON object or null.")
     if not isinstance(extensions, dict | None):
         _bad("`extensions` must be a JSON object or null.")
-    return Asked(query, name or None, cast("dict[str, Any]", variables or {}))
+    return Asked(query, name or None, cast("dict[str, Any]", variables or {}), cast("dict[str, Any]", extensions or {}))
 
 
 def _read_parameters(http: HttpRequest) -> dict[str, Any]:
@@ -228,10 +229,10 @@ def _check_operation(http: HttpRequest, operation: OperationDefinitionNode, *, s
         raise RequestError(_Code.METHOD_NOT_ALLOWED, "Only queries can be sent over GET; use POST.", status=405)
 
 
-def _position(header: str) -> int:
-    if not (header.isascii() and header.isdigit() and len(header) < 20):
-        _bad("`Daybook-At-Least` must be a position that a former answer gave.")
-    return int(header)
+def _at_least(http: HttpRequest, asked: Asked) -> int | None:
+    """The position that the query has to reflect: out of the header, or of the request's `extensions`."""
+    given = http.headers.get(AT_LEAST, asked.extensions.get("atLeast"))
+    return None if given is None else position_of(given)
 
 
 def _bad(message: str) -> NoReturn:

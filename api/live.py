@@ -22,7 +22,7 @@ from strawberry.types.unset import UNSET, UnsetType
 from api.authentication import Tokens
 from api.errors import RequestError, RequestErrorCode, encodable
 from api.execution import Engine, refused
-from api.serving import Request, Serving
+from api.serving import Request, Serving, position_of
 from api.trusted import asked_document
 from api.wire import NotJson, read_json
 
@@ -49,13 +49,23 @@ class Socket(ASGIWebSocketAdapter):
 class Operations(BaseGraphQLTransportWSHandler[Request, None]):
     """One connection. What it runs, the engine runs: every limit holds here too."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._at_least: dict[str, object] = {}
+        """By operation: `extensions.atLeast`, which the library's operations do not keep."""
+
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
-        full = len(self.operations) >= MOST_SUBSCRIPTIONS and message["id"] not in self.operations
-        if not (full and self.connection_acknowledged):
-            await super().handle_subscribe(message)
+        known = message["id"] in self.operations
+        if len(self.operations) >= MOST_SUBSCRIPTIONS and not known and self.connection_acknowledged:
+            said = refused(TOO_MANY, self.context.another()).errors
+            await self.send_message({"id": message["id"], "type": "error", "payload": [one.formatted for one in said]})
             return
-        said = refused(TOO_MANY, self.context.another()).errors
-        await self.send_message({"id": message["id"], "type": "error", "payload": [one.formatted for one in said]})
+        extensions = message["payload"].get("extensions") or {}
+        if not known and "atLeast" in extensions:
+            self._at_least[message["id"]] = extensions["atLeast"]
+        await super().handle_subscribe(message)
+        if message["id"] not in self.operations:
+            self._at_least.pop(message["id"], None)
 
     async def run_operation(self, operation: Operation[Request, None]) -> None:
         """Send the answers one by one: the next is worked on when the client's buffer has taken the last."""
@@ -64,6 +74,8 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
         socket = cast("Socket", self.websocket).ws
         try:
             try:
+                if (at_least := self._at_least.pop(operation.id, None)) is not None:
+                    request.at_least = position_of(at_least)
                 document, definition = live.engine.prepared(operation.query, operation.operation_name, variables)
             except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
                 await operation.send_initial_errors(refused(error, request).errors)
@@ -126,6 +138,8 @@ def _well_formed(message: object) -> bool:
     if not isinstance(said.get("payload"), dict):
         return False
     payload: dict[str, Any] = said["payload"]
+    if not isinstance(payload.get("extensions"), dict | None):
+        return False
     try:
         payload["query"] = asked_document(payload)  # a text, or a trusted document's id
     except RequestError:

@@ -9,6 +9,7 @@ from strawberry import Info
 
 from api.commands import Commands
 from api.documents import cost_extension
+from api.errors import RequestError, RequestErrorCode
 from api.feed import Feed
 from api.reading.reader import Reader
 from domain.kernel.recorded import Receipt
@@ -45,11 +46,15 @@ class Request:
         self.connection_params: dict[str, Any] | None = None
         """What a WebSocket client said in `connection_init`; the protocol's handler writes it here."""
         self.read_model: Outcome | None = None
-        """`extensions.readModel`: why the entity of a committed mutation is null, or a query tells an older state.
+        """`extensions.readModel`: why the entity of a committed mutation is null.
 
         BEHIND: the read models had not reached the position in time; ask again with `Daybook-At-Least`. PARKED: the
         record's lane stands still at an entry that can't be posted; an operator has to look.
         """
+        self.at_least: int | None = None
+        """The position that a query has to reflect, where the client names one."""
+        self.position: str | None = None
+        """`extensions.position`: the position that a query's answer reflects."""
 
         self.cost: int | None = None
         """Of the query or mutation that is answered; the events of a subscription do not repeat it."""
@@ -62,9 +67,25 @@ class Request:
         """Wait until the read models show what a command left; False, and said in `extensions`, where they do not."""
         return self._noted(await self.serving.progress.reached(receipt.position, self.serving.patience, receipt.id))
 
-    async def wait_for(self, position: int) -> None:
-        """Wait until the read models have reached a position; `extensions` say where they have not."""
-        self._noted(await self.serving.progress.reached(position, self.serving.patience))
+    async def wait(self) -> None:
+        """Wait until the read models have reached `at_least`. Raises RequestError where they do not in time."""
+        position, serving = self.at_least, self.serving
+        if position is None or serving.progress.position >= position:
+            return
+        head = await anyio.to_thread.run_sync(serving.store.max_notification_id, limiter=serving.readers) or 0
+        if position > head:
+            raise RequestError(
+                RequestErrorCode.POSITION_UNKNOWN,
+                f"The book ends at position {head}: {position} is no position of this book. If it was restored from a"
+                " backup, read again without a position.",
+            )
+        if await serving.progress.reached(position, serving.patience) != "REACHED":
+            raise RequestError(
+                RequestErrorCode.POSITION_NOT_REACHED,
+                f"The read models have not reached position {position} in time; they stand at"
+                f" {serving.progress.position}. Ask again in a moment, or without a position for what there is.",
+                status=503,
+            )
 
     def _noted(self, outcome: Outcome) -> bool:
         if outcome == "REACHED":
@@ -75,10 +96,19 @@ class Request:
     @property
     def extensions(self) -> dict[str, Any]:
         """What the response says beside data and errors."""
-        said: dict[str, Any] = {} if self.cost is None else {"cost": cost_extension(self.cost)}
-        if self.read_model is not None:
-            said["readModel"] = self.read_model
-        return said
+        cost = None if self.cost is None else cost_extension(self.cost)
+        said = {"cost": cost, "readModel": self.read_model, "position": self.position}
+        return {name: value for name, value in said.items() if value is not None}
+
+
+def position_of(text: object) -> int:
+    """A position that a client sends. Raises RequestError."""
+    if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 20:
+        return int(text)
+    raise RequestError(
+        RequestErrorCode.POSITION_UNKNOWN,
+        "This is no position: send one that an earlier answer gave, its digits as text, such as `250`.",
+    )
 
 
 RequestInfo: TypeAlias = Info[Request, Any]

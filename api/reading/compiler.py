@@ -40,6 +40,9 @@ from projections.tables import READ, sql_type
 RowSource: TypeAlias = Callable[[Table], str]
 """From a table to what stands in FROM for it: the present, a past moment, a model that is being rebuilt."""
 
+REFLECTED = "(select min(position) from daybook_projections.models)"
+"""SQL: the position that every read model has reached. In the statement it is that of the statement's own snapshot."""
+
 MOST_IDS = 100
 
 
@@ -64,9 +67,9 @@ class Compiler:
         self.statement = Statement(variables, given or {})
 
     def query(self, root: GraphQLObjectType, selected: Mapping[str, list[FieldNode]]) -> Plan:
-        """The plan of an operation's root fields. Raises RequestError where it can't be served."""
+        """The plan of an operation's root fields and of the position that they reflect. Raises RequestError."""
         fields = {key: self.field(root, nodes, "") for key, nodes in selected.items()}
-        return self.statement.plan(self.statement.object(fields))
+        return self.statement.plan(self.statement.object(fields), REFLECTED)
 
     def record(self, entity: Entity, nodes: Sequence[FieldNode]) -> Plan:
         """The plan of what these fields select of one record, whose id is the given argument `id`."""

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from enum import Enum
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import msgspec
 import strawberry
@@ -61,6 +61,15 @@ def read_pool(conninfo: str, *, size: int = 8, seconds: float = 10) -> ReadPool:
     )
 
 
+class Found(NamedTuple):
+    """What a query found."""
+
+    data: str
+    """JSON text."""
+    position: str | None = None
+    """The position that it reflects: every entry up to it. None where no row was read, as for the schema's own."""
+
+
 class Reader:
     """Answers queries, and selections below a record. One for each process, used from its event loop only."""
 
@@ -75,7 +84,7 @@ class Reader:
 
     async def query(
         self, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]
-    ) -> str:
+    ) -> Found:
         """The JSON text of `data`, for a valid document's query and its variables as they came. Raises GraphQLError."""
         coerced = self._coerced(operation, variables)
         key = (_text(document), operation.loc and operation.loc.start, shape(coerced.coerced))
@@ -94,10 +103,11 @@ class Reader:
         if not about_schema:
             self._keep(key, plan)
             return await self._run(plan, coerced, {})
-        parts = self._introspected(document, operation, about_schema, variables)
+        parts, position = self._introspected(document, operation, about_schema, variables), None
         if rows:
-            parts |= msgspec.json.decode(await self._run(plan, coerced, {}), type=dict[str, msgspec.Raw])
-        return msgspec.json.encode({name: parts[name] for name in selected}).decode()
+            found, position = await self._run(plan, coerced, {})
+            parts |= msgspec.json.decode(found, type=dict[str, msgspec.Raw])
+        return Found(msgspec.json.encode({name: parts[name] for name in selected}).decode(), position)
 
     async def select(self, id: str, info: GraphQLResolveInfo[Any]) -> str:
         """The JSON text of what a resolver's field selects of the record with this id; `null` where there is none.
@@ -116,7 +126,7 @@ class Reader:
             compiler = Compiler(self._entities, self._rows, info.fragments, info.variable_values, given)
             plan = compiler.record(entity, info.field_nodes)
             self._keep(key, plan)
-        return await self._run(plan, info.variable_values, given)
+        return (await self._run(plan, info.variable_values, given)).data
 
     def _coerced(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> VariableValues:
         found = get_variable_values(
@@ -136,7 +146,7 @@ class Reader:
         if len(self._plans) > MOST_PLANS:
             self._plans.popitem(last=False)
 
-    async def _run(self, plan: Plan, variables: VariableValues, given: Arguments) -> str:
+    async def _run(self, plan: Plan, variables: VariableValues, given: Arguments) -> Found:
         parameters = plan.parameters(variables, given)
         try:
             async with self._pool.connection() as connection:
@@ -153,7 +163,8 @@ class Reader:
             ) from None
         except (PoolTimeout, OperationalError) as error:
             raise UNAVAILABLE from error
-        return "null" if row is None or row[0] is None else cast("str", row[0])
+        data, *position = cast("tuple[str | None, ...]", row)
+        return Found("null" if data is None else data, *position)
 
     def _introspected(
         self,

@@ -95,15 +95,16 @@ class Statement:
         self._typed.append(f"${len(self._binds)}::{sql_type}")
         return self._typed[-1]
 
-    def plan(self, sql: str) -> Plan:
-        """The plan of a statement that selects this one value, as text."""
+    def plan(self, *columns: str) -> Plan:
+        """The plan of a statement that selects these values, each as text."""
         if len(self._binds) > MOST_PARAMETERS:
             raise too_complex()
         # A page of which nothing is selected leaves its size unused; PostgreSQL wants to know its type all the same.
+        sql = ", ".join(f"{column}::text" for column in columns)
         used = set(_PARAMETER.findall(sql))
         unused = [each for each in self._typed if each.partition("::")[0] not in used]
         source = f" from (select {', '.join(unused)}) unused" if unused else ""
-        return Plan(f"select {sql}::text{source}", tuple(self._calls), tuple(self._binds))
+        return Plan(f"select {sql}{source}", tuple(self._calls), tuple(self._binds))
 
     def object(self, fields: Mapping[str, str], tail: str = "") -> str:
         """SQL: one JSON object, of the row that `tail` gives (from ..., where ...); NULL where it gives none."""

@@ -12,9 +12,10 @@ from psycopg import sql
 from psycopg.types.json import Json
 
 from domain.kernel import COMPANY_ID, rounded, type_id
+from infra.migrations import migrate
 from projections.model import Table, public_id
 from projections.registry import models
-from projections.tables import READ, create, index
+from projections.tables import READ, install
 
 Row: TypeAlias = dict[str, Any]
 Rows: TypeAlias = Mapping[str, list[Row]]
@@ -171,10 +172,10 @@ def _value(chance: random.Random, table: str, column: str, declared: str, at: in
 
 def load(conninfo: str, rows: Rows) -> None:
     """Make the read tables and put the rows in."""
+    migrate(conninfo)
+    with psycopg.connect(conninfo, autocommit=True) as db:
+        install(db, models)
     with psycopg.connect(conninfo) as db:
-        db.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(READ)))
-        create(db, READ, TABLES.values())
-        index(db, READ, TABLES.values())
         for name, table in TABLES.items():
             statement = sql.SQL("INSERT INTO {} VALUES ({})").format(
                 sql.Identifier(READ, name), sql.SQL(", ").join(sql.Placeholder() * len(table.columns))

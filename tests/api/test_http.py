@@ -208,18 +208,40 @@ async def test_a_query_can_wait_for_a_position(database: str, tmp_path: Path) ->
     async with serving(database, tmp_path, projections=False, patience=0.2) as client:
         await client.mutate("customerRegister", "position", kind="PERSON", name="Ada")
         behind = await client.post(query, Daybook_At_Least="1")
-        assert behind.json()["data"] == {"customers": {"nodes": []}}
-        assert behind.json()["extensions"]["readModel"] == "BEHIND"
-        for wrong in ("x", "-1", "1.5", "9" * 30):
-            refused = await client.post(query, Daybook_At_Least=wrong)
-            assert error_of(refused)["extensions"]["code"] == "BAD_REQUEST"
-        async with serving(database, tmp_path):
-            reached = await client.http.post("/graphql", json={"query": query}, headers={"Daybook-At-Least": "1"})
-            for _ in range(100):
-                if "readModel" not in reached.json()["extensions"]:
-                    break
-                reached = await client.post(query, Daybook_At_Least="1")
+        assert behind.status_code == 503
+        error = error_of(behind)
+        assert error["extensions"]["code"] == "POSITION_NOT_REACHED"
+        assert "have not reached position 1 in time; they stand at 0. Ask again" in error["message"]
+        nothing = await client.post(query)
+        assert nothing.json()["data"] == {"customers": {"nodes": []}}
+        assert nothing.json()["extensions"]["position"] == "0"
+    async with serving(database, tmp_path) as client:
+        reached = await client.post(query, Daybook_At_Least="1")
         assert reached.json()["data"] == {"customers": {"nodes": [{"name": "Ada"}]}}
+        assert reached.json()["extensions"]["position"] == "1"
+        body = {"query": query, "extensions": {"atLeast": "1"}}
+        assert (await client.http.post("/graphql", json=body)).json() == reached.json()
+
+
+async def test_a_position_that_never_comes_is_refused_at_once(database: str, tmp_path: Path) -> None:
+    query = "{ company { name } }"
+    async with serving(database, tmp_path, projections=False, patience=600) as client:
+        for wrong, message in (
+            *(
+                (text, "This is no position: send one that an earlier answer gave")
+                for text in ("x", "-1", "1.5", "9" * 30)
+            ),
+            ("1", "The book ends at position 0: 1 is no position of this book."),
+            ("9" * 19, "The book ends at position 0"),
+        ):
+            refused = await client.post(query, Daybook_At_Least=wrong)
+            assert refused.status_code == 400
+            assert error_of(refused)["extensions"]["code"] == "POSITION_UNKNOWN"
+            assert message in error_of(refused)["message"]
+        for value in (1, 1.5, True, [], {}, "", None):
+            body = {"query": query, "extensions": {"atLeast": value}}
+            answer = await client.http.post("/graphql", json=body)
+            assert answer.status_code == (200 if value is None else 400), answer.text
 
 
 async def test_a_browser_gets_a_page_that_needs_nothing_from_elsewhere(database: str, tmp_path: Path) -> None:

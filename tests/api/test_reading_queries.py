@@ -227,7 +227,8 @@ def test_questions_are_answered_side_by_side(at: Desk) -> None:
     document, operation = at.parsed("query Q($n: Int) { customers(first: $n) { nodes { id } } }")
 
     async def all_at_once() -> list[str]:
-        return await asyncio.gather(*(at.reader.query(document, operation, {"n": n}) for n in range(1, 20)))
+        found = await asyncio.gather(*(at.reader.query(document, operation, {"n": n}) for n in range(1, 20)))
+        return [one.data for one in found]
 
     answers = at.runner.run(all_at_once())
     active = sum(row["status"] == "active" for row in ROWS["customers"])
@@ -262,7 +263,7 @@ def test_rows_come_from_where_the_row_source_says(at: Desk, rows_there: str) -> 
                 return f"(select {columns} from daybook_read.customers)"
 
             document, operation = at.parsed("{ customers(first: 1) { nodes { name } } }")
-            return await Reader(pool, at.strawberry, renamed).query(document, operation, {})
+            return (await Reader(pool, at.strawberry, renamed).query(document, operation, {})).data
 
     assert at.runner.run(elsewhere()) == '{"customers":{"nodes":[{"name":"then"}]}}'
 

@@ -148,6 +148,23 @@ def test_queries_and_mutations_work_over_the_socket_too(database: str, tmp_path:
             assert client.receive() == {"id": "1", "type": "complete"}
 
 
+def test_a_query_over_the_socket_can_wait_for_a_position(database: str, tmp_path: Path) -> None:
+    query = "{ customers(first: 1) { nodes { name } } }"
+    with listening(database, tmp_path) as server, server.connected() as client:
+        position = server.mutate("customerRegister", kind="PERSON", name="Ada")["position"]
+        for at_least, id in ((position, "1"), ("999", "2"), (7, "3")):
+            payload = {"query": query, "extensions": {"atLeast": at_least}}
+            client.send(id=id, type="subscribe", payload=payload)
+            message = client.receive()
+            if id == "1":
+                assert message["payload"]["data"] == {"customers": {"nodes": [{"name": "Ada"}]}}
+                assert message["payload"]["extensions"]["position"] == position
+                assert client.receive() == {"id": "1", "type": "complete"}
+            else:
+                assert message["type"] == "error"
+                assert message["payload"][0]["extensions"]["code"] == "POSITION_UNKNOWN"
+
+
 def test_documents_are_limited_and_a_faulty_one_leaves_the_connection_open(database: str, tmp_path: Path) -> None:
     with listening(database, tmp_path, projections=False) as server, server.connected() as client:
         for query, code in (
