@@ -49,7 +49,7 @@ def deal(n: int, status: str, **columns: Any) -> dict[str, Any]:
 
 def ticket(n: int, score: int | None, **columns: Any) -> dict[str, Any]:
     return {
-        "id": type_id("tic", UUID(int=n)),
+        "id": type_id("tkt", UUID(int=n)),
         "number": n,
         "subject_key": "",
         "status": "solved",

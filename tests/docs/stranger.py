@@ -23,6 +23,8 @@ DATABASE_URL = "postgresql://daybook:secret@db.example.com/daybook"
 EXAMPLES = {
     "cus_01h455vb4pex5vsknk084sn02q": "{ customers(last: 1) { nodes { id } } }",
     "opp_01h455vb4pex5vsknk084sn02q": "{ opportunities(first: 1, where: {status: {eq: OPEN}}) { nodes { id } } }",
+    "pip_01h455vb4pex5vsknk084sn02q": "{ pipelines(first: 1) { nodes { id } } }",
+    "stf_01h455vb4pex5vsknk084sn02q": "{ staffMembers(first: 1) { nodes { id } } }",
     "tkt_01h455vb4pex5vsknk084sn02q": "{ tickets(first: 1, where: {status: {eq: OPEN}}) { nodes { id } } }",
 }
 """Ids of the documents' examples, and the demo's record that each stands for."""
