@@ -12,15 +12,23 @@ A GraphQL type says once, beside its fields, where they come from in the read mo
         lines: list[Line] = all_of("What would be sold.", on={"opportunity_id": "id"}, order="ordinal")
         history: Connection[Entry] = connection("Its entries in the book.", on={"aggregate_id": "id"})
 
+    @totals_of(Opportunity)
+    @strawberry.type(description="What the deals of one group add up to.")
+    class OpportunityGroup:
+        count: int = tally("How many deals.")
+        amounts: list[Money] = total("{amount}", "The sum of their amounts.", currency="{currency}")
+        status: OpportunityStatus | None = column("status", "What they can be grouped by.")
+
     @strawberry.type
     class Query:
-        opportunity: Opportunity | None = lookup("id", "id", "The deal with this id.", said="The deal's id.")
+        opportunity: Opportunity | None = lookup(Argument("id", "id", ID, "Its id."), description="The deal.")
         opportunities: Connection[Opportunity] = connection("Deals, the newest first.")
+        opportunity_groups: list[OpportunityGroup] = totals("What they add up to.")
 
 - `sources.py` what a declaration says; `declarations.py` the functions above; `arguments.py` the arguments that follow
   from it: a `filtered` field is in `where`, one with `sort` in `orderBy`
 - `entities.py` all declarations of a schema, checked against the tables at start: a missing column is an error
-- `compiler.py` (objects), `pages.py` (lists), `cursors.py`, `conditions.py`, `sums.py` (totals) make the SQL,
+- `compiler.py` (objects), `pages.py` (lists), `cursors.py`, `conditions.py`, `ids.py`, `sums.py` (totals) make the SQL,
   `statement.py` its parameters and JSON, `selections.py` dissolves fragments and directives
 - `reader.py` runs it: `Reader(pool, schema).query(...)` for queries, `.select(...)` below a mutation's payload field.
   Plans are kept by document, operation and shape of the variables

@@ -17,10 +17,10 @@ from api.reading.ids import of_any_kind
 from api.reading.selections import Selections
 from api.reading.sources import (
     AnyNode,
+    Argument,
     Beside,
     Column,
     Expression,
-    Given,
     Lookup,
     Many,
     Mean,
@@ -123,12 +123,18 @@ class Compiler:
 
     def cells(self, entity: Entity, alias: str, **others: Cells) -> Cells:
         """What templates of an entity's fields name: its row's columns, and those of rows beside it."""
+        return Cells(alias, **others, **self.beside(entity, lambda column: f'{alias}."{column}"'))
+
+    def beside(self, entity: Entity, ours: Callable[[str], str]) -> dict[str, CellsBeside]:
+        """The rows beside an entity's row by name; `ours` gives the SQL of a column of its own."""
         of: Mapping[str, Beside] = entity.rows.beside if entity.rows else {}
-        beside = {
-            name: CellsBeside(f"{self.rows(one.table)} beside", belonging(alias, "beside", one.on))
+        return {
+            name: CellsBeside(
+                f"{self.rows(one.table)} beside",
+                [f'beside."{theirs}" = {ours(column)}' for theirs, column in one.on.items()],
+            )
             for name, one in of.items()
         }
-        return Cells(alias, **others, **beside)
 
     def condition(self, template: str | None, alias: str) -> list[str]:
         """SQL: a declared condition on a row, if there is one."""
@@ -207,7 +213,7 @@ class Compiler:
         return f"case left({id}, -27) {' '.join(cases)} end"
 
 
-def _given(one: Given, given: Arguments) -> str:
+def _given(one: Argument, given: Arguments) -> str:
     return one.read(given[one.name])
 
 

@@ -11,10 +11,10 @@ from api.reading.sources import (
     ROWS,
     SOURCE,
     AnyNode,
+    Argument,
     Beside,
     Column,
     Expression,
-    Given,
     Grain,
     Lookup,
     Many,
@@ -140,7 +140,9 @@ def values(table: Table, column: str, description: str, *, on: Mapping[str, str]
     return _field(Values(table, column, on, order), description)
 
 
-def lookup(*given: Given, description: str, through: tuple[Table, str] | None = None, order: str | None = None) -> Any:
+def lookup(
+    *given: Argument, description: str, through: tuple[Table, str] | None = None, order: str | None = None
+) -> Any:
     """A root field: the row whose columns equal the arguments; null where there is none.
 
     `through`, where the columns are those of another table: which, and which of its columns names the row. `order` says

@@ -76,7 +76,7 @@ class Values(msgspec.Struct, frozen=True):
     order: str
 
 
-class Given(msgspec.Struct, frozen=True):
+class Argument(msgspec.Struct, frozen=True):
     """An argument that a column is compared with."""
 
     name: str
@@ -91,7 +91,7 @@ class Given(msgspec.Struct, frozen=True):
 class Lookup(msgspec.Struct, frozen=True):
     """The row whose columns have the arguments' values."""
 
-    given: Sequence[Given]
+    given: Sequence[Argument]
     through: tuple[Table, str] | None = None
     """Another table that has the columns, and which of its columns names the row."""
     order: str | None = None
@@ -164,7 +164,7 @@ class Grain(msgspec.Struct, frozen=True):
     table: Table
     on: Mapping[str, str]
     amount: str | None = None
-    given: Given | None = None
+    given: Argument | None = None
     """An argument of the totals: only the parts whose column has its value."""
 
 

@@ -19,7 +19,7 @@ from api.reading.declarations import (
 )
 from api.reading.money import Money, money
 from api.reading.relay import Connection, Node
-from api.reading.sources import Given, Grain, Through
+from api.reading.sources import Argument, Grain, Through
 from api.scalars import Position
 from api.types.later import (
     LaterOpportunity,
@@ -167,7 +167,7 @@ CLASS = Grain(
     name="class",
     table=tables.CLASSIFICATIONS,
     on={"customer_id": "id"},
-    given=Given("scheme", "scheme_key", str, "Only classes of this scheme, such as `industry`.", str.casefold),
+    given=Argument("scheme", "scheme_key", str, "Only classes of this scheme, such as `industry`.", str.casefold),
 )
 
 

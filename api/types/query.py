@@ -8,7 +8,7 @@ from api.errors import RequestError, RequestErrorCode
 from api.reading.declarations import any_node, connection, lookup, only, totals
 from api.reading.ids import of_kind, shortened
 from api.reading.relay import Connection, Node
-from api.reading.sources import Given
+from api.reading.sources import Argument
 from api.types.company import Company
 from api.types.customers import Customer, CustomerGroup, CustomerTotals
 from api.types.opportunities import Opportunity, OpportunityGroup, OpportunityTotals
@@ -32,14 +32,15 @@ def _by_id(kind: str, what: str) -> Any:
     prefix = catalogue.prefixes[kind]
     said = f"Its id, as an earlier answer gave it: `{prefix}_` and 26 letters."
     return lookup(
-        Given("id", "id", strawberry.ID, said, of_kind(prefix)), description=f"{what} with this id; null where none is."
+        Argument("id", "id", strawberry.ID, said, of_kind(prefix)),
+        description=f"{what} with this id; null where none is.",
     )
 
 
 def _by_external_id(kind: str, order: str) -> Any:
     return lookup(
-        Given("source", "source", str, "The other system's name, letter for letter."),
-        Given("id", "external_id", str, "The id there, letter for letter."),
+        Argument("source", "source", str, "The other system's name, letter for letter."),
+        Argument("id", "external_id", str, "The id there, letter for letter."),
         description="The one that another system calls so; null where there is none.",
         through=(external_ids_of(kind), f"{kind}_id"),
         order=order,
@@ -68,7 +69,7 @@ class Query:
     )
     customer: Customer | None = _by_id("customer", "The customer")
     customer_by_email: Customer | None = lookup(
-        Given("email", "normalised", str, "An e-mail address, in any spelling.", _e_mail),
+        Argument("email", "normalised", str, "An e-mail address, in any spelling.", _e_mail),
         description="The customer that is reached by this address; where it is several, one in use, then the one that"
         " was registered first. Null where there is none.",
         through=(CONTACT_POINTS, "customer_id"),
@@ -91,7 +92,7 @@ class Query:
     pipelines: Connection[Pipeline] = connection("Pipelines, by name; archived ones only where `where` asks.")
     ticket: Ticket | None = _by_id("ticket", "The ticket")
     ticket_by_number: Ticket | None = lookup(
-        Given("number", "number", int, "The ticket's number."),
+        Argument("number", "number", int, "The ticket's number."),
         description="The ticket with this number; null where there is none.",
     )
     ticket_by_external_id: Ticket | None = _by_external_id("ticket", "registered_position")

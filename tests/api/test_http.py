@@ -238,7 +238,8 @@ async def test_a_position_that_never_comes_is_refused_at_once(database: str, tmp
             assert refused.status_code == 400
             assert error_of(refused)["extensions"]["code"] == "POSITION_UNKNOWN"
             assert message in error_of(refused)["message"]
-        for value in (1, 1.5, True, [], {}, "", None):
+        values: tuple[object, ...] = (1, 1.5, True, [], {}, "", None)
+        for value in values:
             body = {"query": query, "extensions": {"atLeast": value}}
             answer = await client.http.post("/graphql", json=body)
             assert answer.status_code == (200 if value is None else 400), answer.text

@@ -11,7 +11,7 @@ from strawberry.schema.config import StrawberryConfig
 from api.reading.declarations import all_of, column, connection, expression, lookup, relation, rows_of
 from api.reading.entities import DeclarationError, Entities
 from api.reading.relay import Connection
-from api.reading.sources import Column, Given, Part
+from api.reading.sources import Argument, Column, Part
 from api.scalars import SCALARS
 from domain.kernel import Word
 from projections.model import Table
@@ -96,7 +96,7 @@ def test_a_declaration_that_does_not_fit_its_table_is_refused_at_start(field: An
     shelf: Any = rows_of(SHELVES)(
         strawberry.type(type("Shelf", (), {"__annotations__": {"field": of}, "field": field}))
     )
-    root = lookup(Given("id", "id", strawberry.ID, "x"), description="x")
+    root = lookup(Argument("id", "id", strawberry.ID, "x"), description="x")
     query = strawberry.type(type("Query", (), {"__annotations__": {"shelf": shelf | None}, "shelf": root}))
     with pytest.raises(DeclarationError, match=message):
         Entities(_schema(query))

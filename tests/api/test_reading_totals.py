@@ -80,7 +80,7 @@ def insert(conninfo: str, table: str, *rows: Mapping[str, Any]) -> None:
 def empty(database: str) -> str:
     """Read tables of a company in Zurich that has a pipeline of two stages, and nothing else."""
     load(database, {name: [] for name in TABLES})
-    company = {"name": "Käserei", "time_zone": "Europe/Zurich", "currency": "CHF", "language": "de"}
+    company: dict[str, Any] = {"name": "Käserei", "time_zone": "Europe/Zurich", "currency": "CHF", "language": "de"}
     company |= {"id": public_id("company", COMPANY_ID), "phone_region": "CH", "fiscal_year_start": 1}
     insert(database, "company", {**company, "created_at": AT, "changed_at": AT, **STAMP})
     pipeline = {"id": PIPELINE, "name": "Cheese", "name_key": "cheese", "status": "active"}
@@ -135,7 +135,13 @@ def test_the_figures_of_deals_are_those_of_the_domain_s_page(empty: str, at: Des
 def test_what_nothing_was_closed_of_has_no_rate(at: Desk) -> None:
     found = at.data("""{ opportunityTotals { count winRate averageCycleDays averageWonAmounts { amount } rotten }
         ticketTotals { count ratings csat } }""")
-    nothing = {"count": 0, "winRate": None, "averageCycleDays": None, "averageWonAmounts": [], "rotten": 0}
+    nothing: dict[str, Any] = {
+        "count": 0,
+        "winRate": None,
+        "averageCycleDays": None,
+        "averageWonAmounts": [],
+        "rotten": 0,
+    }
     assert found == {"opportunityTotals": nothing, "ticketTotals": {"count": 0, "ratings": 0, "csat": None}}
 
 
