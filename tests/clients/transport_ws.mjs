@@ -1,0 +1,114 @@
+// graphql-ws: queries, mutations and subscriptions over the protocol graphql-transport-ws.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { after, test } from 'node:test';
+import { createClient } from 'graphql-ws';
+import WebSocket from 'ws';
+
+import { REGISTER, authorization, person, webSocketUrl } from './daybook.mjs';
+
+let sockets = 0;
+const client = createClient({
+  url: webSocketUrl,
+  webSocketImpl: WebSocket,
+  connectionParams: { Authorization: authorization },
+  retryAttempts: 0,
+  lazy: false,
+  on: { opened: () => { sockets += 1; } },
+});
+after(() => client.dispose());
+
+const CHANGES = 'subscription Feed($after: Position) { changes(after: $after) { position change { type version } } }';
+
+/** The first answers to an operation, at most so many. */
+async function answers(payload, most = Infinity) {
+  const found = [];
+  for await (const answer of client.iterate(payload)) {
+    found.push(answer);
+    if (found.length === most) break;
+  }
+  return found;
+}
+
+/** What the client is told instead of an answer. */
+const refusal = (payload) => answers(payload).then(() => assert.fail('answered'), (errors) => errors);
+
+test('a query', async () => {
+  assert.deepEqual(await answers({ query: '{ company { name } }' }), [{ data: { company: { name: 'Kestrel Instruments' } } }]);
+});
+
+test('a mutation, with variables', async () => {
+  const [{ data }] = await answers({ query: REGISTER, variables: { input: person('Over A. Socket') } });
+  assert.deepEqual(data.customerRegister.userErrors, []);
+  assert.equal(data.customerRegister.customer.name, 'Over A. Socket');
+});
+
+test('a subscription tells of what happens while it runs', async () => {
+  const feed = client.iterate({ query: CHANGES });
+  const { value: mark } = await feed.next();
+  assert.equal(mark.data.changes.change, null);
+  const [{ data }] = await answers({ query: REGISTER, variables: { input: person('Seen Live') } });
+  const { value: message } = await feed.next();
+  assert.deepEqual(message.data.changes, {
+    position: data.customerRegister.position,
+    change: { type: 'CustomerRegistered', version: 1 },
+  });
+  await feed.return();
+});
+
+test('the feed resumes after any position, without a gap and with nothing twice', async () => {
+  const read = async (after, most) =>
+    (await answers({ query: CHANGES, variables: { after } }, most)).map(({ data }) => Number(data.changes.position));
+  assert.deepEqual(await read('0', 6), [0, 1, 2, 3, 4, 5]);
+  assert.deepEqual(await read('5', 4), [5, 6, 7, 8]);
+});
+
+test('a record is told of as it stands, and again when it changes', async () => {
+  const [{ data }] = await answers({ query: REGISTER, variables: { input: person('Before') } });
+  const { id } = data.customerRegister.customer;
+  const watch = client.iterate({
+    query: 'subscription Watch($id: ID!) { customerChanged(id: $id) { name version } }',
+    variables: { id },
+  });
+  assert.deepEqual((await watch.next()).value.data.customerChanged, { name: 'Before', version: 1 });
+  const { idempotencyKey } = person('');
+  await answers({
+    query: 'mutation Rename($input: CustomerRenameInput!) { customerRename(input: $input) { position } }',
+    variables: { input: { idempotencyKey, id, name: 'After' } },
+  });
+  assert.deepEqual((await watch.next()).value.data.customerChanged, { name: 'After', version: 2 });
+  await watch.return();
+});
+
+for (const [fault, query, code] of [
+  ['a syntax error', '{', 'GRAPHQL_PARSE_FAILED'],
+  ['an unknown field', '{ nothing }', 'GRAPHQL_VALIDATION_FAILED'],
+  ['a subscription of an unknown record', 'subscription { customerChanged(id: "x") { id } }', 'BAD_USER_INPUT'],
+]) {
+  test(`${fault} answers that operation, and the socket lives on`, async () => {
+    const before = sockets;
+    const [error] = await refusal({ query });
+    assert.equal(error.extensions.code, code);
+    assert.match(error.extensions.requestId, /^[0-9a-f-]{36}$/);
+    assert.equal((await answers({ query: '{ __typename }' })).length, 1);
+    assert.equal(sockets, before);
+  });
+}
+
+test('a wrong token closes the socket with 4403', async () => {
+  const stranger = createClient({
+    url: webSocketUrl,
+    webSocketImpl: WebSocket,
+    connectionParams: { Authorization: 'Bearer wrong' },
+    retryAttempts: 0,
+  });
+  await assert.rejects(stranger.iterate({ query: '{ __typename }' }).next(), { code: 4403 });
+  await stranger.dispose();
+});
+
+test('the legacy subprotocol graphql-ws is refused', async () => {
+  const socket = new WebSocket(webSocketUrl, 'graphql-ws');
+  socket.on('open', () => assert.fail('a legacy client was let in'));
+  const [error] = await once(socket, 'error');
+  assert.ok(error);
+});
