@@ -96,6 +96,10 @@ class Endpoint:
                 return Response(status_code=CLIENT_GONE)
             except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
                 answer = refused(error, request)
+            if events and single is None and answer.status != 405:
+                # The protocol has it so, because clients that take events only do not read the body of a 400.
+                outcome.status = answer.status
+                return EventStream(answer, _nothing(), _headers(request))
             # The older media type answers 200 to every request that could be read, faulty documents included.
             outcome.status = 200 if answer.status == 400 and media != GRAPHQL else answer.status
             return _response(answer, request, media, outcome.status, {"Allow": "POST"} if answer.status == 405 else {})
@@ -248,6 +252,11 @@ def _response(
         headers={**_headers(request), **headers},
         media_type=f"{media or JSON}; charset=utf-8",
     )
+
+
+async def _nothing() -> AsyncGenerator[Answer, None]:
+    return
+    yield
 
 
 def _headers(request: Request) -> dict[str, str]:

@@ -98,14 +98,17 @@ def test_over_get_too_but_not_from_a_foreign_page_and_never_a_mutation(database:
     ],
     ids=str,
 )  # fmt: skip
-def test_what_is_wrong_before_the_stream_begins_is_an_ordinary_answer(
+def test_what_is_wrong_with_an_operation_is_told_in_the_stream_which_then_ends(
     database: str, tmp_path: Path, query: str, variables: dict[str, Any], code: str
 ) -> None:
     with listening(database, tmp_path, projections=False) as server, streamed(server, query, variables) as response:
-        response.read()
-        assert response.status_code == 400
-        assert response.headers["content-type"] == "application/graphql-response+json; charset=utf-8"
-        assert code_of(response) == code
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        (event, answer), end = told(response)
+        assert (event, end) == ("next", ("complete", None))
+        assert answer.keys() == {"errors"}
+        assert {error["extensions"]["code"] for error in answer["errors"]} == {code}
+        assert answer["errors"][0]["extensions"]["requestId"] == response.headers["Daybook-Request-Id"]
 
 
 def test_who_takes_it_and_who_does_not(database: str, tmp_path: Path) -> None:

@@ -45,6 +45,10 @@ def test_graphql_ws(server: dict[str, str]) -> None:
     passed(PROJECT / "transport_ws.mjs", server)
 
 
+def test_graphql_sse(server: dict[str, str]) -> None:
+    passed(PROJECT / "event_stream.mjs", server)
+
+
 def test_urql(server: dict[str, str]) -> None:
     passed(PROJECT / "urql.mjs", server)
 
