@@ -32,12 +32,12 @@ def undescribed(schema: GraphQLSchema) -> Iterator[str]:
             yield from (f"{name}.{key}" for key, field in one.fields.items() if not field.description)
         if isinstance(one, GraphQLEnumType):
             yield from (f"{name}.{key}" for key, value in one.values.items() if not value.description)
-    known = {directive.name for directive in specified_directives}
-    for one in schema.directives:
-        if one.name not in known:
-            yield from (f"@{one.name}({key}:)" for key, arg in one.args.items() if not arg.description)
-            if not one.description:
-                yield f"@{one.name}"
+    known = {each.name for each in specified_directives}
+    for directive in schema.directives:
+        if directive.name not in known:
+            yield from (f"@{directive.name}({key}:)" for key, arg in directive.args.items() if not arg.description)
+            if not directive.description:
+                yield f"@{directive.name}"
 
 
 def test_every_element_is_described() -> None:
