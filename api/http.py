@@ -87,7 +87,7 @@ class Endpoint:
                 # A mutation that was sent runs to its end, whoever is there to hear of it.
                 mutation = operation.operation is OperationType.MUTATION
                 with Departure(http.receive, matters=not mutation):
-                    answer, rest = await self._answer(http, request, document, operation, asked.variables)
+                    answer, rest = await self._answer(request, document, operation, asked.variables)
                 if streamed and answer.data is not msgspec.UNSET:
                     outcome.status = 200
                     return EventStream(answer, rest, _headers(request))
@@ -106,7 +106,6 @@ class Endpoint:
 
     async def _answer(
         self,
-        http: HttpRequest,
         request: Request,
         document: Document,
         operation: OperationDefinitionNode,

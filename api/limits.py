@@ -28,7 +28,7 @@ from graphql import (
 )
 
 from api.reading.entities import is_bound, is_list, named_type, source_of
-from api.reading.sources import AnyNode, Many
+from api.reading.sources import AnyNode, Many, Totals
 from api.reading.weights import ARGUMENTS, OF_PAGES, weight_of
 
 MOST_CHARACTERS = 12_000
@@ -211,6 +211,8 @@ class Measure:
                 return own + inner.cost + page * inner.cost_of_each, inner.records + page * inner.records_of_each
             case AnyNode(several=True):
                 times = self._count(given["ids"]) if "ids" in given else _LARGEST_PAGE
+            case Totals(grouped=True):
+                times = self._count(given["first"]) if "first" in given else _LARGEST_PAGE
             case _:
                 times = weight.records
         return own + times * (1 + inner.cost), times * (1 + inner.records)

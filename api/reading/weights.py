@@ -13,8 +13,10 @@ from api.reading.sources import (
     Expression,
     Lookup,
     Many,
+    Mean,
     Only,
     Part,
+    Rate,
     Relation,
     Source,
     Tally,
@@ -42,7 +44,7 @@ OF_PAGES: Mapping[str, int] = {"totalCount": 10}
 def weight_of(source: Source) -> Weight:
     """The weight of a field with this source."""
     match source:
-        case Column() | Expression() | Part() | Tally() | Total():
+        case Column() | Expression() | Part() | Tally() | Total() | Rate() | Mean():
             return _IN_THE_ROW
         case Relation() | Lookup() | Only() | AnyNode():
             return _ONE
@@ -52,10 +54,8 @@ def weight_of(source: Source) -> Weight:
             return _SHORT_LIST
         case Values():
             return _VALUES
-        case Totals(grouped=False):
-            return _SUM
         case Totals():
-            return _GROUPS
+            return _SUM
         case _:
             assert_never(source)
 
@@ -67,4 +67,3 @@ _VALUES = Weight(own=1)
 _SHORT_LIST = Weight(own=1, records=5)
 """The domain keeps these lists short; nobody knows how short before they are read."""
 _SUM = Weight(own=20, records=1)
-_GROUPS = Weight(own=20, records=10)
