@@ -6,6 +6,7 @@ from api.errors import RequestError, RequestErrorCode
 from domain.kernel.identifiers import NotATypeId, parse_type_id
 
 LETTERS = "01h455vb4pex5vsknk084sn02q"
+"""Of the id that examples show."""
 
 
 def of_kind(prefix: str) -> Callable[[str], str]:

@@ -6,7 +6,7 @@ import strawberry
 
 from api.errors import RequestError, RequestErrorCode
 from api.reading.declarations import any_node, connection, lookup, only, totals
-from api.reading.ids import of_kind, shortened
+from api.reading.ids import LETTERS, of_kind, shortened
 from api.reading.relay import Connection, Node
 from api.reading.sources import Argument
 from api.types.company import Company
@@ -30,7 +30,7 @@ _FIRST = "status, registered_position"
 
 def _by_id(kind: str, what: str) -> Any:
     prefix = catalogue.prefixes[kind]
-    said = f"Its id, as an earlier answer gave it: `{prefix}_` and 26 letters."
+    said = f"Its id, as an earlier answer gave it, such as `{prefix}_{LETTERS}`."
     return lookup(
         Argument("id", "id", strawberry.ID, said, of_kind(prefix)),
         description=f"{what} with this id; null where none is.",
