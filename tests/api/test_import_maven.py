@@ -246,6 +246,7 @@ async def _check_answers_of_graphql(database: str, folder: Path, position: str, 
           account: opportunityGroups(by: [CUSTOMER], where: {status: {eq: WON}}) {
             customer { name } count amounts { amount }
           }
+          all: opportunityTotals { winRate averageWonAmounts { amount currency } }
           customers(first: 1) { totalCount }
           products(first: 1) { totalCount }
         }
@@ -258,6 +259,8 @@ async def _check_answers_of_graphql(database: str, folder: Path, position: str, 
         "LOST": (2473, []),
         "OPEN": (2089, []),
     }
+    # 100 x 4,238 / (4,238 + 2,473), and 10,005,534 / 4,238.
+    assert data["all"] == {"winRate": "63.15", "averageWonAmounts": [{"amount": "2360.91", "currency": "USD"}]}
     assert {one["stage"]["name"]: one["count"] for one in data["stages"]} == {"Engaging": 1589, "Prospecting": 500}
     assert (data["customers"]["totalCount"], data["products"]["totalCount"]) == (85, 7)
     for column, named in (("product", "product"), ("sales_agent", "owner"), ("account", "customer")):
