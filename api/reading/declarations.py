@@ -162,12 +162,17 @@ def any_node(description: str, *, several: bool = False) -> Any:
 
 
 def totals(
-    description: str, *, on: Mapping[str, str] | None = None, where: str | None = None, grouped: bool = True
+    description: str,
+    *,
+    on: Mapping[str, str] | None = None,
+    where: str | None = None,
+    through: Sequence[Through] = (),
+    grouped: bool = True,
 ) -> Any:
     """Figures over the rows that the type of totals counts: one element for each group that `by` asks for, or, where
     not `grouped`, one object.
     """
-    return _field(Totals(on or {}, where, grouped), description)
+    return _field(Totals(on or {}, where, grouped, through), description)
 
 
 def tally(description: str, *, only: str = "true") -> Any:

@@ -87,7 +87,7 @@ class Entities:
         field = entity.type.fields[name]
         if isinstance(source, Column) and _rendered(field) and is_list(field):
             raise DeclarationError(f"{where} is a list of values that SQL has to rewrite; that is not supported.")
-        if isinstance(source, Many):
+        if isinstance(source, Many | Totals):
             for one in source.through:
                 self._check_columns(where, Rows(one.table), (*one.on, one.key))
         if isinstance(source, Lookup) and source.through is not None:
@@ -174,11 +174,11 @@ def _columns(source: Source) -> Iterator[str]:
     match source:
         case Column(name=name) | Relation(column=name) | Part(present=name):
             yield name
-        case Many(on=on, through=through):
+        case Many(on=on, through=through) | Totals(on=on, through=through):
             yield from on.values()
             for one in through:
                 yield from one.on.values()
-        case Values(on=on) | Totals(on=on):
+        case Values(on=on):
             yield from on.values()
         case _:
             pass
@@ -209,8 +209,7 @@ def _their_columns(source: Relation | Many | Lookup | Totals | Values) -> Iterat
         case Many() | Totals():
             yield from source.on
             yield from _in_template(source.where or "")
-            if isinstance(source, Many):
-                yield from (one.other for one in source.through)
+            yield from (one.other for one in source.through)
         case _:
             pass
 

@@ -12,7 +12,7 @@ from api.errors import RequestError, RequestErrorCode
 from api.reading.conditions import conditions
 from api.reading.cursors import Key, Order
 from api.reading.entities import Entity, belonging, bound, object_of
-from api.reading.sources import Many, Rows
+from api.reading.sources import Many, Rows, Through
 from api.reading.statement import Arguments, Call
 from projections.tables import sql_type
 
@@ -161,7 +161,11 @@ def _window(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequen
             return f'{other}."{column}"', rows.table.columns[column]
 
         templates = [sql for each in (source.where, *always) for sql in compiler.condition(each, other)]
-        return [*_ours(compiler, source, alias, other), *templates, *conditions(statement, call, entity, place)]
+        return [
+            *ours(compiler, source.on, source.through, alias, other),
+            *templates,
+            *conditions(statement, call, entity, place),
+        ]
 
     return Window(
         source=compiler.rows(rows.table),
@@ -181,16 +185,16 @@ def shown(rows: Rows, where: Mapping[str, Any]) -> list[str]:
     return [f"{{{rows.listed[0]}}} = '{rows.listed[1]}'"]
 
 
-def _ours(compiler: Compiler, source: Many, alias: str, other: str) -> list[str]:
-    """SQL conditions: the row `other` is one of ours."""
-    found = belonging(alias, other, source.on)
-    if source.through:
-        ours = (
+def ours(compiler: Compiler, on: Mapping[str, str], through: Sequence[Through], alias: str, other: str) -> list[str]:
+    """SQL conditions: the row `other` belongs to the row `alias`, by its columns and by tables between."""
+    found = belonging(alias, other, on)
+    if through:
+        named = (
             f'select between."{one.key}" '
             + from_where(f"{compiler.rows(one.table)} between", belonging(alias, "between", one.on))
-            for one in source.through
+            for one in through
         )
-        found.append(f'{other}."{source.through[0].other}" in ({" union all ".join(ours)})')
+        found.append(f'{other}."{through[0].other}" in ({" union all ".join(named)})')
     return found
 
 

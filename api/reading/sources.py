@@ -117,6 +117,8 @@ class Totals(msgspec.Struct, frozen=True):
     """As of `Many`; also to a column of a finer grain: `{"line.product_id": "id"}`."""
     where: str | None = None
     grouped: bool = False
+    through: Sequence[Through] = ()
+    """As of `Many`."""
 
 
 class Tally(msgspec.Struct, frozen=True):

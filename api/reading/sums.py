@@ -12,7 +12,7 @@ from strawberry.utils.str_converters import to_camel_case
 from api.reading.conditions import conditions
 from api.reading.entities import Entity, belonging, bound, json_of, object_of, own_column
 from api.reading.money import money
-from api.reading.pages import from_where, shown, size
+from api.reading.pages import from_where, ours, shown, size
 from api.reading.sources import Column, Expression, Figure, Grain, Mean, Rate, Relation, Tally, Total, Totals
 from api.reading.statement import Call, Cells, quoted
 from projections.tables import sql_type
@@ -34,7 +34,7 @@ class _Grouping:
         self.compiler, self.entity, self.call = compiler, entity, call
         self.rows, self.base = bound(entity), compiler.statement.alias()
         self.parts = {grain.name: compiler.statement.alias() for grain in self.rows.finer}
-        self.pinned = {name: ours for name, ours in source.on.items() if "." in name}
+        self.pinned = {theirs: column for theirs, column in source.on.items() if "." in theirs}
         by: list[Enum] = call.values.get("by") or []
         self.by = dict.fromkeys(to_camel_case(each.value) for each in by)
         columns = (_column(entity, name) for name in self.by)
@@ -77,7 +77,7 @@ class _Grouping:
         return f"select {', '.join([*selected, *sums])} {rows} group by {', '.join(selected)}"
 
     def _pins(self, grain: Grain, part: str, alias: str) -> list[str]:
-        pinned = {_split(name)[1]: ours for name, ours in self.pinned.items() if _split(name)[0] == grain.name}
+        pinned = {_split(theirs)[1]: own for theirs, own in self.pinned.items() if _split(theirs)[0] == grain.name}
         return belonging(alias, part, pinned)
 
     def restricted(self, source: Totals, alias: str) -> list[str]:
@@ -88,10 +88,10 @@ class _Grouping:
         def place(column: str) -> tuple[str, str]:
             return f'{self.base}."{column}"', rows.table.columns[column]
 
-        own = {theirs: ours for theirs, ours in source.on.items() if theirs not in self.pinned}
+        own = {theirs: column for theirs, column in source.on.items() if theirs not in self.pinned}
         counted = self.compiler.entities.counted(self.entity)
         return [
-            *belonging(alias, self.base, own),
+            *ours(self.compiler, own, source.through, alias, self.base),
             *(self._has(grain, alias) for grain, _ in self.finer if self._pins(grain, "", alias)),
             *(sql for each in shown(rows, where) for sql in self.compiler.condition(each, self.base)),
             *self.compiler.condition(source.where, self.base),
@@ -101,10 +101,10 @@ class _Grouping:
     def _has(self, grain: Grain, alias: str) -> str:
         """SQL: whether a row has parts that belong to us; an index finds them."""
         part = self.compiler.statement.alias()
-        ours = ", ".join(f'{self.base}."{column}"' for column in grain.on.values())
+        own = ", ".join(f'{self.base}."{column}"' for column in grain.on.values())
         theirs = ", ".join(f'{part}."{column}"' for column in grain.on)
         rows = from_where(f"{self.compiler.rows(grain.table)} {part}", self._pins(grain, part, alias))
-        return f"({ours}) in (select {theirs} {rows})"
+        return f"({own}) in (select {theirs} {rows})"
 
 
 def totals(compiler: Compiler, field: GraphQLField, source: Totals, nodes: Sequence[FieldNode], alias: str) -> str:

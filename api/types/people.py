@@ -64,6 +64,9 @@ class StaffMember(Node):
     history: History = history()
 
 
+IN_ITS_QUEUES = (Through(QUEUES, on={"team_id": "id"}, key="id", other="queue_id"),)
+
+
 @rows_of(TEAMS, order="name_key", prefix=catalogue.prefixes["team"], listed=("status", "active"))
 @strawberry.type(description="People who work together.")
 class Team(Node):
@@ -80,10 +83,9 @@ class Team(Node):
     opportunities: Connection[LaterOpportunity] = connection("The deals that it looks after.", on={"team_id": "id"})
     opportunity_totals: LaterOpportunityTotals = totals("What those add up to.", on={"team_id": "id"}, grouped=False)
     opportunity_groups: list[LaterOpportunityGroup] = totals("What those add up to, in groups.", on={"team_id": "id"})
-    tickets: Connection[LaterTicket] = connection(
-        "The tickets in the queues that it works on.",
-        through=(Through(QUEUES, on={"team_id": "id"}, key="id", other="queue_id"),),
-    )
+    tickets: Connection[LaterTicket] = connection("The tickets in the queues that it works on.", through=IN_ITS_QUEUES)
+    ticket_totals: LaterTicketTotals = totals("What those add up to.", through=IN_ITS_QUEUES, grouped=False)
+    ticket_groups: list[LaterTicketGroup] = totals("What those add up to, in groups.", through=IN_ITS_QUEUES)
     escalations: Connection[LaterTicket] = connection(
         "The tickets that were escalated to it.", on={"escalated_to_team_id": "id"}
     )

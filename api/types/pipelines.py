@@ -28,6 +28,8 @@ class Stage:
     opportunities: Connection[Opportunity] = connection(
         "The deals that stand in it, and those that were closed in it.", on={"stage_id": "id"}
     )
+    opportunity_totals: OpportunityTotals = totals("What those add up to.", on={"stage_id": "id"}, grouped=False)
+    opportunity_groups: list[OpportunityGroup] = totals("What those add up to, in groups.", on={"stage_id": "id"})
     cards: Connection[Opportunity] = connection(
         "The open deals that stand in it: its column on a board.", on={"stage_id": "id"}, where="{status} = 'open'"
     )

@@ -177,9 +177,9 @@ class Reference:
             if all(row is not None and each[theirs] == row[ours] for theirs, ours in on.items())
         ]
 
-    def _ours(self, table: str, source: Many, row: Row | None) -> list[Row]:
+    def _ours(self, table: str, source: Many | Totals, row: Row | None) -> list[Row]:
         """Rows that belong to ours, by their columns and by tables between."""
-        found = self._of(table, source.on, row)
+        found = self._of(table, {theirs: ours for theirs, ours in source.on.items() if "." not in theirs}, row)
         if source.through:
             named = {each[one.key] for one in source.through for each in self._of(one.table.name, one.on, row)}
             found = [each for each in found if each[source.through[0].other] in named]
@@ -217,9 +217,8 @@ class Reference:
     def _totals(self, field: GraphQLField, source: Totals, row: Row | None, _: Any, **given: Any) -> Any:
         kind, rows = self._bound(field)
         counted = self.types[rows.counted.__name__] if rows.counted else kind
-        own = {theirs: ours for theirs, ours in source.on.items() if "." not in theirs}
         where = given.get("where") or {}
-        found = [each for each in self._of(rows.table.name, own, row) if CONDITIONS[source.where](each)]
+        found = [each for each in self._ours(rows.table.name, source, row) if CONDITIONS[source.where](each)]
         if rows.listed and rows.listed[0] not in where:
             found = [each for each in found if each[rows.listed[0]] == rows.listed[1]]
         found = [each for each in found if _meets(counted, each, where)]

@@ -294,3 +294,15 @@ def test_a_selection_below_a_resolver_s_field_is_read_by_the_same_compiler(at: D
         assert [msgspec.json.decode(text) for text in texts] == [expected, None]
         texts.clear()
     assert len(at.reader._plans) == 2
+
+
+def test_an_answer_reflects_what_the_slowest_read_model_does(at: Desk, rows_there: str) -> None:
+    document, operation = at.parsed("{ company { name } }")
+    with psycopg.connect(rows_there, autocommit=True) as db:
+        db.execute("UPDATE daybook_projections.models SET position = 12345678901234567")
+        db.execute("UPDATE daybook_projections.models SET position = 12345678901234566 WHERE name = 'tickets'")
+        found = at.runner.run(at.reader.query(document, operation, {}))
+        db.execute("UPDATE daybook_projections.models SET position = 0")
+    assert found.position == "12345678901234566"
+    document, operation = at.parsed("{ __schema { queryType { name } } }")
+    assert at.runner.run(at.reader.query(document, operation, {})).position is None
