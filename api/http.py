@@ -173,6 +173,8 @@ def _check_head(http: HttpRequest, request: Request, media: str | None) -> None:
     charset = next((one[8:].strip('"') for one in parameters if one.startswith("charset=")), "utf-8")
     if kind != JSON or charset not in ("utf-8", "utf8"):
         raise RequestError(_Code.UNSUPPORTED_MEDIA_TYPE, f"Send the request as {JSON} in UTF-8.", status=415)
+    if http.headers.get("content-encoding", "identity").lower() != "identity":
+        raise RequestError(_Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, not compressed.", status=415)
 
 
 async def _asked(http: HttpRequest) -> Asked:
@@ -193,6 +195,8 @@ async def _asked(http: HttpRequest) -> Asked:
 
 def _read_parameters(http: HttpRequest) -> dict[str, Any]:
     given: dict[str, Any] = dict(http.query_params)
+    if len(given) < len(http.query_params.multi_items()):
+        _bad("A parameter stands in the address twice.")
     for name in ("variables", "extensions"):
         if given.get(name):
             given[name] = _read_json(given[name], f"`{name}`")
@@ -218,7 +222,7 @@ def _read_json(text: str | bytes, what: str) -> Any:
     try:
         return read_json(text)
     except NotJson:
-        _bad(f"{what} can't be read as JSON in UTF-8.")
+        _bad(f"{what} can't be read as JSON in UTF-8, with each key once.")
 
 
 def _check_operation(http: HttpRequest, operation: OperationDefinitionNode, *, streamed: bool) -> None:

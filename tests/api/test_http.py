@@ -77,25 +77,81 @@ async def test_media_types_and_status_codes(database: str, tmp_path: Path) -> No
             assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST"), method
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"", b"5", b"null", b'"x"', b"[]", b'[{"query": "{ __typename }"}]', b"{}", b"{", b"\xff\xfe",
-        b'{"query": "\xff"}',
-        b'{"query": 5}', b'{"query": null}', b'{"query": "{ __typename }", "variables": []}',
-        b'{"query": "{ __typename }", "variables": "{}"}', b'{"query": "{ __typename }", "operationName": 5}',
-        b'{"query": "{ __typename }", "extensions": 5}', b'{"query": "{ __typename }", "variables": {"a": NaN}}',
-        b"[" * 100_000, b'{"a":' * 100_000,
-        b'{"query": "{ __typename }", "variables": {"a": ' + b"[" * 50_000 + b"]" * 50_000 + b"}}",
+UNREADABLE = [
+    b"", b"5", b"null", b'"x"', b"[]", b'[{"query": "{ __typename }"}]', b"{}", b"{", b"\xff\xfe",
+    b'{"query": "\xff"}',
+    b'{"query": 5}', b'{"query": null}', b'{"query": "{ __typename }", "variables": []}',
+    b'{"query": "{ __typename }", "variables": "{}"}', b'{"query": "{ __typename }", "operationName": 5}',
+    b'{"query": "{ __typename }", "extensions": 5}', b'{"query": "{ __typename }", "variables": {"a": NaN}}',
+    b"[" * 100_000, b'{"a":' * 100_000,
+    b'{"query": "{ __typename }", "variables": {"a": ' + b"[" * 50_000 + b"]" * 50_000 + b"}}",
         b'{"query": ' + b"9" * 100_000 + b"}",
-    ],
-    ids=lambda body: repr(body[:24]),
-)  # fmt: skip
-async def test_no_body_brings_it_down(database: str, tmp_path: Path, body: bytes) -> None:
+    b"[" * 10_000 + b"]" * 10_000, b'{"query": "{ __typename }"} {}', b'\xef\xbb\xbf{"query": "{ __typename }"}',
+    b'{"query": "{ __typename }", "query": "{ company { name } }"}', b"{'query': '{ __typename }'}",
+    b'{"query": "{ __typename }", "variables": {"a": 1, "a": 2}}', '{"query": "{ __typename }"}'.encode("utf-16"),
+    b'{"query": "{ __typename }", "variables": {"a": -Infinity}}', b'{"query": "\xed\xa0\x80"}',
+]  # fmt: skip
+
+
+async def test_no_body_brings_it_down(database: str, tmp_path: Path) -> None:
     async with serving(database, tmp_path, projections=False) as client:
-        answer = await send(client, body)
-        assert answer.status_code == 400
-        assert error_of(answer)["extensions"]["code"] == "BAD_REQUEST"
+        for body in UNREADABLE:
+            for media in (GRAPHQL, JSON):
+                answer = await send(client, body, Accept=media)
+                found = (answer.status_code, answer.headers["content-type"])
+                assert found == (400, f"{media}; charset=utf-8"), body[:60]
+                assert error_of(answer)["extensions"]["code"] == "BAD_REQUEST", body[:60]
+
+
+async def test_whatever_is_refused_is_refused_in_the_media_type_that_was_asked_for(
+    database: str, tmp_path: Path
+) -> None:
+    good = json.dumps({"query": QUERY})
+    async with serving(database, tmp_path, projections=False) as client:
+        for media in (GRAPHQL, JSON):
+            for status, code, answer in (
+                (401, "UNAUTHENTICATED", await send(client, good, Accept=media, Authorization="Bearer wrong")),
+                (400, "CSRF_HEADER_MISSING", await client.http.get("/graphql", headers={"Accept": media})),
+                (405, "METHOD_NOT_ALLOWED", await send(client, good, "PUT", Accept=media)),
+                (413, "REQUEST_TOO_LARGE", await send(client, b" " * (MOST_BYTES + 1), Accept=media)),
+                (415, "UNSUPPORTED_MEDIA_TYPE", await send(client, good, Accept=media, Content_Type="text/plain")),
+                (415, "UNSUPPORTED_MEDIA_TYPE", await send(client, good, Accept=media, Content_Encoding="gzip")),
+            ):
+                assert (answer.status_code, answer.headers["content-type"]) == (status, f"{media}; charset=utf-8")
+                assert error_of(answer)["extensions"]["code"] == code
+            head = await send(client, "", "HEAD", Accept=media)
+            assert (head.status_code, head.content, head.headers["allow"]) == (405, b"", "GET, POST")
+
+
+async def test_an_empty_operation_name_names_none(database: str, tmp_path: Path) -> None:
+    one, two = "query A { __typename }", "query B { __typename }"
+    async with serving(database, tmp_path, projections=False) as client:
+        for query, name, code in (
+            (one, "", None),
+            (one, None, None),
+            (one, "A", None),
+            (one + two, "B", None),
+            (one + two, "", "BAD_REQUEST"),
+            (one + two, "C", "BAD_REQUEST"),
+            (one, "\ud800", "BAD_REQUEST"),
+            ("fragment F on Query { __typename }", "", "GRAPHQL_VALIDATION_FAILED"),
+        ):
+            answer = await send(client, json.dumps({"query": query, "operationName": name}), Accept=GRAPHQL)
+            assert answer.status_code == (400 if code else 200), (query, name)
+            if code is None:
+                assert answer.json() == {"data": {"__typename": "Query"}}
+            else:
+                assert {error["extensions"]["code"] for error in answer.json()["errors"]} == {code}
+
+
+async def test_a_number_is_shown_as_it_was_written(database: str, tmp_path: Path) -> None:
+    query = "query A($n: Int!) { customers(first: $n) { nodes { id } } }"
+    async with serving(database, tmp_path, projections=False) as client:
+        for number in ("1.5", "1E+400", "-0.0", "1E-999999"):
+            body = f'{{"query": "{query}", "variables": {{"n": {number}}}}}'
+            error = error_of(await send(client, body))
+            assert error["extensions"]["code"] == "BAD_USER_INPUT"
+            assert error["message"].endswith(f"Int cannot represent non-integer value: {number}")
 
 
 async def test_a_body_that_is_too_large_is_refused_before_it_is_read_whole(database: str, tmp_path: Path) -> None:
@@ -125,7 +181,14 @@ async def test_get_is_for_queries_and_needs_the_header_that_a_foreign_page_canno
             assert refused.status_code in (400, 405)
         assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
         assert (await client.http.get(url, headers=ours)).status_code == 400, "no query"
-        assert (await client.http.get(url, params={"query": QUERY, "variables": "{"}, headers=ours)).status_code == 400
+        for name in ("variables", "extensions"):
+            for value in ("{", "[]", "5", '"x"', '{"a": NaN}', '{"a": 1, "a": 2}', "[" * 10_000):
+                refused = await client.http.get(url, params={"query": QUERY, name: value}, headers=ours)
+                assert refused.status_code == 400, (name, value[:20])
+                assert error_of(refused)["extensions"]["code"] == "BAD_REQUEST"
+        twice = [("query", QUERY), ("query", "{ company { name } }")]
+        refused = await client.http.get(url, params=twice, headers=ours)
+        assert (refused.status_code, error_of(refused)["extensions"]["code"]) == (400, "BAD_REQUEST")
 
 
 async def test_without_the_right_token_nothing_is_answered(database: str, tmp_path: Path) -> None:
