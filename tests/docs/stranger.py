@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 from websockets.sync.client import connect
 
+from tests.clients.node import MODULES, NODE
 from tests.docs.blocks import ROOT
 
 ADDRESS = "127.0.0.1:8000"
@@ -44,6 +45,7 @@ class Stranger:
             if one.name not in (".daybook", ".venv"):
                 (directory / one.name).symlink_to(one)
         (directory / ".venv").symlink_to(sys.prefix)
+        (directory / MODULES.name).symlink_to(MODULES)
 
     def arrive(self) -> None:
         """Fill the book, start the server, find the records that the examples stand for."""
@@ -103,6 +105,10 @@ class Stranger:
     def python(self, text: str) -> str:
         """What a script prints."""
         return self._run([".venv/bin/python", "-c", self._here(text)], text, {})
+
+    def javascript(self, text: str) -> str:
+        """What a module prints."""
+        return self._run([str(NODE), "--input-type=module", "--eval", self._here(text)], text, {})
 
     def ask(self, query: str, variables: Mapping[str, Any]) -> Any:
         """The answer to a query or mutation, or a subscription's first message."""

@@ -61,6 +61,8 @@ def run(visitor: Stranger, block: Block, following: Block | None, shell: dict[st
             return run_console(visitor, block, shell)
         case "python":
             return visitor.python(block.text)
+        case "javascript":
+            return visitor.javascript(block.text)
         case _:
             variables = json.loads(following.text) if following and following.role == "variables" else {}
             answer = visitor.ask(block.text, variables)

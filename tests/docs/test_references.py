@@ -1,5 +1,6 @@
 """What the documents point at exists: files, headings, settings, metrics, error codes, events, make's targets."""
 
+import json
 import re
 from collections.abc import Iterator
 from inspect import getsource
@@ -85,6 +86,12 @@ def test_frontends_are_told_the_limits() -> None:
     text = prose("docs/frontend/limits.md")
     most = {name: value for name, value in vars(limits).items() if name.startswith("MOST_")}
     assert {name: value for name, value in most.items() if f"| {value:,} |" not in text} == {}
+
+
+def test_frontends_are_told_of_clients_that_are_tested() -> None:
+    packages = json.loads((ROOT / "tests" / "clients" / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    told = first_column("docs/frontend/clients.md", "What is tested")
+    assert [name for name in told if name not in packages] == ["gql"], "the one that is no package of npm"
 
 
 def test_the_commands_of_make_exist() -> None:
