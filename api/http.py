@@ -99,7 +99,7 @@ class Endpoint:
             if events and single is None and answer.status != 405:
                 # The protocol has it so, because clients that take events only do not read the body of a 400.
                 outcome.status = answer.status
-                return EventStream(answer, _nothing(), _headers(request))
+                return EventStream(answer, None, _headers(request))
             # The older media type answers 200 to every request that could be read, faulty documents included.
             outcome.status = 200 if answer.status == 400 and media != GRAPHQL else answer.status
             return _response(answer, request, media, outcome.status, {"Allow": "POST"} if answer.status == 405 else {})
@@ -255,11 +255,6 @@ def _response(
         headers={**_headers(request), **headers},
         media_type=f"{media or JSON}; charset=utf-8",
     )
-
-
-async def _nothing() -> AsyncGenerator[Answer, None]:
-    return
-    yield
 
 
 def _headers(request: Request) -> dict[str, str]:
