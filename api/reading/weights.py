@@ -67,3 +67,4 @@ _VALUES = Weight(own=1)
 _SHORT_LIST = Weight(own=1, records=5)
 """The domain keeps these lists short; nobody knows how short before they are read."""
 _SUM = Weight(own=20, records=1)
+"""All that meets the conditions is added up; grouped ones bring as many groups as `first` says."""

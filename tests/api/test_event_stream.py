@@ -62,12 +62,14 @@ def test_the_feed_comes_as_events(database: str, tmp_path: Path) -> None:
 def test_a_query_and_a_mutation_are_one_event_and_the_end(database: str, tmp_path: Path) -> None:
     with listening(database, tmp_path) as server:
         with streamed(server, "{ __typename }") as response:
-            assert list(told(response)) == [("next", {"data": {"__typename": "Query"}}), ("complete", None)]
+            (event, answer), end = told(response)
+            assert (event, answer["data"], end) == ("next", {"__typename": "Query"}, ("complete", None))
         mutation = "mutation($new: CustomerRegisterInput!) { customerRegister(input: $new) { customer { name } } }"
         new = {"idempotencyKey": str(uuid4()), "kind": "PERSON", "name": "Ada"}
         with streamed(server, mutation, {"new": new}) as response:
+            (event, answer), end = told(response)
             data = {"customerRegister": {"customer": {"name": "Ada"}}}
-            assert list(told(response)) == [("next", {"data": data}), ("complete", None)]
+            assert (event, answer["data"], end) == ("next", data, ("complete", None))
 
 
 def test_over_get_too_but_not_from_a_foreign_page_and_never_a_mutation(database: str, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 from api.documents import Documents, Policy
 from api.limits import MOST_TOKENS
 from api.trusted import DocumentId, ManifestError, read_manifests
-from tests.api.book import TOKEN, serving
+from tests.api.book import HEADERS, TOKEN, serving
 from tests.api.desk import the_schema
-from tests.api.listening import listening
+from tests.api.listening import PATIENCE, listening
 
 COMPANY = "query Company { company { name } }"
 ONE_OF_TWO = "query A { __typename } query B($n: Int!) { customers(first: $n) { nodes { id } } }"
@@ -167,6 +167,22 @@ def test_a_subscription_is_named_over_a_websocket(database: str, tmp_path: Path)
             assert (message["type"], message["id"]) == ("error", id)
             assert message["payload"][0]["extensions"]["code"] == expected
             assert message["payload"][0]["extensions"]["requestId"]
+
+
+def test_a_document_is_named_where_events_are_asked_for(database: str, tmp_path: Path) -> None:
+    only = policy(tmp_path, trusted_only=True)
+    with listening(database, tmp_path, projections=False, policy=only) as server:
+        url, events = f"http://127.0.0.1:{server.port}/graphql", HEADERS | {"Accept": "text/event-stream"}
+        with httpx.stream("POST", url, json={"documentId": "feed"}, headers=events, timeout=PATIENCE) as response:
+            lines = response.iter_lines()
+            assert (
+                next(line for line in lines if line.startswith("data:"))
+                == 'data: {"data":{"changes":{"position":"0"}}}'
+            )
+        refused = httpx.post(url, json={"query": FEED}, headers=events, timeout=PATIENCE)
+        assert "DOCUMENT_NOT_TRUSTED" in refused.text
+        without = httpx.get(url, params={"documentId": "feed"}, headers=events, timeout=PATIENCE)
+        assert code(without) == "CSRF_HEADER_MISSING"
 
 
 @pytest.mark.parametrize(
