@@ -37,8 +37,8 @@ class Ready:
 
     __slots__ = ("json",)
 
-    def __init__(self, text: str) -> None:
-        self.json = msgspec.Raw(text.encode())
+    def __init__(self, text: bytes) -> None:
+        self.json = msgspec.Raw(text)
 
 
 class Executor(GraphQLExecutor[Any]):
@@ -191,7 +191,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
             return failed([explained(error, request.id)], request, RequestErrorCode.INTERNAL)
         request.position = found.position
-        return Answer(msgspec.Raw(found.data.encode()), extensions=request.extensions)
+        return Answer(msgspec.Raw(found.data), extensions=request.extensions)
 
 
 def failed(errors: list[GraphQLError], request: Request, otherwise: RequestErrorCode) -> Answer:

@@ -63,13 +63,13 @@ def create_app(
             _in_threads(assembled(conninfo, master_key_file)) as parts,
             _in_threads(_posting(parts, wanted=projections)),
             Progress(conninfo, models) as progress,
-            read_pool(conninfo) as pool,
+            read_pool(conninfo) as lines,
             Feed(progress, parts.store) as feed,
         ):
             schema = make_schema()
             serving = Serving(
                 commands=parts.commands,
-                reader=Reader(pool, schema, hide_suggestions=policy.production),
+                reader=Reader(lines, schema, hide_suggestions=policy.production),
                 progress=progress,
                 feed=feed,
                 store=parts.store,

@@ -21,7 +21,7 @@ def read_json(text: str | bytes) -> Any:
     """The value. Raises NotJson, for an object too that has a key twice: readers on the way may take another value."""
     try:
         text = text.decode() if isinstance(text, bytes) else text
-        return json.loads(text, parse_float=Number, parse_constant=_no_number, object_pairs_hook=_object)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError):
         raise NotJson from None
 
@@ -35,3 +35,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+_DECODER = json.JSONDecoder(parse_float=Number, parse_constant=_no_number, object_pairs_hook=_object)
+"""Made once: `json.loads` would make one for every text."""

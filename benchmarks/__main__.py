@@ -12,7 +12,19 @@ import psutil  # type: ignore[import-untyped]
 from benchmarks.laboratory import FULL, QUICK, Laboratory, laboratory
 from benchmarks.results import markdown
 
-NAMES = ("append", "fold", "project", "mutations", "importing", "rebuild", "serving", "live", "documents", "profile")
+NAMES = (
+    "append",
+    "fold",
+    "project",
+    "mutations",
+    "importing",
+    "rebuild",
+    "serving",
+    "reading",
+    "live",
+    "documents",
+    "profile",
+)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 MEANING = "## What follows from it"
 """The rest of RESULTS.md from this line on is written by people, and stays."""

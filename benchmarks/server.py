@@ -70,12 +70,12 @@ def url(conninfo: str) -> str:
 
 
 @contextmanager
-def serving(environment: Mapping[str, str]) -> Iterator[Served]:
-    """`daybook serve` on a free port, ready; asked to stop at the end."""
+def serving(environment: Mapping[str, str], *words: str) -> Iterator[Served]:
+    """`daybook serve` with these words on a free port, ready; asked to stop at the end."""
     began = time.perf_counter()
-    process = daybook("serve", "--port", "0", environment=environment)
+    process = daybook("serve", "--port", "0", *words, environment=environment)
     try:
-        port = _port(process)
+        port = port_of(process)
         client = Client(port)
         while client.get("/readyz")[0] != 200:
             if time.perf_counter() - began > _LONGEST:
@@ -91,7 +91,7 @@ def serving(environment: Mapping[str, str]) -> Iterator[Served]:
             process.communicate()
 
 
-def _port(process: "subprocess.Popen[str]") -> int:
+def port_of(process: "subprocess.Popen[str]") -> int:
     """The port that the server says it listens on."""
     if process.stdout is not None:
         for line in process.stdout:
@@ -124,7 +124,7 @@ class Client:
         data: dict[str, Any] = answer["data"]
         return data
 
-    def register(self) -> None:
+    def register(self, mutation: str = REGISTER) -> None:
         """Register a customer that nobody else registers, and see that it is there."""
         raw = person(self._who * 10**6 + next(self._numbers))
         points = [{**point, "kind": point["kind"].upper()} for point in _points(raw)]
@@ -132,7 +132,7 @@ class Client:
             "idempotencyKey": str(uuid4()), "kind": "PERSON", "name": raw["name"], "source": raw["source"],
             "contactPoints": points,
         }  # fmt: skip
-        answer = self.ask(REGISTER, {"input": wanted})["customerRegister"]
+        answer = self.ask(mutation, {"input": wanted})["customerRegister"]
         if answer["userErrors"] or answer["customer"]["name"] != raw["name"]:
             raise RuntimeError(f"the customer was not registered: {answer}")
 

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from enum import Enum
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import strawberry
@@ -23,48 +23,49 @@ from graphql import (
     print_ast,
 )
 from graphql.execution.values import VariableValues
-from psycopg import AsyncConnection, AsyncRawCursor, DataError, OperationalError
+from psycopg import AsyncConnection, DataError, OperationalError
 from psycopg.errors import QueryCanceled
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from api.errors import UNAVAILABLE, RequestError, RequestErrorCode
 from api.reading.compiler import Compiler, RowSource, present
 from api.reading.entities import Entities
+from api.reading.lines import Lines
 from api.reading.selections import Selections
 from api.reading.statement import Arguments, Plan
-
-ReadPool: TypeAlias = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
 
 MOST_PLANS = 1_000
 ABOUT_SCHEMA = ("__schema", "__type")
 
 
-def read_pool(conninfo: str, *, size: int = 8, seconds: float = 10) -> ReadPool:
-    """A pool of connections that read, not open yet. A statement that takes more than so many seconds is given up."""
+def read_pool(conninfo: str, *, size: int = 8, seconds: float = 10) -> Lines:
+    """Lines that read, not open yet. A statement that takes more than so many seconds is given up."""
 
     async def configure(connection: AsyncConnection[tuple[Any, ...]]) -> None:
         # JIT costs more than it gives where a statement has hundreds of small sub-selects.
         await connection.execute("SET timezone = 'UTC'")
         await connection.execute("SET jit = off")
         await connection.execute("SET default_transaction_read_only = on")
-        await connection.execute("SELECT set_config('statement_timeout', $1, false)", (str(int(seconds * 1000)),))
+        await connection.execute("SELECT set_config('statement_timeout', %s, false)", (str(int(seconds * 1000)),))
 
-    return AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]](
-        conninfo,
-        min_size=1,
-        max_size=size,
-        kwargs={"autocommit": True, "prepare_threshold": 1, "cursor_factory": AsyncRawCursor},
-        configure=configure,
-        timeout=seconds,
-        open=False,
-        name="reading",
+    return Lines(
+        AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]](
+            conninfo,
+            min_size=1,
+            max_size=size,
+            kwargs={"autocommit": True, "client_encoding": "utf8"},
+            configure=configure,
+            timeout=seconds,
+            open=False,
+            name="reading",
+        )
     )
 
 
 class Found(NamedTuple):
     """What a query found."""
 
-    data: str
+    data: bytes
     """JSON text."""
     position: str | None = None
     """The position that it reflects: every entry up to it. None where no row was read, as for the schema's own."""
@@ -74,10 +75,10 @@ class Reader:
     """Answers queries, and selections below a record. One for each process, used from its event loop only."""
 
     def __init__(
-        self, pool: ReadPool, schema: strawberry.Schema, rows: RowSource = present, *, hide_suggestions: bool = False
+        self, lines: Lines, schema: strawberry.Schema, rows: RowSource = present, *, hide_suggestions: bool = False
     ) -> None:
         """Raises DeclarationError where a read field of the schema does not fit its table."""
-        self._pool, self._rows, self._hide_suggestions = pool, rows, hide_suggestions
+        self._lines, self._rows, self._hide_suggestions = lines, rows, hide_suggestions
         self._entities = Entities(schema)
         self._schema: GraphQLSchema = self._entities.schema
         self._plans: OrderedDict[Hashable, Plan] = OrderedDict()
@@ -107,9 +108,9 @@ class Reader:
         if rows:
             found, position = await self._run(plan, coerced, {})
             parts |= msgspec.json.decode(found, type=dict[str, msgspec.Raw])
-        return Found(msgspec.json.encode({name: parts[name] for name in selected}).decode(), position)
+        return Found(msgspec.json.encode({name: parts[name] for name in selected}), position)
 
-    async def select(self, id: str, info: GraphQLResolveInfo[Any]) -> str:
+    async def select(self, id: str, info: GraphQLResolveInfo[Any]) -> bytes:
         """The JSON text of what a resolver's field selects of the record with this id; `null` where there is none.
 
         The field's type is the record's. Raises GraphQLError.
@@ -147,11 +148,8 @@ class Reader:
             self._plans.popitem(last=False)
 
     async def _run(self, plan: Plan, variables: VariableValues, given: Arguments) -> Found:
-        parameters = plan.parameters(variables, given)
         try:
-            async with self._pool.connection() as connection:
-                cursor = await connection.execute(cast("Any", plan.sql), parameters)
-                row = await cursor.fetchone()
+            row = await self._lines.fetch(plan.sql, plan.parameters(variables, given))
         except QueryCanceled:
             raise RequestError(
                 RequestErrorCode.QUERY_TOO_COMPLEX, "This query takes too long; ask for less, or in parts."
@@ -163,8 +161,8 @@ class Reader:
             ) from None
         except (PoolTimeout, OperationalError) as error:
             raise UNAVAILABLE from error
-        data, *position = cast("tuple[str | None, ...]", row)
-        return Found("null" if data is None else data, *position)
+        data, *position = row
+        return Found(b"null" if data is None else data, position[0].decode() if position and position[0] else None)
 
     def _introspected(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
-from graphql import FieldNode, GraphQLField
+from graphql import FieldNode, GraphQLField, ListValueNode, ObjectValueNode, ValueNode, VariableNode
 from graphql.execution.values import VariableValues, get_argument_values
 
 from api.errors import RequestError, RequestErrorCode
@@ -50,12 +50,14 @@ class Plan(msgspec.Struct, frozen=True):
     """A statement, and how its parameters are read from the arguments of the fields that it serves."""
 
     sql: str
-    calls: Sequence[tuple[GraphQLField, FieldNode]]
+    calls: Sequence[tuple[GraphQLField, FieldNode] | Arguments]
+    """Where no variable stands in a field's arguments, their values."""
     binds: Sequence[tuple[int, Callable[[Arguments], Parameter]]]
 
-    def parameters(self, variables: VariableValues, given: Arguments) -> list[Parameter]:
+    def parameters(self, variables: VariableValues, given: Arguments) -> list[bytes | None]:
         """The statement's parameters; `given` are those of the caller, not of a field. Raises RequestError."""
-        arguments = [given, *(get_argument_values(field, node, variables) for field, node in self.calls)]
+        arguments = [given]
+        arguments += [get_argument_values(*call, variables) if isinstance(call, tuple) else call for call in self.calls]
         return [_sendable(read(arguments[call])) for call, read in self.binds]
 
 
@@ -76,7 +78,7 @@ class Statement:
         self.variables = variables
         self.given = Call(0, given)
         self._aliases = 0
-        self._calls: list[tuple[GraphQLField, FieldNode]] = []
+        self._calls: list[tuple[GraphQLField, FieldNode] | Arguments] = []
         self._binds: list[tuple[int, Callable[[Arguments], Parameter]]] = []
         self._typed: list[str] = []
 
@@ -86,8 +88,9 @@ class Statement:
 
     def call(self, field: GraphQLField, node: FieldNode) -> Call:
         """The arguments of one use of a field."""
-        self._calls.append((field, node))
-        return Call(len(self._calls), get_argument_values(field, node, self.variables))
+        values = get_argument_values(field, node, self.variables)
+        self._calls.append((field, node) if any(_varies(each.value) for each in node.arguments or ()) else values)
+        return Call(len(self._calls), values)
 
     def parameter(self, call: Call, read: Callable[[Arguments], Parameter], sql_type: str) -> str:
         """SQL: the parameter that `read` takes from the call's arguments."""
@@ -141,15 +144,32 @@ def too_complex() -> RequestError:
     )
 
 
-def _sendable(value: Parameter) -> Parameter:
-    for text in value if isinstance(value, list) else (value,):
-        if text is not None and ("\x00" in text or not _is_unicode(text)):
-            raise RequestError(
-                RequestErrorCode.BAD_USER_INPUT,
-                "A text in the arguments holds U+0000 or half a surrogate pair; remove it.",
-            )
-    return value
+def _varies(value: ValueNode) -> bool:
+    """Whether a variable stands in a value."""
+    match value:
+        case ListValueNode():
+            return any(map(_varies, value.values))
+        case ObjectValueNode():
+            return any(_varies(each.value) for each in value.fields)
+        case _:
+            return isinstance(value, VariableNode)
 
 
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+def _sendable(value: Parameter) -> bytes | None:
+    """A parameter as PostgreSQL takes it, in text. Raises RequestError for what is not a text to it."""
+    if value is None:
+        return None
+    if isinstance(value, list):
+        # An array's text: elements in quotes, where a quote and a backslash have a backslash before them.
+        escaped = (each.replace("\\", "\\\\").replace('"', '\\"') for each in value)
+        value = "{" + ",".join(f'"{each}"' for each in escaped) + "}"
+    try:
+        sendable = value.encode()
+    except UnicodeEncodeError:
+        sendable = b"\0"
+    if b"\0" in sendable:
+        raise RequestError(
+            RequestErrorCode.BAD_USER_INPUT,
+            "A text in the arguments holds U+0000 or half a surrogate pair; remove it.",
+        )
+    return sendable

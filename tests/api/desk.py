@@ -36,7 +36,7 @@ class Desk:
     def text(self, query: str, variables: Mapping[str, Any] | None = None) -> str:
         """The JSON text of `data`. Raises GraphQLError."""
         document, operation = self.parsed(query)
-        return self.runner.run(self.reader.query(document, operation, variables or {})).data
+        return self.runner.run(self.reader.query(document, operation, variables or {})).data.decode()
 
     def data(self, query: str, variables: Mapping[str, Any] | None = None) -> Any:
         return msgspec.json.decode(self.text(query, variables))

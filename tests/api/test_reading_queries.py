@@ -226,13 +226,13 @@ def test_plans_are_bounded(at: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_questions_are_answered_side_by_side(at: Desk) -> None:
     document, operation = at.parsed("query Q($n: Int) { customers(first: $n) { nodes { id } } }")
 
-    async def all_at_once() -> list[str]:
+    async def all_at_once() -> list[bytes]:
         found = await asyncio.gather(*(at.reader.query(document, operation, {"n": n}) for n in range(1, 20)))
         return [one.data for one in found]
 
     answers = at.runner.run(all_at_once())
     active = sum(row["status"] == "active" for row in ROWS["customers"])
-    assert [answer.count('"id"') for answer in answers] == [min(n, active) for n in range(1, 20)]
+    assert [answer.count(b'"id"') for answer in answers] == [min(n, active) for n in range(1, 20)]
 
 
 def test_a_statement_that_takes_too_long_is_given_up(at: Desk, rows_there: str) -> None:
@@ -253,7 +253,7 @@ def test_a_statement_that_takes_too_long_is_given_up(at: Desk, rows_there: str) 
 def test_rows_come_from_where_the_row_source_says(at: Desk, rows_there: str) -> None:
     """As for a past moment, or for a model that is being rebuilt."""
 
-    async def elsewhere() -> str:
+    async def elsewhere() -> bytes:
         async with read_pool(rows_there, size=1) as pool:
 
             def renamed(table: Table) -> str:
@@ -265,12 +265,12 @@ def test_rows_come_from_where_the_row_source_says(at: Desk, rows_there: str) -> 
             document, operation = at.parsed("{ customers(first: 1) { nodes { name } } }")
             return (await Reader(pool, at.strawberry, renamed).query(document, operation, {})).data
 
-    assert at.runner.run(elsewhere()) == '{"customers":{"nodes":[{"name":"then"}]}}'
+    assert at.runner.run(elsewhere()) == b'{"customers":{"nodes":[{"name":"then"}]}}'
 
 
 def test_a_selection_below_a_resolver_s_field_is_read_by_the_same_compiler(at: Desk) -> None:
     """As for payloads of mutations: with the operation's fragments and variables."""
-    texts: list[str] = []
+    texts: list[bytes] = []
 
     async def customer(info: strawberry.Info, id: strawberry.ID) -> Customer | None:
         raw: GraphQLResolveInfo[Any] = info._raw_info

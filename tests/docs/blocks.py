@@ -52,7 +52,7 @@ class Block:
 
 def documents() -> list[str]:
     """Every Markdown file of the project, as a path from its root."""
-    found = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/**/*.md")]
+    found = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
     return sorted(str(file.relative_to(ROOT)) for file in found)
 
 

@@ -1,0 +1,218 @@
+"""Lines to PostgreSQL: psycopg's connections, over which one prepared statement after another fetches one row.
+
+psycopg's pool makes and replaces them; here they are kept at hand, and spoken to through psycopg's own view of libpq.
+Its cursors and its checkout take as much CPU as all else that a small query needs: docs/adr/0019.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Self, TypeAlias
+
+from psycopg import AsyncConnection, Error, OperationalError, pq
+from psycopg.errors import error_from_result
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+Connections: TypeAlias = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
+
+Row: TypeAlias = list[bytes | None]
+
+MOST_PREPARED = 100
+"""Statements that PostgreSQL keeps prepared for one line."""
+_CANCELLING = 5.0
+"""Seconds that PostgreSQL gets to give up what nobody waits for any more."""
+_BINARY = 1
+"""Of a text: its bytes in UTF-8, as they are."""
+
+
+class Lines:
+    """As many lines as the pool may have connections; who finds none free waits in turn. For one event loop."""
+
+    def __init__(self, pool: Connections) -> None:
+        """`pool`: not open yet; ours alone."""
+        self._pool, self._idle = pool, list[Line]()
+        self._places = asyncio.Semaphore(pool.max_size)
+        self._mending: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Hang up, and close the pool."""
+        if self._mending:
+            await asyncio.wait(self._mending)
+        while self._idle:
+            await self._pool.putconn(self._idle.pop().hung_up())
+        await self._pool.close()
+
+    async def fetch(self, sql: str, parameters: Sequence[bytes | None]) -> Row:
+        """The values of a statement's one row; one that is None where there is no row.
+
+        Where the caller is cancelled, so is the statement. Raises PoolTimeout where no line gets free in time, and
+        psycopg's errors.
+        """
+        line = await self._free_line()
+        try:
+            return await line.fetch(sql, parameters)
+        finally:
+            if line.works:
+                self._idle.append(line)
+                self._places.release()
+            else:
+                # Nobody waits for this: the caller may be cancelled, and cancelled again.
+                mending = asyncio.create_task(self._mend(line))
+                self._mending.add(mending)
+                mending.add_done_callback(self._mending.discard)
+
+    async def _free_line(self) -> "Line":
+        if self._places.locked():
+            try:
+                async with asyncio.timeout(self._pool.timeout):
+                    await self._places.acquire()
+            except TimeoutError:
+                raise PoolTimeout(f"no line got free within {self._pool.timeout} s") from None
+        else:
+            await self._places.acquire()
+        try:
+            while self._idle:
+                line = self._idle.pop()
+                if line.works:
+                    return line
+                await self._pool.putconn(line.hung_up())
+            return Line(await self._pool.getconn())
+        except BaseException:
+            self._places.release()
+            raise
+
+    async def _mend(self, line: "Line") -> None:
+        """End the statement that nobody waits for any more; the pool replaces a line that is past mending."""
+        try:
+            await line.cancel()
+            if line.works:
+                self._idle.append(line)
+            else:
+                await self._pool.putconn(line.hung_up())
+        finally:
+            self._places.release()
+
+
+def _settled(writable: asyncio.Future[None]) -> None:
+    if not writable.done():
+        writable.set_result(None)
+
+
+class Line:
+    """One connection, which the event loop watches as long as it is ours."""
+
+    def __init__(self, connection: AsyncConnection[tuple[Any, ...]]) -> None:
+        self._connection, self._pg = connection, connection.pgconn
+        self._loop, self._socket = asyncio.get_running_loop(), connection.pgconn.socket
+        self._answer: asyncio.Future[pq.abc.PGresult | None] | None = None
+        self._result: pq.abc.PGresult | None = None
+        self._statements: OrderedDict[str, bytes] = OrderedDict()
+        """By their text, the names of those that are prepared; b"" where one ran once."""
+        self._number = 0
+        self._loop.add_reader(self._socket, self._receive)
+
+    @property
+    def works(self) -> bool:
+        """Whether it is connected, and PostgreSQL owes it no answer."""
+        return self._pg.transaction_status == pq.TransactionStatus.IDLE
+
+    def hung_up(self) -> AsyncConnection[tuple[Any, ...]]:
+        """The connection, ours no more; closed where it does not work."""
+        self._loop.remove_reader(self._socket)
+        if not self.works:
+            self._pg.finish()
+        return self._connection
+
+    async def fetch(self, sql: str, parameters: Sequence[bytes | None]) -> Row:
+        """As `Lines.fetch`. A statement is prepared where it comes a second time: many come once."""
+        if (name := self._statements.get(sql)) is None:
+            self._statements[sql] = b""
+            self._pg.send_query_params(sql.encode(), parameters, result_format=_BINARY)
+        else:
+            if not name:
+                name = await self._prepared(sql)
+            self._statements.move_to_end(sql)
+            self._pg.send_query_prepared(name, parameters, result_format=_BINARY)
+        result = await self._answered()
+        row: Row = [result.get_value(0, at) for at in range(result.nfields)] if result.ntuples else [None]
+        if len(self._statements) > MOST_PREPARED:
+            await self._forget_oldest()
+        return row
+
+    async def cancel(self) -> None:
+        """Have PostgreSQL give up the statement under way, and hear that it has; where it does not, never mind."""
+        try:
+            async with asyncio.timeout(_CANCELLING):
+                await self._connection.cancel_safe(timeout=_CANCELLING)
+                await self._answered()
+        except (Error, TimeoutError):
+            pass  # `works` says how it went
+
+    async def _prepared(self, sql: str) -> bytes:
+        self._number += 1
+        name = b"read %d" % self._number
+        self._pg.send_prepare(name, sql.encode())
+        await self._answered()
+        self._statements[sql] = name
+        return name
+
+    async def _forget_oldest(self) -> None:
+        _, name = self._statements.popitem(last=False)
+        if name:
+            self._pg.send_query(b'DEALLOCATE "' + name + b'"')
+            await self._answered()
+
+    async def _answered(self) -> pq.abc.PGresult:
+        """The result of what was sent last. Raises psycopg's errors."""
+        self._answer = self._loop.create_future()
+        try:
+            while self._pg.flush():
+                await self._writable()  # it was more than the socket takes at once
+            self._collect()
+            result = await self._answer
+        finally:
+            self._answer = None
+        if result is None:
+            raise OperationalError("PostgreSQL sent no answer")
+        if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
+            raise error_from_result(result)
+        return result
+
+    async def _writable(self) -> None:
+        writable: asyncio.Future[None] = self._loop.create_future()
+        self._loop.add_writer(self._socket, _settled, writable)
+        try:
+            await writable
+        finally:
+            self._loop.remove_writer(self._socket)
+
+    def _receive(self) -> None:
+        """The socket has something to read: an answer, a piece of one, or the end of the connection."""
+        try:
+            self._pg.consume_input()
+        except OperationalError as error:
+            self._loop.remove_reader(self._socket)
+            if self._answer is not None and not self._answer.done():
+                self._answer.set_exception(error)
+            return
+        self._collect()
+
+    def _collect(self) -> None:
+        """Take the results that are complete; after the last one, that is the answer."""
+        while self._answer is not None and not self._answer.done() and not self._pg.is_busy():
+            result = self._pg.get_result()
+            if result is None:
+                self._answer.set_result(self._result)
+                self._result = None
+            else:
+                self._result = result

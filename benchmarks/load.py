@@ -1,0 +1,136 @@
+"""Load: many connections that send one request again and again, driven by one thread that does next to nothing else."""
+
+import selectors
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+_CHUNK = 256 * 1024
+_LONGEST = 60.0
+
+
+class Post(NamedTuple):
+    """A request, and what its answer must be."""
+
+    port: int
+    head: bytes
+    body: bytes
+    right: Callable[[bytes], bool]
+    """Whether the body of an answer is the right one."""
+
+    @property
+    def bytes(self) -> bytes:
+        return self.head + self.body
+
+
+class Loaded(NamedTuple):
+    """What the clients saw."""
+
+    answers: int
+    seconds: float
+    p50_ms: float
+    p95_ms: float
+
+    @property
+    def per_second(self) -> float:
+        return self.answers / self.seconds
+
+
+def post(
+    port: int, path: str, asked: Mapping[str, object], headers: Mapping[str, str], right: Callable[[bytes], bool]
+) -> Post:
+    """A POST of JSON."""
+    body = msgspec.json.encode(asked)
+    named = {"Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items())]
+    return Post(port, "\r\n".join([*lines, "", ""]).encode(), body, right)
+
+
+def ask(one: Post) -> bytes:
+    """The body of one answer. Raises RuntimeError where its status is not 200."""
+    with socket.create_connection(("127.0.0.1", one.port), timeout=_LONGEST) as connection:
+        connection.sendall(one.bytes)
+        received = bytearray()
+        while (body := _body(received)) is None:
+            _receive(connection, received)
+    return body
+
+
+def load(one: Post, clients: int, seconds: float) -> Loaded:
+    """Every client sends as soon as it has its answer. Raises RuntimeError at the first that is not the right one."""
+    took: list[float] = []
+    with selectors.DefaultSelector() as selector:
+        connections = [socket.create_connection(("127.0.0.1", one.port), timeout=_LONGEST) for _ in range(clients)]
+        try:
+            for connection in connections:
+                selector.register(connection, selectors.EVENT_READ, _Client(connection, one))
+            began = time.perf_counter()
+            until, waiting = began + seconds, clients
+            for key in selector.get_map().values():
+                key.data.send()
+            while waiting:
+                ready = selector.select(_LONGEST)
+                if not ready:
+                    raise RuntimeError(f"{waiting} answers did not come within {_LONGEST:.0f} seconds")
+                for key, _ in ready:
+                    client: _Client = key.data
+                    if client.receive():
+                        now = time.perf_counter()
+                        took.append(now - client.sent)
+                        if now < until:
+                            client.send()
+                        else:
+                            waiting -= 1
+            elapsed = time.perf_counter() - began
+        finally:
+            for connection in connections:
+                connection.close()
+    took.sort()
+    return Loaded(len(took), elapsed, 1000 * took[len(took) // 2], 1000 * took[int(len(took) * 0.95)])
+
+
+class _Client:
+    """One connection that stays open."""
+
+    def __init__(self, connection: socket.socket, one: Post) -> None:
+        self._connection, self._one, self._bytes = connection, one, one.bytes
+        self._received = bytearray()
+        self.sent = 0.0
+
+    def send(self) -> None:
+        self._received.clear()
+        self.sent = time.perf_counter()
+        self._connection.sendall(self._bytes)
+
+    def receive(self) -> bool:
+        """Take what has come; whether the answer is complete."""
+        _receive(self._connection, self._received)
+        body = _body(self._received)
+        if body is None:
+            return False
+        if not self._one.right(body):
+            raise RuntimeError(f"not the right answer: {body[:500]!r}")
+        return True
+
+
+def _receive(connection: socket.socket, received: bytearray) -> None:
+    some = connection.recv(_CHUNK)
+    if not some:
+        raise RuntimeError(f"the server closed a connection: {bytes(received[:500])!r}")
+    received += some
+
+
+def _body(received: bytearray) -> bytes | None:
+    """The body of an answer that is complete."""
+    end = received.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    head = bytes(received[:end]).lower()
+    _, _, rest = head.partition(b"\r\ncontent-length:")
+    if not head.startswith(b"http/1.1 200") or not rest:
+        raise RuntimeError(f"the server said {head!r}")
+    length = int(rest.partition(b"\r\n")[0])
+    return bytes(received[end + 4 :]) if len(received) == end + 4 + length else None
