@@ -7,6 +7,7 @@
 #   make schema    write schema.graphql from the code
 #   make released  at a release: keep schema.graphql as what clients were given
 #   make events    pin the stored shape of every event in domain/events.json
+#   make graphiql  build the page that a browser gets, from tools/graphiql
 #   make lock      pin the dependencies anew
 # PYTHON=/path/to/python3.13 chooses the interpreter for a new environment.
 
@@ -14,7 +15,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types imports audit schema released schema-check suite events bench campaign lock clean
+.PHONY: help run test check format lint types imports audit schema released schema-check suite events graphiql bench campaign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -28,7 +29,7 @@ CLIENTS := tests/clients/node_modules/.made
 CODE := $(wildcard api domain infra projections tests benchmarks)
 
 help:
-	@sed -n '2,11s/^# \{0,1\}//p' Makefile
+	@sed -n '2,12s/^# \{0,1\}//p' Makefile
 
 run: $(RUNTIME)
 	@$(BIN)/daybook demo --if-empty && exec $(BIN)/daybook serve
@@ -73,6 +74,11 @@ events: $(RUNTIME)
 released: schema
 	cp schema.graphql docs/frontend/released.graphql
 
+# Built files are in the repository: running Daybook needs no Node.
+graphiql: $(DEV)
+	$(NPM) --prefix tools/graphiql ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
+	$(NPM) --prefix tools/graphiql run --silent build
+
 schema-check: $(RUNTIME)
 	$(BIN)/daybook schema --check
 
@@ -90,7 +96,7 @@ lock: $(DEV)
 
 # The environment and its caches; never a book.
 clean:
-	rm -rf .venv tests/clients/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis daybook.egg-info build
+	rm -rf .venv tests/clients/node_modules tools/graphiql/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis daybook.egg-info build
 
 $(MADE):
 	@.ci/python-environment "$(PYTHON)"

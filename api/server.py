@@ -18,6 +18,7 @@ from api.composition import Parts, assembled
 from api.documents import Policy
 from api.execution import Engine
 from api.feed import Feed
+from api.graphiql import asset
 from api.health import Health
 from api.http import Endpoint
 from api.live import Live
@@ -82,16 +83,18 @@ def create_app(
                 Endpoint(engine, serving, tokens, page=policy.page),
                 Live(schema, engine, serving, tokens),
                 Health(lambda: _status(parts)),
+                page=policy.page,
             )
             yield
 
     return Starlette(middleware=[Middleware(Doorkeeper, hosts=(*LOOPBACK, *hosts))], lifespan=lifespan)
 
 
-def _routes(endpoint: Endpoint, live: Live, health: Health) -> list[BaseRoute]:
+def _routes(endpoint: Endpoint, live: Live, health: Health, *, page: bool) -> list[BaseRoute]:
     return [
         Route("/graphql", endpoint),
         WebSocketRoute("/graphql", live),
+        *([Route("/graphql/assets/{name}", asset)] if page else []),
         Route("/healthz", health.alive),
         Route("/readyz", health.ready),
         Route("/metrics", health.metrics),

@@ -308,20 +308,6 @@ async def test_a_position_that_never_comes_is_refused_at_once(database: str, tmp
             assert answer.status_code == (200 if value is None else 400), answer.text
 
 
-async def test_a_browser_gets_a_page_that_needs_nothing_from_elsewhere(database: str, tmp_path: Path) -> None:
-    async with serving(database, tmp_path, projections=False) as client:
-        answer = await client.http.get("/graphql", headers={"Accept": "text/html,*/*;q=0.8", "Authorization": ""})
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("text/html")
-        policy = answer.headers["content-security-policy"]
-        assert "default-src 'none'" in policy
-        assert "'unsafe-inline'" not in policy
-        assert "http://" not in answer.text
-        assert "https://" not in answer.text
-        for name in ("X-Content-Type-Options", "Referrer-Policy", "X-Frame-Options"):
-            assert name in answer.headers
-
-
 async def test_tools_can_ask_for_the_whole_schema(database: str, tmp_path: Path) -> None:
     async with serving(database, tmp_path, projections=False) as client:
         told = build_client_schema(await client.data(get_introspection_query()))  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from tests.docs.blocks import ROOT, blocks, documents, prose
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`([^`\n]+)`")
-_OURS = re.compile(r"(?:api|benchmarks|docs|domain|infra|mappings|projections|tests|\.ci)/[\w./-]*")
+_OURS = re.compile(r"(?:api|benchmarks|docs|domain|infra|mappings|projections|tests|tools|\.ci)/[\w./-]*")
 
 
 def slug(heading: str) -> str:
