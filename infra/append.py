@@ -137,7 +137,7 @@ class Append:
 
     def lock(self) -> None:
         """Begin the transaction, and take the append lock, which is held until it ends."""
-        self._db.execute(_BEGIN)
+        self._db.execute(_BEGIN.encode())
 
     def read_head(self, entries: Sequence[Entry], conditions: Sequence[Conditions]) -> None:
         """Read what the batch's checks need. A statement of its own after the lock: its snapshot must be younger."""
