@@ -189,6 +189,15 @@ def test_killed_at_any_point_every_entry_is_posted_once(book: Diaries, tmp_path:
     assert written == list(range(1, last + 1))
 
 
+def test_a_batch_may_be_larger_than_every_buffer_on_the_way(book: Diaries) -> None:
+    """Pipelined, such a batch stood still for ever: server and client each waited for the other to take something."""
+    long = (PageWritten(page=new_id(), text="x" * 2_000_000) for _ in range(3))
+    last = append(book.parts, new_id(), 1, DiaryBegun(owner="Ada" * 500_000, address=None), *long)
+    with book.running():
+        book.wait(last)
+    assert rows(book.db) == plain_fold(recorded(book))
+
+
 def test_it_goes_on_when_its_connections_are_cut(book: Diaries) -> None:
     book.db.execute(AUDITED)
     last = 0
