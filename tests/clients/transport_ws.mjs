@@ -34,7 +34,8 @@ async function answers(payload, most = Infinity) {
 const refusal = (payload) => answers(payload).then(() => assert.fail('answered'), (errors) => errors);
 
 test('a query', async () => {
-  assert.deepEqual(await answers({ query: '{ company { name } }' }), [{ data: { company: { name: 'Kestrel Instruments' } } }]);
+  const [{ data, errors }, ...rest] = await answers({ query: '{ company { name } }' });
+  assert.deepEqual([data, errors, rest], [{ company: { name: 'Kestrel Instruments' } }, undefined, []]);
 });
 
 test('a mutation, with variables', async () => {

@@ -144,6 +144,7 @@ def _lists() -> str:
         for name, field in SCHEMA.query_type.fields.items()
         if "first" in field.args
         and isinstance(connection := get_named_type(field.type), GraphQLObjectType)
+        and "nodes" in connection.fields
         and "id" in get_named_type(connection.fields["nodes"].type).fields
     ]
     return "{" + " ".join(f"{name}(first: 20) {{ nodes {{ id }} }}" for name in lists) + "}"
