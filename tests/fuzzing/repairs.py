@@ -76,18 +76,18 @@ class Repair(Visitor):
 
     def __init__(self, types: TypeInfo) -> None:
         super().__init__()
-        self._types, self._noun = types, ""
+        self._types, self._noun, self._command = types, "", False
 
     def enter_field(self, node: FieldNode, *_: Any) -> FieldNode | None:
         if self._types.get_parent_type() in (SCHEMA.query_type, SCHEMA.mutation_type):
+            self._command = self._types.get_parent_type() is SCHEMA.mutation_type
             self._noun = next((noun for noun in NOUNS if re.match(rf"{noun}(s|[A-Z]|$)", node.name.value)), "")
         field = self._types.get_field_def()
         if field is None or "first" not in field.args:
             return None
         drawn = crc32(print_ast(node).encode())
-        size = ArgumentNode(
-            name=NameNode(value="last" if drawn % 4 == 0 else "first"), value=IntValueNode(value=str(1 + drawn % 3))
-        )
+        end = "last" if "last" in field.args and drawn % 4 == 0 else "first"
+        size = ArgumentNode(name=NameNode(value=end), value=IntValueNode(value=str(1 + drawn % 3)))
         return replace(node, arguments=(*(one for one in node.arguments or () if one.name.value not in PAGING), size))
 
     def enter_object_field(self, node: ObjectFieldNode, *_: Any) -> object:
@@ -105,19 +105,21 @@ class Repair(Visitor):
         return REMOVE if isinstance(node.value, ObjectValueNode) and not node.value.fields else None
 
     def enter_string_value(self, node: StringValueNode, _key: Any, parent: Any, *_: Any) -> StringValueNode | None:
-        return self._known_id(node.value, parent)
+        return self._fitting(node.value, parent)
 
     def enter_int_value(self, node: IntValueNode, _key: Any, parent: Any, *_: Any) -> StringValueNode | None:
-        return self._known_id(node.value, parent)
+        return self._fitting(node.value, parent)
 
-    def _known_id(self, drawn: str, parent: Any) -> StringValueNode | None:
-        """An id that there is in the place of one that was made up, mostly."""
+    def _fitting(self, drawn: str, parent: Any) -> StringValueNode | None:
+        """An id that there is in the place of one that was made up; a command is told of some that there are not."""
+        said = getattr(getattr(parent, "name", None), "value", "")
+        if said == "email" and not self._command:
+            return StringValueNode(value="ada@example.com")
         if get_named_type(self._types.get_input_type()) is not GraphQLID:
             return None
         chance = crc32(drawn.encode("utf-8", "surrogatepass"))
-        said = getattr(getattr(parent, "name", None), "value", "")
         ids = _known[NOUNS.get(said, "") or NOUNS.get(self._noun, "")] or _known["cus"]
-        return StringValueNode(value=ids[chance % len(ids)]) if ids and chance % 8 != 7 else None
+        return StringValueNode(value=ids[chance % len(ids)]) if not self._command or chance % 8 != 7 else None
 
 
 @schemathesis.hook
