@@ -37,7 +37,12 @@ class Parked(NamedTuple):
 
 def is_poison(error: Exception) -> bool:
     """Whether an error comes from the event, so that trying again would fail again. Lost connections do not."""
-    of_the_data = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError)
+    of_the_data = (
+        psycopg.DataError,
+        psycopg.IntegrityError,
+        psycopg.ProgrammingError,
+        psycopg.errors.ProgramLimitExceeded,  # a value too large for an index, say
+    )
     return isinstance(error, of_the_data) or not isinstance(error, psycopg.Error)
 
 

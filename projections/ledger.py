@@ -11,7 +11,7 @@ import psycopg
 from psycopg import Cursor
 
 from projections.flush import Flush, Statement
-from projections.lanes import Lane, Parked, Unit, park, write_carefully
+from projections.lanes import Lane, Parked, Unit, is_poison, park, write_carefully
 from projections.lease import RENEW, Lease
 from projections.model import Model
 from projections.tables import Db
@@ -95,8 +95,9 @@ def commit(db: Db, flush: Flush, lease: Lease, batch: Batch, where: Standing) ->
     if batch.statements is not None and not batch.parked:
         try:
             _commit_at_once(db, lease, batch, where, batch.statements)
-        except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError):
-            pass
+        except psycopg.Error as error:
+            if not is_poison(error):
+                raise
         else:
             return []
     with db.transaction():

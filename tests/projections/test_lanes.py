@@ -81,6 +81,18 @@ def test_many_poison_lanes_in_one_batch(book: Diaries) -> None:
     assert {(lane, at) for _, lane, at, _, _ in book.parked()} == set(bad.items())
 
 
+def test_a_value_that_is_too_large_for_its_index_parks_its_lane(book: Diaries) -> None:
+    begin(book)
+    large = "".join(new_id().hex for _ in range(300))  # too random to be compressed
+    position = append(book.parts, id := new_id(), 1, DiaryBegun(owner=large))
+    begin(book)
+    last = append(book.parts, begin(book), 2, DiaryClosed())
+    with book.running():
+        book.wait(last)
+    assert [(model, lane, at) for model, lane, at, *_ in book.parked()] == [("diaries", id, position)]
+    assert rows(book.db)["diaries"] == expected(book, without={id: position})["diaries"]
+
+
 def test_a_value_that_can_not_be_written_parks_its_lane(book: Diaries) -> None:
     def strange(posting: Posting, recorded: Recorded[Any]) -> None:
         post(posting, recorded)
