@@ -14,7 +14,7 @@ from tests.faults.follower import Follower
 from tests.faults.invariants import hold
 from tests.faults.load import Load
 from tests.faults.own_postgres import OwnPostgres, own_postgres
-from tests.faults.processes import Server, stopped_at_the_end, until
+from tests.faults.processes import PATIENCE, Server, stopped_at_the_end, until
 from tests.faults.proxy import Proxy
 from tests.faults.report import FULL, Report, seeds
 
@@ -117,7 +117,8 @@ def test_connections_cut_in_the_middle(database: str, tmp_path: Path, seed: int,
         with follower.following():
             with load.under_way():
                 with proxy.at_work():
-                    until(lambda: proxy.cuts >= (100 if FULL else 10), "connections are cut")
+                    wanted = 100 if FULL else 10
+                    until(lambda: proxy.cuts >= wanted, f"{wanted} connections are cut", seconds=wanted * PATIENCE / 10)
                 load.wait_for_more(20)
             events = hold(database, tmp_path, load, follower)
         assert server.stop() == 0
