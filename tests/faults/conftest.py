@@ -1,4 +1,4 @@
-"""The report of the campaigns: shown at the end, and kept in docs/campaigns/RESULTS.md when all were run in full."""
+"""The report of the campaigns: shown at the end, and kept in docs/campaigns/RESULTS.md when they were run in full."""
 
 from pathlib import Path
 
@@ -12,8 +12,7 @@ _RUNS = pytest.StashKey[list[Run]]()
 
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Report:
-    name: str = request.function.__name__
-    return Report(name.removeprefix("test_").replace("_", " "), request.config.stash.setdefault(_RUNS, []))
+    return Report(_campaign(request.node.nodeid), request.config.stash.setdefault(_RUNS, []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -26,17 +25,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             f"{run.campaign} ({run.seed}): {run.faults} faults, {run.commands} commands acknowledged,"
             f" {run.retried} answers lost and asked for again, {run.events} events"
         )
-    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
-    if FULL and whole:
-        not_held = [
-            f"`{report.nodeid}` {outcome}: {_why(report)}"
+    if FULL:
+        not_held = {
+            _campaign(report.nodeid): f"{outcome}: {_why(report)}"
             for outcome in ("failed", "error", "skipped")
             for report in terminalreporter.stats.get(outcome, [])
             if "tests/faults/" in report.nodeid
-        ]
+        }
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(markdown(runs, not_held))
+        RESULTS.write_text(markdown(runs, not_held, RESULTS.read_text() if RESULTS.exists() else ""))
         terminalreporter.line(f"written to {RESULTS.name}")
+
+
+def _campaign(test: str) -> str:
+    return test.partition("::test_")[2].partition("[")[0].replace("_", " ")
 
 
 def _why(report: pytest.TestReport) -> str:

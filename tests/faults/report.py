@@ -7,8 +7,9 @@ counting there, for other random numbers than yesterday's.
 
 import os
 import platform
+import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,19 +57,23 @@ class Report:
         self._runs.append(Run(self._campaign, seed, faults, rows, faults, events))
 
 
-def markdown(runs: Sequence[Run], not_held: Sequence[str]) -> str:
-    """RESULTS.md. `not_held`: a line for each campaign that failed or was skipped."""
-    lines = [_HEAD, f"{_circumstances()}\n", "| campaign | books | faults | commands | asked again | events |"]
-    lines.append("|---|---:|---:|---:|---:|---:|")
+def markdown(runs: Sequence[Run], not_held: Mapping[str, str], former: str) -> str:
+    """RESULTS.md, after what was run in full just now; the other campaigns keep their lines of the `former` one.
+
+    `not_held`: by campaign, what is to be said of one that failed or was skipped.
+    """
+    lines = {line.split(" | ")[0].lstrip("| "): line for line in former.splitlines() if _ROW.match(line)}
     for campaign in dict.fromkeys(run.campaign for run in runs):
         own = [run for run in runs if run.campaign == campaign]
         sums = [sum(column) for column in zip(*(run[2:] for run in own), strict=True)]
-        lines.append(f"| {campaign} | {len(own)} | {' | '.join(f'{number:,}' for number in sums)} |")
-    lines += ["", "Every invariant held in each of these books." if runs else "No campaign came to its end.", ""]
-    if not_held:
-        lines += ["Not so, or not run:", "", *(f"- {line}" for line in not_held), ""]
-    return "\n".join(lines)
+        figures = " | ".join(f"{number:,}" for number in (len(own), *sums))
+        lines[campaign] = f"| {campaign} | {figures} | held | {_circumstances()} |"
+    for campaign, why in not_held.items():
+        lines[campaign] = f"| {campaign} | 0 | 0 | 0 | 0 | 0 | {why.replace('|', '/')} | {_circumstances()} |"
+    return "\n".join([_HEAD, *sorted(lines.values()), ""])
 
+
+_ROW = re.compile(r"\| [a-z][^|]* \| [\d,]+ \|")
 
 _HEAD = """# Fault campaigns
 
@@ -76,8 +81,10 @@ Made by `make campaign`. Each book was written to by concurrent clients over HTT
 were killed, starved or cut off; clients sent what was not answered again, under the same key. Then it was checked
 against its raw tables: every acknowledged command is there once and nothing else, positions and versions are dense,
 receipts and reservations agree with the events, read models equal a plain fold, and a subscriber that reconnected with
-its last cursor saw each entry once (tests/faults/invariants.py).
-"""
+its last cursor saw each entry once (tests/faults/invariants.py). A line stands until its campaign is run in full again.
+
+| campaign | books | faults | commands | asked again | events | every invariant | commit, seeds, PostgreSQL, Python |
+|---|---:|---:|---:|---:|---:|---|---|"""
 
 
 def _circumstances() -> str:
@@ -88,7 +95,4 @@ def _circumstances() -> str:
 
     changed = git("status", "--porcelain", "--", ":/", ":(exclude)docs/campaigns")
     commit = f"`{git('rev-parse', '--short=12', 'HEAD')}`" + (" with changes not committed" if changed else "")
-    return (
-        f"Commit {commit}, seeds from {FIRST_SEED} on; PostgreSQL {MAJOR}, Python {platform.python_version()},"
-        f" {os.cpu_count()} cores ({platform.machine()}, {platform.system()})."
-    )
+    return f"{commit}, from {FIRST_SEED} on, {MAJOR}, {platform.python_version()}, {os.cpu_count()} cores"
