@@ -237,10 +237,10 @@ def test_questions_are_answered_side_by_side(at: Desk) -> None:
 
 def test_a_statement_that_takes_too_long_is_given_up(at: Desk, rows_there: str) -> None:
     async def slowly() -> None:
-        async with read_pool(rows_there, size=1, seconds=0.05) as pool:
+        async with read_pool(rows_there, size=1, seconds=2) as pool:
 
             def slow(table: Table) -> str:
-                return f'(select t.* from daybook_read."{table.name}" t, pg_sleep(5))'
+                return f'(select t.* from daybook_read."{table.name}" t, pg_sleep(60))'
 
             document, operation = at.parsed("{ company { name } }")
             await Reader(pool, at.strawberry, slow).query(document, operation, {})
