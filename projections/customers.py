@@ -7,6 +7,7 @@ from uuid import UUID
 
 from domain.customer import (
     Change,
+    ContactPoint,
     CustomerArchived,
     CustomerClassified,
     CustomerConsentGranted,
@@ -30,10 +31,11 @@ from domain.customer import (
     CustomerTagAdded,
     CustomerTagRemoved,
 )
-from domain.kernel import Withheld, opened, type_id
+from domain.kernel import ContactKind, Withheld, opened, type_id
 from domain.kernel.recorded import Recorded
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
-from projections.parts import add_external_ids, add_note, external_ids_of, notes_of, ordinal
+from projections.parts import add_external_ids, add_note, external_ids_of, notes_of, ordinal, remove_external_id
+from projections.searching import forget, found_by, search_key, searched_by
 from projections.sorting import sort_key
 
 CUSTOMERS = Table(
@@ -149,6 +151,9 @@ CONSENTS = Table(
 
 NOTES, EXTERNAL_IDS = notes_of("customer"), external_ids_of("customer")
 
+SEARCH = searched_by("customer")
+"""By name, legal name, e-mail addresses, telephone numbers and external ids."""
+
 
 def post(posting: Posting, recorded: Recorded[CustomerEvent]) -> None:
     """What one event of a customer changes: its parts, and always the stamp of its record."""
@@ -168,6 +173,8 @@ def post(posting: Posting, recorded: Recorded[CustomerEvent]) -> None:
         case CustomerDetailsChanged() as event:
             changes = {**event.changes, **(opened(event.personal_changes) or {})}
             columns = {name: _detail(name, change) for name, change in changes.items()}
+            if "legal_name" in columns:
+                found_by(posting, SEARCH, id, "legal_name", columns["legal_name"])
         case CustomerClassified() as event:
             _classify(posting, id, recorded, event)
         case CustomerOwnerAssigned(owner=owner, team=team):
@@ -178,6 +185,7 @@ def post(posting: Posting, recorded: Recorded[CustomerEvent]) -> None:
             _add_contact_point(posting, id, recorded, event)
         case CustomerContactPointRemoved(contact_point=point, promoted=promoted):
             posting.remove(CONTACT_POINTS, type_id("cpt", point))
+            forget(posting, SEARCH, id, "contact_point", type_id("cpt", point))
             _make_primary(posting, promoted, None)
         case CustomerContactPointMadePrimary(contact_point=point, demoted=demoted):
             _make_primary(posting, point, demoted)
@@ -192,14 +200,15 @@ def post(posting: Posting, recorded: Recorded[CustomerEvent]) -> None:
             _state_consent(posting, id, recorded, event)
         case CustomerRenamed(new=name):
             columns = {"name": opened(name), "name_key": sort_key(name)}
+            found_by(posting, SEARCH, id, "name", name)
         case CustomerParentAssigned(parent=parent):
             columns = {"parent_id": public_id_or_none("customer", parent)}
         case CustomerExternalIdAdded(external_id=external_id):
             if not isinstance(external_id, Withheld):
-                add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,))
+                add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,), SEARCH)
         case CustomerExternalIdRemoved(external_id=external_id):
             if not isinstance(external_id, Withheld):
-                posting.remove(EXTERNAL_IDS, id, external_id.source, external_id.id)
+                remove_external_id(posting, EXTERNAL_IDS, id, external_id, SEARCH)
         case CustomerArchived():
             columns = {"status": "archived", "archived_at": at}
         case CustomerRestored():
@@ -228,7 +237,9 @@ def _register(posting: Posting, id: str, recorded: Recorded[Any], event: Custome
         changed_at=recorded.occurred_at,
         **stamp(recorded),
     )
+    found_by(posting, SEARCH, id, "name", event.name)
     for place, point in enumerate(opened(event.contact_points) or ()):
+        _find_by_contact_point(posting, id, point.id, point)
         posting.insert(
             CONTACT_POINTS,
             id=type_id("cpt", point.id),
@@ -241,7 +252,7 @@ def _register(posting: Posting, id: str, recorded: Recorded[Any], event: Custome
             ordinal=ordinal(recorded, place),
             added_at=recorded.occurred_at,
         )
-    add_external_ids(posting, EXTERNAL_IDS, id, recorded, opened(event.external_ids) or ())
+    add_external_ids(posting, EXTERNAL_IDS, id, recorded, opened(event.external_ids) or (), SEARCH)
 
 
 def _detail(name: str, change: Change) -> Any:
@@ -257,6 +268,7 @@ def _detail(name: str, change: Change) -> Any:
 
 def _add_contact_point(posting: Posting, id: str, recorded: Recorded[Any], event: CustomerContactPointAdded) -> None:
     _make_primary(posting, None, event.demoted)
+    _find_by_contact_point(posting, id, event.contact_point, event)
     posting.insert(
         CONTACT_POINTS,
         id=type_id("cpt", event.contact_point),
@@ -269,6 +281,17 @@ def _add_contact_point(posting: Posting, id: str, recorded: Recorded[Any], event
         ordinal=ordinal(recorded),
         added_at=recorded.occurred_at,
     )
+
+
+def _find_by_contact_point(
+    posting: Posting, id: str, point: UUID, said: ContactPoint | CustomerContactPointAdded
+) -> None:
+    """An e-mail address or a telephone number is searched as typed and as normalised, a number without its spaces."""
+    texts = [opened(said.value), opened(said.normalised)]
+    if said.kind is ContactKind.PHONE:
+        texts = [text and search_key(text).replace(" ", "") for text in texts]
+    if said.kind in (ContactKind.PHONE, ContactKind.EMAIL):
+        found_by(posting, SEARCH, id, "contact_point", *texts, which=type_id("cpt", point))
 
 
 def _make_primary(posting: Posting, promoted: UUID | None, demoted: UUID | None) -> None:
@@ -331,8 +354,8 @@ def _state_consent(
 
 customers = Model(
     name="customers",
-    version=1,
-    tables=(CUSTOMERS, CONTACT_POINTS, TAGS, CLASSIFICATIONS, LINKS, CONSENTS, NOTES, EXTERNAL_IDS),
+    version=2,
+    tables=(CUSTOMERS, CONTACT_POINTS, TAGS, CLASSIFICATIONS, LINKS, CONSENTS, NOTES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("customer",)),
 )

@@ -26,6 +26,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     key: tuple[str, ...] = ("id",)
     indexes: tuple[str, ...] = ()
     """Column lists of further indexes, e.g. ("customer_id, opened_at DESC, id",)."""
+    gin: tuple[str, ...] = ()
+    """SQL of arrays that rows are found by elements of."""
 
 
 STAMP: Mapping[str, str] = {

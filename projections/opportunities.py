@@ -29,6 +29,7 @@ from domain.opportunity import (
 )
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
 from projections.parts import add_external_ids, add_note, external_ids_of, notes_of, ordinal
+from projections.searching import found_by, searched_by
 from projections.sorting import sort_key
 
 OPPORTUNITIES = Table(
@@ -109,6 +110,9 @@ STAGE_HISTORY = Table(
 
 NOTES, EXTERNAL_IDS = notes_of("opportunity"), external_ids_of("opportunity")
 
+SEARCH = searched_by("opportunity")
+"""By title and external ids."""
+
 
 def post(posting: Posting, recorded: Recorded[OpportunityEvent]) -> None:
     """What one event of a deal changes: its parts, and always the stamp of its record."""
@@ -158,8 +162,9 @@ def post(posting: Posting, recorded: Recorded[OpportunityEvent]) -> None:
             columns = {"customer_id": public_id_or_none("customer", customer)}
         case OpportunityRenamed(new=title):
             columns = {"title": opened(title), "title_key": sort_key(title)}
+            found_by(posting, SEARCH, id, "title", title)
         case OpportunityExternalIdAdded(external_id=external_id):
-            add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,))
+            add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,), SEARCH)
         case _ as never:
             assert_never(never)
     return posting.change(OPPORTUNITIES, id, **columns, last_touched_at=at, **stamp(recorded))
@@ -204,7 +209,8 @@ def _open(posting: Posting, id: str, recorded: Recorded[Any], event: Opportunity
     )
     for place, line in enumerate(event.lines):
         _insert_line(posting, id, line, event.currency, recorded, place)
-    add_external_ids(posting, EXTERNAL_IDS, id, recorded, event.external_ids)
+    found_by(posting, SEARCH, id, "title", event.title)
+    add_external_ids(posting, EXTERNAL_IDS, id, recorded, event.external_ids, SEARCH)
 
 
 def _enter_stage(
@@ -259,8 +265,8 @@ def _terms(line: OpportunityLine) -> dict[str, Any]:
 
 opportunities = Model(
     name="opportunities",
-    version=1,
-    tables=(OPPORTUNITIES, LINES, STAGE_HISTORY, NOTES, EXTERNAL_IDS),
+    version=2,
+    tables=(OPPORTUNITIES, LINES, STAGE_HISTORY, NOTES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("opportunity",)),
 )

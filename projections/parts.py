@@ -7,6 +7,7 @@ from uuid import UUID
 from domain.kernel import Withheld, opened, type_id
 from domain.kernel.recorded import Recorded
 from projections.model import Posting, Table
+from projections.searching import forget, found_by
 
 MOST_AT_ONCE = 1_000
 """More parts than any one event adds."""
@@ -42,12 +43,25 @@ def external_ids_of(kind: str) -> Table:
 
 
 def add_external_ids(
-    posting: Posting, table: Table, id: str, recorded: Recorded[Any], added: Iterable[ExternalId]
+    posting: Posting,
+    table: Table,
+    id: str,
+    recorded: Recorded[Any],
+    added: Iterable[ExternalId],
+    search: Table | None = None,
 ) -> None:
-    """Rows for the external ids that an event adds to the aggregate of this public id."""
+    """Rows for the external ids that an event adds to the aggregate of this public id; `search`: found by them too."""
     for at, one in enumerate(added):
         row = {table.key[0]: id, "source": one.source, "external_id": one.id}
         posting.insert(table, **row, ordinal=ordinal(recorded, at))
+        if search is not None:
+            found_by(posting, search, id, f"external id {one.source}", one.id, which=one.id)
+
+
+def remove_external_id(posting: Posting, table: Table, id: str, removed: ExternalId, search: Table) -> None:
+    """An external id goes, and with it what the aggregate was found by."""
+    posting.remove(table, id, removed.source, removed.id)
+    forget(posting, search, id, f"external id {removed.source}", removed.id)
 
 
 def notes_of(kind: str) -> Table:

@@ -14,6 +14,7 @@ from domain.product import (
 )
 from projections.model import STAMP, Model, Posting, Table, public_id, stamp
 from projections.parts import add_external_ids, external_ids_of
+from projections.searching import found_by, searched_by
 from projections.sorting import sort_key
 
 PRODUCTS = Table(
@@ -36,6 +37,9 @@ PRODUCTS = Table(
 
 EXTERNAL_IDS = external_ids_of("product")
 
+SEARCH = searched_by("product")
+"""By name, article number and external ids."""
+
 
 def post(posting: Posting, recorded: Recorded[ProductEvent]) -> None:
     """What one event of a product changes."""
@@ -46,10 +50,11 @@ def post(posting: Posting, recorded: Recorded[ProductEvent]) -> None:
             return _add(posting, id, recorded, event)
         case ProductRenamed(new=name):
             columns = {"name": name, "name_key": sort_key(name)}
+            found_by(posting, SEARCH, id, "name", name)
         case ProductPriceChanged(new_price=price, new_currency=currency):
             columns = {"price": price, "currency": currency}
         case ProductExternalIdAdded(external_id=external_id):
-            add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,))
+            add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,), SEARCH)
         case ProductDiscontinued():
             columns = {"status": "discontinued"}
         case ProductResumed():
@@ -74,13 +79,15 @@ def _add(posting: Posting, id: str, recorded: Recorded[Any], event: ProductAdded
         changed_at=recorded.occurred_at,
         **stamp(recorded),
     )
-    add_external_ids(posting, EXTERNAL_IDS, id, recorded, event.external_ids)
+    found_by(posting, SEARCH, id, "name", event.name)
+    found_by(posting, SEARCH, id, "code", event.code)
+    add_external_ids(posting, EXTERNAL_IDS, id, recorded, event.external_ids, SEARCH)
 
 
 products = Model(
     name="products",
-    version=1,
-    tables=(PRODUCTS, EXTERNAL_IDS),
+    version=2,
+    tables=(PRODUCTS, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("product",)),
 )

@@ -16,6 +16,7 @@ from domain.staff_member import (
 )
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
 from projections.parts import add_external_ids, external_ids_of
+from projections.searching import found_by, searched_by
 from projections.sorting import sort_key
 
 STAFF_MEMBERS = Table(
@@ -37,6 +38,9 @@ STAFF_MEMBERS = Table(
 
 EXTERNAL_IDS = external_ids_of("staff_member")
 
+SEARCH = searched_by("staff_member")
+"""By name, e-mail address and external ids."""
+
 
 def post(posting: Posting, recorded: Recorded[StaffMemberEvent]) -> None:
     """What one event of a staff member changes."""
@@ -47,13 +51,15 @@ def post(posting: Posting, recorded: Recorded[StaffMemberEvent]) -> None:
             return _register(posting, id, recorded, event)
         case StaffMemberRenamed(new=name):
             columns = {"name": opened(name), "name_key": sort_key(name)}
+            found_by(posting, SEARCH, id, "name", name)
         case StaffMemberEmailChanged(new=email, normalised_email=normalised):
             columns = {"email": opened(email), "normalised_email": opened(normalised)}
+            found_by(posting, SEARCH, id, "email", email, normalised)
         case StaffMemberTeamChanged(new=team):
             columns = {"team_id": public_id_or_none("team", team)}
         case StaffMemberExternalIdAdded(external_id=external_id):
             if not isinstance(external_id, Withheld):
-                add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,))
+                add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,), SEARCH)
         case StaffMemberDeactivated():
             columns = {"status": "deactivated"}
         case StaffMemberReactivated():
@@ -77,13 +83,15 @@ def _register(posting: Posting, id: str, recorded: Recorded[Any], event: StaffMe
         changed_at=recorded.occurred_at,
         **stamp(recorded),
     )
-    add_external_ids(posting, EXTERNAL_IDS, id, recorded, opened(event.external_ids) or ())
+    found_by(posting, SEARCH, id, "name", event.name)
+    found_by(posting, SEARCH, id, "email", event.email, event.normalised_email)
+    add_external_ids(posting, EXTERNAL_IDS, id, recorded, opened(event.external_ids) or (), SEARCH)
 
 
 staff_members = Model(
     name="staff_members",
-    version=1,
-    tables=(STAFF_MEMBERS, EXTERNAL_IDS),
+    version=2,
+    tables=(STAFF_MEMBERS, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("staff_member",)),
 )

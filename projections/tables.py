@@ -79,6 +79,13 @@ def index(db: Db, schema: str, tables: Iterable[Table]) -> None:
     for table in tables:
         for columns in table.indexes:
             db.execute(SQL("CREATE INDEX ON {} ({})").format(Identifier(schema, table.name), declared(columns)))
+        for array in table.gin:
+            # What is new waits in a list that each search reads through: a short one, for it is written in bulk anyway.
+            db.execute(
+                SQL("CREATE INDEX ON {} USING gin (({})) WITH (gin_pending_list_limit = 256)").format(
+                    Identifier(schema, table.name), declared(array)
+                )
+            )
 
 
 def drop(db: Db, schema: str, tables: Iterable[str]) -> None:

@@ -31,6 +31,7 @@ from domain.ticket import (
 )
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
 from projections.parts import add_external_ids, external_ids_of, ordinal
+from projections.searching import found_by, searched_by
 from projections.sorting import sort_key
 
 TICKETS = Table(
@@ -97,6 +98,9 @@ MESSAGES = Table(
 
 EXTERNAL_IDS = external_ids_of("ticket")
 
+SEARCH = searched_by("ticket")
+"""By number, subject and external ids."""
+
 _RANKS = {"low": 0, "normal": 1, "high": 2, "urgent": 3}
 _DONE = frozenset((TicketStatus.SOLVED, TicketStatus.CLOSED))
 _UNSOLVED = {"solved_at": None, "solution": None, "solution_note": None}
@@ -125,6 +129,7 @@ def post(posting: Posting, recorded: Recorded[TicketEvent]) -> None:
             columns = {"priority": priority.value, "priority_rank": _RANKS[priority.value]}
         case TicketSubjectChanged(new=subject):
             columns = {"subject": opened(subject), "subject_key": sort_key(subject)}
+            found_by(posting, SEARCH, id, "subject", subject)
         case TicketCustomerAssigned(new=customer):
             columns = {"customer_id": public_id("customer", customer)}
         case TicketPended() | TicketPutOnHold() | TicketResumed() | TicketReopened() as event:
@@ -151,7 +156,7 @@ def post(posting: Posting, recorded: Recorded[TicketEvent]) -> None:
                 "satisfaction_comment": opened(comment),
             }
         case TicketExternalIdAdded(external_id=external_id):
-            add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,))
+            add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,), SEARCH)
         case _ as never:
             assert_never(never)
     return posting.change(TICKETS, id, **columns, changed_at=at, **stamp(recorded))
@@ -186,7 +191,9 @@ def _open(posting: Posting, id: str, recorded: Recorded[Any], event: TicketOpene
     if event.message is not None:
         channel = event.channel.value
         _say(posting, id, recorded, event.message, event.text, kind="customer_reply", channel=channel)
-    add_external_ids(posting, EXTERNAL_IDS, id, recorded, event.external_ids)
+    found_by(posting, SEARCH, id, "subject", event.subject)
+    found_by(posting, SEARCH, id, "number", str(event.number))
+    add_external_ids(posting, EXTERNAL_IDS, id, recorded, event.external_ids, SEARCH)
 
 
 def _say(
@@ -218,8 +225,8 @@ def _say(
 
 tickets = Model(
     name="tickets",
-    version=1,
-    tables=(TICKETS, MESSAGES, EXTERNAL_IDS),
+    version=2,
+    tables=(TICKETS, MESSAGES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("ticket",)),
 )

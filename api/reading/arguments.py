@@ -15,6 +15,11 @@ from strawberry.types.lazy_type import LazyType
 
 from api.reading.sources import ROWS, SOURCE, AnyNode, Column, Expression, Lookup, Many, Relation, Rows, Source, Totals
 
+SEARCHED = (
+    "Only what is found by each of these words: it stands in the {said}, at the beginning of a word there or inside."
+    " Case, accents and punctuation do not count. At most 100 characters and 10 words; blank: not searched."
+)
+
 
 class Direction(Enum):
     """Which way a list is ordered. What has no value to be ordered by comes last, either way."""
@@ -58,6 +63,9 @@ def _page_arguments(listed: StrawberryObjectDefinition) -> list[StrawberryArgume
     ]
     if where := where_of(listed):
         arguments.append(_argument("where", where | None, "Only what meets all these conditions."))
+    rows: Rows = getattr(listed.origin, ROWS)
+    if rows.search:
+        arguments.append(_argument("search", str | None, SEARCHED.format(said=rows.search.said)))
     if order := order_of(listed):
         what = "The order, most important first; left out, the list's own order."
         arguments.append(_argument("order_by", list[order] | None, what))  # type: ignore[valid-type]

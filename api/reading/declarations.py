@@ -24,6 +24,7 @@ from api.reading.sources import (
     Rate,
     Relation,
     Rows,
+    Search,
     Source,
     Tally,
     Through,
@@ -55,9 +56,11 @@ def rows_of(
     prefix: str | None = None,
     listed: tuple[str, str] | None = None,
     beside: Mapping[str, Beside] | None = None,
+    search: Search | None = None,
 ) -> Callable[[type[T]], type[T]]:
     """Say which table's rows a Strawberry type shows. Stands above `@strawberry.type`."""
-    return _bound(Rows(table=table, order=order, prefix=prefix, listed=listed, beside=beside or {}))
+    rows = Rows(table=table, order=order, prefix=prefix, listed=listed, beside=beside or {}, search=search)
+    return _bound(rows)
 
 
 def totals_of(

@@ -52,15 +52,17 @@ class Lines:
             await self._pool.putconn(self._idle.pop().hung_up())
         await self._pool.close()
 
-    async def fetch(self, sql: str, parameters: Sequence[bytes | None]) -> Row:
+    async def fetch(self, sql: str, parameters: Sequence[bytes | None], *, anew: bool = False) -> Row:
         """The values of a statement's one row; one that is None where there is no row.
+
+        `anew`: it is planned for its parameters each time, not prepared.
 
         Where the caller is cancelled, so is the statement. Raises PoolTimeout where no line gets free in time, and
         psycopg's errors.
         """
         line = await self._free_line()
         try:
-            return await line.fetch(sql, parameters)
+            return await line.fetch(sql, parameters, anew=anew)
         finally:
             if line.works:
                 self._idle.append(line)
@@ -133,10 +135,11 @@ class Line:
             self._pg.finish()
         return self._connection
 
-    async def fetch(self, sql: str, parameters: Sequence[bytes | None]) -> Row:
+    async def fetch(self, sql: str, parameters: Sequence[bytes | None], *, anew: bool) -> Row:
         """As `Lines.fetch`. A statement is prepared where it comes a second time: many come once."""
-        if (name := self._statements.get(sql)) is None:
-            self._statements[sql] = b""
+        if anew or (name := self._statements.get(sql)) is None:
+            if not anew:
+                self._statements[sql] = b""
             self._pg.send_query_params(sql.encode(), parameters, result_format=_BINARY)
         else:
             if not name:

@@ -12,6 +12,7 @@ from api.errors import RequestError, RequestErrorCode
 from api.reading.conditions import conditions
 from api.reading.cursors import Key, Order
 from api.reading.entities import Entity, belonging, bound, object_of
+from api.reading.searches import searched
 from api.reading.sources import Many, Rows, Through
 from api.reading.statement import Arguments, Call
 from projections.tables import sql_type
@@ -165,6 +166,7 @@ def _window(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequen
             *ours(compiler, source.on, source.through, alias, other),
             *templates,
             *conditions(statement, call, entity, place),
+            *searched(compiler, call, rows, other),
         ]
 
     return Window(

@@ -149,7 +149,7 @@ class Reader:
 
     async def _run(self, plan: Plan, variables: VariableValues, given: Arguments) -> Found:
         try:
-            row = await self._lines.fetch(plan.sql, plan.parameters(variables, given))
+            row = await self._lines.fetch(plan.sql, plan.parameters(variables, given), anew=plan.planned_anew)
         except QueryCanceled:
             raise RequestError(
                 RequestErrorCode.QUERY_TOO_COMPLEX, "This query takes too long; ask for less, or in parts."
@@ -186,12 +186,16 @@ class Reader:
 
 
 def shape(value: object) -> Hashable:
-    """What of the variables decides the SQL: which are given and null, the keys of inputs, Booleans and enum values."""
+    """What of the variables decides the SQL: which are given and null, the keys of inputs, Booleans and enum values;
+    and which texts are blank.
+    """
     if isinstance(value, Mapping):
         return tuple((key, shape(each)) for key, each in cast("Mapping[str, Any]", value).items())
     if isinstance(value, list):
         items = cast("list[object]", value)
         return tuple(map(shape, items)) if items and isinstance(items[0], Mapping | Enum) else "list"
+    if isinstance(value, str) and not value.strip():
+        return "blank"
     return value if value is None or isinstance(value, bool | Enum) else "value"
 
 

@@ -177,6 +177,15 @@ class Beside(msgspec.Struct, frozen=True):
     on: Mapping[str, str] = {}
 
 
+class Search(msgspec.Struct, frozen=True):
+    """What lists of a type are searched by."""
+
+    table: Table
+    """One that `projections.searching` makes."""
+    said: str
+    """Its texts, for people: "name, e-mail addresses and external ids"."""
+
+
 class Rows(msgspec.Struct, frozen=True):
     """What a GraphQL type is in the read models: a table, and how its rows are listed."""
 
@@ -188,6 +197,8 @@ class Rows(msgspec.Struct, frozen=True):
     listed: tuple[str, str] | None = None
     """Column and value of the rows that lists show unless `where` names the column."""
     beside: Mapping[str, Beside] = {}
+    search: Search | None = None
+    """What lists of them are searched by."""
     finer: tuple[Grain, ...] = ()
     counted: type | None = None
     """Of a type of totals: the type that they count, whose `where` and `listed` are theirs."""

@@ -53,6 +53,8 @@ class Plan(msgspec.Struct, frozen=True):
     calls: Sequence[tuple[GraphQLField, FieldNode] | Arguments]
     """Where no variable stands in a field's arguments, their values."""
     binds: Sequence[tuple[int, Callable[[Arguments], Parameter]]]
+    planned_anew: bool = False
+    """Whether the server has to plan it for its parameters at each run."""
 
     def parameters(self, variables: VariableValues, given: Arguments) -> list[bytes | None]:
         """The statement's parameters; `given` are those of the caller, not of a field. Raises RequestError."""
@@ -77,6 +79,8 @@ class Statement:
     def __init__(self, variables: VariableValues, given: Arguments) -> None:
         self.variables = variables
         self.given = Call(0, given)
+        self.planned_anew = False
+        """Set where the best way to find rows depends on the values of parameters."""
         self._aliases = 0
         self._calls: list[tuple[GraphQLField, FieldNode] | Arguments] = []
         self._binds: list[tuple[int, Callable[[Arguments], Parameter]]] = []
@@ -107,7 +111,7 @@ class Statement:
         used = set(_PARAMETER.findall(sql))
         unused = [each for each in self._typed if each.partition("::")[0] not in used]
         source = f" from (select {', '.join(unused)}) unused" if unused else ""
-        return Plan(f"select {sql}{source}", tuple(self._calls), tuple(self._binds))
+        return Plan(f"select {sql}{source}", tuple(self._calls), tuple(self._binds), self.planned_anew)
 
     def object(self, fields: Mapping[str, str], tail: str = "") -> str:
         """SQL: one JSON object, of the row that `tail` gives (from ..., where ...); NULL where it gives none."""

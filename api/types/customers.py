@@ -19,7 +19,7 @@ from api.reading.declarations import (
 )
 from api.reading.money import Money, money
 from api.reading.relay import Connection, Node
-from api.reading.sources import Argument, Grain, Through
+from api.reading.sources import Argument, Grain, Search, Through
 from api.scalars import Position
 from api.types.later import (
     LaterOpportunity,
@@ -90,7 +90,15 @@ class Consent:
     stated_at: datetime = column("stated_at", "When it was said.")
 
 
-@rows_of(tables.CUSTOMERS, order="created_at DESC", prefix=catalogue.prefixes["customer"], listed=("status", "active"))
+@rows_of(
+    tables.CUSTOMERS,
+    order="created_at DESC",
+    prefix=catalogue.prefixes["customer"],
+    listed=("status", "active"),
+    search=Search(
+        tables.SEARCH, "name, the legal name, the e-mail addresses, the telephone numbers and the ids in other systems"
+    ),
+)
 @strawberry.type(description="A person or an organisation that we deal with, or would like to.")
 class Customer(Node):
     kind: CustomerKind = column("kind", "Whether it is a person or an organisation.", filtered=True)

@@ -21,7 +21,7 @@ from api.reading.declarations import (
 )
 from api.reading.money import Money, money
 from api.reading.relay import Connection, Node
-from api.reading.sources import Beside, Grain
+from api.reading.sources import Beside, Grain, Search
 from api.scalars import Position
 from api.types.later import LaterCustomer, LaterPipeline, LaterProduct, LaterStaffMember, LaterStage, LaterTeam
 from api.types.parts import (
@@ -76,6 +76,7 @@ class StageChange:
     order="opened_at DESC",
     prefix=catalogue.prefixes["opportunity"],
     beside={"company": THE_COMPANY, "stage": Beside(STAGES, on={"id": "stage_id"})},
+    search=Search(tables.SEARCH, "title and the ids in other systems"),
 )
 @strawberry.type(description="A deal that we hope to win.")
 class Opportunity(Node):

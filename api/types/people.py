@@ -6,7 +6,7 @@ import strawberry
 
 from api.reading.declarations import all_of, column, connection, relation, rows_of, totals
 from api.reading.relay import Connection, Node
-from api.reading.sources import Through
+from api.reading.sources import Search, Through
 from api.scalars import Position
 from api.types.later import (
     LaterCustomer,
@@ -33,6 +33,7 @@ from projections.teams import TEAMS
     order="name_key",
     prefix=catalogue.prefixes["staff_member"],
     listed=("status", "active"),
+    search=Search(staff_members.SEARCH, "name, the e-mail address and the ids in other systems"),
 )
 @strawberry.type(description="Somebody who works here.")
 class StaffMember(Node):

@@ -7,7 +7,7 @@ import strawberry
 from api.reading.declarations import all_of, column, connection, part, rows_of, totals
 from api.reading.money import Money, money
 from api.reading.relay import Connection, Node
-from api.reading.sources import Through
+from api.reading.sources import Search, Through
 from api.scalars import Position
 from api.types.later import LaterOpportunity, LaterOpportunityGroup, LaterOpportunityTotals
 from api.types.parts import ExternalId, History, history, position, recorded_at, version
@@ -17,7 +17,13 @@ from projections import products as tables
 from projections.opportunities import LINES
 
 
-@rows_of(tables.PRODUCTS, order="name_key", prefix=catalogue.prefixes["product"], listed=("status", "active"))
+@rows_of(
+    tables.PRODUCTS,
+    order="name_key",
+    prefix=catalogue.prefixes["product"],
+    listed=("status", "active"),
+    search=Search(tables.SEARCH, "name, the article number and the ids in other systems"),
+)
 @strawberry.type(description="What deals sell.")
 class Product(Node):
     name: str = column("name", "What people call it.", sort="name_key")

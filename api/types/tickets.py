@@ -18,6 +18,7 @@ from api.reading.declarations import (
     totals_of,
 )
 from api.reading.relay import Connection, Node
+from api.reading.sources import Search
 from api.scalars import Position
 from api.types.later import LaterCustomer, LaterStaffMember, LaterTeam
 from api.types.parts import (
@@ -64,7 +65,12 @@ class Satisfaction:
     comment: str | None = strawberry.field(description="What the customer said; null where nothing, or erased.")
 
 
-@rows_of(tables.TICKETS, order="opened_at DESC", prefix=catalogue.prefixes["ticket"])
+@rows_of(
+    tables.TICKETS,
+    order="opened_at DESC",
+    prefix=catalogue.prefixes["ticket"],
+    search=Search(tables.SEARCH, "number, the subject and the ids in other systems"),
+)
 @strawberry.type(description="A question, an incident, a problem or a complaint.")
 class Ticket(Node):
     number: int = column("number", "Its number, for people: ascending and unique, with gaps.", sort="number")

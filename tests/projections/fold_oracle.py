@@ -93,6 +93,17 @@ def key_of(text: str | None) -> str:
     return unicodedata.normalize("NFC", plain)
 
 
+def words_of(text: str | None) -> str:
+    """How a text is searched: its words by their key, without what is no letter, digit, mark or sign."""
+    words = "".join(
+        letter
+        if letter.isspace() or letter.isalnum() or unicodedata.category(letter) in ("Mn", "Mc", "Me", "So")
+        else ""
+        for letter in key_of(text)
+    )
+    return " ".join(words.split())
+
+
 class _Ledger:
     def __init__(self, names: dict[UUID, str]) -> None:
         self.rows: Rows = defaultdict(dict)
@@ -118,6 +129,8 @@ class _Ledger:
 
     def external_id(self, entry: Recorded[Any], own: str, one: Any, place: int = 0) -> None:
         row = {f"{entry.kind}_id": own, "source": one.source, "external_id": one.id}
+        if entry.kind != "team":
+            self.found_by(entry, own, f"external id {one.source}", one.id, which=one.id)
         self.rows[f"{entry.kind}_external_ids"][own, one.source, one.id] = {**row, "ordinal": nth(entry, place)}
 
     def external_ids(self, entry: Recorded[Any], own: str) -> None:
@@ -132,11 +145,20 @@ class _Ledger:
     def named(self, row: Row, name: str, value: Any) -> None:
         row[name], row[f"{name}_key"] = seen(value), key_of(seen(value))
 
+    def found_by(self, entry: Recorded[Any], own: str, what: str, *texts: Any, which: str = "") -> None:
+        """What a record is searched by, in place of what stood there; texts that are the same count once."""
+        rows = self.rows[f"{entry.kind}_search"]
+        rows.pop((own, what, which), None)
+        if words := [*dict.fromkeys(word for text in texts if (word := words_of(seen(text))))]:
+            row = {f"{entry.kind}_id": own, "what": what, "which": which, "text": " ".join(words)}
+            rows[own, what, which] = row
+
     def customer(self, what: str, said: Any, own: str, row: Row, entry: Recorded[Any]) -> None:
         at = entry.occurred_at
         match what.removeprefix("Customer"):
             case "Registered":
                 self.named(row, "name", said.name)
+                self.found_by(entry, own, "name", said.name)
                 row |= {"kind": said.kind.value, "status": "active", "relationship": said.relationship.value}
                 row |= {"owner_id": self.id(said.owner), "team_id": self.id(said.team)}
                 row |= {"parent_id": self.id(said.parent), "source": said.source, "language": said.language}
@@ -145,15 +167,19 @@ class _Ledger:
                 self.external_ids(entry, own)
             case "Renamed":
                 self.named(row, "name", said.new)
+                self.found_by(entry, own, "name", said.new)
             case "DetailsChanged":
                 for name, change in {**said.changes, **(seen(said.personal_changes) or {})}.items():
                     made: Any = {"birthday": date.fromisoformat, "annual_revenue": Decimal}.get(name, lambda new: new)
                     row[name] = None if change.new is None else made(change.new)
+                    if name == "legal_name":
+                        self.found_by(entry, own, name, change.new)
             case "ContactPointAdded":
                 self.prefer(None, said.demoted)
                 self.contact_point(entry, own, said.contact_point, said, said.primary)
             case "ContactPointRemoved":
                 self.rows["customer_contact_points"].pop((self.id(said.contact_point),), None)
+                self.rows["customer_search"].pop((own, "contact_point", self.id(said.contact_point)), None)
                 self.prefer(said.promoted, None)
             case "ContactPointMadePrimary":
                 self.prefer(said.contact_point, said.demoted)
@@ -181,6 +207,7 @@ class _Ledger:
                 self.external_id(entry, own, said.external_id)
             case "ExternalIdRemoved":
                 del self.rows["customer_external_ids"][own, said.external_id.source, said.external_id.id]
+                self.found_by(entry, own, f"external id {said.external_id.source}", which=said.external_id.id)
             case "ContactLinked":
                 people = {"organisation_id": own, "person_id": self.id(said.person), "role": seen(said.role)}
                 when = {"since": said.since, "until": said.until, "ordinal": nth(entry), "linked_at": at}
@@ -212,6 +239,10 @@ class _Ledger:
                 raise AssertionError(f"the oracle knows no {other}")
 
     def contact_point(self, entry: Recorded[Any], own: str, id: UUID, one: Any, primary: bool, place: int = 0) -> None:
+        if one.kind.value in ("email", "phone"):
+            spaces = {" ": ""} if one.kind.value == "phone" else {}
+            texts = [words_of(seen(text)).translate(str.maketrans(spaces)) for text in (one.value, one.normalised)]
+            self.found_by(entry, own, "contact_point", *texts, which=self.id(id) or "")
         values = {"value": seen(one.value), "normalised": seen(one.normalised), "label": seen(one.label)}
         order = {"ordinal": nth(entry, place), "added_at": entry.occurred_at}
         row = {"id": self.id(id), "customer_id": own, "kind": one.kind.value, "is_primary": primary, **values, **order}
@@ -228,6 +259,7 @@ class _Ledger:
         match what.removeprefix("Opportunity"):
             case "Opened":
                 self.named(row, "title", said.title)
+                self.found_by(entry, own, "title", said.title)
                 row |= {"status": "open", "customer_id": self.id(said.customer), "amount": said.amount}
                 row |= {"pipeline_id": self.id(said.pipeline), "currency": said.currency}
                 row |= {"expected_close": said.expected_close, "source": seen(said.source)}
@@ -238,6 +270,7 @@ class _Ledger:
                 self.external_ids(entry, own)
             case "Renamed":
                 self.named(row, "title", said.new)
+                self.found_by(entry, own, "title", said.new)
             case "CustomerAssigned":
                 row["customer_id"] = self.id(said.new)
             case "StageChanged":
@@ -314,6 +347,8 @@ class _Ledger:
         match what.removeprefix("Ticket"):
             case "Opened":
                 self.named(row, "subject", said.subject)
+                self.found_by(entry, own, "subject", said.subject)
+                self.found_by(entry, own, "number", str(said.number))
                 row |= {"number": said.number, "status": "open" if said.assignee else "new", "kind": said.kind.value}
                 row |= {"priority": said.priority.value, "priority_rank": RANKS.index(said.priority.value)}
                 row |= {"channel": said.channel.value, "queue_id": self.id(said.queue), "escalation_level": 0}
@@ -331,6 +366,7 @@ class _Ledger:
                 row |= {"priority": said.new.value, "priority_rank": RANKS.index(said.new.value)}
             case "SubjectChanged":
                 self.named(row, "subject", said.new)
+                self.found_by(entry, own, "subject", said.new)
             case "CustomerAssigned":
                 row["customer_id"] = self.id(said.new)
             case "CustomerReplied":
@@ -420,6 +456,8 @@ class _Ledger:
         match what.removeprefix("Product"):
             case "Added":
                 self.named(row, "name", said.name)
+                self.found_by(entry, own, "name", said.name)
+                self.found_by(entry, own, "code", said.code)
                 row |= {"status": "active", "series": said.series, "code": said.code}
                 row |= {"price": said.price, "currency": said.currency}
                 self.external_ids(entry, own)
@@ -429,16 +467,21 @@ class _Ledger:
                 self.external_id(entry, own, said.external_id)
             case other:
                 self.simple(other, said, row)
+                if other == "Renamed":
+                    self.found_by(entry, own, "name", said.new)
 
     def staff_member(self, what: str, said: Any, own: str, row: Row, entry: Recorded[Any]) -> None:
         match what.removeprefix("StaffMember"):
             case "Registered":
                 self.named(row, "name", said.name)
+                self.found_by(entry, own, "name", said.name)
+                self.found_by(entry, own, "email", said.email, said.normalised_email)
                 row |= {"status": "active", "email": seen(said.email), "team_id": self.id(said.team)}
                 row["normalised_email"] = seen(said.normalised_email)
                 self.external_ids(entry, own)
             case "EmailChanged":
                 row |= {"email": seen(said.new), "normalised_email": seen(said.normalised_email)}
+                self.found_by(entry, own, "email", said.new, said.normalised_email)
             case "TeamChanged":
                 row["team_id"] = self.id(said.new)
             case "ExternalIdAdded":
@@ -446,6 +489,8 @@ class _Ledger:
                     self.external_id(entry, own, said.external_id)
             case other:
                 self.simple(other, said, row)
+                if other == "Renamed":
+                    self.found_by(entry, own, "name", said.new)
 
     def team(self, what: str, said: Any, own: str, row: Row, entry: Recorded[Any]) -> None:
         match what.removeprefix("Team"):

@@ -1,0 +1,88 @@
+"""What records are found by: a row for each name, address or number of a record, and an index over pieces of its text.
+
+Every word of a search must stand in one of a record's texts, anywhere in it. The database has neither pg_trgm nor
+unaccent: texts are folded here, once, and a GIN index holds every two and three neighbouring letters of them.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from domain.kernel import Withheld
+from projections.model import Posting, Table
+from projections.sorting import sort_key
+
+_PLAIN = re.compile(r"[^a-z0-9\s]+")
+
+
+def search_key(text: str | Withheld | None) -> str:
+    """The words of a text as they are searched, one space apart: its sort key without punctuation."""
+    folded = sort_key(text)
+    if folded.isascii():
+        return " ".join(_PLAIN.sub("", folded).split())
+    return " ".join("".join(letter for letter in folded if _counts(letter)).split())
+
+
+@lru_cache(4_096)
+def _counts(letter: str) -> bool:
+    """Whether a letter is more than punctuation; signs such as ☎ are, and the marks of Indic and Thai letters."""
+    return letter.isspace() or unicodedata.category(letter) in _COUNTING
+
+
+_COUNTING = frozenset(("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "So"))
+
+PIECES = """(
+    array_remove(string_to_array(
+        regexp_replace({text}, '(..)|.$', '\\1/', 'g') || regexp_replace(substr({text}, 2), '(..)|.$', '\\1/', 'g')
+        || regexp_replace({text}, '(...)|..?$', '\\1/', 'g')
+        || regexp_replace(substr({text}, 2), '(...)|..?$', '\\1/', 'g')
+        || regexp_replace(substr({text}, 3), '(...)|..?$', '\\1/', 'g'),
+        '/'), '')
+    || string_to_array(regexp_replace({text}, '[\\u0001-\\u2E7F]+', '', 'g'), NULL)
+)"""
+"""SQL, a template of a text's column: every two and three neighbouring letters, and each that is a word by itself.
+
+Functions of the server's own and nothing else, so that the index computes them and no row stores them. No key has a
+slash: it is punctuation.
+"""
+
+
+def pieces_of(word: str) -> list[str]:
+    """The pieces to look a word up by: its first and last three letters. None for a single letter of an alphabet.
+
+    More would hardly narrow, but the planner multiplies how rare each of them is: it would take the words of every
+    second address for rare ones.
+    """
+    if len(word) == 1:
+        return [word] if word > "\u2e7f" else []
+    return sorted({word[:3], word[-3:]})
+
+
+def searched_by(kind: str) -> Table:
+    """The table of what a kind of record is found by: `searched_by("team")` is `team_search`."""
+    return Table(
+        name=f"{kind}_search",
+        columns={
+            f"{kind}_id": "text NOT NULL",
+            "what": "text NOT NULL",  # name, contact_point, external_id ...
+            "which": "text NOT NULL",  # of several: the contact point's id, or source and id; else ""
+            "text": "text NOT NULL",  # the words to be found, as search_key makes them; "" where they were erased
+        },
+        key=(f"{kind}_id", "what", "which"),
+        gin=(PIECES.format(text="text"),),
+    )
+
+
+def found_by(
+    posting: Posting, table: Table, id: str, what: str, *texts: str | Withheld | None, which: str = ""
+) -> None:
+    """The record of this public id is found by these texts from now on, in place of what was there before."""
+    forget(posting, table, id, what, which)
+    keys = dict.fromkeys(key for text in texts if (key := search_key(text)))
+    if keys:
+        posting.insert(table, **{table.key[0]: id}, what=what, which=which, text=" ".join(keys))
+
+
+def forget(posting: Posting, table: Table, id: str, what: str, which: str = "") -> None:
+    """The record is not found by this any more."""
+    posting.remove(table, id, what, which)
