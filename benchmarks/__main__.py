@@ -21,6 +21,7 @@ NAMES = (
     "rebuild",
     "serving",
     "reading",
+    "growth",
     "live",
     "documents",
     "profile",

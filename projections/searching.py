@@ -48,14 +48,14 @@ slash: it is punctuation.
 
 
 def pieces_of(word: str) -> list[str]:
-    """The pieces to look a word up by: its first and last three letters. None for a single letter of an alphabet.
+    """The pieces to look a word up by: so many as cover it. None for a single letter of an alphabet.
 
-    More would hardly narrow, but the planner multiplies how rare each of them is: it would take the words of every
-    second address for rare ones.
+    Overlapping ones would hardly narrow further, but the planner multiplies how rare each is: it would take a word that
+    stands in every second address for a rare one.
     """
     if len(word) == 1:
         return [word] if word > "\u2e7f" else []
-    return sorted({word[:3], word[-3:]})
+    return sorted({word[-3:], *(word[at : at + 3] for at in range(0, len(word) - 2, 3))})
 
 
 def searched_by(kind: str) -> Table:
@@ -66,7 +66,8 @@ def searched_by(kind: str) -> Table:
             f"{kind}_id": "text NOT NULL",
             "what": "text NOT NULL",  # name, contact_point, external_id ...
             "which": "text NOT NULL",  # of several: the contact point's id, or source and id; else ""
-            "text": "text NOT NULL",  # the words to be found, as search_key makes them; "" where they were erased
+            # As search_key makes it; compared by its bytes, however the database compares other texts.
+            "text": 'text COLLATE "C" NOT NULL',
         },
         key=(f"{kind}_id", "what", "which"),
         gin=(PIECES.format(text="text"),),

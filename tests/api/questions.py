@@ -20,6 +20,7 @@ from strawberry.utils.str_converters import to_snake_case
 from domain.catalogue import catalogue
 from domain.kernel import type_id
 from tests.api.sample import KINDS, TABLES, Rows
+from tests.api.searched import QUESTIONS
 
 Draw: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
 
@@ -120,6 +121,8 @@ class _Question:
                 given[key] = self.value("String", self.one(self.schemes).upper())
             elif key == "by":
                 given[key] = f"[{', '.join(self.some(named))}]"
+            elif key == "search" and self.chance(2):
+                given[key] = self.value("String", self.draw(st.sampled_from(QUESTIONS)))
             elif key == "where" and self.chance(2):
                 given[key] = self.where(named)
             elif key == "orderBy" and self.chance(2):

@@ -40,6 +40,7 @@ from api.reading.sources import (
 )
 from api.schema import make_schema
 from tests.api import figures, sample
+from tests.api.searched import is_found
 
 Row = sample.Row
 
@@ -199,6 +200,8 @@ class Reference:
         if rows.listed and rows.listed[0] not in where:
             found = [each for each in found if each[rows.listed[0]] == rows.listed[1]]
         found = [each for each in found if _meets(kind, each, where)]
+        if given.get("search"):
+            found = [each for each in found if is_found(self.rows, table.name, each, given["search"])]
         order = source.order or rows.order
         if given.get("orderBy"):
             order = ", ".join(f"{step['field'].value} {step['direction'].name}" for step in given["orderBy"])
