@@ -73,8 +73,8 @@ QUESTIONS = (
     Question("searched for the beginning of a rare name", "search: $text", _beginning),
     Question("searched for a rare name and a frequent one", "search: $text", _with_a_frequent_one),
     Question("searched for a telephone number: one customer", "search: $text", _number),
-    Question("searched for what every tenth has", "search: $text", _text("and", "ander", "andre")),
-    Question("searched for what all have", "search: $text", _text("example", "@example.com", "a", "exam")),
+    Question("searched for what every tenth has", "search: $text", _text("and", "ander", "andre"), False),
+    Question("searched for what all have", "search: $text", _text("example", "@example.com", "a", "exam"), False),
     Question(
         "searched for a frequent first and a last name", "search: $text", _text("andrea bro", "nora thoma"), False
     ),
