@@ -240,8 +240,9 @@ class _Ledger:
 
     def contact_point(self, entry: Recorded[Any], own: str, id: UUID, one: Any, primary: bool, place: int = 0) -> None:
         if one.kind.value in ("email", "phone"):
-            spaces = {" ": ""} if one.kind.value == "phone" else {}
-            texts = [words_of(seen(text)).translate(str.maketrans(spaces)) for text in (one.value, one.normalised)]
+            texts = [words_of(seen(text)) for text in (one.value, one.normalised)]
+            if one.kind.value == "phone":
+                texts = [text.replace(" ", "") for text in texts]
             self.found_by(entry, own, "contact_point", *texts, which=self.id(id) or "")
         values = {"value": seen(one.value), "normalised": seen(one.normalised), "label": seen(one.label)}
         order = {"ordinal": nth(entry, place), "added_at": entry.occurred_at}
