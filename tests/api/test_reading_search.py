@@ -143,3 +143,26 @@ _MANY = """
     INSERT INTO daybook_read.customer_search
     SELECT 'cus_' || n, 'name', '', 'lovelace ' || md5(n::text) FROM generate_series(1, 20000) n
 """
+
+
+def test_a_search_is_planned_for_its_words_each_time(database: str) -> None:
+    """A statement that the server keeps may be planned for none in particular: then rare words are looked for as slowly
+    as frequent ones.
+    """
+    load(database, sample(seed=1))
+    with desk(database) as at:
+
+        async def kept() -> list[str]:
+            pool, found = at.reader._pool, list[str]()
+            async with pool.connection() as one, pool.connection() as other:
+                for connection in (one, other):
+                    rows = await connection.execute("SELECT statement FROM pg_prepared_statements")
+                    found += [statement for (statement,) in await rows.fetchall()]
+            return found
+
+        for _ in range(4):
+            at.data(FOUND, {"search": "zoe"})
+            at.data(FOUND, {"search": None})
+        statements = at.runner.run(kept())
+    assert any("customers" in statement for statement in statements)
+    assert not any("customer_search" in statement for statement in statements)
