@@ -1,8 +1,9 @@
-"""`python -m benchmarks [names…]`: all of them, written to RESULTS.md, or some of them, to the terminal alone."""
+"""`python -m benchmarks [names…]`: all of them or some; each puts its section into RESULTS.md."""
 
 import argparse
 import os
 import platform
+import re
 import subprocess
 from importlib import import_module
 from pathlib import Path
@@ -40,35 +41,39 @@ def main() -> None:
     scale = QUICK if asked.quick else FULL
     if asked.rounds:
         scale = scale._replace(rounds=asked.rounds)
-    names, whole = asked.names or NAMES, not (asked.names or asked.quick)
-    load = os.getloadavg()[0]
-    sections: list[str] = []
     with laboratory(scale) as place:
-        machine = _machine(place, load)
-        for name in names:
+        for name in asked.names or NAMES:
             place.say(f"{name} ...")
-            sections.append(markdown(import_module(f"benchmarks.{name}").run(place)))
-            print(sections[-1], flush=True)
-    if whole:
-        RESULTS.write_text("\n".join([_HEAD, machine, "", *sections, _meaning()]))
-        print(f"Written to {RESULTS.name}")
+            circumstances = _circumstances(place)
+            found = markdown(import_module(f"benchmarks.{name}").run(place))
+            print(found, flush=True)
+            if not asked.quick:
+                _keep(f"{found}\n{circumstances}\n")
+
+
+def _keep(section: str) -> None:
+    """Put a section in the place of the former one of its title; the others stand until they are measured again."""
+    former, _, meaning = RESULTS.read_text().partition(MEANING)
+    sections = {part.partition("\n")[0]: part for part in re.split(r"^(?=## )", former, flags=re.MULTILINE)[1:]}
+    sections[section.partition("\n")[0]] = section
+    RESULTS.write_text(f"{_HEAD}\n{''.join(sections.values())}{MEANING}{meaning}")
 
 
 _HEAD = """# Benchmarks
 
-Made by `make bench`. Everything compared ran side by side in one run, in interleaved rounds; a figure is the median of
-its rounds. The ratios are the result: the absolute figures are this machine's.
+Made by `make bench`, or a part of it by `python -m benchmarks NAME`. Everything compared ran side by side in one run,
+in interleaved rounds; a figure is the median of its rounds. The ratios are the result: the absolute figures are this
+machine's. PostgreSQL has fsync and synchronous_commit on, and runs with Daybook and its clients on the same cores.
 """
 
 
-def _machine(place: Laboratory, load: float) -> str:
+def _circumstances(place: Laboratory) -> str:
     version = place.administer("SHOW server_version")[0][0]
     cores, memory = psutil.cpu_count() or 1, psutil.virtual_memory().total / 2**30
-    rounds = place.scale.rounds
     return (
-        f"Commit {_commit()}. {cores} cores ({platform.machine()}, {platform.system()}), {memory:.0f} GB of memory,"
-        f" load {load:.1f} when it began; PostgreSQL {version} with fsync and synchronous_commit on, and Daybook, and"
-        f" the clients that drive them, all on the same cores; Python {platform.python_version()}; {rounds} rounds.\n"
+        f"Commit {_commit()}; {cores} cores ({platform.machine()}, {platform.system()}), {memory:.0f} GB of memory,"
+        f" load {os.getloadavg()[0]:.1f} when it began; PostgreSQL {version}, Python {platform.python_version()};"
+        f" {place.scale.rounds} rounds.\n"
     )
 
 
@@ -80,11 +85,6 @@ def _commit() -> str:
 
     changed = git("status", "--porcelain", "--", ":/", f":(exclude){RESULTS.name}")
     return f"`{git('rev-parse', '--short=12', 'HEAD')}`" + (" with changes not committed" if changed else "")
-
-
-def _meaning() -> str:
-    former = RESULTS.read_text() if RESULTS.exists() else ""
-    return MEANING + former.partition(MEANING)[2] if MEANING in former else ""
 
 
 if __name__ == "__main__":
