@@ -36,7 +36,7 @@ from domain.kernel.recorded import Recorded
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
 from projections.parts import add_external_ids, add_note, external_ids_of, notes_of, ordinal, remove_external_id
 from projections.searching import forget, found_by, search_key, searched_by
-from projections.sorting import sort_key
+from projections.sorting import TEXT_KEY, sort_key
 
 CUSTOMERS = Table(
     name="customers",
@@ -44,7 +44,7 @@ CUSTOMERS = Table(
         "id": "text NOT NULL",
         "kind": "text NOT NULL",  # person, organisation
         "name": "text",
-        "name_key": "text NOT NULL",  # the name as it sorts and is searched; "" without a name
+        "name_key": TEXT_KEY,  # the name as it sorts and is searched; "" without a name
         "status": "text NOT NULL",  # active, archived
         "relationship": "text NOT NULL",  # prospect, active, dormant, former
         "owner_id": "text",
@@ -69,6 +69,7 @@ CUSTOMERS = Table(
     },
     indexes=(
         "created_at DESC, id",
+        "changed_at DESC, id",
         "name_key, id",
         "owner_id, created_at DESC, id",
         "team_id, created_at DESC, id",
@@ -96,7 +97,7 @@ TAGS = Table(
     name="customer_tags",
     columns={
         "customer_id": "text NOT NULL",
-        "tag_key": "text NOT NULL",  # the tag without case: equal keys are the same tag
+        "tag_key": TEXT_KEY,  # the tag without case: equal keys are the same tag
         "tag": "text NOT NULL",
         "added_at": "timestamptz NOT NULL",
     },
@@ -108,7 +109,7 @@ CLASSIFICATIONS = Table(
     name="customer_classifications",
     columns={
         "customer_id": "text NOT NULL",
-        "scheme_key": "text NOT NULL",  # the scheme without case
+        "scheme_key": TEXT_KEY,  # the scheme without case
         "scheme": "text NOT NULL",
         "value": "text NOT NULL",
         "classified_at": "timestamptz NOT NULL",
@@ -136,7 +137,7 @@ CONSENTS = Table(
     name="customer_consents",
     columns={
         "customer_id": "text NOT NULL",
-        "purpose_key": "text NOT NULL",  # the purpose without case
+        "purpose_key": TEXT_KEY,  # the purpose without case
         "channel": "text NOT NULL",  # email, phone, post, sms, any
         "purpose": "text NOT NULL",
         "state": "text NOT NULL",  # granted, withdrawn: what was said last

@@ -30,14 +30,14 @@ from domain.opportunity import (
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
 from projections.parts import add_external_ids, add_note, external_ids_of, notes_of, ordinal
 from projections.searching import found_by, searched_by
-from projections.sorting import sort_key
+from projections.sorting import TEXT_KEY, sort_key
 
 OPPORTUNITIES = Table(
     name="opportunities",
     columns={
         "id": "text NOT NULL",
         "title": "text",
-        "title_key": "text NOT NULL",  # the title as it sorts and is searched; "" where it was erased
+        "title_key": TEXT_KEY,  # the title as it sorts and is searched; "" where it was erased
         "status": "text NOT NULL",  # open, won, lost
         "customer_id": "text",
         "pipeline_id": "text NOT NULL",
@@ -70,8 +70,10 @@ OPPORTUNITIES = Table(
         "pipeline_id, opened_at DESC, id",
         "stage_id, status, opened_at DESC, id",
         "status, opened_at DESC, id",
-        "closed_on DESC, id",
+        "closed_on DESC NULLS LAST, id",
         "expected_close, id",
+        "currency DESC NULLS LAST, amount DESC NULLS LAST, id",
+        "last_touched_at DESC, id",
     ),
 )
 

@@ -19,14 +19,14 @@ from domain.pipeline import (
     Stage,
 )
 from projections.model import STAMP, Model, Posting, Table, public_id, stamp
-from projections.sorting import sort_key
+from projections.sorting import TEXT_KEY, sort_key
 
 PIPELINES = Table(
     name="pipelines",
     columns={
         "id": "text NOT NULL",
         "name": "text NOT NULL",
-        "name_key": "text NOT NULL",  # the name as it sorts
+        "name_key": TEXT_KEY,  # the name as it sorts
         "status": "text NOT NULL",  # active, archived
         "currency": "text",  # of its deals where they name none
         "created_at": "timestamptz NOT NULL",
@@ -124,7 +124,7 @@ def _put_in_order(posting: Posting, order: Sequence[UUID]) -> None:
 
 pipelines = Model(
     name="pipelines",
-    version=1,
+    version=2,
     tables=(PIPELINES, STAGES),
     post=post,
     kinds=frozenset(("pipeline",)),

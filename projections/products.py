@@ -15,14 +15,14 @@ from domain.product import (
 from projections.model import STAMP, Model, Posting, Table, public_id, stamp
 from projections.parts import add_external_ids, external_ids_of
 from projections.searching import found_by, searched_by
-from projections.sorting import sort_key
+from projections.sorting import TEXT_KEY, sort_key
 
 PRODUCTS = Table(
     name="products",
     columns={
         "id": "text NOT NULL",
         "name": "text NOT NULL",
-        "name_key": "text NOT NULL",  # the name as it sorts and is searched
+        "name_key": TEXT_KEY,  # the name as it sorts and is searched
         "status": "text NOT NULL",  # active, discontinued
         "series": "text",
         "code": "text",  # the article number

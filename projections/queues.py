@@ -5,14 +5,14 @@ from typing import Any, assert_never
 from domain.kernel.recorded import Recorded
 from domain.queue import QueueArchived, QueueCreated, QueueEvent, QueueRenamed, QueueRestored, QueueTeamAssigned
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
-from projections.sorting import sort_key
+from projections.sorting import TEXT_KEY, sort_key
 
 QUEUES = Table(
     name="queues",
     columns={
         "id": "text NOT NULL",
         "name": "text NOT NULL",
-        "name_key": "text NOT NULL",  # the name as it sorts and is searched
+        "name_key": TEXT_KEY,  # the name as it sorts and is searched
         "status": "text NOT NULL",  # active, archived
         "team_id": "text",  # the team that works on it
         "created_at": "timestamptz NOT NULL",
@@ -53,4 +53,4 @@ def post(posting: Posting, recorded: Recorded[QueueEvent]) -> None:
     return posting.change(QUEUES, id, **columns, changed_at=at, **stamp(recorded))
 
 
-queues = Model(name="queues", version=1, tables=(QUEUES,), post=post, kinds=frozenset(("queue",)))
+queues = Model(name="queues", version=2, tables=(QUEUES,), post=post, kinds=frozenset(("queue",)))

@@ -1,8 +1,11 @@
-"""Sort keys, made here because the database compares bytes (C collation): what is alike for people sorts alike."""
+"""Sort keys, made here and compared by their bytes, the same on every server: what is alike for people sorts alike."""
 
 import unicodedata
 
 from domain.kernel import Withheld, opened
+
+TEXT_KEY = 'text COLLATE "C" NOT NULL'
+"""A column of texts to sort, search or tell apart by. An operator's own database may compare other texts otherwise."""
 
 _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i"})
 _ACCENTS = range(0x0300, 0x0370)

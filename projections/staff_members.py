@@ -17,14 +17,14 @@ from domain.staff_member import (
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
 from projections.parts import add_external_ids, external_ids_of
 from projections.searching import found_by, searched_by
-from projections.sorting import sort_key
+from projections.sorting import TEXT_KEY, sort_key
 
 STAFF_MEMBERS = Table(
     name="staff_members",
     columns={
         "id": "text NOT NULL",
         "name": "text",
-        "name_key": "text NOT NULL",  # the name as it sorts and is searched; "" where it was erased
+        "name_key": TEXT_KEY,  # the name as it sorts and is searched; "" where it was erased
         "status": "text NOT NULL",  # active, deactivated
         "email": "text",  # as typed
         "normalised_email": "text",  # as compared

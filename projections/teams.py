@@ -15,14 +15,14 @@ from domain.team import (
 )
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
 from projections.parts import add_external_ids, external_ids_of
-from projections.sorting import sort_key
+from projections.sorting import TEXT_KEY, sort_key
 
 TEAMS = Table(
     name="teams",
     columns={
         "id": "text NOT NULL",
         "name": "text NOT NULL",
-        "name_key": "text NOT NULL",  # the name as it sorts and is searched
+        "name_key": TEXT_KEY,  # the name as it sorts and is searched
         "status": "text NOT NULL",  # active, archived
         "parent_id": "text",  # the team that it is a part of
         "lead_id": "text",  # the staff member who leads it
@@ -77,7 +77,7 @@ def _create(posting: Posting, id: str, recorded: Recorded[Any], event: TeamCreat
 
 teams = Model(
     name="teams",
-    version=1,
+    version=2,
     tables=(TEAMS, EXTERNAL_IDS),
     post=post,
     kinds=frozenset(("team",)),

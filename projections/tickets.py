@@ -32,7 +32,7 @@ from domain.ticket import (
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
 from projections.parts import add_external_ids, external_ids_of, ordinal
 from projections.searching import found_by, searched_by
-from projections.sorting import sort_key
+from projections.sorting import TEXT_KEY, sort_key
 
 TICKETS = Table(
     name="tickets",
@@ -40,7 +40,7 @@ TICKETS = Table(
         "id": "text NOT NULL",
         "number": "bigint NOT NULL UNIQUE",  # ascending, gaps allowed
         "subject": "text",
-        "subject_key": "text NOT NULL",  # the subject as it sorts and is searched; "" where it was erased
+        "subject_key": TEXT_KEY,  # the subject as it sorts and is searched; "" where it was erased
         "status": "text NOT NULL",  # new, open, pending, on_hold, solved, closed
         "kind": "text NOT NULL",  # question, incident, problem, complaint
         "priority": "text NOT NULL",  # low, normal, high, urgent
@@ -71,6 +71,9 @@ TICKETS = Table(
     },
     indexes=(
         "opened_at DESC, id",
+        "changed_at DESC, id",
+        "priority_rank DESC, id",
+        "subject_key, id",
         "status, opened_at DESC, id",
         "customer_id, opened_at DESC, id",
         "assignee_id, opened_at DESC, id",

@@ -65,6 +65,8 @@ class Compiler:
         self.entities, self.rows = entities, rows
         self.selections = Selections(fragments, variables)
         self.statement = Statement(variables, given or {})
+        self.conditions = 0
+        """How many of them the operation has so far."""
 
     def query(self, root: GraphQLObjectType, selected: Mapping[str, list[FieldNode]]) -> Plan:
         """The plan of an operation's root fields and of the position that they reflect. Raises RequestError."""

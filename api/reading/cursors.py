@@ -4,22 +4,52 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Sequence
+from typing import Self
 
 import msgspec
 
 from api.errors import RequestError, RequestErrorCode
+from projections.tables import sql_type
 
 
 class Key(msgspec.Struct, frozen=True):
-    """A column that a list is ordered by. NULL comes last, either way."""
+    """A value that a list is ordered by: a column, or what is made of it. NULL comes last, unless `nulls_first`."""
 
     column: str
     sql_type: str
     nullable: bool
     descending: bool = False
+    nulls_first: bool = False
+    template: str = '{row}."{column}"'
+
+    @classmethod
+    def of(cls, column: str, declared: str, *, descending: bool = False) -> Self:
+        """The key of a column with this declaration."""
+        return cls(column, sql_type(declared), "NOT NULL" not in declared, descending)
+
+    def among(self, words: Sequence[str]) -> Self:
+        """A column of words, in their order instead of the alphabet's; unchanged where there are no words."""
+        if not words:
+            return self
+        template = f"array_position('{{{{{','.join(words)}}}}}'::text[], {self.template})"
+        return msgspec.structs.replace(self, template=template, sql_type="integer")
+
+    def placed(self, nulls: str | None) -> Self:
+        """With NULL `first` or `last`. Texts that are there to sort by are empty where there is none to sort."""
+        if nulls is None:
+            return self
+        if self.sql_type == "text" and not self.nullable:
+            template = f"nullif({self.template}, '')"
+            return msgspec.structs.replace(self, template=template, nullable=True, nulls_first=nulls == "first")
+        return msgspec.structs.replace(self, nulls_first=nulls == "first")
+
+    def value(self, row: str) -> str:
+        """SQL: the value that a row is ordered by."""
+        return self.template.format(row=row, column=self.column)
 
     def __str__(self) -> str:
-        return f"{self.column} {'desc' if self.descending else 'asc'}"
+        direction = "desc" if self.descending else "asc"
+        return f"{self.value('row')} {direction}{' nulls first' if self.nullable and self.nulls_first else ''}"
 
 
 class Order:
@@ -33,14 +63,14 @@ class Order:
     def clause(self, alias: str, *, backward: bool = False) -> str:
         """What stands behind ORDER BY, qualified: `order by id` would mean a selected `id::text` of that name."""
         return ", ".join(
-            f'{alias}."{key.column}" {"desc" if key.descending != backward else "asc"}'
-            + (f" nulls {'first' if backward else 'last'}" if key.nullable else "")
+            f"{key.value(alias)} {'desc' if key.descending != backward else 'asc'}"
+            + (f" nulls {'first' if backward != key.nulls_first else 'last'}" if key.nullable else "")
             for key in self.keys
         )
 
     def cursor(self, alias: str) -> str:
         """SQL: the cursor of a row."""
-        values = "".join(f', {alias}."{key.column}"::text' for key in self.keys)
+        values = "".join(f", ({key.value(alias)})::text" for key in self.keys)
         text = f"convert_to(json_build_array('{self.hash}'{values})::text, 'UTF8')"
         return f"translate(encode({text}, 'base64'), E'+/=\\n', '-_')"
 
@@ -49,7 +79,7 @@ class Order:
         alternatives: list[str] = []
         for at, key in enumerate(self.keys):
             equal = [
-                f'{alias}."{one.column}" {"is not distinct from" if one.nullable else "="} {place}'
+                f"{one.value(alias)} {'is not distinct from' if one.nullable else '='} {place}"
                 for one, place in zip(self.keys[:at], places[:at], strict=True)
             ]
             alternatives.append(" and ".join([*equal, _beyond(alias, key, places[at], backward)]))
@@ -58,7 +88,7 @@ class Order:
         if first.nullable or len(self.keys) == 1:
             return f"({lexical})"
         # The same once more for the first key alone: an index can begin there.
-        return f'({alias}."{first.column}" {_operator(first, backward)}= {places[0]} and ({lexical}))'
+        return f"({first.value(alias)} {_operator(first, backward)}= {places[0]} and ({lexical}))"
 
     def read(self, cursor: str) -> list[str | None]:
         """The values in a cursor. Raises RequestError where it is none, or belongs to another order."""
@@ -73,11 +103,11 @@ class Order:
 
 
 def _beyond(alias: str, key: Key, place: str, backward: bool) -> str:
-    column = f'{alias}."{key.column}"'
+    column = key.value(alias)
     plain = f"{column} {_operator(key, backward)} {place}"
     if not key.nullable:
         return plain
-    if backward:
+    if backward != key.nulls_first:
         return f"({plain} or ({column} is not null and {place} is null))"
     return f"({plain} or ({column} is null and {place} is not null))"
 

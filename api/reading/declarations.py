@@ -86,19 +86,28 @@ def _bound(rows: Rows) -> Callable[[type[T]], type[T]]:
     return bind
 
 
-def column(name: str, description: str, *, filtered: bool = False, sort: str | None = None) -> Any:
-    """A column. `filtered` puts the field into the type's `where`, `sort` names the column that orders by it."""
-    return _field(Column(name, filtered, sort), description)
+def column(
+    name: str, description: str, *, filtered: bool = False, sort: str | None = None, same: str | None = None
+) -> Any:
+    """A column. `filtered` puts the field into the type's `where`, `sort` names the column that orders by it.
+
+    A text whose `sort` is another column is searched there, as `sort_key` makes it; `same` names the column that holds
+    it with its case folded, where two that differ in case only are the same, such as a tag.
+    """
+    return _field(Column(name, filtered, sort, same), description)
 
 
-def expression(sql: str, description: str) -> Any:
+def expression(sql: str, description: str, *, filtered: bool = False) -> Any:
     """A value computed from columns of the row: `expression("{status} = 'open'", "...")`."""
-    return _field(Expression(sql), description)
+    return _field(Expression(sql, filtered), description)
 
 
-def part(present: str, description: str, **fields: str) -> Any:
-    """An object out of the row's own columns: GraphQL field -> template; null where the column `present` is NULL."""
-    return _field(Part(present, fields), description)
+def part(present: str, description: str, *, filtered: bool = False, sort: str | None = None, **fields: str) -> Any:
+    """An object out of the row's own columns: GraphQL field -> template; null where the column `present` is NULL.
+
+    `sort` names columns, such as "currency, amount": amounts of several currencies have no order among each other.
+    """
+    return _field(Part(present, fields, filtered, sort), description)
 
 
 def relation(column: str, description: str, *, key: str = "id", filtered: bool = False) -> Any:
@@ -114,13 +123,15 @@ def connection(
     order: str | None = None,
     table: Table | None = None,
     through: Sequence[Through] = (),
+    filtered: bool = False,
 ) -> Any:
     """A Relay connection to rows of the node's type: those whose columns equal ours (`on={"customer_id": "id"}`), or
     that tables between name.
 
-    `table` where several tables have rows of that type, such as the notes on all kinds of records.
+    `table` where several tables have rows of that type, such as the notes on all kinds of records. `filtered` puts it
+    into our own type's `where`: `some`, `none` or `every` of these rows meet conditions.
     """
-    return _field(Many(on or {}, True, where, order, table, through), description)
+    return _field(Many(on or {}, True, where, order, table, through, filtered), description)
 
 
 def all_of(
@@ -130,17 +141,27 @@ def all_of(
     where: str | None = None,
     order: str | None = None,
     table: Table | None = None,
+    filtered: bool = False,
 ) -> Any:
     """All rows of the item's type that belong to this one, as a list: for lists that the domain keeps short.
 
-    `table` as of `connection`.
+    `table` and `filtered` as of `connection`.
     """
-    return _field(Many(on, False, where, order, table), description)
+    return _field(Many(on, False, where, order, table, filtered=filtered), description)
 
 
-def values(table: Table, column: str, description: str, *, on: Mapping[str, str], order: str) -> Any:
-    """One column of the rows of another table that belong to this one, as a list."""
-    return _field(Values(table, column, on, order), description)
+def values(
+    table: Table,
+    column: str,
+    description: str,
+    *,
+    on: Mapping[str, str],
+    order: str,
+    filtered: bool = False,
+    same: str | None = None,
+) -> Any:
+    """One column of the rows of another table that belong to this one, as a list. `same` as of `column`."""
+    return _field(Values(table, column, on, order, filtered, same), description)
 
 
 def lookup(

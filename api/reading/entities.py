@@ -172,7 +172,11 @@ def _metadata(field: GraphQLField) -> Mapping[Any, Any]:
 def _columns(source: Source) -> Iterator[str]:
     """The columns of its own row that a source reads."""
     match source:
-        case Column(name=name) | Relation(column=name) | Part(present=name):
+        case Column(name=name, sort=sort, same=same):
+            yield from (each for each in (name, sort, same) if each)
+        case Part(present=name, sort=sort):
+            yield from (name, *(sort.split(", ") if sort else ()))
+        case Relation(column=name):
             yield name
         case Many(on=on, through=through) | Totals(on=on, through=through):
             yield from on.values()
@@ -204,8 +208,7 @@ def _their_columns(source: Relation | Many | Lookup | Totals | Values) -> Iterat
         case Lookup(through=None):
             yield from (given.column for given in source.given)
         case Values():
-            yield source.column
-            yield from source.on
+            yield from (source.column, *source.on, *((source.same,) if source.same else ()))
         case Many() | Totals():
             yield from source.on
             yield from _in_template(source.where or "")

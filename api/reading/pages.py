@@ -9,13 +9,12 @@ import msgspec
 from graphql import FieldNode, GraphQLField, GraphQLObjectType
 
 from api.errors import RequestError, RequestErrorCode
-from api.reading.conditions import conditions
+from api.reading.conditions import Conditions, always, ours, rows_listed
 from api.reading.cursors import Key, Order
-from api.reading.entities import Entity, belonging, bound, object_of
+from api.reading.entities import Entity, belonging, object_of
 from api.reading.searches import searched
-from api.reading.sources import Many, Rows, Through
+from api.reading.sources import Many, Rows, Sort
 from api.reading.statement import Arguments, Call
-from projections.tables import sql_type
 
 if TYPE_CHECKING:
     from api.reading.compiler import Compiler
@@ -59,7 +58,7 @@ class Window(msgspec.Struct, frozen=True):
 def whole_list(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequence[FieldNode], alias: str) -> str:
     """SQL: a JSON array of all rows that belong to ours."""
     entity, other = compiler.entities.of(field), compiler.statement.alias()
-    rows = _rows(entity, source)
+    rows = rows_listed(entity, source)
     conditions = [*belonging(alias, other, source.on), *compiler.condition(source.where, other)]
     tail = from_where(f"{compiler.rows(rows.table)} {other}", conditions)
     order = order_of(rows, source.order, ()).clause(other)
@@ -146,7 +145,7 @@ def _of_page_info(
 
 def _window(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequence[FieldNode], alias: str) -> Window:
     entity, statement = compiler.entities.of(field), compiler.statement
-    rows, call = _rows(entity, source), statement.call(field, nodes[0])
+    rows, call = rows_listed(entity, source), statement.call(field, nodes[0])
     given = call.values
     backward = given.get("last") is not None
     if backward == (given.get("first") is not None):
@@ -154,18 +153,14 @@ def _window(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequen
             RequestErrorCode.BAD_USER_INPUT, f"`{nodes[0].name.value}` needs `first` or `last`, one of them."
         )
     order = order_of(rows, source.order, given.get("orderBy") or ())
-    always = shown(rows, given.get("where") or {})
+    conditions = Conditions(compiler, call)
 
     # Several aliases ask for the same conditions, each with parameters of its own: simple, and no name is shared.
     def listed(other: str) -> list[str]:
-        def place(column: str) -> tuple[str, str]:
-            return f'{other}."{column}"', rows.table.columns[column]
-
-        templates = [sql for each in (source.where, *always) for sql in compiler.condition(each, other)]
         return [
-            *ours(compiler, source.on, source.through, alias, other),
-            *templates,
-            *conditions(statement, call, entity, place),
+            *ours(compiler, source, alias, other),
+            *(sql for each in always(source, rows, conditions.where) for sql in compiler.condition(each, other)),
+            *conditions.on(entity, other),
             *searched(compiler, call, rows, other),
         ]
 
@@ -178,31 +173,6 @@ def _window(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequen
         backward=backward,
         size=statement.parameter(call, size("last" if backward else "first", MOST), "integer"),
     )
-
-
-def shown(rows: Rows, where: Mapping[str, Any]) -> list[str]:
-    """The conditions, as templates, that rows meet to be listed at all, unless `where` names their column."""
-    if rows.listed is None or rows.listed[0] in where:
-        return []
-    return [f"{{{rows.listed[0]}}} = '{rows.listed[1]}'"]
-
-
-def ours(compiler: Compiler, on: Mapping[str, str], through: Sequence[Through], alias: str, other: str) -> list[str]:
-    """SQL conditions: the row `other` belongs to the row `alias`, by its columns and by tables between."""
-    found = belonging(alias, other, on)
-    if through:
-        named = (
-            f'select between."{one.key}" '
-            + from_where(f"{compiler.rows(one.table)} between", belonging(alias, "between", one.on))
-            for one in through
-        )
-        found.append(f'{other}."{through[0].other}" in ({" union all ".join(named)})')
-    return found
-
-
-def _rows(entity: Entity, source: Many) -> Rows:
-    rows = bound(entity)
-    return rows if source.table is None else msgspec.structs.replace(rows, table=source.table)
 
 
 def _place(compiler: Compiler, call: Call, order: Order, side: str) -> list[str] | None:
@@ -230,19 +200,19 @@ def size(argument: str, most: int) -> Callable[[Arguments], str]:
 
 def order_of(rows: Rows, own: str | None, asked: Sequence[Mapping[str, Any]]) -> Order:
     """The order that a client asked for, or a list's own, made unique by the table's key."""
-    descending: dict[str, bool] = {}
+    keys: dict[str, Key] = {}
     for one in asked:
-        descending.setdefault(one["field"].value, one["direction"].value == "desc")
+        sort: Sort = one["field"].value
+        nulls = one.get("nulls")
+        for column in sort.columns:
+            key = Key.of(column, rows.table.columns[column], descending=one["direction"].value == "desc")
+            keys.setdefault(column, key.among(sort.words).placed(nulls and nulls.value))
     for step in () if asked else (own or rows.order).split(", "):
         column, _, direction = step.partition(" ")
-        descending.setdefault(column, direction.upper() == "DESC")
+        keys.setdefault(column, Key.of(column, rows.table.columns[column], descending=direction.upper() == "DESC"))
     for column in rows.table.key:
-        descending.setdefault(column, False)
-    return Order(rows.table.name, [_key(rows.table.columns, *each) for each in descending.items()])
-
-
-def _key(declared: Mapping[str, str], column: str, descending: bool) -> Key:
-    return Key(column, sql_type(declared[column]), "NOT NULL" not in declared[column], descending)
+        keys.setdefault(column, Key.of(column, rows.table.columns[column]))
+    return Order(rows.table.name, list(keys.values()))
 
 
 def from_where(source: str, conditions: Sequence[str]) -> str:

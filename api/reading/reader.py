@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from enum import Enum
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -30,6 +29,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from api.errors import UNAVAILABLE, RequestError, RequestErrorCode
 from api.reading.compiler import Compiler, RowSource, present
 from api.reading.entities import Entities
+from api.reading.inputs import Choice
 from api.reading.lines import Lines
 from api.reading.selections import Selections
 from api.reading.statement import Arguments, Plan
@@ -186,17 +186,17 @@ class Reader:
 
 
 def shape(value: object) -> Hashable:
-    """What of the variables decides the SQL: which are given and null, the keys of inputs, Booleans and enum values;
-    and which texts are blank.
+    """What of the variables decides the SQL: which are given and null, the keys of inputs, Booleans, what to order and
+    group by, and which texts are blank. Words and other texts are parameters.
     """
     if isinstance(value, Mapping):
         return tuple((key, shape(each)) for key, each in cast("Mapping[str, Any]", value).items())
     if isinstance(value, list):
         items = cast("list[object]", value)
-        return tuple(map(shape, items)) if items and isinstance(items[0], Mapping | Enum) else "list"
-    if isinstance(value, str) and not value.strip():
+        return tuple(map(shape, items)) if items and isinstance(items[0], Mapping | Choice) else "list"
+    if isinstance(value, str) and not isinstance(value, Choice) and not value.strip():
         return "blank"
-    return value if value is None or isinstance(value, bool | Enum) else "value"
+    return value if value is None or isinstance(value, bool | Choice) else "value"
 
 
 def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:

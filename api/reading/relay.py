@@ -11,7 +11,9 @@ T = TypeVar("T")
 
 @strawberry.interface(description="Anything that has an id of its own: `node(id:)` finds it.")
 class Node:
-    id: strawberry.ID = column("id", "The id: a type prefix and 26 letters. It never changes and is never used again.")
+    id: strawberry.ID = column(
+        "id", "The id: a type prefix and 26 letters. It never changes and is never used again.", filtered=True
+    )
 
 
 @strawberry.type(description="Where a page of a list lies within the list.")

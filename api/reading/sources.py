@@ -18,13 +18,16 @@ class Column(msgspec.Struct, frozen=True):
     name: str
     filtered: bool = False
     sort: str | None = None
-    """The column that `orderBy` this field sorts by."""
+    """The column that `orderBy` this field sorts by. Of a text, one of another name holds its `sort_key`."""
+    same: str | None = None
+    """The column with the text's case folded, where two texts that differ in case only are the same."""
 
 
 class Expression(msgspec.Struct, frozen=True):
     """A value computed from the row's columns; totals can be grouped by it."""
 
     sql: str
+    filtered: bool = False
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -33,6 +36,9 @@ class Part(msgspec.Struct, frozen=True):
     present: str
     fields: Mapping[str, str]
     """SQL template by GraphQL field."""
+    filtered: bool = False
+    sort: str | None = None
+    """The columns that `orderBy` this field sorts by, e.g. "currency, amount"."""
 
 
 class Relation(msgspec.Struct, frozen=True):
@@ -56,6 +62,7 @@ class Many(msgspec.Struct, frozen=True):
     """In place of the type's own table: one with the same columns."""
     through: "Sequence[Through]" = ()
     """How they belong to ours, where it takes a table between; where it takes several, any of them."""
+    filtered: bool = False
 
 
 class Through(msgspec.Struct, frozen=True):
@@ -74,6 +81,16 @@ class Values(msgspec.Struct, frozen=True):
     column: str
     on: Mapping[str, str]
     order: str
+    filtered: bool = False
+    same: str | None = None
+    """As of `Column`."""
+
+
+class Sort(msgspec.Struct, frozen=True):
+    """What one step of `orderBy` sorts by: columns, or one column of words in the order that they are declared in."""
+
+    columns: tuple[str, ...]
+    words: tuple[str, ...] = ()
 
 
 class Argument(msgspec.Struct, frozen=True):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 from graphql import FieldNode, GraphQLField
 from strawberry.utils.str_converters import to_camel_case
 
-from api.reading.conditions import conditions
+from api.reading.conditions import Conditions, always, ours
 from api.reading.entities import Entity, belonging, bound, json_of, object_of, own_column
 from api.reading.money import money
-from api.reading.pages import from_where, ours, shown, size
+from api.reading.pages import from_where, size
 from api.reading.sources import Column, Expression, Figure, Grain, Mean, Rate, Relation, Tally, Total, Totals
 from api.reading.statement import Call, Cells, quoted
 from projections.tables import sql_type
@@ -82,20 +82,16 @@ class _Grouping:
 
     def restricted(self, source: Totals, alias: str) -> list[str]:
         """SQL conditions on the rows that are counted."""
-        rows = self.rows
-        where: Mapping[str, Any] = self.call.values.get("where") or {}
-
-        def place(column: str) -> tuple[str, str]:
-            return f'{self.base}."{column}"', rows.table.columns[column]
-
-        own = {theirs: column for theirs, column in source.on.items() if theirs not in self.pinned}
-        counted = self.compiler.entities.counted(self.entity)
+        conditions = Conditions(self.compiler, self.call)
         return [
-            *ours(self.compiler, own, source.through, alias, self.base),
+            *ours(self.compiler, source, alias, self.base),
             *(self._has(grain, alias) for grain, _ in self.finer if self._pins(grain, "", alias)),
-            *(sql for each in shown(rows, where) for sql in self.compiler.condition(each, self.base)),
-            *self.compiler.condition(source.where, self.base),
-            *conditions(self.compiler.statement, self.call, counted, place),
+            *(
+                sql
+                for each in always(source, self.rows, conditions.where)
+                for sql in self.compiler.condition(each, self.base)
+            ),
+            *conditions.on(self.compiler.entities.counted(self.entity), self.base),
         ]
 
     def _has(self, grain: Grain, alias: str) -> str:

@@ -61,33 +61,35 @@ from projections.tickets import TICKETS
 @rows_of(tables.CONTACT_POINTS, order="ordinal")
 @strawberry.type(description="A way to reach a customer.")
 class ContactPoint:
-    id: strawberry.ID = column("id", "The contact point's id.")
-    kind: ContactKind = column("kind", "What it is.")
-    value: str | None = column("value", "As the customer gave it; null where it was erased.")
-    normalised: str | None = column("normalised", "As it is compared: lower case, with country code.")
-    label: str | None = column("label", "What it is for, such as `work`.")
-    primary: bool = column("is_primary", "Whether it is the first to use among its kind.")
-    added_at: datetime = column("added_at", "When it was added.")
+    id: strawberry.ID = column("id", "The contact point's id.", filtered=True)
+    kind: ContactKind = column("kind", "What it is.", filtered=True)
+    value: str | None = column("value", "As the customer gave it; null where it was erased.", filtered=True)
+    normalised: str | None = column("normalised", "As it is compared: lower case, with country code.", filtered=True)
+    label: str | None = column("label", "What it is for, such as `work`.", filtered=True)
+    primary: bool = column("is_primary", "Whether it is the first to use among its kind.", filtered=True)
+    added_at: datetime = column("added_at", "When it was added.", filtered=True)
 
 
 @rows_of(tables.CLASSIFICATIONS, order="scheme_key")
 @strawberry.type(description="The class that a customer is in, by one of the company's own schemes.")
 class Classification:
-    scheme: str = column("scheme", "The scheme, such as `industry`.")
-    value: str = column("value", "The class, such as `retail`.")
-    classified_at: datetime = column("classified_at", "Since when.")
+    scheme: str = column("scheme", "The scheme, such as `industry`.", filtered=True, same="scheme_key")
+    value: str = column("value", "The class, such as `retail`.", filtered=True)
+    classified_at: datetime = column("classified_at", "Since when.", filtered=True)
 
 
 @rows_of(tables.CONSENTS, order="purpose_key")
 @strawberry.type(description="Whether a customer may be addressed for a purpose on a channel: what was said last.")
 class Consent:
-    purpose: str = column("purpose", "What for, such as `newsletter`.")
-    channel: ConsentChannel = column("channel", "How.")
-    state: ConsentState = column("state", "Whether it was granted or withdrawn.")
-    basis: ConsentBasis | None = column("basis", "The legal ground of the grant; null where there never was one.")
-    text_version: str | None = column("text_version", "Which version of the text the customer saw.")
+    purpose: str = column("purpose", "What for, such as `newsletter`.", filtered=True, same="purpose_key")
+    channel: ConsentChannel = column("channel", "How.", filtered=True)
+    state: ConsentState = column("state", "Whether it was granted or withdrawn.", filtered=True)
+    basis: ConsentBasis | None = column(
+        "basis", "The legal ground of the grant; null where there never was one.", filtered=True
+    )
+    text_version: str | None = column("text_version", "Which version of the text the customer saw.", filtered=True)
     proof: str | None = column("proof", "How it can be proved.")
-    stated_at: datetime = column("stated_at", "When it was said.")
+    stated_at: datetime = column("stated_at", "When it was said.", filtered=True)
 
 
 @rows_of(
@@ -102,48 +104,62 @@ class Consent:
 @strawberry.type(description="A person or an organisation that we deal with, or would like to.")
 class Customer(Node):
     kind: CustomerKind = column("kind", "Whether it is a person or an organisation.", filtered=True)
-    name: str | None = column("name", "The full name; null where there is none or it was erased.", sort="name_key")
+    name: str | None = column(
+        "name", "The full name; null where there is none or it was erased.", sort="name_key", filtered=True
+    )
     status: RecordStatus = column("status", "Whether the record is in use.", filtered=True)
-    relationship: Relationship = column("relationship", "How we stand with the customer.", filtered=True)
+    relationship: Relationship = column(
+        "relationship", "How we stand with the customer.", filtered=True, sort="relationship"
+    )
     owner: LaterStaffMember | None = relation("owner_id", "Who looks after the customer.", filtered=True)
     team: LaterTeam | None = relation("team_id", "The team that looks after the customer.", filtered=True)
     parent: "Customer | None" = relation("parent_id", "The customer that this one belongs to.", filtered=True)
     source: str | None = column("source", "Where the customer came from, in the company's words.", filtered=True)
-    language: str | None = column("language", "The language to address it in, as a BCP 47 tag.")
-    legal_name: str | None = column("legal_name", "The name in the commercial register.")
+    language: str | None = column("language", "The language to address it in, as a BCP 47 tag.", filtered=True)
+    legal_name: str | None = column("legal_name", "The name in the commercial register.", filtered=True)
     salutation: str | None = column("salutation", "How a person is addressed.")
-    job_title: str | None = column("job_title", "A person's position.")
-    birthday: date | None = column("birthday", "A person's date of birth.")
+    job_title: str | None = column("job_title", "A person's position.", filtered=True)
+    birthday: date | None = column("birthday", "A person's date of birth.", filtered=True, sort="birthday")
     description: str | None = column("description", "What everybody should know about the customer.")
-    founded_year: int | None = column("founded_year", "The year of foundation.")
-    employees: int | None = column("employees", "How many people work there.", sort="employees")
+    founded_year: int | None = column("founded_year", "The year of foundation.", filtered=True, sort="founded_year")
+    employees: int | None = column("employees", "How many people work there.", sort="employees", filtered=True)
     annual_revenue: Money | None = part(
-        "annual_revenue", "Its revenue of a year.", **money("{annual_revenue}", "{revenue_currency}")
+        "annual_revenue",
+        "Its revenue of a year.",
+        **money("{annual_revenue}", "{revenue_currency}"),
+        filtered=True,
+        sort="revenue_currency, annual_revenue",
     )
-    contact_points: list[ContactPoint] = all_of("The ways to reach it.", on={"customer_id": "id"})
-    tags: list[str] = values(tables.TAGS, "tag", "Its tags.", on={"customer_id": "id"}, order="tag_key")
-    classifications: list[Classification] = all_of("Its classes, by scheme.", on={"customer_id": "id"})
-    consents: list[Consent] = all_of("What it agreed to, by purpose and channel.", on={"customer_id": "id"})
-    external_ids: list[ExternalId] = all_of("What other systems call it.", on={"customer_id": "id"})
-    contacts: "list[ContactLink]" = all_of("An organisation's contacts.", on={"organisation_id": "id"})
+    contact_points: list[ContactPoint] = all_of("The ways to reach it.", on={"customer_id": "id"}, filtered=True)
+    tags: list[str] = values(
+        tables.TAGS, "tag", "Its tags.", on={"customer_id": "id"}, order="tag_key", filtered=True, same="tag_key"
+    )
+    classifications: list[Classification] = all_of("Its classes, by scheme.", on={"customer_id": "id"}, filtered=True)
+    consents: list[Consent] = all_of(
+        "What it agreed to, by purpose and channel.", on={"customer_id": "id"}, filtered=True
+    )
+    external_ids: list[ExternalId] = all_of("What other systems call it.", on={"customer_id": "id"}, filtered=True)
+    contacts: "list[ContactLink]" = all_of("An organisation's contacts.", on={"organisation_id": "id"}, filtered=True)
     contact_of: "list[ContactLink]" = all_of(
-        "The organisations that a person is a contact of.", on={"person_id": "id"}, order="linked_at"
+        "The organisations that a person is a contact of.", on={"person_id": "id"}, order="linked_at", filtered=True
     )
-    subsidiaries: "Connection[Customer]" = connection("The customers that belong to this one.", on={"parent_id": "id"})
-    opportunities: Connection[LaterOpportunity] = connection("Deals with it.", on={"customer_id": "id"})
+    subsidiaries: "Connection[Customer]" = connection(
+        "The customers that belong to this one.", on={"parent_id": "id"}, filtered=True
+    )
+    opportunities: Connection[LaterOpportunity] = connection("Deals with it.", on={"customer_id": "id"}, filtered=True)
     opportunity_totals: LaterOpportunityTotals = totals(
         "What the deals with it add up to.", on={"customer_id": "id"}, grouped=False
     )
     opportunity_groups: list[LaterOpportunityGroup] = totals(
         "What the deals with it add up to, in groups.", on={"customer_id": "id"}
     )
-    tickets: Connection[LaterTicket] = connection("Its tickets.", on={"customer_id": "id"})
+    tickets: Connection[LaterTicket] = connection("Its tickets.", on={"customer_id": "id"}, filtered=True)
     ticket_totals: LaterTicketTotals = totals("What its tickets add up to.", on={"customer_id": "id"}, grouped=False)
     ticket_groups: list[LaterTicketGroup] = totals("What its tickets add up to, in groups.", on={"customer_id": "id"})
-    notes: Connection[Note] = connection("What we wrote down about it.", on={"customer_id": "id"})
-    created_at: datetime = column("created_at", "When it was registered.", sort="created_at")
-    changed_at: datetime = column("changed_at", "When something last happened to it.", sort="changed_at")
-    archived_at: datetime | None = column("archived_at", "When it was put away.")
+    notes: Connection[Note] = connection("What we wrote down about it.", on={"customer_id": "id"}, filtered=True)
+    created_at: datetime = column("created_at", "When it was registered.", sort="created_at", filtered=True)
+    changed_at: datetime = column("changed_at", "When something last happened to it.", sort="changed_at", filtered=True)
+    archived_at: datetime | None = column("archived_at", "When it was put away.", filtered=True, sort="archived_at")
     version: int = version()
     position: Position = position()
     recorded_at: datetime = recorded_at()
@@ -161,13 +177,13 @@ class Customer(Node):
 @rows_of(tables.LINKS, order="ordinal")
 @strawberry.type(description="A person's role at an organisation.")
 class ContactLink:
-    id: strawberry.ID = column("id", "The link's id.")
-    organisation: Customer | None = relation("organisation_id", "The organisation.")
-    person: Customer | None = relation("person_id", "The person.")
-    role: str | None = column("role", "What the person does there.")
-    since: date | None = column("since", "The first day in this role.")
-    until: date | None = column("until", "The last day in this role; null while it lasts.")
-    linked_at: datetime = column("linked_at", "When it was entered.")
+    id: strawberry.ID = column("id", "The link's id.", filtered=True)
+    organisation: Customer | None = relation("organisation_id", "The organisation.", filtered=True)
+    person: Customer | None = relation("person_id", "The person.", filtered=True)
+    role: str | None = column("role", "What the person does there.", filtered=True)
+    since: date | None = column("since", "The first day in this role.", filtered=True)
+    until: date | None = column("until", "The last day in this role; null while it lasts.", filtered=True)
+    linked_at: datetime = column("linked_at", "When it was entered.", filtered=True)
 
 
 TAG = Grain(name="tag", table=tables.TAGS, on={"customer_id": "id"})

@@ -51,24 +51,28 @@ ROTTEN = f"coalesce({{status}} = 'open' and {IDLE} >= {{stage[idle_days]}}, fals
 @rows_of(tables.LINES, order="ordinal")
 @strawberry.type(description="A line of a deal: so many of a product at a price.")
 class OpportunityLine:
-    id: strawberry.ID = column("id", "The line's id.")
-    product: LaterProduct | None = relation("product_id", "What is sold.")
-    quantity: Decimal = column("quantity", "How many or how much of it.")
-    price: Money | None = part("price", "For one unit, before discount and tax.", **money("{price}"))
-    discount: Decimal = column("discount", "Taken off the price, in per cent.")
-    tax: Decimal = column("tax", "In per cent; not part of the deal's amount.")
-    total: Money | None = part("total", "Quantity times price, less the discount.", **money("{total}"))
-    added_at: datetime = column("added_at", "When it was added.")
+    id: strawberry.ID = column("id", "The line's id.", filtered=True)
+    product: LaterProduct | None = relation("product_id", "What is sold.", filtered=True)
+    quantity: Decimal = column("quantity", "How many or how much of it.", filtered=True)
+    price: Money | None = part("price", "For one unit, before discount and tax.", **money("{price}"), filtered=True)
+    discount: Decimal = column("discount", "Taken off the price, in per cent.", filtered=True)
+    tax: Decimal = column("tax", "In per cent; not part of the deal's amount.", filtered=True)
+    total: Money | None = part("total", "Quantity times price, less the discount.", **money("{total}"), filtered=True)
+    added_at: datetime = column("added_at", "When it was added.", filtered=True)
 
 
 @rows_of(tables.STAGE_HISTORY, order="ordinal")
 @strawberry.type(description="A deal's entering a stage.")
 class StageChange:
-    from_stage: LaterStage | None = relation("from_stage_id", "The stage before; null where the deal began.")
-    stage: LaterStage | None = relation("stage_id", "The stage that it entered.")
-    probability_before: Decimal | None = column("probability_before", "Per cent, before; null where the deal began.")
-    probability_after: Decimal = column("probability_after", "Per cent, from then on.")
-    entered_at: datetime = column("entered_at", "When.")
+    from_stage: LaterStage | None = relation(
+        "from_stage_id", "The stage before; null where the deal began.", filtered=True
+    )
+    stage: LaterStage | None = relation("stage_id", "The stage that it entered.", filtered=True)
+    probability_before: Decimal | None = column(
+        "probability_before", "Per cent, before; null where the deal began.", filtered=True
+    )
+    probability_after: Decimal = column("probability_after", "Per cent, from then on.", filtered=True)
+    entered_at: datetime = column("entered_at", "When.", filtered=True, sort="entered_at")
 
 
 @rows_of(
@@ -80,43 +84,61 @@ class StageChange:
 )
 @strawberry.type(description="A deal that we hope to win.")
 class Opportunity(Node):
-    title: str | None = column("title", "What people call the deal; null where it was erased.", sort="title_key")
-    status: OpportunityStatus = column("status", "How far it has come.", filtered=True)
+    title: str | None = column(
+        "title", "What people call the deal; null where it was erased.", sort="title_key", filtered=True
+    )
+    status: OpportunityStatus = column("status", "How far it has come.", filtered=True, sort="status")
     customer: LaterCustomer | None = relation("customer_id", "Who would buy.", filtered=True)
     pipeline: LaterPipeline | None = relation("pipeline_id", "Whose stages it passes through.", filtered=True)
     stage: LaterStage | None = relation("stage_id", "Where it stands; a closed deal keeps its last.", filtered=True)
-    stage_entered_at: datetime = column("stage_entered_at", "Since when it stands there.")
-    probability: Decimal = column("probability", "How likely it is won, in per cent.", sort="probability")
-    probability_overridden: bool = column("probability_overridden", "Whether somebody overrode the stage's.")
-    amount: Money | None = part("amount", "What it is worth; null while unknown.", **money("{amount}"))
+    stage_entered_at: datetime = column(
+        "stage_entered_at", "Since when it stands there.", filtered=True, sort="stage_entered_at"
+    )
+    probability: Decimal = column(
+        "probability", "How likely it is won, in per cent.", sort="probability", filtered=True
+    )
+    probability_overridden: bool = column(
+        "probability_overridden", "Whether somebody overrode the stage's.", filtered=True
+    )
+    amount: Money | None = part(
+        "amount", "What it is worth; null while unknown.", **money("{amount}"), filtered=True, sort="currency, amount"
+    )
     weighted: Money | None = part(
         "amount",
         "Its amount times its probability, as forecasts count it.",
         **money("{amount} * {probability} / 100", computed=True),
+        filtered=False,
     )
-    lines: list[OpportunityLine] = all_of("What would be sold.", on={"opportunity_id": "id"})
-    expected_close: date | None = column("expected_close", "The day it is probably decided.", sort="expected_close")
-    closed_on: date | None = column("closed_on", "The day it was won or lost.", sort="closed_on")
+    lines: list[OpportunityLine] = all_of("What would be sold.", on={"opportunity_id": "id"}, filtered=True)
+    expected_close: date | None = column(
+        "expected_close", "The day it is probably decided.", sort="expected_close", filtered=True
+    )
+    closed_on: date | None = column("closed_on", "The day it was won or lost.", sort="closed_on", filtered=True)
     loss_reason: LossReason | None = column("loss_reason", "Why it was lost.", filtered=True)
-    competitor: str | None = column("competitor", "To whom it was lost.")
+    competitor: str | None = column("competitor", "To whom it was lost.", filtered=True)
     loss_note: str | None = column("loss_note", "What more there is to say about the loss.")
     owner: LaterStaffMember | None = relation("owner_id", "Who looks after it.", filtered=True)
     team: LaterTeam | None = relation("team_id", "The team that looks after it.", filtered=True)
-    source: str | None = column("source", "Where it came from, such as `fair`.")
-    campaign: str | None = column("campaign", "The campaign that brought it.")
-    stage_changes: Connection[StageChange] = connection("The stages that it passed.", on={"opportunity_id": "id"})
+    source: str | None = column("source", "Where it came from, such as `fair`.", filtered=True)
+    campaign: str | None = column("campaign", "The campaign that brought it.", filtered=True)
+    stage_changes: Connection[StageChange] = connection(
+        "The stages that it passed.", on={"opportunity_id": "id"}, filtered=True
+    )
     notes: Connection[Note] = connection(
-        "What we wrote down about it.", on={"opportunity_id": "id"}, table=tables.NOTES
+        "What we wrote down about it.", on={"opportunity_id": "id"}, table=tables.NOTES, filtered=True
     )
     external_ids: list[ExternalId] = all_of(
-        "What other systems call it.", on={"opportunity_id": "id"}, table=tables.EXTERNAL_IDS
+        "What other systems call it.", on={"opportunity_id": "id"}, table=tables.EXTERNAL_IDS, filtered=True
     )
-    opened_at: datetime = column("opened_at", "When it began.", sort="opened_at")
-    last_touched_at: datetime = column("last_touched_at", "When something last happened to it.", sort="last_touched_at")
+    opened_at: datetime = column("opened_at", "When it began.", sort="opened_at", filtered=True)
+    last_touched_at: datetime = column(
+        "last_touched_at", "When something last happened to it.", sort="last_touched_at", filtered=True
+    )
     rotten: bool = expression(
         ROTTEN,
         "Whether it is open and was left alone for too long: today less the day when something last happened to it, in"
         " the company's time zone, is at least the stage's idle days.",
+        filtered=True,
     )
     version: int = version()
     position: Position = position()

@@ -18,39 +18,43 @@ from projections.timeline import TIMELINE
 @rows_of(EXTERNAL_IDS, order="ordinal")
 @strawberry.type(description="What another system calls a record.")
 class ExternalId:
-    source: str = column("source", "The other system's name.")
-    id: str = column("external_id", "The id there, letter for letter.")
+    source: str = column("source", "The other system's name.", filtered=True)
+    id: str = column("external_id", "The id there, letter for letter.", filtered=True)
 
 
 @rows_of(NOTES, order="ordinal")
 @strawberry.type(description="A note that somebody wrote about a record. Notes are never changed.")
 class Note:
-    id: strawberry.ID = column("id", "The note's id.")
+    id: strawberry.ID = column("id", "The note's id.", filtered=True)
     text: str | None = column("text", "The note; null where it was erased.")
-    author: str = column("author", "Who wrote it, such as a user or an import.")
-    written_at: datetime = column("written_at", "When it was written.")
+    author: str = column("author", "Who wrote it, such as a user or an import.", filtered=True)
+    written_at: datetime = column("written_at", "When it was written.", filtered=True, sort="written_at")
 
 
 @rows_of(TIMELINE, order="position")
 @strawberry.type(description="An entry of the book: something that happened to a record, who did it, when and why.")
 class HistoryEntry:
-    position: Position = column("position", "The entry's place in the book.", sort="position")
-    type: str = column("event", "What happened, such as `CustomerRenamed`.")
+    position: Position = column("position", "The entry's place in the book.", sort="position", filtered=True)
+    type: str = column("event", "What happened, such as `CustomerRenamed`.", filtered=True)
     event_id: strawberry.ID = column("event_id", "The entry's own id.")
-    aggregate_kind: str = column("aggregate_kind", "The kind of record that it happened to, such as `customer`.")
-    aggregate_id: strawberry.ID = column("aggregate_id", "The record that it happened to.")
-    version: int = column("version", "The record's version after it.")
+    aggregate_kind: str = column(
+        "aggregate_kind", "The kind of record that it happened to, such as `customer`.", filtered=True
+    )
+    aggregate_id: strawberry.ID = column("aggregate_id", "The record that it happened to.", filtered=True)
+    version: int = column("version", "The record's version after it.", filtered=True)
     data: JSON = column("data", "The facts, by name: amounts as text, records by id. What was erased is null.")
     withheld: list[str] = column("withheld", "The names in `data` whose values were erased.")
-    erased: bool = column("erased", "Whether its personal part was erased.")
-    occurred_at: datetime = column("occurred_at", "When it happened.")
-    recorded_at: datetime = column("recorded_at", "When it was entered into the book.")
-    actor: str = column("actor", "Who did it: a user, a token, a rule or an import.")
-    on_behalf_of: str | None = column("on_behalf_of", "On whose behalf, where on somebody's.")
+    erased: bool = column("erased", "Whether its personal part was erased.", filtered=True)
+    occurred_at: datetime = column("occurred_at", "When it happened.", filtered=True)
+    recorded_at: datetime = column("recorded_at", "When it was entered into the book.", filtered=True)
+    actor: str = column("actor", "Who did it: a user, a token, a rule or an import.", filtered=True)
+    on_behalf_of: str | None = column("on_behalf_of", "On whose behalf, where on somebody's.", filtered=True)
     reason: str | None = column("reason", "Why, where somebody said so.")
-    subject_id: strawberry.ID = column("subject_id", "The record whose key seals the personal part.")
-    correlation_id: strawberry.ID = column("correlation_id", "The request that it came from.")
-    causation_id: strawberry.ID | None = column("causation_id", "The event that caused it, where one did.")
+    subject_id: strawberry.ID = column("subject_id", "The record whose key seals the personal part.", filtered=True)
+    correlation_id: strawberry.ID = column("correlation_id", "The request that it came from.", filtered=True)
+    causation_id: strawberry.ID | None = column(
+        "causation_id", "The event that caused it, where one did.", filtered=True
+    )
 
 
 def history() -> Any:

@@ -26,17 +26,20 @@ from projections.opportunities import LINES
 )
 @strawberry.type(description="What deals sell.")
 class Product(Node):
-    name: str = column("name", "What people call it.", sort="name_key")
+    name: str = column("name", "What people call it.", sort="name_key", filtered=True)
     status: ProductStatus = column("status", "Whether it is sold.", filtered=True)
-    series: str | None = column("series", "The family of products that it belongs to.", filtered=True)
-    code: str | None = column("code", "The article number.", filtered=True)
-    price: Money | None = part("price", "The list price for one unit.", **money("{price}"))
+    series: str | None = column("series", "The family of products that it belongs to.", filtered=True, sort="series")
+    code: str | None = column("code", "The article number.", filtered=True, sort="code")
+    price: Money | None = part(
+        "price", "The list price for one unit.", **money("{price}"), filtered=True, sort="currency, price"
+    )
     external_ids: list[ExternalId] = all_of(
-        "What other systems call it.", on={"product_id": "id"}, table=tables.EXTERNAL_IDS
+        "What other systems call it.", on={"product_id": "id"}, table=tables.EXTERNAL_IDS, filtered=True
     )
     opportunities: Connection[LaterOpportunity] = connection(
         "The deals that have a line of it.",
         through=(Through(LINES, on={"product_id": "id"}, key="opportunity_id"),),
+        filtered=True,
     )
     opportunity_totals: LaterOpportunityTotals = totals(
         "What those add up to: the sums are those of the lines of this product.",
@@ -47,8 +50,8 @@ class Product(Node):
         "What those add up to, in groups: the sums are those of the lines of this product.",
         on={"line.product_id": "id"},
     )
-    created_at: datetime = column("created_at", "When it was added.", sort="created_at")
-    changed_at: datetime = column("changed_at", "When something last happened to it.")
+    created_at: datetime = column("created_at", "When it was added.", sort="created_at", filtered=True)
+    changed_at: datetime = column("changed_at", "When something last happened to it.", filtered=True, sort="changed_at")
     version: int = version()
     position: Position = position()
     recorded_at: datetime = recorded_at()

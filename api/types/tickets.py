@@ -49,14 +49,14 @@ from projections import tickets as tables
 @rows_of(tables.MESSAGES, order="ordinal")
 @strawberry.type(description="An element of a ticket's conversation.")
 class Message:
-    id: strawberry.ID = column("id", "The message's id.")
+    id: strawberry.ID = column("id", "The message's id.", filtered=True)
     kind: MessageKind = column("kind", "What it is.", filtered=True)
-    public: bool = column("is_public", "Whether the customer sees it.")
-    pinned: bool = column("is_pinned", "Whether a note is pinned.")
-    channel: TicketChannel | None = column("channel", "The way that a customer's message came.")
+    public: bool = column("is_public", "Whether the customer sees it.", filtered=True)
+    pinned: bool = column("is_pinned", "Whether a note is pinned.", filtered=True)
+    channel: TicketChannel | None = column("channel", "The way that a customer's message came.", filtered=True)
     text: str | None = column("text", "What it says; null where it was erased.")
-    author: str = column("author", "Who wrote it, or entered what the customer wrote.")
-    written_at: datetime = column("written_at", "When.")
+    author: str = column("author", "Who wrote it, or entered what the customer wrote.", filtered=True)
+    written_at: datetime = column("written_at", "When.", filtered=True, sort="written_at")
 
 
 @strawberry.type(description="What a customer said about our service.")
@@ -73,9 +73,13 @@ class Satisfaction:
 )
 @strawberry.type(description="A question, an incident, a problem or a complaint.")
 class Ticket(Node):
-    number: int = column("number", "Its number, for people: ascending and unique, with gaps.", sort="number")
-    subject: str | None = column("subject", "What it is about; null where it was erased.", sort="subject_key")
-    status: TicketStatus = column("status", "Where it stands.", filtered=True)
+    number: int = column(
+        "number", "Its number, for people: ascending and unique, with gaps.", sort="number", filtered=True
+    )
+    subject: str | None = column(
+        "subject", "What it is about; null where it was erased.", sort="subject_key", filtered=True
+    )
+    status: TicketStatus = column("status", "Where it stands.", filtered=True, sort="status")
     kind: TicketKind = column("kind", "What sort of concern it is.", filtered=True)
     priority: TicketPriority = column("priority", "How soon it wants attention.", filtered=True, sort="priority_rank")
     channel: TicketChannel = column("channel", "The way that it first came.", filtered=True)
@@ -83,16 +87,26 @@ class Ticket(Node):
     queue: Queue | None = relation("queue_id", "The queue that it waits in.", filtered=True)
     assignee: LaterStaffMember | None = relation("assignee_id", "Who works on it.", filtered=True)
     follows: "Ticket | None" = relation("follows_id", "The closed ticket that this one follows up.", filtered=True)
-    follow_ups: "Connection[Ticket]" = connection("Tickets that follow this one up.", on={"follows_id": "id"})
-    severity: ComplaintSeverity | None = column("severity", "How grave a complaint is.", filtered=True)
-    regulator_due: date | None = column(
-        "regulator_due", "Until when a regulator wants a complaint answered.", sort="regulator_due"
+    follow_ups: "Connection[Ticket]" = connection(
+        "Tickets that follow this one up.", on={"follows_id": "id"}, filtered=True
     )
-    escalated: bool = expression("{escalation_level} > 0", "Whether it was escalated.")
-    escalation_level: int = column("escalation_level", "How far it was escalated; 0: never.")
-    escalated_to: LaterStaffMember | None = relation("escalated_to_staff_id", "To whom it was escalated.")
-    escalated_to_team: LaterTeam | None = relation("escalated_to_team_id", "To which team it was escalated.")
-    messages: Connection[Message] = connection("The conversation, from the beginning.", on={"ticket_id": "id"})
+    severity: ComplaintSeverity | None = column("severity", "How grave a complaint is.", filtered=True, sort="severity")
+    regulator_due: date | None = column(
+        "regulator_due", "Until when a regulator wants a complaint answered.", sort="regulator_due", filtered=True
+    )
+    escalated: bool = expression("{escalation_level} > 0", "Whether it was escalated.", filtered=True)
+    escalation_level: int = column(
+        "escalation_level", "How far it was escalated; 0: never.", filtered=True, sort="escalation_level"
+    )
+    escalated_to: LaterStaffMember | None = relation(
+        "escalated_to_staff_id", "To whom it was escalated.", filtered=True
+    )
+    escalated_to_team: LaterTeam | None = relation(
+        "escalated_to_team_id", "To which team it was escalated.", filtered=True
+    )
+    messages: Connection[Message] = connection(
+        "The conversation, from the beginning.", on={"ticket_id": "id"}, filtered=True
+    )
     solution: SolutionCode | None = column("solution", "How it was solved.", filtered=True)
     solution_note: str | None = column("solution_note", "What more there is to say about the solution.")
     satisfaction: Satisfaction | None = part(
@@ -100,17 +114,26 @@ class Ticket(Node):
         "What the customer said about our service.",
         score="{satisfaction_score}",
         comment="{satisfaction_comment}",
+        filtered=True,
     )
-    satisfaction_requested_at: datetime | None = column("satisfaction_requested_at", "When we asked for it.")
-    satisfaction_given_at: datetime | None = column("satisfaction_given_at", "When the customer said it.")
+    satisfaction_requested_at: datetime | None = column(
+        "satisfaction_requested_at", "When we asked for it.", filtered=True
+    )
+    satisfaction_given_at: datetime | None = column(
+        "satisfaction_given_at", "When the customer said it.", filtered=True
+    )
     external_ids: list[ExternalId] = all_of(
-        "What other systems call it.", on={"ticket_id": "id"}, table=tables.EXTERNAL_IDS
+        "What other systems call it.", on={"ticket_id": "id"}, table=tables.EXTERNAL_IDS, filtered=True
     )
-    opened_at: datetime = column("opened_at", "When it was opened.", sort="opened_at")
-    first_responded_at: datetime | None = column("first_responded_at", "When we first answered publicly.")
-    solved_at: datetime | None = column("solved_at", "When it was solved; null while it is not.")
-    closed_at: datetime | None = column("closed_at", "When it was closed for good.")
-    changed_at: datetime = column("changed_at", "When something last happened to it.", sort="changed_at")
+    opened_at: datetime = column("opened_at", "When it was opened.", sort="opened_at", filtered=True)
+    first_responded_at: datetime | None = column(
+        "first_responded_at", "When we first answered publicly.", filtered=True, sort="first_responded_at"
+    )
+    solved_at: datetime | None = column(
+        "solved_at", "When it was solved; null while it is not.", filtered=True, sort="solved_at"
+    )
+    closed_at: datetime | None = column("closed_at", "When it was closed for good.", filtered=True, sort="closed_at")
+    changed_at: datetime = column("changed_at", "When something last happened to it.", sort="changed_at", filtered=True)
     version: int = version()
     position: Position = position()
     recorded_at: datetime = recorded_at()

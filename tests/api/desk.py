@@ -8,7 +8,14 @@ from typing import Any
 
 import msgspec
 import strawberry
-from graphql import DocumentNode, OperationDefinitionNode, get_operation_ast, parse, validate
+from graphql import (
+    DocumentNode,
+    OperationDefinitionNode,
+    get_operation_ast,
+    get_variable_values,
+    parse,
+    validate,
+)
 
 from api.reading.reader import Reader, read_pool
 from api.schema import make_schema
@@ -32,6 +39,12 @@ class Desk:
         operation = get_operation_ast(document)
         assert operation is not None
         return document, operation
+
+    def coerced(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The variables as graphql-core reads them."""
+        found = get_variable_values(self.schema, operation.variable_definitions or (), dict(variables))
+        assert not isinstance(found, list), found
+        return found.coerced
 
     def text(self, query: str, variables: Mapping[str, Any] | None = None) -> str:
         """The JSON text of `data`. Raises GraphQLError."""

@@ -39,7 +39,21 @@ from api.reading.sources import (
     Values,
 )
 from api.schema import make_schema
+from projections.sorting import sort_key
 from tests.api import figures, sample
+from tests.api.plain_lists import (
+    folded,
+    in_order,
+    in_steps,
+    lower_ascii,
+    nothing,
+    object_meets,
+    own_names,
+    several,
+    steps_asked,
+    steps_of,
+    value_meets,
+)
 from tests.api.searched import is_found
 
 Row = sample.Row
@@ -86,6 +100,7 @@ class Reference:
     def __init__(self, rows: sample.Rows) -> None:
         self.rows = rows
         self.calendar = figures.Calendar(rows)
+        self._by: dict[tuple[str, str], dict[Any, list[Row]]] = {}
         self.schema = make_schema()._schema
         self.types: dict[str, GraphQLObjectType] = {}
         for kind in self.schema.type_map.values():
@@ -111,10 +126,8 @@ class Reference:
                 return lambda row, _: _value(field, row[source.name.rpartition(".")[2]])
             case Expression() if kind.name in figures.GROUPS:
                 return lambda row, _: row[name]
-            case Expression() if (kind.name, name) == ("Opportunity", "rotten"):
-                return lambda row, _: self.calendar.rotten(row)
             case Expression() | Part():
-                by_hand = BY_HAND[kind.name, name]
+                by_hand = self._by_hand(kind, name)
                 return lambda row, _: by_hand(row)
             case Relation():
                 column = source.column.rpartition(".")[2]
@@ -141,15 +154,25 @@ class Reference:
                 # A group brings its sums along.
                 return lambda row, _: row[name]
 
+    def _by_hand(self, kind: GraphQLObjectType, name: str) -> Callable[[Row], Any]:
+        return self.calendar.rotten if (kind.name, name) == ("Opportunity", "rotten") else BY_HAND[kind.name, name]
+
     def _bound(self, field: GraphQLField) -> tuple[GraphQLObjectType, Rows]:
         kind = cast("GraphQLObjectType", get_named_type(field.type))
         if "nodes" in kind.fields:
             kind = cast("GraphQLObjectType", get_named_type(kind.fields["nodes"].type))
         return kind, rows_of(kind)
 
+    def _with(self, table: str, column: str, value: Any) -> list[Row]:
+        """The rows with a value in a column; none where it is NULL."""
+        if (table, column) not in self._by:
+            found = self._by[table, column] = {}
+            for row in self.rows[table]:
+                found.setdefault(row[column], []).append(row)
+        return [] if value is None else self._by[table, column].get(value, [])
+
     def _one(self, field: GraphQLField, column: str, value: Any) -> Row | None:
-        table = self._bound(field)[1].table.name
-        return next((row for row in self.rows[table] if value is not None and row[column] == value), None)
+        return next(iter(self._with(self._bound(field)[1].table.name, column, value)), None)
 
     def _found(self, field: GraphQLField, source: Lookup, given: Mapping[str, Any]) -> Row | None:
         rows = self._bound(field)[1]
@@ -172,11 +195,11 @@ class Reference:
         return None
 
     def _of(self, table: str, on: Mapping[str, str], row: Row | None) -> list[Row]:
-        return [
-            each
-            for each in self.rows[table]
-            if all(row is not None and each[theirs] == row[ours] for theirs, ours in on.items())
-        ]
+        if not on:
+            return self.rows[table]
+        assert row is not None
+        ((theirs, ours),) = on.items()
+        return self._with(table, theirs, row[ours])
 
     def _ours(self, table: str, source: Many | Totals, row: Row | None) -> list[Row]:
         """Rows that belong to ours, by their columns and by tables between."""
@@ -193,19 +216,11 @@ class Reference:
         return in_order(found, source.order or rows.order, table.key)
 
     def _page(self, field: GraphQLField, source: Many, row: Row | None, given: Mapping[str, Any]) -> dict[str, Any]:
-        kind, rows = self._bound(field)
-        table = source.table or rows.table
-        where = given.get("where") or {}
-        found = [each for each in self._ours(table.name, source, row) if CONDITIONS[source.where](each)]
-        if rows.listed and rows.listed[0] not in where:
-            found = [each for each in found if each[rows.listed[0]] == rows.listed[1]]
-        found = [each for each in found if _meets(kind, each, where)]
+        kind, _ = self._bound(field)
+        found = self._kept(kind, source, row, given)
         if given.get("search"):
+            table = source.table or self._bound(field)[1].table
             found = [each for each in found if is_found(self.rows, table.name, each, given["search"])]
-        order = source.order or rows.order
-        if given.get("orderBy"):
-            order = ", ".join(f"{step['field'].value} {step['direction'].name}" for step in given["orderBy"])
-        found = in_order(found, order, table.key)
         if given.get("first") is not None:
             page, before, after = found[: given["first"]], False, len(found) > given["first"]
         else:
@@ -217,14 +232,79 @@ class Reference:
             "pageInfo": {"hasNextPage": after, "hasPreviousPage": before},
         }
 
+    def _listed(self, rows: Rows, source: Many | Totals, row: Row | None, where: Mapping[str, Any]) -> list[Row]:
+        """What a list shows, before its conditions: only what is in use, unless they speak of the status."""
+        table = (isinstance(source, Many) and source.table) or rows.table
+        found = [each for each in self._ours(table.name, source, row) if CONDITIONS[source.where](each)]
+        if rows.listed and rows.listed[0] not in own_names(where):
+            return [each for each in found if each[rows.listed[0]] == rows.listed[1]]
+        return found
+
+    def _meets(self, kind: GraphQLObjectType, row: Row, where: Mapping[str, Any]) -> bool:
+        for name, given in where.items():
+            match name:
+                case "and":
+                    met = all(self._meets(kind, row, each) for each in given)
+                case "or":
+                    met = any(self._meets(kind, row, each) for each in given)
+                case "not":
+                    met = not self._meets(kind, row, given)
+                case _:
+                    met = self._field_meets(kind, name, row, given)
+            if not met:
+                return False
+        return True
+
+    def _field_meets(self, kind: GraphQLObjectType, name: str, row: Row, given: Mapping[str, Any]) -> bool:
+        field = kind.fields[name]
+        match source := _source(field):
+            case Column():
+                value = row[source.name.rpartition(".")[2]]
+                if source.same:
+                    return value_meets(folded(value), folded(given))
+                keyed = source.sort not in (None, source.name)
+                return value_meets(value, given, sort_key if keyed else lower_ascii)
+            case Expression() | Part():
+                value = None if row.get("*nothing") else self._by_hand(kind, name)(row)
+                return object_meets(value, given) if isinstance(source, Part) else value_meets(value, given)
+            case Relation():
+                other, rows = self._bound(field)
+                value = row[source.column.rpartition(".")[2]]
+                found = self._one(field, source.key, value) or nothing(rows)
+                by_key = {key: each for key, each in given.items() if key == source.key}
+                rest = {key: each for key, each in given.items() if key != source.key}
+                return all(value_meets(value, each) for each in by_key.values()) and self._meets(other, found, rest)
+            case Values():
+                texts = [each[source.column] for each in self._of(source.table.name, source.on, row)]
+                return several(given, lambda where: [value_meets(folded(text), folded(where)) for text in texts])
+            case Many():
+                other, rows = self._bound(field)
+                return several(
+                    given,
+                    lambda where: [self._meets(other, each, where) for each in self._listed(rows, source, row, where)],
+                )
+            case _:
+                raise AssertionError(f"{kind.name}.{name} takes no conditions")
+
+    def rows_of(self, kind: GraphQLObjectType, source: Many, given: Mapping[str, Any]) -> list[Row]:
+        """All rows of a list at the root, with the values of its `where` and `by`, as graphql-core makes them."""
+        return self._kept(kind, source, None, {"where": given.get("where"), "orderBy": given.get("by")})
+
+    def _kept(self, kind: GraphQLObjectType, source: Many, row: Row | None, given: Mapping[str, Any]) -> list[Row]:
+        """The rows that a list shows, in its order."""
+        rows, where = rows_of(kind), given.get("where") or {}
+        table = source.table or rows.table
+        found = [each for each in self._listed(rows, source, row, where) if self._meets(kind, each, where)]
+        steps = steps_of(source.order or rows.order)
+        if given.get("orderBy"):
+            steps = [step for one in given["orderBy"] for step in steps_asked(table, one)]
+        return in_steps(found, [*steps, *steps_of(", ".join(table.key))])
+
     def _totals(self, field: GraphQLField, source: Totals, row: Row | None, _: Any, **given: Any) -> Any:
         kind, rows = self._bound(field)
         counted = self.types[rows.counted.__name__] if rows.counted else kind
         where = given.get("where") or {}
-        found = [each for each in self._ours(rows.table.name, source, row) if CONDITIONS[source.where](each)]
-        if rows.listed and rows.listed[0] not in where:
-            found = [each for each in found if each[rows.listed[0]] == rows.listed[1]]
-        found = [each for each in found if _meets(counted, each, where)]
+        found = [each for each in self._listed(rows, source, row, where) if self._meets(counted, each, where)]
         by = dict.fromkeys(_camel(each.value) for each in given.get("by") or ())
         pinned = {theirs: row[ours] for theirs, ours in source.on.items() if "." in theirs and row is not None}
         found = self._in_parts(kind, found, by, pinned, given.get("scheme"))
@@ -234,14 +314,14 @@ class Reference:
         ]
         columns = list(dict.fromkeys(_column(kind, name).rpartition(".")[2] for name in by))
         dimensions = [_column(kind, name) for name in kind.fields if isinstance(_source(kind.fields[name]), Dimension)]
-        nothing = {column.rpartition(".")[2]: None for column in dimensions}
+        ungrouped = {column.rpartition(".")[2]: None for column in dimensions}
 
         def group(each: Row) -> tuple[Any, ...]:
             return tuple((each[column] is None, each[column] or "") for column in columns)
 
         groups = [list(each) for _, each in groupby(sorted(found, key=group), group)] if columns else [found]
         summed = [
-            {**nothing, **{column: each[0][column] for column in columns}, **self._figures(counted.name, each)}
+            {**ungrouped, **{column: each[0][column] for column in columns}, **self._figures(counted.name, each)}
             for each in groups
         ]
         return summed[: given["first"]] if source.grouped else summed[0]
@@ -289,9 +369,14 @@ def rows_of(kind: GraphQLObjectType) -> Rows:
     return cast("Rows", getattr(definition.origin, ROWS))
 
 
+def declared(field: GraphQLField) -> Mapping[Any, Any]:
+    """The metadata of a field's declaration."""
+    found = field.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    return cast("Mapping[Any, Any]", found.metadata) if found is not None else {}
+
+
 def _source(field: GraphQLField) -> Source | None:
-    declared = field.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
-    return declared.metadata.get(SOURCE) if declared is not None else None
+    return declared(field).get(SOURCE)
 
 
 Dimension = Column | Relation | Expression
@@ -320,30 +405,6 @@ def _value(field: GraphQLField, value: Any) -> Any:
 
 def _of_mapping(value: Mapping[str, Any], info: Any, **_: Any) -> Any:
     return value[info.field_name]
-
-
-def _meets(kind: GraphQLObjectType, row: Row, where: Mapping[str, Any]) -> bool:
-    for name, operators in where.items():
-        value = row[_column(kind, name).rpartition(".")[2]]
-        for operator, operand in operators.items():
-            if operator == "isNull":
-                met = (value is None) is operand
-            else:
-                wanted = operand if operator == "in" else [operand]
-                met = value in [getattr(each, "value", each) for each in wanted]
-            if not met:
-                return False
-    return True
-
-
-def in_order(rows: list[Row], order: str, key: tuple[str, ...] = ()) -> list[Row]:
-    """By each step, NULL last either way; Python's sort is stable, so the last step goes first."""
-    for step in reversed([*order.split(", "), *key]):
-        column, _, direction = step.partition(" ")
-        present = [row for row in rows if row[column] is not None]
-        present.sort(key=lambda row: row[column], reverse=direction.upper() == "DESC")
-        rows = [*present, *(row for row in rows if row[column] is None)]
-    return rows
 
 
 def plain(value: Any) -> Any:

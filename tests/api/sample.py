@@ -1,7 +1,7 @@
 """Sample rows of every read table, made from a seed: with NULLs, ties, several currencies and odd letters."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -15,6 +15,7 @@ from domain.kernel import COMPANY_ID, rounded, type_id
 from infra.migrations import migrate
 from projections.model import Table, public_id
 from projections.registry import models
+from projections.sorting import sort_key
 from projections.tables import READ, install
 from tests.api.searched import COLUMNS, search_rows
 
@@ -89,7 +90,15 @@ MIDNIGHTS = (
     datetime(2025, 4, 1, 4, 30, tzinfo=UTC),
     datetime(2025, 11, 1, 4, 30, tzinfo=UTC),
 )
-TEXTS = ("", "a", "Ärger", "Zoë", "zoë", "李", "x" * 30, 'quote " and \\ and \n line', "𝄞", "e\u0301")
+TEXTS = (
+    "", "a", "A", "Ärger", "arger", "Zoë", "zoë", "ZOË", "Łódź", "Straße", "STRASSE", "李", "李小龍",
+    "\uff21\uff22", "x" * 30, 'quote " and \\ and \n line', "50%_", "𝄞", "e\u0301",
+)  # fmt: skip
+KEYS: Mapping[str, Callable[[str], str]] = {
+    "name": sort_key, "title": sort_key, "subject": sort_key,
+    "tag": str.casefold, "scheme": str.casefold, "purpose": str.casefold,
+}  # fmt: skip
+"""What the models make of a text for its column `..._key`."""
 
 
 def sample(seed: int) -> Rows:
@@ -109,6 +118,9 @@ def sample(seed: int) -> Rows:
             row = {
                 column: _value(chance, name, column, declared, at, ids) for column, declared in table.columns.items()
             }
+            for column, key in KEYS.items():
+                if f"{column}_key" in row:
+                    row[f"{column}_key"] = key(row[column] or "")
             if name in ids:
                 row["id"] = ids[name][at]
             if name == "company":
@@ -149,8 +161,8 @@ def _value(chance: random.Random, table: str, column: str, declared: str, at: in
         return chance.choice(CURRENCIES)
     if table.endswith("_external_ids") and column in ("source", "external_id"):
         return chance.choice(("old", "shop") if column == "source" else ("1", "2", "3"))
-    if column == "scheme_key":
-        return chance.choice(("industry", "größe", "tier")).casefold()
+    if column == "scheme":
+        return chance.choice(("industry", "Industry", "größe", "GRÖSSE", "tier"))
     if column in ("number", "ordinal") or (table, column) == ("timeline", "position"):
         return at + 1
     kind = declared.split(" ")[0]

@@ -1,24 +1,19 @@
 """Pages by cursor: walked in either direction they give the whole list once and in order, whatever the order."""
 
 import base64
-from typing import Any
+from itertools import product
+from random import Random
+from typing import Any, cast
 
 import pytest
 from graphql import GraphQLError
 
-from tests.api.desk import Desk, desk
-from tests.api.reference import in_order
-from tests.api.sample import load, sample
+from api.reading.sources import SOURCE
+from tests.api.desk import Desk, desk, the_schema
+from tests.api.reference import Reference, declared
+from tests.api.sample import Rows, load, sample
 
-ORDERS = [
-    [],
-    [("CLOSED_ON", "ASC")],
-    [("CLOSED_ON", "DESC")],
-    [("EXPECTED_CLOSE", "DESC"), ("CLOSED_ON", "ASC")],
-    [("PROBABILITY", "ASC"), ("OPENED_AT", "DESC"), ("EXPECTED_CLOSE", "ASC")],
-    [("TITLE", "DESC")],
-]
-COLUMNS = {"TITLE": "title_key"}
+ROWS = sample(seed=2)
 PAGE = """query Q($first: Int, $after: String, $last: Int, $before: String, $orderBy: [OpportunityOrder!]) {
   opportunities(first: $first, after: $after, last: $last, before: $before, orderBy: $orderBy) {
     edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount
@@ -28,12 +23,12 @@ PAGE = """query Q($first: Int, $after: String, $last: Int, $before: String, $ord
 
 @pytest.fixture(scope="module")
 def rows_there(module_database: str) -> str:
-    load(module_database, sample(seed=2))
+    load(module_database, ROWS)
     return module_database
 
 
-def page(at: Desk, order: list[tuple[str, str]], **given: Any) -> dict[str, Any]:
-    by = [{"field": field, "direction": direction} for field, direction in order]
+def page(at: Desk, order: list[tuple[str, ...]], **given: Any) -> dict[str, Any]:
+    by = [dict(zip(("field", "direction", "nulls"), each, strict=False)) for each in order]
     found: dict[str, Any] = at.data(PAGE, {**given, **({"orderBy": by} if by else {})})["opportunities"]
     return found
 
@@ -42,34 +37,74 @@ def ids(page: dict[str, Any]) -> list[str]:
     return [edge["node"]["id"] for edge in page["edges"]]
 
 
+def walked(at: Desk, order: list[dict[str, str]], whole: list[str], size: int) -> None:
+    """Walk the list forwards and backwards: it must be `whole`, and each page must know where it lies."""
+    by = {"orderBy": order} if order else {}
+    for backward in (False, True):
+        side, cursor, further, back = (
+            ("last", "startCursor", "hasPreviousPage", "hasNextPage")
+            if backward
+            else ("first", "endCursor", "hasNextPage", "hasPreviousPage")
+        )
+        seen: list[str] = []
+        given: dict[str, Any] = {side: size, **by}
+        while True:
+            found = at.data(PAGE, given)["opportunities"]
+            info = found["pageInfo"]
+            assert info[back] == bool(seen), order
+            seen = [*ids(found), *seen] if backward else [*seen, *ids(found)]
+            assert info[further] == (len(seen) < len(whole)), order
+            assert found["totalCount"] == len(whole)
+            if not info[further]:
+                break
+            given["before" if backward else "after"] = info[cursor]
+        assert seen == whole, (order, side)
+
+
 def test_walking_gives_every_element_once_and_in_order_in_both_directions(rows_there: str) -> None:
-    rows = sample(seed=2)
+    """Every order of one step, with NULL at either end, and orders of several steps."""
+    fields = sorted(cast("Any", the_schema()._schema.type_map["OpportunityOrderField"]).values)
+    ends = (None, "FIRST", "LAST")
+    steps = [step(*each) for each in product(fields, ("ASC", "DESC"), ends)]
+    orders: list[list[dict[str, str]]] = [[], *([one] for one in steps), *batched_by_chance(steps, 40)]
+    list_of, source = deals(ROWS)
     with desk(rows_there) as at:
-        for order in ORDERS:
-            steps = ", ".join(f"{COLUMNS.get(field, field.lower())} {direction}" for field, direction in order)
-            whole = [row["id"] for row in in_order(rows["opportunities"], steps or "opened_at DESC", ("id",))]
-            forward: list[str] = []
-            found = page(at, order, first=7)
-            assert not found["pageInfo"]["hasPreviousPage"]
-            while True:
-                forward += ids(found)
-                assert found["pageInfo"]["hasNextPage"] == (len(forward) < len(whole))
-                assert found["totalCount"] == len(whole)
-                if not found["pageInfo"]["hasNextPage"]:
-                    break
-                found = page(at, order, first=7, after=found["pageInfo"]["endCursor"])
-                assert found["pageInfo"]["hasPreviousPage"]
-            assert forward == whole
-            backward: list[str] = []
-            found = page(at, order, last=7)
-            while True:
-                backward = ids(found) + backward
-                assert found["pageInfo"]["hasPreviousPage"] == (len(backward) < len(whole))
-                if not found["pageInfo"]["hasPreviousPage"]:
-                    break
-                found = page(at, order, last=7, before=found["pageInfo"]["startCursor"])
-                assert found["pageInfo"]["hasNextPage"]
-            assert backward == whole
+        _, operation = at.parsed(PAGE)
+        for order in orders:
+            given = at.coerced(operation, {"orderBy": order} if order else {})
+            whole = [row["id"] for row in list_of.rows_of(*source, {"by": given.get("orderBy")})]
+            walked(at, order, whole, 23)
+
+
+def step(field: str, direction: str, nulls: str | None) -> dict[str, str]:
+    return {"field": field, "direction": direction, **({"nulls": nulls} if nulls else {})}
+
+
+def batched_by_chance(steps: list[dict[str, str]], count: int) -> list[list[dict[str, str]]]:
+    chance = Random(7)
+    return [chance.sample(steps, chance.randint(2, 4)) for _ in range(count)]
+
+
+def deals(rows: Rows) -> tuple[Reference, tuple[Any, Any]]:
+    """The reference, and the list of all deals in it."""
+    reference = Reference(rows)
+    field = cast("Any", reference.schema.query_type).fields["opportunities"]
+    return reference, (reference.types["Opportunity"], declared(field)[SOURCE])
+
+
+def test_names_in_every_writing_stand_in_one_order_and_what_has_none_where_it_was_put(rows_there: str) -> None:
+    query = """query Q($by: [OpportunityOrder!]) {
+      opportunities(first: 100, orderBy: $by, where: {title: {startsWith: "z"}}) { nodes { title } } }"""
+    with desk(rows_there) as at:
+        found = at.data(query, {"by": [step("TITLE", "ASC", None)]})["opportunities"]["nodes"]
+        titles = [each["title"] for each in found]
+        assert {title[:3] for title in titles} == {"Zo\u00eb", "zo\u00eb", "ZO\u00cb"}
+        assert [title[3:] for title in titles] == sorted(title[3:] for title in titles)
+        for nulls, place in (("FIRST", slice(0, 1)), ("LAST", slice(-1, None))):
+            for direction in ("ASC", "DESC"):
+                order = {"by": [step("TITLE", direction, nulls)]}
+                whole = at.data(query.replace(', where: {title: {startsWith: "z"}}', ""), order)
+                assert whole["opportunities"]["nodes"][place] in ([{"title": None}], [{"title": ""}])
 
 
 def test_a_page_between_two_cursors(rows_there: str) -> None:
@@ -113,13 +148,19 @@ def test_arguments_that_make_no_page_are_refused(rows_there: str, given: dict[st
 def test_a_cursor_belongs_to_its_order_and_its_list(rows_there: str) -> None:
     with desk(rows_there) as at:
         cursor = page(at, [], first=1)["pageInfo"]["endCursor"]
-        for order in ([("TITLE", "ASC")], [("OPENED_AT", "ASC")]):
+        orders: list[list[tuple[str, ...]]] = [[("TITLE", "ASC")], [("OPENED_AT", "ASC")]]
+        for order in orders:
             with pytest.raises(GraphQLError, match="another list or another order"):
                 page(at, order, first=1, after=cursor)
         with pytest.raises(GraphQLError, match="another list or another order"):
             at.data("query Q($c: String) { tickets(first: 1, after: $c) { nodes { id } } }", {"c": cursor})
-        # The same order in other words is the same order.
+        # The same order in other words is the same order; where nulls stand makes it another, if there can be any.
         assert len(ids(page(at, [("OPENED_AT", "DESC")], first=1, after=cursor))) == 1
+        assert len(ids(page(at, [("OPENED_AT", "DESC", "FIRST")], first=1, after=cursor))) == 1
+        cursor = page(at, [("CLOSED_ON", "DESC")], first=1)["pageInfo"]["endCursor"]
+        assert len(ids(page(at, [("CLOSED_ON", "DESC", "LAST")], first=1, after=cursor))) == 1
+        with pytest.raises(GraphQLError, match="another list or another order"):
+            page(at, [("CLOSED_ON", "DESC", "FIRST")], first=1, after=cursor)
 
 
 def test_a_cursor_that_was_changed_is_the_client_s_error(rows_there: str) -> None:

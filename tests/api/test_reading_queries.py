@@ -90,7 +90,8 @@ def test_a_deal_counts_once_for_each_product_however_many_lines_it_has_of_it(at:
 
 def test_the_whole_is_one_group_even_of_nothing(at: Desk) -> None:
     found = at.data(
-        '{ opportunityGroups(by: [], where: {owner: {eq: "stf_nobody"}}) { count amounts { amount } owner { id } } }'
+        '{ opportunityGroups(by: [], where: {owner: {id: {eq: "stf_nobody"}}})'
+        " { count amounts { amount } owner { id } } }"
     )
     assert found == {"opportunityGroups": [{"count": 0, "amounts": [], "owner": None}]}
 
@@ -148,8 +149,8 @@ def test_text_that_is_no_unicode_is_refused(at: Desk, text: str) -> None:
     ("query", "message", "code"),
     [
         (
-            "{ customers(first: 1, where: {owner: {eq: null}}) { totalCount } }",
-            "`where.owner.eq` is null",
+            "{ customers(first: 1, where: {owner: {id: {eq: null}}}) { totalCount } }",
+            "`where.owner.id.eq` is null",
             "BAD_USER_INPUT",
         ),
         ("{ customers(first: 1, where: {owner: null}) { totalCount } }", "`where.owner` is null", "BAD_USER_INPUT"),

@@ -9,7 +9,7 @@ from graphql import GraphQLError
 
 from tests.api.book import Client, serving
 from tests.api.desk import desk
-from tests.api.reference import in_order
+from tests.api.plain_lists import in_order
 from tests.api.sample import load, sample
 from tests.api.searched import QUESTIONS, is_found
 

@@ -11,6 +11,7 @@ from prometheus_client import Metric
 
 from api import health, limits
 from api.errors import RequestErrorCode
+from api.reading import wheres
 from infra import settings
 from projections.registry import models
 from tests.docs.blocks import ROOT, blocks, documents, prose
@@ -86,6 +87,8 @@ def test_frontends_are_told_the_limits() -> None:
     text = prose("docs/frontend/limits.md")
     most = {name: value for name, value in vars(limits).items() if name.startswith("MOST_")}
     assert {name: value for name, value in most.items() if f"| {value:,} |" not in text} == {}
+    text = prose("docs/frontend/lists.md")
+    assert [one for one in (wheres.MOST, wheres.DEEPEST) if f"| {one} |" not in text] == []
 
 
 def test_frontends_are_told_of_clients_that_are_tested() -> None:

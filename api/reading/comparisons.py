@@ -1,0 +1,116 @@
+"""Operators on one value in SQL: each client's value is a parameter, read from where it stands in the arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import msgspec
+
+from api.reading.statement import Arguments, Call
+from projections.sorting import sort_key
+
+if TYPE_CHECKING:
+    from api.reading.statement import Statement
+    from api.reading.wheres import Path, Where
+
+Fold: TypeAlias = Callable[[str], str]
+
+_COMPARED = {"eq": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
+_LAST_LETTER = "\U0010ffff"
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """A value of a row that conditions are about."""
+
+    sql: str
+    cast: str
+    """The SQL type that it is compared in."""
+    fold: Fold | None = None
+    """What was done to the text in `sql`, and is done to what it is compared with."""
+    key: str | None = None
+    """SQL: the `sort_key` of the text, where the row has it."""
+
+
+class Comparisons:
+    """Operators as SQL, on values whose conditions stand in the arguments of one call."""
+
+    def __init__(self, statement: Statement, call: Call) -> None:
+        self._statement, self._call = statement, call
+
+    def value(self, value: Compared, given: Where, path: Path) -> str:
+        """SQL: whether a value meets all operators given."""
+        return conjunction([self._operator(value, name, each, (*path, name)) for name, each in given.items()])
+
+    def money(self, amount: str, currency: str, given: Where, path: Path) -> str:
+        """SQL: whether an amount meets all operators given. Amounts are compared within one currency."""
+        found: list[str] = []
+        for operator, each in given.items():
+            at = (*path, operator)
+            match operator:
+                case "currency":
+                    present = f"(case when {amount} is not null then {currency} end)"
+                    found.append(self.value(Compared(present, "text"), each, at))
+                case "isNull":
+                    found.append(f"{amount} is {'null' if each else 'not null'}")
+                case _:
+                    wanted = self._parameter((*at, "amount"), "numeric")
+                    same = self._parameter((*at, "currency"), "text")
+                    found.append(f"({currency} = {same} and {amount} {_COMPARED[operator]} {wanted})")
+        return conjunction(found)
+
+    def _operator(self, value: Compared, operator: str, given: Any, path: Path) -> str:
+        sql, fold = value.sql, value.fold
+        match operator:
+            case "isNull":
+                return f"{sql} is {'null' if given else 'not null'}"
+            case "in":
+                return f"{sql} = any({self._parameter(path, f'{value.cast}[]', fold)})"
+            case "notIn":
+                return f"({sql} = any({self._parameter(path, f'{value.cast}[]', fold)})) is not true"
+            case "ne":
+                return f"{sql} is distinct from {self._parameter(path, value.cast, fold)}"
+            case "contains" | "startsWith" if value.key:
+                return f"({self._search(value.key, sort_key, operator, path)} and {sql} is not null)"
+            case "contains" | "startsWith" if fold:
+                return self._search(sql, fold, operator, path)
+            case "contains" | "startsWith":
+                # In "C" it is the same on every server: it knows the letters A to Z.
+                return self._search_lower(f'lower({sql} collate "C")', operator, path)
+            case _:
+                return f"{sql} {_COMPARED[operator]} {self._parameter(path, value.cast, fold)}"
+
+    def _search(self, sql: str, fold: Fold, operator: str, path: Path) -> str:
+        wanted = self._parameter(path, "text", fold)
+        if operator == "contains":
+            return f"strpos({sql}, {wanted}) > 0"
+        # Two borders in the order of bytes, for an index; starts_with() would have to know the text while planning.
+        beyond = self._parameter(path, "text", lambda text: fold(text) + _LAST_LETTER)
+        return f"({sql} >= {wanted} and {sql} < {beyond})"
+
+    def _search_lower(self, sql: str, operator: str, path: Path) -> str:
+        wanted = f'lower({self._parameter(path, "text")} collate "C")'
+        return f"strpos({sql}, {wanted}) > 0" if operator == "contains" else f"starts_with({sql}, {wanted})"
+
+    def _parameter(self, path: Path, of: str, fold: Fold | None = None) -> str:
+        return self._statement.parameter(self._call, partial(_operand, path, fold or str), of)
+
+
+def conjunction(conditions: Sequence[str]) -> str:
+    """SQL: whether all of them are true."""
+    return f"({' and '.join(conditions)})" if conditions else "true"
+
+
+def _operand(path: Path, fold: Fold, given: Arguments) -> str | list[str]:
+    value: Any = given
+    for step in path:
+        value = value[step]
+    if isinstance(value, list):
+        return [fold(_text(each)) for each in cast("list[object]", value)]
+    return fold(_text(value))
+
+
+def _text(value: object) -> str:
+    """A value as PostgreSQL reads it; an enum's is the word that the tables hold."""
+    return str(getattr(value, "value", value))
