@@ -8,7 +8,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from graphql import GraphQLError, GraphQLObjectType, get_named_type, parse
+from graphql import GraphQLError, GraphQLObjectType, parse
 from psycopg import sql
 
 from domain.kernel import COMPANY_ID, type_id
@@ -277,20 +277,37 @@ def test_random_groups_have_the_reference_s_figures(database: str) -> None:
             assert at.data(asked, variables) == expected, (seed, asked, variables)
 
 
+CONDITIONS = {
+    "customers": ({}, {"owner": {"id": {"isNull": False}}}, {"opportunities": {"some": {"rotten": {"eq": True}}}}),
+    "opportunities": (
+        {},
+        {"rotten": {"eq": True}},
+        {"not": {"or": [{"rotten": {"eq": True}}, {"owner": {"name": {"isNull": True}}}]}},
+        {"lines": {"some": {"product": {"opportunities": {"some": {"status": {"eq": "LOST"}}}}}}},
+        {"customer": {"tickets": {"none": {"status": {"in": ["SOLVED", "CLOSED"]}}}}},
+    ),
+    "tickets": ({}, {"assignee": {"id": {"isNull": False}}}, {"queue": {"team": {"tickets": {"some": {}}}}}),
+}
+
+
 def test_what_is_counted_is_what_the_list_with_the_same_conditions_shows(database: str) -> None:
     rows = sample(seed=2)
     load(database, rows)
     with desk(database) as at:
-        for name in ("customer", "opportunity", "ticket"):
-            listed = "opportunities" if name == "opportunity" else f"{name}s"
-            for where in ({}, {"owner" if name != "ticket" else "assignee": {"id": {"isNull": False}}}):
-                of = str(get_named_type(at.schema.query_type.fields[f"{name}Totals"].args["where"].type))  # type: ignore[union-attr]
+        for listed, several in CONDITIONS.items():
+            name = {"opportunities": "opportunity"}.get(listed, listed.removesuffix("s"))
+            counts: set[int] = set()
+            for where in several:
                 found = at.data(
-                    f"query Q($where: {of}) {{ {listed}(first: 1, where: $where) {{ totalCount }}"
-                    f" totals: {name}Totals(where: $where) {{ count }} }}",
+                    f"query Q($where: {name.capitalize()}Where) {{ {listed}(first: 1, where: $where) {{ totalCount }}"
+                    f" totals: {name}Totals(where: $where) {{ count }}"
+                    f" groups: {name}Groups(by: [STATUS], where: $where) {{ count }} }}",
                     {"where": where},
                 )
-                assert found[listed]["totalCount"] == found["totals"]["count"] > 0
+                count = found[listed]["totalCount"]
+                assert count == found["totals"]["count"] == sum(one["count"] for one in found["groups"]) > 0
+                counts.add(count)
+            assert len(counts) == len(several), "the sample has nothing to tell these conditions by"
 
 
 @pytest.mark.parametrize("amounts", [("0.01", "0.02"), ("12345678901234567.12", "12345678901234567.13")])

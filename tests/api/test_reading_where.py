@@ -89,6 +89,20 @@ def test_customers_with_a_large_open_deal_in_a_stage_and_an_unsolved_complaint(a
     assert ids == expected & {row["id"] for row in ROWS["customers"]}
 
 
+def test_conditions_on_what_a_table_between_names(at: Desk) -> None:
+    """The deals that sell a product, by their lines; the tickets of a team, by its queues."""
+    won = {row["id"] for row in ROWS["opportunities"] if row["status"] == "won"}
+    sold = {row["product_id"] for row in ROWS["opportunity_lines"] if row["opportunity_id"] in won}
+    every = "status: {in: [ACTIVE, DISCONTINUED]}"
+    ids = found(at, "products", f"{{{every} opportunities: {{some: {{status: {{eq: WON}}}}}}}}")
+    assert ids == kept("products", lambda row: row["id"] in sold)
+    waiting = {row["queue_id"] for row in ROWS["tickets"] if row["status"] == "new"}
+    teams = {row["team_id"] for row in ROWS["queues"] if row["id"] in waiting}
+    every = "status: {in: [ACTIVE, ARCHIVED]}"
+    ids = found(at, "teams", f"{{{every} tickets: {{none: {{status: {{eq: NEW}}}}}}}}")
+    assert ids == kept("teams", lambda row: row["id"] not in teams)
+
+
 def test_amounts_are_compared_within_their_currency(at: Desk) -> None:
     def more(row: Row) -> bool:
         return row["currency"] == "USD" and row["amount"] is not None and row["amount"] >= 33
