@@ -29,7 +29,6 @@ _WARM_UP = 0.5
 PAGE, ONE = "page", "one customer"
 DAYBOOK, READY, REFERENCE = "Daybook", "a ready dict", "Strawberry with dataloaders"
 POSTGRAPHILE, MERCURIUS = "PostGraphile 5", "Mercurius with graphql-jit, in memory"
-GENERIC, CUSTOM = "Daybook, plan_cache_mode force_generic_plan", "Daybook, plan_cache_mode force_custom_plan"
 WORKERS, CROWDED = "Daybook with 4 workers", f"Daybook with {CROWD} clients"
 
 PLAIN = "mutation Plain($input: CustomerRegisterInput!) { customerRegister(input: $input) { %s } }"
@@ -63,7 +62,7 @@ def run(laboratory: Laboratory) -> Section:
         with ExitStack() as stack:
             ours = place.daybook(stack, DAYBOOK)
             # All at once would need more connections than PostgreSQL has; ours takes turns with every group.
-            for group in (place.others, place.four_workers, place.ways_to_plan):
+            for group in (place.others, place.four_workers):
                 with ExitStack() as started_for_it:
                     beside = group(started_for_it)
                     for turn in range(laboratory.scale.rounds):
@@ -94,9 +93,8 @@ class _Place:
         with psycopg.connect(conninfo, autocommit=True) as db:
             db.execute(_beside("views.sql").read_bytes())
 
-    def daybook(self, stack: ExitStack, name: str, *words: str, options: str = "") -> Contender:
-        environment = {**self._environment, "DATABASE_URL": self._environment["DATABASE_URL"] + options}
-        served = stack.enter_context(serving(environment, *words))
+    def daybook(self, stack: ExitStack, name: str, *words: str) -> Contender:
+        served = stack.enter_context(serving(self._environment, *words))
         return self._contender(name, served.process, served.port, self._asked, {"Authorization": f"Bearer {TOKEN}"})
 
     def others(self, stack: ExitStack) -> list[Contender]:
@@ -120,12 +118,6 @@ class _Place:
 
     def four_workers(self, stack: ExitStack) -> list[Contender]:
         return [self.daybook(stack, WORKERS, "--workers", "4")]
-
-    def ways_to_plan(self, stack: ExitStack) -> list[Contender]:
-        return [
-            self.daybook(stack, name, "--no-projections", options=f"&options=-c%20plan_cache_mode%3D{mode}")
-            for name, mode in ((GENERIC, "force_generic_plan"), (CUSTOM, "force_custom_plan"))
-        ]
 
     def turn(self, contender: Contender, one: Post, clients: int) -> Turn:
         def spent() -> tuple[float, float]:
@@ -219,7 +211,7 @@ def _figures(turns: Turns) -> list[Figure]:
                 )
         ratio = statistics.median(their.server / ours.server for ours, their in turns[READY, what])
         figures.append(Figure(f"{what}: Daybook against {READY}, by CPU of the server process", ratio, "x"))
-        for name in (GENERIC, CUSTOM, WORKERS, CROWDED):
+        for name in (WORKERS, CROWDED):
             ratio = statistics.median(
                 their.loaded.per_second / ours.loaded.per_second for ours, their in turns[name, what]
             )
