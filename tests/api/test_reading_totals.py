@@ -277,7 +277,7 @@ def test_random_groups_have_the_reference_s_figures(database: str) -> None:
             assert at.data(asked, variables) == expected, (seed, asked, variables)
 
 
-CONDITIONS = {
+CONDITIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "customers": ({}, {"owner": {"id": {"isNull": False}}}, {"opportunities": {"some": {"rotten": {"eq": True}}}}),
     "opportunities": (
         {},
