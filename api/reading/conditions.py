@@ -16,7 +16,7 @@ from api.reading.comparisons import Compared, Comparisons, conjunction
 from api.reading.entities import Entity, belonging, bound, named_type, object_of
 from api.reading.sources import Column, Expression, Many, Part, Relation, Rows, Totals, Values
 from api.reading.statement import Call, Cells
-from api.reading.wheres import MOST, Path, Where, fields_named, measured, met_by_nothing, too_many
+from api.reading.wheres import MOST, Path, Where, fields_named, is_equality, measured, met_by_nothing, too_many
 from projections.tables import sql_type
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Conditions:
         self.where: Where = call.values.get("where") or {}
         if self.where:
             compiler.conditions += measured(self.where)
+            # What a range or another table brings depends on the values: a plan for any of them is right for few.
+            compiler.statement.planned_anew |= not is_equality(self.where)
         if compiler.conditions > MOST:
             raise too_many(f"a query may have {MOST}, each field, relation, `and`, `or` and `not` counted as one")
 

@@ -39,6 +39,17 @@ def measured(where: Where, path: Path = ("where",)) -> int:
     return count
 
 
+def is_equality(where: Where) -> bool:
+    """Whether all of it says what a column of the row is equal to, its relations' ids included."""
+    for given in where.values():
+        if not isinstance(given, Mapping):
+            return False
+        operators = cast("Where", given)
+        if not (operators.keys() <= {"eq"} or (operators.keys() == {"id"} and is_equality(operators))):
+            return False
+    return True
+
+
 def too_many(allowed: str) -> RequestError:
     return RequestError(
         RequestErrorCode.QUERY_TOO_COMPLEX, f"There are too many conditions: {allowed}. Ask for less, or in parts."

@@ -352,3 +352,21 @@ def test_an_index_serves(at: Desk, rows_there: str, query: str, index: str) -> N
         lines = [line for (line,) in db.execute(f"EXPLAIN EXECUTE asked({values})".encode())]
     assert any(index in line for line in lines), "\n".join(lines)
     assert not any("Sort" in line for line in lines if "orderBy" in query), "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [
+        ('{kind: {eq: PERSON}, owner: {id: {eq: "x"}}}', True),
+        ('{owner: {name: {eq: "x"}}}', False),
+        ('{name: {startsWith: "x"}}', False),
+        ('{tags: {some: {eq: "x"}}}', False),
+        ("{or: [{kind: {eq: PERSON}}]}", False),
+        ("{and: [{kind: {eq: PERSON}}]}", False),
+        ("{not: {kind: {eq: PERSON}}}", False),
+    ],
+)
+def test_what_its_values_decide_is_planned_for_them(at: Desk, where: str, kept: bool) -> None:
+    at.data(f"{{ customers(first: 1, where: {where}) {{ totalCount }} }}")
+    (plan,) = at.reader._plans.values()
+    assert plan.planned_anew is not kept
