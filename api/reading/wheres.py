@@ -45,7 +45,7 @@ def is_equality(where: Where) -> bool:
         if not isinstance(given, Mapping):
             return False
         operators = cast("Where", given)
-        if not (operators.keys() <= {"eq"} or (operators.keys() == {"id"} and is_equality(operators))):
+        if not (operators.keys() <= {"eq"} or (set(operators) == {"id"} and is_equality(operators))):
             return False
     return True
 
