@@ -12,6 +12,7 @@ from graphql import GraphQLError, GraphQLSyntaxError
 from psycopg_pool import PoolTimeout
 from strawberry.scalars import JSON
 
+from api.health import ERRORS
 from api.words import described
 from domain.appending import BookUnavailable, VersionConflict
 from domain.catalogue import camel
@@ -162,6 +163,7 @@ def _answered(error: GraphQLError, request_id: UUID, otherwise: RequestErrorCode
     code = (said.extensions or {}).get("code")
     if code is None:
         code = RequestErrorCode.GRAPHQL_PARSE_FAILED if isinstance(said, GraphQLSyntaxError) else otherwise
+    ERRORS.labels(str(code)).inc()
     return GraphQLError(
         encodable(said.message),
         error.nodes,

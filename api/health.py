@@ -51,6 +51,12 @@ class Requests:
 
 
 REQUESTS = Requests()
+ERRORS = Counter(
+    "daybook_errors_total",
+    "Errors answered to clients, by code; refused commands are none.",
+    ("code",),
+    registry=REGISTRY,
+)
 _COMMANDS = Counter(
     "daybook_commands_total", "Commands by mutation and outcome.", ("mutation", "outcome"), registry=REGISTRY
 )

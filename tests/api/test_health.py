@@ -65,6 +65,17 @@ async def test_the_metrics_count_commands_and_positions(database: str, tmp_path:
         assert after["daybook_ready"] == 1
 
 
+async def test_the_metrics_count_what_could_not_be_served(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path, projections=False) as client:
+        before = await metrics(client)
+        await client.post("{ nobody }")
+        await client.post("{ customers(first: 101) { totalCount } }")
+        after = await metrics(client)
+        for code in ("GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT"):
+            name = f'daybook_errors_total{{code="{code}"}}'
+            assert after[name] == before.get(name, 0) + 1
+
+
 async def metrics(client: Client) -> dict[str, float]:
     text = (await client.http.get("/metrics")).text
     lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
