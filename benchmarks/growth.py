@@ -6,6 +6,7 @@ import hashlib
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -43,6 +44,16 @@ def _owner(size: int, n: int) -> Mapping[str, Any]:
     return {"id": f"stf_{n * 37 % (size // 50):026d}"}
 
 
+def _tag(size: int, n: int) -> Mapping[str, Any]:
+    number = n * 37 % (size // 50)
+    return {"text": f"tag {number - (number % 4 == 0)}"}
+
+
+def _range(size: int, n: int) -> Mapping[str, Any]:
+    begin = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(minutes=n * 9973 % (size - 50))
+    return {"from": begin.isoformat(), "until": (begin + timedelta(minutes=50)).isoformat()}
+
+
 def _rare(_size: int, n: int) -> Mapping[str, Any]:
     return {"text": _rare_word(n)}
 
@@ -68,7 +79,15 @@ QUESTIONS = (
     Question("first page, the latest first", ""),
     Question("first page, by name", "orderBy: [{field: NAME}]"),
     Question("a page in the middle, by its cursor", "after: $cursor"),
-    Question("filtered by owner: 50 customers", "where: {owner: {eq: $id}}", _owner),
+    Question("filtered by owner: 50 customers", "where: {owner: {id: {eq: $id}}}", _owner),
+    Question("filtered by a rare tag: some 40 customers", "where: {tags: {some: {eq: $text}}}", _tag),
+    Question("filtered by a range: 50 customers", "where: {createdAt: {gte: $from, lt: $until}}", _range),
+    Question(
+        "filtered across: a rare tag and a deal above an amount",
+        "where: {tags: {some: {eq: $text}}, opportunities: {some: {amount: {gte: {amount: 50000, currency: EUR}}}}}",
+        _tag,
+    ),
+    Question("filtered by a tag that every fourth has", 'where: {tags: {some: {eq: "frequent"}}}', constant=False),
     Question("searched for a rare name: 10 customers", "search: $text", _rare),
     Question("searched for the beginning of a rare name", "search: $text", _beginning),
     Question("searched for a rare name and a frequent one", "search: $text", _with_a_frequent_one),
@@ -82,7 +101,7 @@ QUESTIONS = (
     Question("counted: a frequent beginning", "search: $text", _text("and", "nor"), False),
 )
 _DOCUMENT = """
-query Page($cursor: String, $id: ID, $text: String) {{
+query Page($cursor: String, $id: ID, $text: String, $from: DateTime, $until: DateTime) {{
   customers(first: 50{arguments}) {{
     nodes {{
       id name relationship contactPoints {{ value }}
