@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import psycopg
@@ -17,6 +19,15 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
     server = embedded(tmp_path_factory.mktemp("postgres") / "server")
     with server as conninfo:
         yield conninfo, server.superuser_conninfo()
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A short one: a socket's address has 107 bytes, and a PostgreSQL that starts again must stand where it stood."""
+    with TemporaryDirectory(prefix="daybook-test-", ignore_cleanup_errors=True) as alone:
+        place = Path(alone) / "t"
+        place.mkdir()
+        yield place
 
 
 @pytest.fixture

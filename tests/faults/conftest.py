@@ -1,8 +1,6 @@
 """The report of the campaigns: shown at the end, and kept in docs/campaigns/RESULTS.md when they were run in full."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -10,13 +8,6 @@ from tests.faults.report import FULL, Report, Run, markdown
 
 RESULTS = Path(__file__).parents[2] / "docs" / "campaigns" / "RESULTS.md"
 _RUNS = pytest.StashKey[list[Run]]()
-
-
-@pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """A short one: a socket's address has 107 bytes, and a PostgreSQL that starts again must stand where it stood."""
-    with TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
 
 
 @pytest.fixture
