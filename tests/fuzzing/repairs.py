@@ -61,6 +61,7 @@ NOUNS = {camel(kind): prefix for kind, prefix in catalogue.prefixes.items()}
 NOUNS |= {"parent": "cus", "contact": "cus", "owner": "stf", "assignee": "stf", "lead": "stf"}
 
 _ID = re.compile(r"\b([a-z]{3})_[0-7][0-9a-z]{25}\b")
+_UNSENDABLE = re.compile("[\0\ud800-\udfff]")
 _known: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=30))
 
 
@@ -95,6 +96,9 @@ class Repair(Visitor):
         parent = get_named_type(self._types.get_parent_input_type())
         if isinstance(node.value, NullValueNode) and parent is not None and not parent.name.endswith("Input"):
             return REMOVE
+        # A request's id is a UUID, which its type does not say; another one is refused.
+        if node.name.value == "correlationId":
+            return REMOVE
         # Nearly every version is the wrong one, and a command that is refused for it shows nothing else.
         if node.name.value == "expectedVersion" and crc32(print_ast(node.value).encode()) % 4:
             return REMOVE
@@ -105,7 +109,10 @@ class Repair(Visitor):
         return REMOVE if isinstance(node.value, ObjectValueNode) and not node.value.fields else None
 
     def enter_string_value(self, node: StringValueNode, _key: Any, parent: Any, *_: Any) -> StringValueNode | None:
-        return self._fitting(node.value, parent)
+        fitting = self._fitting(node.value, parent)
+        # What no text may hold is a broken rule of a command, but an error of a query.
+        sendable = node.value if self._command else _UNSENDABLE.sub("", node.value)
+        return StringValueNode(value=sendable) if fitting is None and sendable != node.value else fitting
 
     def enter_int_value(self, node: IntValueNode, _key: Any, parent: Any, *_: Any) -> StringValueNode | None:
         return self._fitting(node.value, parent)
