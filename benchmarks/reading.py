@@ -173,8 +173,9 @@ def _first_answer(one: Post) -> bytes:
 
 
 def _read(answer: bytes) -> Any:
-    """The answer's value, in which an instant is one value, however it is written."""
-    return msgspec.json.decode(re.sub(rb"(T\d\d:\d\d:\d\d)(?:\.0+)?(?:Z|\+00:00)", rb"\1Z", answer))
+    """The answer's data, in which an instant is one value, however it is written. Its extensions are Daybook's own."""
+    answered = msgspec.json.decode(re.sub(rb"(T\d\d:\d\d:\d\d)(?:\.0+)?(?:Z|\+00:00)", rb"\1Z", answer))
+    return {"data": answered.get("data")}
 
 
 def _mutations(laboratory: Laboratory, port: int) -> list[Figure]:
