@@ -30,10 +30,10 @@ STAGES: tuple[tuple[type, str, str], ...] = (
     (Vault, "seal", "vault: seal, make a key"),
     (Committer, "submit", "door: hand over to the committer"),
     (Committer, "_batch", "committer: gather the batch"),
-    (Committer, "_transact", "committer: send, flush, receive"),
-    (Append, "read_head", "committer: ask for the head of the book"),
+    (Committer, "_transact", "committer: gather what the checks need"),
+    (Append, "begin", "committer: take the lock, read the head of the book"),
     (Append, "accept", "committer: check and accept"),
-    (Append, "insert", "committer: write the batch as JSON"),
+    (Append, "commit", "committer: write the batch as JSON, commit"),
     (Committer, "_reply", "committer: answer"),
 )
 

@@ -1,4 +1,7 @@
-"""Tells other processes that the book grew: a NOTIFY of its own, after the commit, many appends to one notice."""
+"""Tells who posts the book to the read models that it grew: by a call where that is this process, else by a NOTIFY.
+
+The notice is a statement of its own, after the commit; many appends share one.
+"""
 
 import threading
 from collections.abc import Callable
@@ -15,8 +18,8 @@ class Announcer:
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
         self._also: list[Callable[[], None]] = []
-        self.pid: int | None = None
-        """PostgreSQL's process that sends the notices: a listener that is called already can tell them from others'."""
+        self.heard_here = False
+        """Whether who listens is in this process, and called: then nobody is sent a notice."""
         self._wanted, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
         self._thread.start()
@@ -24,7 +27,8 @@ class Announcer:
     def announce(self) -> None:
         for wake in self._also:
             wake()
-        self._wanted.set()
+        if not self.heard_here:
+            self._wanted.set()
 
     def also(self, wake: Callable[[], None]) -> None:
         """Call this at each announcement too: a listener in this process need not wait for the notice.
@@ -44,7 +48,6 @@ class Announcer:
                 with psycopg.connect(self._conninfo, autocommit=True, application_name="daybook announcer") as db:
                     # A notice needs no flush to disk: whoever misses it polls.
                     db.execute("SET synchronous_commit = off")
-                    self.pid = db.info.backend_pid
                     self._send(db)
             except psycopg.Error:
                 self._closing.wait(1.0)

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
-from psycopg import Connection
 
 from domain.appending import (
     AlreadyHandled,
@@ -21,6 +20,7 @@ from domain.appending import (
 )
 from domain.kernel import refuse
 from domain.kernel.recorded import Receipt
+from infra.exchange import Asked, Exchange
 from infra.vault import Vault
 
 APPEND_LOCK = 0x6461_7962_6F6F_6B02
@@ -31,53 +31,52 @@ _NEVER: tuple[int, datetime | None] = (0, None)
 
 # A statement takes a table's rows as one JSON document: a tenth of the client's time for a score of arrays.
 
-_BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({APPEND_LOCK})"
 _READ_HEAD = """
-    WITH asked AS (SELECT %s::json AS what)
-    SELECT coalesce(last.position, 0),
+    WITH asked AS (SELECT $1::json AS what)
+    SELECT json_build_array(coalesce(last.position, 0),
         greatest(last.recorded_at, clock_timestamp()),
-        (SELECT json_agg(json_build_array(wanted.id, newest.originator_version, newest.occurred_at))::text
+        (SELECT json_agg(json_build_array(wanted.id, newest.originator_version, newest.occurred_at))
             FROM json_array_elements_text(what -> 'ids') AS wanted (id)
             CROSS JOIN LATERAL (
                 SELECT originator_version, occurred_at FROM daybook.events WHERE originator_id = wanted.id::uuid
                 ORDER BY originator_version DESC LIMIT 1) AS newest),
         (SELECT json_agg(json_build_array(r.actor, r.idempotency_key, encode(r.fingerprint, 'base64'),
-                json_build_array(r.aggregate_id, r.version, r.position)))::text
+                json_build_array(r.aggregate_id, r.version, r.position)))
             FROM json_to_recordset(what -> 'keys') AS wanted (actor text, key uuid)
             JOIN daybook.receipts r ON (r.actor, r.idempotency_key) = (wanted.actor, wanted.key)),
-        (SELECT json_agg(json_build_array(r.scope, encode(r.fingerprint, 'base64'), r.slot, r.holder))::text
+        (SELECT json_agg(json_build_array(r.scope, encode(r.fingerprint, 'base64'), r.slot, r.holder))
             FROM json_to_recordset(what -> 'claims') AS wanted (scope text, fingerprint text)
             JOIN daybook.reservations r
             ON (r.scope, r.fingerprint) = (wanted.scope, decode(wanted.fingerprint, 'base64'))),
-        (SELECT json_agg(json_build_array(s.subject, replace(encode(s.wrapped, 'base64'), E'\\n', '')))::text
+        (SELECT json_agg(json_build_array(s.subject, replace(encode(s.wrapped, 'base64'), E'\\n', '')))
             FROM json_array_elements_text(what -> 'subjects') AS wanted (subject)
-            JOIN daybook_keys.subjects s ON s.subject = wanted.subject::uuid)
+            JOIN daybook_keys.subjects s ON s.subject = wanted.subject::uuid))
     FROM asked
     LEFT JOIN LATERAL (SELECT position, recorded_at FROM daybook.events ORDER BY position DESC LIMIT 1) AS last ON true
 """
 _INSERT = """
-    WITH batch AS (SELECT %s::timestamptz AS now),
+    WITH batch AS (SELECT $1::timestamptz AS now),
     receipts AS (
         INSERT INTO daybook.receipts (actor, idempotency_key, fingerprint, aggregate_id, version, position, recorded_at)
         SELECT actor, key, decode(fingerprint, 'base64'), id, version, position, now
-        FROM batch, json_to_recordset(%s::json) AS new (
+        FROM batch, json_to_recordset($2::json) AS new (
             actor text, key uuid, fingerprint text, id uuid, version bigint, position bigint)),
     slots AS (
         INSERT INTO daybook.reservations (scope, fingerprint, slot, holder, subject)
         SELECT scope, decode(fingerprint, 'base64'), slot, holder, subject
-        FROM json_to_recordset(%s::json) AS new (
+        FROM json_to_recordset($3::json) AS new (
             scope text, fingerprint text, slot integer, holder uuid, subject uuid)),
     keys AS (
         INSERT INTO daybook_keys.subjects (subject, wrapped, made_at)
         SELECT subject, decode(wrapped, 'base64'), now
-        FROM batch, json_to_recordset(%s::json) AS new (subject uuid, wrapped text))
+        FROM batch, json_to_recordset($4::json) AS new (subject uuid, wrapped text))
     INSERT INTO daybook.events (
         position, originator_id, originator_version, event_id, topic, recorded_at, occurred_at, subject, actor,
         on_behalf_of, correlation_id, causation_id, idempotency_key, state, sealed, commitment)
     SELECT position, originator_id, originator_version, event_id, topic, now, occurred_at, subject, actor,
         on_behalf_of, correlation_id, causation_id, idempotency_key,
         decode(state, 'base64'), decode(sealed, 'base64'), decode(commitment, 'base64')
-    FROM batch, json_to_recordset(%s::json) AS new (
+    FROM batch, json_to_recordset($5::json) AS new (
         position bigint, originator_id uuid, originator_version bigint, event_id uuid, topic text,
         occurred_at timestamptz, subject uuid, actor text, on_behalf_of text, correlation_id uuid,
         causation_id uuid, idempotency_key uuid, state text, sealed text, commitment text)
@@ -88,10 +87,19 @@ _COLUMNS = (
 )  # fmt: skip
 _GIVE_BACK = """
     DELETE FROM daybook.reservations
-    USING json_to_recordset(%s::json) AS gone (scope text, fingerprint text, holder uuid)
+    USING json_to_recordset($1::json) AS gone (scope text, fingerprint text, holder uuid)
     WHERE (reservations.scope, reservations.fingerprint, reservations.holder)
         = (gone.scope, decode(gone.fingerprint, 'base64'), gone.holder)
 """
+STATEMENTS = {
+    "begin": "BEGIN",
+    "lock": f"SELECT pg_advisory_xact_lock({APPEND_LOCK})",
+    "head": _READ_HEAD,
+    "give back": _GIVE_BACK,
+    "insert": _INSERT,
+    "commit": "COMMIT",
+}
+"""What an append says to PostgreSQL, for its Exchange to prepare."""
 
 
 class Head(NamedTuple):
@@ -115,19 +123,25 @@ class Slot(msgspec.Struct, frozen=True):
     subject: UUID
 
 
-_NONE = "[]"
-_versions = msgspec.json.Decoder(list[tuple[UUID, int, datetime]]).decode
-_receipts = msgspec.json.Decoder(list[tuple[str, UUID, bytes, tuple[UUID, int, int]]]).decode
-_slots = msgspec.json.Decoder(list[tuple[str, bytes, int, UUID]]).decode
-_keys = msgspec.json.Decoder(list[tuple[UUID, bytes | None]]).decode
+_Head: TypeAlias = tuple[
+    int,
+    datetime,
+    list[tuple[UUID, int, datetime]] | None,
+    list[tuple[str, UUID, bytes, tuple[UUID, int, int]]] | None,
+    list[tuple[str, bytes, int, UUID]] | None,
+    list[tuple[UUID, bytes | None]] | None,
+]
+"""What `_READ_HEAD` answers: the last position, the time, and what was found of each kind that was asked for."""
+_decode = msgspec.json.Decoder(_Head).decode
 _encode = msgspec.json.Encoder().encode
 
 
 class Append:
     """One transaction's worth of accepted commands."""
 
-    def __init__(self, db: Connection[Any], vault: Vault) -> None:
-        self._db, self._vault = db, vault
+    def __init__(self, exchange: Exchange, vault: Vault) -> None:
+        """`exchange` has prepared STATEMENTS."""
+        self._exchange, self._vault = exchange, vault
         self._position = 0
         self._entries: list[dict[str, Any]] = []
         self._receipts: list[dict[str, Any]] = []
@@ -135,12 +149,11 @@ class Append:
         self._given_back: list[dict[str, Any]] = []
         self.new_keys: dict[UUID, bytes] = {}
 
-    def lock(self) -> None:
-        """Begin the transaction, and take the append lock, which is held until it ends."""
-        self._db.execute(_BEGIN.encode())
+    def begin(self, entries: Sequence[Entry], conditions: Sequence[Conditions]) -> None:
+        """Begin the transaction, take the append lock, which is held until it ends, and read what the checks need.
 
-    def read_head(self, entries: Sequence[Entry], conditions: Sequence[Conditions]) -> None:
-        """Read what the batch's checks need. A statement of its own after the lock: its snapshot must be younger."""
+        The head is a statement of its own after the lock: its snapshot must be younger.
+        """
         asked = {
             "ids": {id for one in conditions for id in one.expects} | {one.originator_id for one in entries},
             "keys": [{"actor": one.actor, "key": one.idempotency_key} for one in conditions],
@@ -151,20 +164,20 @@ class Append:
             ],
             "subjects": {entry.subject for entry in entries if entry.sealed is not None},
         }
-        cursor = self._db.execute(_READ_HEAD, (_encode(asked).decode(),), prepare=True, binary=True)
-        [(self._position, now, versions, receipts, slots, keys)] = cursor.fetchall()
+        _, _, head = self._exchange.run(("begin", ()), ("lock", ()), ("head", (_encode(asked),)))
+        self._position, now, versions, receipts, slots, keys = _decode(head.get_value(0, 0) or b"")
         held: dict[tuple[str, bytes], dict[int, UUID]] = {}
-        for scope, index, slot, holder in _slots(slots or _NONE):
+        for scope, index, slot, holder in slots or ():
             held.setdefault((scope, index), {})[slot] = holder
         self._head = Head(
             now=now,
-            versions={id: (version, occurred) for id, version, occurred in _versions(versions or _NONE)},
+            versions={id: (version, occurred) for id, version, occurred in versions or ()},
             receipts={
                 (actor, key): KeptReceipt(Receipt(*kept), fingerprint)
-                for actor, key, fingerprint, kept in _receipts(receipts or _NONE)
+                for actor, key, fingerprint, kept in receipts or ()
             },
             slots=held,
-            keys=dict(_keys(keys or _NONE)),
+            keys=dict(keys or ()),
         )
 
     def accept(self, entries: Sequence[Entry], conditions: Conditions | None) -> list[int]:
@@ -195,16 +208,13 @@ class Append:
             self._keep(conditions, positions[-1] if positions else conditions.receipt.position, taken)
         return positions
 
-    def insert(self) -> None:
-        """Insert what was accepted."""
-        if self._given_back:
-            self._db.execute(_GIVE_BACK, (_encode(self._given_back).decode(),), prepare=True)
-        keys = [{"subject": subject, "wrapped": key} for subject, key in self.new_keys.items()]
-        rows = [_encode(each).decode() for each in (self._receipts, self._taken, keys, self._entries)]
-        self._db.execute(_INSERT, (self._head.now, *rows), prepare=True)
-
     def commit(self) -> None:
-        self._db.execute(b"COMMIT")
+        """Insert what was accepted, and commit."""
+        keys = [{"subject": subject, "wrapped": key} for subject, key in self.new_keys.items()]
+        rows = [_encode(each) for each in (self._receipts, self._taken, keys, self._entries)]
+        insert = ("insert", (self._head.now.isoformat().encode(), *rows))
+        give_back: list[Asked] = [("give back", (_encode(self._given_back),))] if self._given_back else []
+        self._exchange.run(*give_back, insert, ("commit", ()))
 
     def _check_keys(self, entries: Iterable[Entry]) -> None:
         keys, new = self._head.keys, dict[UUID, bytes]()

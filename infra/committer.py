@@ -16,7 +16,8 @@ from psycopg import Connection
 from domain.appending import AlreadyHandled, BookUnavailable, ClaimTaken, Conditions, Entry, Moved
 from domain.kernel import Refused
 from domain.steps import Signal
-from infra.append import Append
+from infra.append import STATEMENTS, Append
+from infra.exchange import Exchange
 from infra.patience import PATIENCE
 from infra.vault import Vault
 
@@ -57,7 +58,7 @@ class Committer:
     def __init__(self, conninfo: str, vault: Vault, appended: Callable[[], None]) -> None:
         """`appended()` is called after each commit; it must neither block nor raise."""
         self._conninfo, self._vault, self._appended = conninfo, vault, appended
-        self._db: Connection[Any] | None = None
+        self._exchange: Exchange | None = None
         self._queue: list[Submission] = []
         self._entrance, self._closing = threading.Lock(), threading.Event()
         self._wanted, self._enough = 1, threading.Event()
@@ -143,16 +144,13 @@ class Committer:
                 return
 
     def _transact(self, batch: list[Submission]) -> list[Answer]:
-        # Four round trips, and no pipeline: psycopg sends each of its statements alone, and asks for the interpreter
-        # lock again before and after. Whatever is raised, the connection is given up, and with it the transaction.
+        # Two round trips. Whatever is raised, the connection is given up, and with it the transaction.
         append = Append(self._connect(), self._vault)
-        append.lock()
-        append.read_head(
+        append.begin(
             [entry for one in batch for entry in one.entries],
             [one.conditions for one in batch if one.conditions is not None],
         )
         answers = [_accepted(append, one) for one in batch]
-        append.insert()
         append.commit()
         for subject, wrapped in append.new_keys.items():
             self._vault.learned(subject, wrapped)
@@ -176,16 +174,17 @@ class Committer:
         for one, answer in zip(batch, answers, strict=True):
             one.give(answer)
 
-    def _connect(self) -> Connection[Any]:
-        if self._db is None:
-            self._db = psycopg.connect(self._conninfo, autocommit=True, application_name="daybook committer")
-            self._db.execute(_SESSION)
-        return self._db
+    def _connect(self) -> Exchange:
+        if self._exchange is None:
+            db: Connection[Any] = psycopg.connect(self._conninfo, autocommit=True, application_name="daybook committer")
+            db.execute(_SESSION)
+            self._exchange = Exchange(db, STATEMENTS)
+        return self._exchange
 
     def _disconnect(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        if self._exchange is not None:
+            self._exchange.close()
+            self._exchange = None
 
 
 def _accepted(append: Append, one: Submission) -> Answer:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, pq
 
 from projections.ledger import PROJECTED, Moved
 from projections.model import Model
@@ -57,6 +57,8 @@ class Progress:
         self._queues: dict[frozenset[str], list[tuple[int, int, _Waiter]]] = {}
         self._numbers, self._waiting = count(), 0
         self._known = asyncio.Event()
+        self._heard, self._unsure = False, True
+        """Whether a notice came of late; whether the positions must be read, because lanes changed or none came."""
 
     async def __aenter__(self) -> Self:
         """Returns once the positions are known. Raises TimeoutError where the database does not answer."""
@@ -143,25 +145,58 @@ class Progress:
                         self._conninfo, autocommit=True, application_name="daybook progress"
                     )
                 async with db:
+                    late = list[str]()
+                    db.add_notify_handler(lambda notice: late.append(notice.payload))
                     await db.execute(f"LISTEN {PROJECTED}")
-                    await self._read(db)
                     while True:
-                        await self._listen(db)
+                        await self._read(db)
+                        while late:  # they came while the positions were read
+                            self._hear(late.pop(0))
+                        await self._listen(db.pgconn)
             await asyncio.sleep(PAUSE)
 
-    async def _listen(self, db: AsyncConnection[Any]) -> None:
-        notices = [_decode(notice.payload) async for notice in db.notifies(timeout=POLL, stop_after=1)]
-        if any(moved.lanes for moved in notices) or (self._waiting and not notices):
-            # Lanes come before positions: nobody may hear REACHED of a lane that has just been parked.
-            await self._read(db)
-            return
-        for moved in notices:
+    async def _listen(self, pg: pq.abc.PGconn) -> None:
+        """Hear notices until the positions must be read. Raises OperationalError where the connection is lost."""
+        # psycopg's own generator of notices costs several times as much, for every mutation that a client waits for.
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def receive() -> None:
+            try:
+                pg.consume_input()
+                while (notice := pg.notifies()) is not None:
+                    self._hear(notice.extra)
+            except psycopg.Error as error:
+                loop.remove_reader(pg.socket)
+                if not ended.done():
+                    ended.set_exception(error)
+            if self._unsure and not ended.done():
+                ended.set_result(None)
+
+        loop.add_reader(pg.socket, receive)
+        try:
+            while not self._unsure:
+                self._heard = False
+                await asyncio.wait({ended}, timeout=POLL)
+                if ended.done():
+                    ended.result()
+                self._unsure |= bool(self._waiting) and not self._heard
+        finally:
+            loop.remove_reader(pg.socket)
+
+    def _hear(self, notice: str | bytes) -> None:
+        moved = _decode(notice)
+        self._heard = True
+        # Lanes come before positions: nobody may hear REACHED of a lane that has just been parked.
+        self._unsure |= moved.lanes
+        if not self._unsure:
             for name in moved.models:
                 self._positions[name] = max(moved.position, self._positions.get(name, 0))
-        self._settle()
+            self._settle()
 
     async def _read(self, db: AsyncConnection[Any]) -> None:
         """Read the positions, which a crash may have set back, and the parked lanes."""
+        self._unsure = False
         async with asyncio.timeout(ANSWER):
             rows = await (await db.execute(_STANDING, prepare=True)).fetchall()
         self._positions = {

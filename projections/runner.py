@@ -107,7 +107,7 @@ class ProjectionRunner:
                 with ExitStack() as stack:
                     writer = stack.enter_context(self._connected("daybook projections"))
                     # A notice may also come while a batch is being committed.
-                    writer.add_notify_handler(lambda notice: self._hear(notice.pid))
+                    writer.add_notify_handler(lambda _: self.wake())
                     writer.execute(f"LISTEN {APPENDED}")
                     reader = stack.enter_context(self._connected("daybook projections, reading"))
                     ahead = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="projections-ahead"))
@@ -133,11 +133,19 @@ class ProjectionRunner:
                 continue
             _log.info("Projections: %s leads", self._lease.holder)
             try:
+                self._heard_here(True)
                 self._lead(writer, reader, ahead)
             except LeaseLost:
                 _log.warning("Projections: another runner took over the lead")
             else:
                 self._lease.give_back(writer)
+            finally:
+                self._heard_here(False)
+
+    def _heard_here(self, leads: bool) -> None:
+        """What this process appends is told to the leader alone. Who takes over unseen polls until we notice."""
+        if self._announcer is not None:
+            self._announcer.heard_here = leads
 
     def _lead(self, writer: Db, reader: Db, ahead: ThreadPoolExecutor) -> None:
         """Post until stopped. Raises LeaseLost."""
@@ -217,13 +225,8 @@ class ProjectionRunner:
                 return
             if writer.fileno() in ready:
                 writer.pgconn.consume_input()
-                while (notice := writer.pgconn.notifies()) is not None:
-                    self._hear(notice.be_pid)
-
-    def _hear(self, pid: int) -> None:
-        """A notice came; of what this process has appended itself, the call came first."""
-        if self._announcer is None or pid != self._announcer.pid:
-            self.wake()
+                while writer.pgconn.notifies() is not None:
+                    self.wake()
 
     def _quiet(self) -> None:
         """Forget the calls so far: what they told of is read next."""

@@ -19,6 +19,7 @@ from api.importing.entering import Entering
 from domain.steps import Steps
 from infra.append import Append
 from infra.committer import Committer, Submission
+from infra.exchange import Asked, Exchange
 from projections import ledger, runner
 from tests.held import die_in_the_next_statement
 
@@ -58,12 +59,27 @@ def _after_steps(original: Callable[..., Steps[Any]], kill: Callable[[], None]) 
     return wrapped
 
 
+def _between_rows_and_commit(original: Callable[..., Any], kill: Callable[[], None]) -> Callable[..., Any]:
+    """The rows of an append are in its transaction, whose COMMIT is not sent in the same round trip, as it would be."""
+
+    @wraps(original)
+    def wrapped(exchange: Exchange, *asked: Asked) -> Any:
+        if asked[-1][0] != "commit":
+            return original(exchange, *asked)
+        results = original(exchange, *asked[:-1])
+        kill()
+        return results + original(exchange, asked[-1])
+
+    return wrapped
+
+
 IN_STATEMENT = "projection-in-statement"
 """Not before the statement but in it, between its rows and its position."""
 
 POINTS: dict[str, tuple[Any, str, Wrap]] = {
-    "lock-taken": (Append, "read_head", _after),  # its rows come back from under the lock
-    "before-commit": (Append, "insert", _after),
+    "lock-taken": (Append, "begin", _after),
+    "before-commit": (Exchange, "run", _between_rows_and_commit),
+    "sent-unheard": (Exchange, "_send", _after),
     "committed-unanswered": (Committer, "_reply", _before),
     "one-of-batch-answered": (Submission, "give", _after),
     "projection-unsent": (ledger, "_commit_at_once", _before),

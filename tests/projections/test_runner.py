@@ -21,7 +21,7 @@ from projections.runner import POLL
 from projections.tables import READ, install
 from tests.projections.conftest import Diaries, until
 from tests.projections.diaries import append, diaries, plain_fold, rows
-from tests.toy import DiaryBegun, DiaryClosed, DiaryEnclosed, DiaryMoved, PageWritten
+from tests.toy import DiaryBegun, DiaryClosed, DiaryEnclosed, DiaryMoved, PageWritten, toy_book
 
 
 def scribble(book: Diaries, many: int) -> int:
@@ -329,17 +329,22 @@ def test_what_its_own_process_appends_it_is_told_by_a_call(book: Diaries, monkey
             book.wait(scribble(book, 1))
 
 
-def test_the_notice_of_another_process_wakes_it_and_that_of_its_own_need_not(book: Diaries) -> None:
+def test_a_notice_is_sent_where_another_process_leads_and_there_alone(
+    book: Diaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.runner.POLL", 300.0)
     own = book.parts.announcer
-    until(lambda: own.pid is not None)
-    assert own.pid is not None
-    runner = book.runner(announcer=own)
-    runner._hear(own.pid)
-    with pytest.raises(BlockingIOError):
-        runner._heard.recv(1)
-    runner._hear(own.pid + 1)
-    assert runner._heard.recv(1)
-    runner.stop()
+    with psycopg.connect(book.parts.conninfo, autocommit=True) as listener:
+        listener.execute("LISTEN daybook_appended")
+        with book.running(announcer=own):
+            until(lambda: own.heard_here)
+            book.wait(scribble(book, 3))
+        assert not own.heard_here
+        assert not list(listener.notifies(timeout=0))
+    with toy_book(book.parts.conninfo, tmp_path) as elsewhere, book.running(announcer=elsewhere.announcer):
+        until(lambda: elsewhere.announcer.heard_here)
+        for _ in range(3):
+            book.wait(scribble(book, 1))
 
 
 def test_wake_never_blocks_and_may_come_at_any_time(book: Diaries) -> None:
