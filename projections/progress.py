@@ -57,6 +57,8 @@ class Progress:
         self._queues: dict[frozenset[str], list[tuple[int, int, _Waiter]]] = {}
         self._numbers, self._waiting = count(), 0
         self._known = asyncio.Event()
+        self._late: list[str] = []
+        """Notices that came while the positions were read."""
         self._heard, self._unsure = False, True
         """Whether a notice came of late; whether the positions must be read, because lanes changed or none came."""
 
@@ -145,13 +147,13 @@ class Progress:
                         self._conninfo, autocommit=True, application_name="daybook progress"
                     )
                 async with db:
-                    late = list[str]()
-                    db.add_notify_handler(lambda notice: late.append(notice.payload))
+                    self._late.clear()
+                    db.add_notify_handler(lambda notice: self._late.append(notice.payload))
                     await db.execute(f"LISTEN {PROJECTED}")
                     while True:
                         await self._read(db)
-                        while late:  # they came while the positions were read
-                            self._hear(late.pop(0))
+                        while self._late:
+                            self._hear(self._late.pop(0))
                         await self._listen(db.pgconn)
             await asyncio.sleep(PAUSE)
 
