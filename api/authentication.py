@@ -9,6 +9,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from domain.access import Authority, unlimited
+
 OPEN_PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
 """Asked by address, not by name, from the operator's own network; they tell no data."""
 
@@ -23,6 +25,10 @@ SECURITY_HEADERS = {
 _SECURED = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 """The same as ASGI has them; Starlette's own way with headers takes a twentieth of a small query's time."""
 
+ADMINISTRATOR = unlimited("administrator")
+"""Who has the administrator's token."""
+NOBODY = Authority(actor="nobody")
+
 
 class Tokens:
     """Knows the administrator's token. Comparing takes the same time, whatever is wrong."""
@@ -30,16 +36,16 @@ class Tokens:
     def __init__(self, administrator: str) -> None:
         self._administrator = administrator.encode()
 
-    def admit(self, authorization: str | None) -> bool:
-        """Whether an `Authorization` value is `Bearer` with the right token."""
+    def authority(self, authorization: str | None) -> Authority:
+        """What an `Authorization` value allows: `Bearer` with the right token everything, all else nothing."""
         scheme, _, token = (authorization or "").partition(" ")
         right = hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._administrator)
-        return right and scheme.lower() == "bearer"
+        return ADMINISTRATOR if right and scheme.lower() == "bearer" else NOBODY
 
-    def admit_params(self, params: Mapping[str, Any] | None) -> bool:
-        """Whether a WebSocket's `connection_init` payload says `{"Authorization": "Bearer ..."}`."""
+    def authority_of_params(self, params: Mapping[str, Any] | None) -> Authority:
+        """The same of a WebSocket's `connection_init` payload, such as `{"Authorization": "Bearer ..."}`."""
         given = next((value for name, value in (params or {}).items() if name.lower() == "authorization"), None)
-        return isinstance(given, str) and self.admit(given)
+        return self.authority(given if isinstance(given, str) else None)
 
 
 class Doorkeeper:

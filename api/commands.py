@@ -5,6 +5,7 @@ from functools import partial
 from time import monotonic
 from uuid import UUID
 
+from domain.access import Authority
 from domain.catalogue import AnyDecider
 from domain.company import Company
 from domain.daybook import Daybook
@@ -46,7 +47,9 @@ class Commands:
     def __init__(self, daybook: Daybook, admission: Admission, residence: Residence) -> None:
         self.admission, self._daybook, self._residence = admission, daybook, residence
 
-    async def submit(self, decider: AnyDecider, verb: str, raw: Mapping[str, object], context: Context) -> Receipt:
+    async def submit(
+        self, decider: AnyDecider, verb: str, raw: Mapping[str, object], context: Context, authority: Authority
+    ) -> Receipt:
         """Handle `decider.commands[verb]` with raw values by field name (snake case; `id` a TypeID or UUID).
 
         A coroutine of steps, like `Daybook.handle`. Raises Refused with every fault found, or BookUnavailable.
@@ -57,7 +60,7 @@ class Commands:
         target = _target(decider, values.pop("id", None), begins=kind in decider.creates)
         derive = partial(derived_id, context.actor, context.idempotency_key)
         command = self.admission.admit(kind, target, values, derive)
-        return await self._daybook.handle(command, context)
+        return await self._daybook.handle(command, context, authority)
 
 
 def _target(decider: AnyDecider, given: object, *, begins: bool) -> UUID:

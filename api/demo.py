@@ -19,6 +19,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from api.composition import Parts
+from domain.access import unlimited
 from domain.catalogue import catalogue
 from domain.kernel import COMPANY_ID, derived_id
 from domain.kernel.recorded import Context
@@ -119,7 +120,7 @@ class _Telling:
             values["id"] = self._records[told.of]
         decider = catalogue.deciders[self._kinds[told.key or str(told.of)]]
         context = Context(actor=ACTOR, idempotency_key=key, correlation_id=key, occurred_at=occurred_at)
-        receipt = blocking(self._parts.commands.submit(decider, verb, values, context))
+        receipt = blocking(self._parts.commands.submit(decider, verb, values, context, unlimited(ACTOR)))
         if told.key is not None:
             self._records[told.key] = receipt.id
         return True

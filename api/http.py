@@ -65,7 +65,7 @@ class Endpoint:
         """The answer, with a code and the request's id whatever goes wrong."""
         if self._page and _comes_from_a_browser(http):
             return page()
-        request = Request(self._serving, authorised=self._tokens.admit(http.headers.get("authorization")))
+        request = Request(self._serving, self._tokens.authority(http.headers.get("authorization")))
         accept = http.headers.get("accept", "")
         single, events = negotiated(accept), takes_events(accept)
         media = single or (GRAPHQL if events else None)

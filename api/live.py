@@ -109,10 +109,12 @@ class Live(GraphQL[Request, None]):
         self.engine, self._serving, self._tokens = engine, serving, tokens
 
     async def get_context(self, request: HttpRequest | WebSocket, response: Response | WebSocket) -> Request:  # noqa: ARG002
-        return Request(self._serving, authorised=self._tokens.admit(request.headers.get("authorization")))
+        return Request(self._serving, self._tokens.authority(request.headers.get("authorization")))
 
     async def on_ws_connect(self, context: Request) -> UnsetType | dict[str, object] | None:
-        if not (context.authorised or self._tokens.admit_params(context.connection_params)):
+        if not context.authorised:
+            context.authority = self._tokens.authority_of_params(context.connection_params)
+        if not context.authorised:
             raise ConnectionRejectionError
         return cast("UnsetType", UNSET)
 

@@ -12,13 +12,11 @@ from api.documents import cost_extension
 from api.errors import RequestError, RequestErrorCode
 from api.feed import Feed
 from api.reading.reader import Reader
+from domain.access import Authority
 from domain.kernel.recorded import Receipt
 from infra.event_store import EventStore
 from infra.mapper import SealingMapper
 from projections.progress import Outcome, Progress
-
-ADMINISTRATOR = "administrator"
-"""Who acts in every request, until there are users and roles."""
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,10 +37,10 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 class Request:
     """The context of one request, or of one WebSocket connection."""
 
-    def __init__(self, serving: Serving, *, authorised: bool) -> None:
-        self.serving, self.authorised = serving, authorised
+    def __init__(self, serving: Serving, authority: Authority) -> None:
+        """`authority`: of who asks; NOBODY where that is not known."""
+        self.serving, self.authority = serving, authority
         self.id: UUID = uuid4()
-        self.actor = ADMINISTRATOR
         self.connection_params: dict[str, Any] | None = None
         """What a WebSocket client said in `connection_init`; the protocol's handler writes it here."""
         self.read_model: Outcome | None = None
@@ -59,9 +57,19 @@ class Request:
         self.cost: int | None = None
         """Of the query or mutation that is answered; the events of a subscription do not repeat it."""
 
+    @property
+    def authorised(self) -> bool:
+        """Whether anything is allowed at all."""
+        return bool(self.authority.grants)
+
+    @property
+    def actor(self) -> str:
+        """Who asks, as entries of the book name it."""
+        return self.authority.actor
+
     def another(self) -> "Request":
         """The context of an operation of this connection."""
-        return Request(self.serving, authorised=self.authorised)
+        return Request(self.serving, self.authority)
 
     async def caught_up(self, receipt: Receipt) -> bool:
         """Wait until the read models show what a command left; False, and said in `extensions`, where they do not."""

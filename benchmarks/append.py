@@ -20,6 +20,7 @@ from benchmarks.laboratory import Laboratory, opened
 from benchmarks.results import Figure, Goal, Section
 from benchmarks.rounds import Pace, drive, drive_in_loop, medians
 from benchmarks.stock import datastore
+from domain.access import unlimited
 from domain.customer import CustomerKind, RegisterCustomer
 from domain.daybook import Daybook
 from domain.kernel import ContactKind, NewContactPoint, new_id
@@ -74,6 +75,9 @@ def whole_handle(conninfo: str, folder: Path, writers: int) -> Iterator[Drive]:
         yield partial(drive_in_loop, registering)
 
 
+HOUSE = unlimited("administrator")
+
+
 def _register(daybook: Daybook, numbers: Iterator[int], who: str) -> Awaitable[Receipt]:
     number = next(numbers)
     email = f"ada.{number}.{who}@example.com"
@@ -83,7 +87,7 @@ def _register(daybook: Daybook, numbers: Iterator[int], who: str) -> Awaitable[R
     )
     # Not uuid4: keys come from clients elsewhere, and each system call for one would cost a switch of threads here.
     context = Context(actor="administrator", idempotency_key=new_id(), correlation_id=new_id())
-    return following(daybook.handle(command, context))
+    return following(daybook.handle(command, context, HOUSE))
 
 
 @contextmanager

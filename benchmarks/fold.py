@@ -10,6 +10,7 @@ from benchmarks.laboratory import Laboratory
 from benchmarks.results import Figure, Goal, Section
 from benchmarks.rounds import Operation, medians, timed
 from benchmarks.stock import ACTOR, NOTE, StockCrm, StockCustomer, enter_stock, environment, stock_customer
+from domain.access import unlimited
 from domain.customer import AddCustomerNote, Customer
 from domain.daybook import Daybook
 from domain.kernel import new_id
@@ -110,7 +111,7 @@ class Remembering:
         daybook = self._warm if how == REMEMBERED else fresh(self._pair.parts)
         command = AddCustomerNote(id=self._pair.ours, note=new_id(), text=NOTE)
         context = Context(actor=ACTOR, idempotency_key=uuid4(), correlation_id=uuid4())
-        return timed(lambda: blocking(daybook.handle(command, context)))
+        return timed(lambda: blocking(daybook.handle(command, context, unlimited(ACTOR))))
 
     def _stock(self) -> None:
         customer: StockCustomer = self._pair.crm.repository.get(self._pair.stock)

@@ -13,6 +13,7 @@ from eventsourcing.persistence import InfrastructureFactory, Mapper
 from eventsourcing.utils import Environment
 from msgspec import UNSET
 
+from domain.access import Authority, not_allowed
 from domain.appending import (
     AlreadyExists,
     AlreadyHandled,
@@ -67,16 +68,17 @@ class Daybook(Application[UUID]):
     def construct_mapper(self) -> Mapper[UUID]:
         return self._mapper
 
-    async def handle(self, command: Command, context: Context) -> Receipt:
+    async def handle(self, command: Command, context: Context, authority: Authority) -> Receipt:
         """Do what the command asks, once for each idempotency key; a command that changes nothing gets a receipt too.
 
-        A coroutine of steps: `blocking` and `following` run it. Raises Refused with every rule broken, or
-        BookUnavailable when the outcome is unknown.
+        `authority`: of who asks; what it does not see does not exist. A coroutine of steps: `blocking` and `following`
+        run it. Raises Refused with every rule broken, or BookUnavailable when the outcome is unknown.
         """
         decider = self.catalogue.by_command[type(command)]
+        require(not_allowed(authority, command))
         await self._turns.take(command.id)
         try:
-            return await self._attempts(decider, command, context)
+            return await self._attempts(decider, command, context, authority)
         finally:
             self._turns.give_back(command.id)
 
@@ -88,13 +90,13 @@ class Daybook(Application[UUID]):
         """The aggregate as this process saw it last: perhaps older than it stands, and NOTHING where it saw none."""
         return self._folds.get(id, opened=opened)
 
-    async def _attempts(self, decider: AnyDecider, command: Command, context: Context) -> Receipt:
+    async def _attempts(self, decider: AnyDecider, command: Command, context: Context, authority: Authority) -> Receipt:
         for attempt in range(ATTEMPTS):
             # What is remembered is good enough to succeed on, because the append checks every version that was read;
             # to refuse, or after somebody was faster, the store is asked.
             trusting = attempt == 0
             try:
-                return await self._decide_and_append(decider, command, context, trusting=trusting)
+                return await self._decide_and_append(decider, command, context, authority, trusting=trusting)
             except Moved:
                 continue
             except AlreadyHandled as already:
@@ -111,9 +113,9 @@ class Daybook(Application[UUID]):
         raise Refused(TooManyAtOnce())
 
     async def _decide_and_append(
-        self, decider: AnyDecider, command: Command, context: Context, *, trusting: bool
+        self, decider: AnyDecider, command: Command, context: Context, authority: Authority, *, trusting: bool
     ) -> Receipt:
-        own, known, expects = await self._read(decider, command, trusting=trusting)
+        own, known, expects = await self._read(decider, command, authority, trusting=trusting)
         if context.expected_version is not None and context.expected_version != own.version:
             refuse(VersionConflict(expected=context.expected_version, actual=own.version, path=("expected_version",)))
         before: State = decider.initial if own.state is None else own.state
@@ -129,6 +131,8 @@ class Daybook(Application[UUID]):
                     context=context,
                 )
             )
+        if type(command) in decider.creates:
+            require(not_allowed(authority, command, decider.standing(after).place))
         held, holds = decider.claims(before), decider.claims(after)
         version = own.version + len(drafts)
         conditions = Conditions(
@@ -173,7 +177,7 @@ class Daybook(Application[UUID]):
         return self._fingerprints.fingerprint(self._encode(said))
 
     async def _read(
-        self, decider: AnyDecider, command: Command, *, trusting: bool
+        self, decider: AnyDecider, command: Command, authority: Authority, *, trusting: bool
     ) -> tuple[Fold, Known, dict[UUID, int]]:
         """The aggregate itself, what is known of others, and the versions that both were read at."""
         wanted = list(references(command))
@@ -186,9 +190,18 @@ class Daybook(Application[UUID]):
             require(AlreadyExists() if own.version else None)
         elif own.kind != decider.kind:
             refuse(UnknownId(kind=decider.kind, path=("id",)))
+        else:
+            place = decider.standing(own.state).place
+            require(None if authority.sees(decider.kind, place) else UnknownId(kind=decider.kind, path=("id",)))
+            require(not_allowed(authority, command, place))
         before: State = decider.initial if own.state is None else own.state
         number = await Look(self._book.next_number) if type(command) in decider.numbered else None
         known = Known(now=datetime.now(UTC), number=number, standings=self._standings(wanted, folds))
+        require(
+            UnknownId(kind=one.kind, path=one.path)
+            for one in wanted
+            if one.id in known.standings and not authority.sees(one.kind, known.of(one.id).place)
+        )
         while more := [one for one in decider.consults(before, command, known) if one.id not in folds]:
             wanted += more
             folds |= await self._looked_up({one.id: False for one in more}, trusting=trusting)

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from msgspec.structs import replace
 
 from api.composition import Parts, assembled
+from domain.access import unlimited
 from domain.encoding import Catalogue, Older
 from domain.kernel import (
     NAME,
@@ -195,7 +196,7 @@ def asking(key: UUID | None = None, **more: object) -> Context:
 
 def handled(book: Parts, command: Command, context: Context) -> Receipt:
     """What the door of this process gives, waited for in this thread."""
-    return blocking(book.daybook.handle(command, context))
+    return blocking(book.daybook.handle(command, context, unlimited(context.actor)))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from api.importing.finding import Finder
 from api.importing.mapping import RowMapping
 from api.importing.outcomes import Outcome
 from api.importing.rows import Asked, Entry
+from domain.access import unlimited
 from domain.appending import OccurredBeforeLast
 from domain.kernel import Refused, State, new_id
 from domain.kernel.recorded import Context, Receipt
@@ -66,6 +67,7 @@ class Entering:
     def __init__(self, parts: Parts, mapping: RowMapping, source: str, finder: Finder) -> None:
         self._parts, self._decider, self._source, self._finder = parts, mapping.decider, source, finder
         self._actor = f"import:{source}"
+        self._authority = unlimited(self._actor)
 
     async def enter(self, row: Entry, known: Known | None) -> Entered:
         """Do what is still to be done. Raises NotFound, BadValue, StepRefused or BookUnavailable."""
@@ -130,13 +132,13 @@ class Entering:
         )
         try:
             try:
-                return await self._parts.commands.submit(self._decider, task.asked.verb, raw, context)
+                return await self._parts.commands.submit(self._decider, task.asked.verb, raw, context, self._authority)
             except Refused as refused:
                 if not all(isinstance(rule, OccurredBeforeLast) for rule in refused.broken):
                     raise
             # Somebody worked on the record since: the fact is recorded today, and keeps its day in a field of its own.
             context = Context(actor=self._actor, idempotency_key=task.late_key, correlation_id=row.fingerprint)
-            return await self._parts.commands.submit(self._decider, task.asked.verb, raw, context)
+            return await self._parts.commands.submit(self._decider, task.asked.verb, raw, context, self._authority)
         except Refused as refused:
             raise StepRefused(task.asked.verb, refused) from None
 

@@ -16,6 +16,7 @@ from api.importing.mapping import MappingError, RowMapping
 from api.importing.outcomes import Outcome, Progress, Summary, Tally
 from api.importing.rows import Entry, Rejected, Table
 from api.importing.values import BadValue
+from domain.access import unlimited
 from domain.catalogue import catalogue
 from domain.kernel import Refused
 from domain.kernel.recorded import Context
@@ -139,7 +140,7 @@ class Import:
             key = uuid5(request, "define")
             context = Context(actor=f"import:{self._source}", idempotency_key=key, correlation_id=request)
             try:
-                blocking(self._parts.commands.submit(pipeline, "define", raw, context))
+                blocking(self._parts.commands.submit(pipeline, "define", raw, context, unlimited(context.actor)))
             except Refused as refused:
                 raise MappingError(f"The pipeline {name} that the mapping asks for was refused: {refused}") from None
             self._finder.forget("pipeline")

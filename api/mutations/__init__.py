@@ -99,4 +99,4 @@ async def _submitted(
         reason=reason,
         expected_version=said["expected_version"],
     )
-    return await following(request.serving.commands.submit(decider, verb, raw, context))
+    return await following(request.serving.commands.submit(decider, verb, raw, context, request.authority))

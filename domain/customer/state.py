@@ -33,7 +33,7 @@ from domain.customer.events import (
     CustomerTagRemoved,
 )
 from domain.customer.words import ConsentBasis, ConsentChannel, ContactPoint, CustomerKind, Fact, Relationship
-from domain.kernel import Claim, ContactKind, ExternalId, Seen, Standing, State, Withheld, opened
+from domain.kernel import Claim, ContactKind, ExternalId, Place, Seen, Standing, State, Withheld, opened
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -221,7 +221,7 @@ def _without(mapping: Mapping[K, V], key: K) -> Mapping[K, V]:
 
 # What a fold can spare itself; the laws in tests/domain hold these lists against `evolve` and `standing`.
 STANDING_FROM: frozenset[type[CustomerEvent]] = frozenset(
-    (CustomerRegistered, CustomerParentAssigned, CustomerArchived, CustomerRestored)
+    (CustomerRegistered, CustomerOwnerAssigned, CustomerParentAssigned, CustomerArchived, CustomerRestored)
 )
 FOLDED_SEALED: frozenset[type[CustomerEvent]] = frozenset(
     (CustomerNoteAdded, CustomerContactPointRemoved, CustomerArchived, CustomerRestored)
@@ -233,7 +233,11 @@ OVERWRITES: frozenset[type[CustomerEvent]] = frozenset(
 
 def standing(state: Customer) -> Standing:
     return Standing(
-        kind="customer", active=state.registered and not state.archived, variety=state.kind.value, parent=state.parent
+        kind="customer",
+        active=state.registered and not state.archived,
+        variety=state.kind.value,
+        parent=state.parent,
+        place=Place(owner=state.owner, team=state.team),
     )
 
 

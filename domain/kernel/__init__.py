@@ -37,6 +37,7 @@ from domain.kernel.words import (
     Event,
     Known,
     PipelineStage,
+    Place,
     Reference,
     Seen,
     Standing,
@@ -46,10 +47,10 @@ from domain.kernel.words import (
 )
 
 __all__ = [
-    "AMOUNT", "COMPANY_ID", "LABEL", "LANGUAGE", "LINE", "MINOR_UNITS", "MOST_EXTERNAL_IDS", "NAME", "PERCENT",
-    "PROSE", "QUANTITY", "ChildId", "Claim", "Command", "ContactKind", "Currency", "CustomerNotActive", "Decider",
-    "Derived", "Doc", "Event", "ExternalId", "ExternalIds", "Filled", "Form", "Id", "IdThere", "Items", "Known",
-    "NewContactPoint", "Number", "Path", "Personal", "PipelineStage", "Reference", "Refused", "Rule", "Seen", "Source",
+    "AMOUNT", "COMPANY_ID", "LABEL", "LANGUAGE", "LINE", "MINOR_UNITS", "MOST_EXTERNAL_IDS", "NAME", "PERCENT", "PROSE",
+    "QUANTITY", "ChildId", "Claim", "Command", "ContactKind", "Currency", "CustomerNotActive", "Decider", "Derived",
+    "Doc", "Event", "ExternalId", "ExternalIds", "Filled", "Form", "Id", "IdThere", "Items", "Known", "NewContactPoint",
+    "Number", "Path", "Personal", "PipelineStage", "Place", "Reference", "Refused", "Rule", "Seen", "Source",
     "StaffNotActive", "Standing", "State", "TeamNotActive", "Text", "Withheld", "Word", "Zone", "broken", "derived_id",
     "new_id", "one_too_many", "opened", "parse_type_id", "path_of_claim", "refuse", "require", "rounded", "type_id",
     "unless_active", "updated",

@@ -41,6 +41,16 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """What a decider remembers: only what its rules need; screens read projections."""
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a record stands: who looks after it."""
+
+    owner: UUID | None = None
+    """Of a customer or a deal; of a ticket, the assignee."""
+    team: UUID | None = None
+    """Of a ticket, the team that it was escalated to."""
+    queue: UUID | None = None
+
+
 class PipelineStage(msgspec.Struct, frozen=True, kw_only=True):
     """A stage of a pipeline as opportunities see it."""
 
@@ -60,6 +70,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[PipelineStage, ...] = ()
     currency: str | None = None
     zone: str = "UTC"
+    place: Place = Place()
+    """Who looks after it: what permissions ask."""
 
 
 class Reference(NamedTuple):

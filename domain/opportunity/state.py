@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from domain.kernel import Claim, ExternalId, Personal, Seen, Standing, State
+from domain.kernel import Claim, ExternalId, Personal, Place, Seen, Standing, State
 from domain.opportunity.events import (
     OpportunityAmountChanged,
     OpportunityCloseDateMoved,
@@ -143,7 +143,7 @@ def _opened(event: OpportunityOpened) -> Opportunity:
 
 # What a fold can spare itself; the laws in tests/domain hold these lists against `evolve` and `standing`.
 STANDING_FROM: frozenset[type[OpportunityEvent]] = frozenset(
-    (OpportunityOpened, OpportunityWon, OpportunityLost, OpportunityReopened)
+    (OpportunityOpened, OpportunityReassigned, OpportunityWon, OpportunityLost, OpportunityReopened)
 )
 FOLDED_SEALED: frozenset[type[OpportunityEvent]] = frozenset(
     (OpportunityNoteAdded, OpportunityProbabilityOverridden, OpportunityReopened)
@@ -154,7 +154,12 @@ OVERWRITES: frozenset[type[OpportunityEvent]] = frozenset(
 
 
 def standing(state: Opportunity) -> Standing:
-    return Standing(kind="opportunity", active=state.status is OpportunityStatus.OPEN, variety=state.status.value)
+    return Standing(
+        kind="opportunity",
+        active=state.status is OpportunityStatus.OPEN,
+        variety=state.status.value,
+        place=Place(owner=state.owner, team=state.team),
+    )
 
 
 def subject(state: Opportunity) -> UUID | None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from domain.kernel import Claim, ExternalId, Personal, Seen, Standing, State
+from domain.kernel import Claim, ExternalId, Personal, Place, Seen, Standing, State
 from domain.ticket.events import (
     TicketAgentReplied,
     TicketAssigned,
@@ -125,6 +125,8 @@ STANDING_FROM: frozenset[type[TicketEvent]] = frozenset(
     (
         TicketOpened,
         TicketAssigned,
+        TicketQueueChanged,
+        TicketEscalated,
         TicketCustomerReplied,
         TicketAgentReplied,
         TicketPended,
@@ -145,7 +147,12 @@ OVERWRITES: frozenset[type[TicketEvent]] = frozenset(
 
 def standing(state: Ticket) -> Standing:
     """Its variety is its status: a follow-up asks for it."""
-    return Standing(kind="ticket", active=state.status is not TicketStatus.CLOSED, variety=state.status.value)
+    return Standing(
+        kind="ticket",
+        active=state.status is not TicketStatus.CLOSED,
+        variety=state.status.value,
+        place=Place(owner=state.assignee, team=state.escalated_to[1], queue=state.queue),
+    )
 
 
 def subject(state: Ticket) -> UUID | None:

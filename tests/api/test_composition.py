@@ -8,6 +8,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from api.composition import Parts, assembled
+from domain.access import unlimited
 from domain.catalogue import catalogue
 from domain.kernel import Refused
 from domain.steps import blocking
@@ -27,7 +28,7 @@ def parts(database: str, tmp_path: Path) -> Iterator[Parts]:
 
 def register(parts: Parts, phone: str) -> str:
     raw = {"kind": "person", "contact_points": [{"kind": "phone", "value": phone}]}
-    id = blocking(parts.commands.submit(CUSTOMER, "register", raw, asking(uuid4()))).id
+    id = blocking(parts.commands.submit(CUSTOMER, "register", raw, asking(uuid4()), unlimited("test"))).id
     [entry] = [one for one in parts.mapper.recorded(parts.store.entries(0, 100)) if one.originator_id == id]
     return str(entry.event.contact_points[0].normalised)
 
@@ -44,7 +45,7 @@ def test_a_local_number_belongs_to_the_companys_country_once_the_company_is_defi
         "phone_region": "CH",
         "language": "de",
     }
-    blocking(parts.commands.submit(COMPANY, "define", settings, asking(uuid4())))
+    blocking(parts.commands.submit(COMPANY, "define", settings, asking(uuid4()), unlimited("test")))
     assert register(parts, "044 668 18 00") == "+41446681800"
 
 

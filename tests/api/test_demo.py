@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from api import demo
+from domain.access import unlimited
 from domain.company import Company, company
 from domain.kernel import COMPANY_ID
 from domain.kernel.recorded import Context
@@ -53,7 +54,7 @@ def test_it_leaves_a_company_that_is_defined_as_it_is(database: str, tmp_path: P
     with opened(database, tmp_path) as parts:
         own = {"name": "Our own", "time_zone": "UTC", "currency": "USD", "language": "en", "phone_region": "US"}
         context = Context(actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4())
-        blocking(parts.commands.submit(company, "define", own, context))
+        blocking(parts.commands.submit(company, "define", own, context, unlimited(context.actor)))
         demo.load(parts)
         state = parts.daybook.fold(COMPANY_ID).state
     assert isinstance(state, Company)

@@ -12,7 +12,7 @@ from hypothesis import assume, settings
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from domain.kernel import COMPANY_ID, Claim, ExternalId, Known, PipelineStage, Reference, Standing, Withheld
+from domain.kernel import COMPANY_ID, Claim, ExternalId, Known, PipelineStage, Place, Reference, Standing, Withheld
 from domain.opportunity import (
     AddOpportunityExternalId,
     AddOpportunityLine,
@@ -696,8 +696,10 @@ def test_external_ids_are_claimed() -> None:
 
 
 def test_others_see_whether_it_is_open() -> None:
-    assert opportunity.standing(given(opened).state) == Standing(kind="opportunity", variety="open")
-    assert opportunity.standing(given(opened, won).state) == Standing(kind="opportunity", active=False, variety="won")
+    place = Place(owner=OWNER, team=TEAM)
+    assert opportunity.standing(given(opened).state) == Standing(kind="opportunity", variety="open", place=place)
+    settled = Standing(kind="opportunity", active=False, variety="won", place=place)
+    assert opportunity.standing(given(opened, won).state) == settled
 
 
 COMPANY = Reference("company", COMPANY_ID, ("currency",), optional=True)

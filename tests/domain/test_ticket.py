@@ -11,7 +11,7 @@ from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from domain.kernel import Claim, ExternalId, Known, Rule, Standing, Withheld
+from domain.kernel import Claim, ExternalId, Known, Place, Rule, Standing, Withheld
 from domain.ticket import (
     AddTicketExternalId,
     AddTicketNote,
@@ -493,8 +493,10 @@ def test_another_rating_needs_another_request_and_replaces_the_first() -> None:
 
 
 def test_others_see_the_status() -> None:
-    assert ticket.standing(in_status(SOLVED).state) == Standing(kind="ticket", variety="solved")
-    assert ticket.standing(in_status(CLOSED).state) == Standing(kind="ticket", active=False, variety="closed")
+    place = Place(owner=AGENT)
+    assert ticket.standing(in_status(SOLVED).state) == Standing(kind="ticket", variety="solved", place=place)
+    closed = Standing(kind="ticket", active=False, variety="closed", place=place)
+    assert ticket.standing(in_status(CLOSED).state) == closed
 
 
 # Laws

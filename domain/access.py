@@ -1,0 +1,146 @@
+"""Access: what each command and each kind of record needs, and whether somebody's permissions reach it.
+
+This is the one place on the side of commands; on the side of reading it is `api/reading/sight.py`.
+"""
+
+from collections.abc import Mapping
+from itertools import chain
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from domain import company, customer, opportunity, pipeline, product, queue, staff_member, team, ticket
+from domain.kernel import Command, Place, Rule
+from domain.kernel.permissions import Permission, Scope
+
+READS: Final[Mapping[str, Permission]] = {
+    "customer": Permission.READ_CUSTOMERS,
+    "opportunity": Permission.READ_OPPORTUNITIES,
+    "ticket": Permission.READ_TICKETS,
+}
+"""By kind of record: what one needs to see it. Whoever may do anything at all sees all other kinds."""
+
+
+def _all_of(permission: Permission, *commands: type[Command]) -> dict[type[Command], Permission]:
+    return dict.fromkeys(commands, permission)
+
+
+def _rest_of(permission: Permission, *commands: Mapping[str, type[Command]]) -> dict[type[Command], Permission]:
+    return dict.fromkeys(chain.from_iterable(each.values() for each in commands), permission)
+
+
+NEEDS: Final[Mapping[type[Command], Permission]] = {
+    **_all_of(Permission.REGISTER_CUSTOMERS, customer.RegisterCustomer),
+    **_all_of(
+        Permission.WRITE_CUSTOMERS,
+        customer.RenameCustomer,
+        customer.AssignCustomerParent,
+        customer.AddCustomerExternalId,
+        customer.RemoveCustomerExternalId,
+        customer.LinkCustomerContact,
+        customer.UnlinkCustomerContact,
+        customer.ChangeCustomerRelationship,
+        customer.AddCustomerNote,
+        customer.ArchiveCustomer,
+        customer.RestoreCustomer,
+        customer.ChangeCustomerDetails,
+    ),
+    **_all_of(
+        Permission.WRITE_CONTACT_DATA,
+        customer.AddCustomerContactPoint,
+        customer.RemoveCustomerContactPoint,
+        customer.MakeCustomerContactPointPrimary,
+    ),
+    **_all_of(Permission.WRITE_TAGS, customer.ClassifyCustomer, customer.AddCustomerTag, customer.RemoveCustomerTag),
+    **_all_of(Permission.WRITE_CONSENT, customer.GrantCustomerConsent, customer.WithdrawCustomerConsent),
+    **_all_of(Permission.ASSIGN_CUSTOMERS, customer.AssignCustomerOwner),
+    **_all_of(Permission.OPEN_OPPORTUNITIES, opportunity.OpenOpportunity),
+    **_all_of(
+        Permission.WRITE_OPPORTUNITIES,
+        opportunity.RenameOpportunity,
+        opportunity.AssignOpportunityCustomer,
+        opportunity.ChangeOpportunityStage,
+        opportunity.ChangeOpportunityPipeline,
+        opportunity.ChangeOpportunityAmount,
+        opportunity.MoveOpportunityCloseDate,
+        opportunity.AddOpportunityLine,
+        opportunity.ChangeOpportunityLine,
+        opportunity.RemoveOpportunityLine,
+        opportunity.WinOpportunity,
+        opportunity.LoseOpportunity,
+        opportunity.ReopenOpportunity,
+        opportunity.AddOpportunityNote,
+        opportunity.AddOpportunityExternalId,
+    ),
+    **_all_of(Permission.OVERRIDE_PROBABILITY, opportunity.OverrideOpportunityProbability),
+    **_all_of(Permission.ASSIGN_OPPORTUNITIES, opportunity.ReassignOpportunity),
+    **_all_of(Permission.OPEN_TICKETS, ticket.OpenTicket),
+    **_all_of(
+        Permission.WORK_TICKETS,
+        *(each for each in ticket.ticket.commands.values() if each is not ticket.OpenTicket),
+    ),
+    **_rest_of(
+        Permission.CONFIGURE,
+        pipeline.pipeline.commands,
+        company.company.commands,
+        team.team.commands,
+        queue.queue.commands,
+        product.product.commands,
+    ),
+    **_rest_of(Permission.MANAGE_STAFF, staff_member.staff_member.commands),
+}
+"""What each command needs, on the record that it changes; on a new one, where the record then stands."""
+
+
+class NotAllowed(Rule):
+    """You may not do this: it takes the permission {permission}, and on this record. Ask an administrator for it."""
+
+    permission: str
+
+
+class Authority(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody may do, as it stands at the moment of a request."""
+
+    actor: str
+    """As entries of the book name it, e.g. `user:stf_...`, `token:tok_...`, `administrator`."""
+    staff_member: UUID | None = None
+    """Who it is, where it is one of the company's people: owns records, and has teams and queues."""
+    teams: frozenset[UUID] = frozenset()
+    """The own one and those led, with all teams below them."""
+    queues: frozenset[UUID] = frozenset()
+    """Those that these teams work on."""
+    grants: Mapping[Permission, Scope] = {}
+    """The widest scope of each permission, over all roles."""
+
+    def has(self, permission: Permission) -> bool:
+        """Whether it holds on any record at all."""
+        return permission in self.grants
+
+    def reaches(self, permission: Permission, place: Place) -> bool:
+        """Whether it holds on a record that stands there."""
+        scope = self.grants.get(permission)
+        if scope is None:
+            return False
+        if scope is Scope.ALL or (place.owner is not None and place.owner == self.staff_member):
+            return True
+        in_queue = place.queue in self.queues
+        return (scope is Scope.QUEUE and in_queue) or (scope is Scope.TEAM and (in_queue or place.team in self.teams))
+
+    def sees(self, kind: str, place: Place) -> bool:
+        """Whether a record of this kind that stands there exists at all for them."""
+        reading = READS.get(kind)
+        return bool(self.grants) if reading is None else self.reaches(reading, place)
+
+
+def unlimited(actor: str) -> Authority:
+    """Of the house itself: the administrator's token, an import, the demo."""
+    return Authority(actor=actor, grants=dict.fromkeys(Permission, Scope.ALL))
+
+
+def not_allowed(authority: Authority, command: Command, place: Place | None = None) -> NotAllowed | None:
+    """The rule against a command on a record that stands there, without a place on any; None where none is broken."""
+    # What nobody decided upon takes most.
+    permission = NEEDS.get(type(command), Permission.MANAGE_ACCESS)
+    reached = authority.has(permission) if place is None else authority.reaches(permission, place)
+    return None if reached else NotAllowed(permission=permission.name)
