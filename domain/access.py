@@ -11,7 +11,8 @@ from uuid import UUID
 import msgspec
 
 from domain import company, customer, opportunity, pipeline, product, queue, staff_member, team, ticket
-from domain.kernel import Command, Place, Rule
+from domain.appending import NotAllowed
+from domain.kernel import Command, Place
 from domain.kernel.permissions import Permission, Scope
 
 READS: Final[Mapping[str, Permission]] = {
@@ -91,12 +92,6 @@ NEEDS: Final[Mapping[type[Command], Permission]] = {
     **_rest_of(Permission.MANAGE_STAFF, staff_member.staff_member.commands),
 }
 """What each command needs, on the record that it changes; on a new one, where the record then stands."""
-
-
-class NotAllowed(Rule):
-    """You may not do this: it takes the permission {permission}, and on this record. Ask an administrator for it."""
-
-    permission: str
 
 
 class Authority(msgspec.Struct, frozen=True, kw_only=True):

@@ -92,6 +92,12 @@ class BookUnavailable(Exception):
     """The event store did not answer; whether the command was recorded is unknown. Send it again with the same key."""
 
 
+class NotAllowed(Rule):
+    """You may not do this: it takes the permission {permission}, and on this record. Ask an administrator for it."""
+
+    permission: str
+
+
 class VersionConflict(Rule):
     """The record has version {actual}, not {expected}: somebody changed it meanwhile. Read it again, then decide."""
 
