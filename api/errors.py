@@ -96,6 +96,8 @@ class RequestErrorCode(StrEnum):
     """The HTTP request is no GraphQL request: its body, parameters or headers."""
     UNAUTHENTICATED = "UNAUTHENTICATED"
     """The bearer token is missing or wrong."""
+    FORBIDDEN = "FORBIDDEN"
+    """It takes a permission that the caller does not have; which one, the message says."""
     CSRF_HEADER_MISSING = "CSRF_HEADER_MISSING"
     """A query over GET needs the header `Daybook-CSRF: 1`."""
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"

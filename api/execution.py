@@ -35,10 +35,10 @@ execute, execute_event = cast("Callable[..., Any]", _execute), cast("Callable[..
 class Ready:
     """A value that is finished JSON text already, its selections included; it goes into the response as it is."""
 
-    __slots__ = ("json",)
+    __slots__ = ("json", "there")
 
     def __init__(self, text: bytes) -> None:
-        self.json = msgspec.Raw(text)
+        self.json, self.there = msgspec.Raw(text), text != b"null"
 
 
 class Executor(GraphQLExecutor[Any]):
@@ -185,7 +185,7 @@ class Engine:
     ) -> Answer:
         try:
             await request.wait()
-            found = await self._reader.query(document.parsed, operation, variables)
+            found = await self._reader.query(document.parsed, operation, variables, request.sight)
         except GraphQLError as error:
             return failed([error], request, RequestErrorCode.BAD_USER_INPUT)
         except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id

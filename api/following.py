@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from api.errors import RequestError, RequestErrorCode
-from api.execution import Answer, Evaluate, Source
+from api.execution import Answer, Evaluate, Ready, Source
 from api.feed import Feed
 from api.sharing import Once
 
@@ -35,6 +35,8 @@ Stretch = Callable[[int, int], Awaitable[Sequence[Message]]]
 class Told(NamedTuple):
     position: int
     answer: Answer
+    there: bool = True
+    """Whether there is anything to tell of."""
 
 
 class BookSource(Source):
@@ -109,7 +111,7 @@ class Tape:
 class RecordSource(Source):
     """One record as it stands, and again after each of its entries."""
 
-    def __init__(self, feed: Feed, id: UUID, read: Callable[[], Awaitable[object]], key: Hashable) -> None:
+    def __init__(self, feed: Feed, id: UUID, read: Callable[[], Awaitable[Ready]], key: Hashable) -> None:
         self._feed, self._id, self._read, self._key = feed, id, read, key
 
     async def answers(self, evaluate: Evaluate) -> AsyncGenerator[Answer, None]:
@@ -118,17 +120,20 @@ class RecordSource(Source):
             feed.watch(self._id) as watch,
             feed.shared.joined(self._key, lambda: Latest(feed, self._read, evaluate)) as latest,
         ):
-            position = feed.position
+            position, was_there = feed.position, True
             while True:
                 told = await latest.at(position)
-                yield told.answer
+                # That something happened to a record that one does not see is nothing that one sees.
+                if told.there or was_there:
+                    yield told.answer
+                was_there = told.there
                 position = await watch.beyond(told.position)
 
 
 class Latest:
     """A record as it was read last."""
 
-    def __init__(self, feed: Feed, read: Callable[[], Awaitable[object]], evaluate: Evaluate) -> None:
+    def __init__(self, feed: Feed, read: Callable[[], Awaitable[Ready]], evaluate: Evaluate) -> None:
         self._feed, self._read, self._evaluate = feed, read, evaluate
         self._told: Told | None = None
         self._reading = Once(self._read_now)
@@ -143,8 +148,8 @@ class Latest:
         self._reading.stop()
 
     async def _read_now(self) -> None:
-        position = self._feed.position
-        self._told = Told(position, await self._evaluate(await self._read()))
+        position, found = self._feed.position, await self._read()
+        self._told = Told(position, await self._evaluate(found), found.there)
 
 
 def _position(told: Told) -> int:

@@ -12,6 +12,7 @@ from api.documents import cost_extension
 from api.errors import RequestError, RequestErrorCode
 from api.feed import Feed
 from api.reading.reader import Reader
+from api.reading.sight import Sight, sight_of
 from domain.access import Authority
 from domain.kernel.recorded import Receipt
 from infra.event_store import EventStore
@@ -56,6 +57,11 @@ class Request:
 
         self.cost: int | None = None
         """Of the query or mutation that is answered; the events of a subscription do not repeat it."""
+
+    @property
+    def sight(self) -> Sight:
+        """What they see."""
+        return sight_of(self.authority)
 
     @property
     def authorised(self) -> bool:

@@ -18,11 +18,13 @@ from strawberry.types.field import StrawberryField
 from api.errors import RequestError, RequestErrorCode
 from api.execution import Ready, raw
 from api.following import BookSource, RecordSource
+from api.reading.sight import Sight
 from api.scalars import Position
 from api.serving import RequestInfo, Serving
 from domain.catalogue import AnyDecider, camel, catalogue
 from domain.kernel import parse_type_id, type_id
 from domain.kernel.identifiers import NotATypeId
+from domain.kernel.permissions import Permission
 from infra.entries import StoredEntry
 from projections.event_data import event_data
 
@@ -54,9 +56,14 @@ class Change:
     subject_id: strawberry.ID = strawberry.field(description="Whose key seals its personal part: a person or record.")
     correlation_id: strawberry.ID = strawberry.field(description="The request that it came from.")
     causation_id: strawberry.ID | None = strawberry.field(description="The event that caused it, where one did.")
-    reason: str | None = strawberry.field(description="Why, where somebody said so; null once it is erased.")
+    reason: str | None = strawberry.field(
+        description="Why, where somebody said so; null once it is erased, or where it is hidden from you."
+    )
     data: JSON | None = strawberry.field(
-        description="The event's fields; erased ones are null. Null as a whole where this version can't read the entry."
+        description=(
+            "The event's fields; what was erased, or is hidden from you, is null. Null as a whole where this version"
+            " can't read the entry."
+        )
     )
 
 
@@ -82,7 +89,11 @@ async def changes(
     types: Annotated[list[str] | None, _TYPES] = UNSET,
     subject: Annotated[strawberry.ID | None, _SUBJECT] = UNSET,
 ) -> AsyncGenerator[ChangeMessage, None]:
-    serving = info.context.serving
+    serving, sight = info.context.serving, info.context.sight
+    if not sight.has(Permission.READ_BOOK):
+        raise RequestError(
+            RequestErrorCode.FORBIDDEN, f"Following all changes takes the permission {Permission.READ_BOOK.name}."
+        )
     names = _stored_names(types) if isinstance(types, list) else ()
     about = _uuid(subject) if isinstance(subject, str) else None
     position = await _start(serving, after if isinstance(after, str) else None)
@@ -90,18 +101,18 @@ async def changes(
         serving.feed,
         position,
         ChangeMessage(position=_shown(position), change=None),
-        partial(_stretch, serving, names, about),
+        partial(_stretch, serving, sight, names, about),
         _same(info, but="after"),
     )
     return source  # type: ignore[no-any-return]
 
 
 async def _stretch(
-    serving: Serving, names: Sequence[str], subject: UUID | None, after: int, reached: int
+    serving: Serving, sight: Sight, names: Sequence[str], subject: UUID | None, after: int, reached: int
 ) -> Sequence[ChangeMessage]:
     """The entries above a position, up to another or as many as are read at once, and how far that was."""
     stop = min(reached, after + STRETCH)
-    read = partial(_read, serving, after, stop, names, subject)
+    read = partial(_read, serving, sight, after, stop, names, subject)
     found = await anyio.to_thread.run_sync(read, limiter=serving.readers)
     told = [ChangeMessage(position=change.position, change=change) for change in found]
     if len(found) < PAGE and (not found or int(found[-1].position) < stop):
@@ -123,7 +134,7 @@ def _same(info: RequestInfo, *, but: str | None = None) -> Hashable:
     }
     variables = {name: value for name, value in asked.variable_values.coerced.items() if name not in left_out}
     text = node.loc.source.body if node.loc else print_ast(asked.operation)
-    return text, asked.operation.loc and asked.operation.loc.start, repr(variables), info.context.actor
+    return text, asked.operation.loc and asked.operation.loc.start, repr(variables), info.context.sight.key
 
 
 async def _start(serving: Serving, after: str | None) -> int:
@@ -139,16 +150,19 @@ async def _start(serving: Serving, after: str | None) -> int:
     return int(after)
 
 
-def _read(serving: Serving, after: int, stop: int, names: Sequence[str], subject: UUID | None) -> list[Change]:
+def _read(
+    serving: Serving, sight: Sight, after: int, stop: int, names: Sequence[str], subject: UUID | None
+) -> list[Change]:
     entries = serving.store.entries(after, PAGE, stop=stop, names=names, subject=subject)
-    return [_change(serving, entry) for entry in entries]
+    return [_change(serving, sight, entry) for entry in entries]
 
 
-def _change(serving: Serving, entry: StoredEntry) -> Change:
+def _change(serving: Serving, sight: Sight, entry: StoredEntry) -> Change:
     reason, data = None, None
     try:
         (recorded,) = serving.mapper.recorded([entry])
-        reason, (data, _) = recorded.reason, event_data(recorded.event)
+        reason, (data, _) = recorded.reason if sight.personal else None, event_data(recorded.event)
+        data |= dict.fromkeys(sight.hidden_fields.get(recorded.name, ()))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with an entry, it is told of and never skipped
         _log.warning("The feed can't read entry %s (%s).", entry.position, type(error).__name__)
     older = catalogue.older.get(entry.topic)
@@ -236,4 +250,4 @@ def _followed(decider: AnyDecider, entity: type[Any]) -> StrawberryField:
 
 
 async def _selected(info: RequestInfo, id: str) -> Ready:
-    return Ready(await info.context.serving.reader.select(id, raw(info)))
+    return Ready(await info.context.serving.reader.select(id, raw(info), info.context.sight))

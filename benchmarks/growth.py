@@ -16,14 +16,17 @@ import psycopg
 from graphql import OperationDefinitionNode, get_operation_ast, parse
 
 from api.reading.reader import Reader, read_pool
+from api.reading.sight import Sight
 from api.schema import make_schema
 from benchmarks.laboratory import Laboratory
 from benchmarks.results import Figure, Goal, Section, shown
+from domain.access import unlimited
 from infra.migrations import migrate
 from projections import customers, opportunities
 from projections.registry import models
 from projections.tables import READ, create, drop, index, install
 
+EVERYTHING = Sight(unlimited("benchmark"))
 TABLES = (*customers.customers.tables, *opportunities.opportunities.tables)
 _FILL = Path(__file__).with_suffix(".sql")
 _TIMES = 25
@@ -137,7 +140,7 @@ class Book:
             for n in range(_TIMES):
                 variables = {"cursor": self._cursor, **question.variables(self.size, turn * _TIMES + n)}
                 begin = perf_counter()
-                await self._reader.query(document, operation, variables)
+                await self._reader.query(document, operation, variables, EVERYTHING)
                 found.append(perf_counter() - begin)
             return found
 
@@ -152,7 +155,7 @@ class Book:
         document = parse("{ customers(first: 1) { pageInfo { endCursor } } }")
         operation = get_operation_ast(document)
         assert operation is not None
-        found = self._runner.run(self._reader.query(document, operation, {})).data
+        found = self._runner.run(self._reader.query(document, operation, {}, EVERYTHING)).data
         cursor: str = msgspec.json.decode(found)["customers"]["pageInfo"]["endCursor"]
         made_for, *_ = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=="))
         with psycopg.connect(self.conninfo) as db:

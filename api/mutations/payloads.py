@@ -53,7 +53,7 @@ def _read_back(decider: AnyDecider) -> Callable[..., Any]:
         if root.id is None:
             return None
         reader = info.context.serving.reader
-        return Ready(await reader.select(type_id(decider.prefix, root.id), raw(info)))
+        return Ready(await reader.select(type_id(decider.prefix, root.id), raw(info), info.context.sight))
 
     return read_back
 

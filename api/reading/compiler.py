@@ -5,7 +5,7 @@ It knows SQL, Relay and the sources that fields declare; it knows nothing of cus
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias, assert_never
+from typing import Any, assert_never
 
 from graphql import FieldNode, FragmentDefinitionNode, GraphQLField, GraphQLObjectType
 from graphql.execution.values import VariableValues
@@ -15,12 +15,14 @@ from api.reading import pages, sums
 from api.reading.entities import Entities, Entity, belonging, bound, json_of, object_of, own_column
 from api.reading.ids import of_any_kind
 from api.reading.selections import Selections
+from api.reading.sight import RowSource, Sight, hidden_fields
 from api.reading.sources import (
     AnyNode,
     Argument,
     Beside,
     Column,
     Expression,
+    Hidden,
     Lookup,
     Many,
     Mean,
@@ -36,9 +38,6 @@ from api.reading.sources import (
 from api.reading.statement import Arguments, Cells, CellsBeside, Plan, Statement
 from projections.model import Table
 from projections.tables import READ, sql_type
-
-RowSource: TypeAlias = Callable[[Table], str]
-"""From a table to what stands in FROM for it: the present, a past moment, a model that is being rebuilt."""
 
 REFLECTED = "(select min(position) from daybook_projections.models)"
 """SQL: the position that every read model has reached. In the statement it is that of the statement's own snapshot."""
@@ -57,16 +56,22 @@ class Compiler:
     def __init__(
         self,
         entities: Entities,
-        rows: RowSource,
+        source: RowSource,
+        sight: Sight,
         fragments: Mapping[str, FragmentDefinitionNode],
         variables: VariableValues,
         given: Arguments | None = None,
     ) -> None:
-        self.entities, self.rows = entities, rows
+        self.entities, self.sight = entities, sight
+        self._source = source
         self.selections = Selections(fragments, variables)
         self.statement = Statement(variables, given or {})
         self.conditions = 0
         """How many of them the operation has so far."""
+
+    def rows(self, table: Table) -> str:
+        """SQL for FROM: the rows of a table as the caller sees them."""
+        return self.sight.rows(table, self._source, self.statement)
 
     def query(self, root: GraphQLObjectType, selected: Mapping[str, list[FieldNode]]) -> Plan:
         """The plan of an operation's root fields and of the position that they reflect. Raises RequestError."""
@@ -113,6 +118,8 @@ class Compiler:
                 return self._lookup(field, source, nodes)
             case Only():
                 return self._one(self.entities.of(field), nodes, "id", f"'{source.id}'")
+            case Hidden():
+                return self._hidden(own, alias)
             case AnyNode():
                 return self._node(field, source, nodes)
             case Totals():
@@ -191,6 +198,16 @@ class Compiler:
         if source.order:
             tail += f" order by {pages.order_of(rows, source.order, ()).clause(other)} limit 1"
         return self.statement.object(self.fields(entity.type, nodes, other), tail)
+
+    def _hidden(self, entity: Entity, alias: str) -> str:
+        """SQL: a JSON array of the names of an object's hidden fields."""
+        names = [
+            f"'{name}'"
+            if unless is None
+            else f"case when {unless.format_map(Cells(alias))} then null else '{name}' end"
+            for name, unless in hidden_fields(self.entities, entity, self.sight)
+        ]
+        return f"to_json(array_remove(array[{', '.join(names)}]::text[], null))"
 
     def _node(self, field: GraphQLField, source: AnyNode, nodes: Sequence[FieldNode]) -> str:
         call = self.statement.call(field, nodes[0])

@@ -16,6 +16,7 @@ from api.reading.sources import (
     Column,
     Expression,
     Grain,
+    Hidden,
     Lookup,
     Many,
     Mean,
@@ -178,6 +179,15 @@ def lookup(
 def only(id: str, description: str) -> Any:
     """A root field: the row with this id, of a type that has one row."""
     return _field(Only(id), description)
+
+
+def hidden() -> Any:
+    """The names of the object's fields that are hidden from whoever asks."""
+    return _field(
+        Hidden(),
+        "The fields that are hidden from you here: null, or without elements, whatever stands in them. Empty: you see"
+        " all there is.",
+    )
 
 
 def any_node(description: str, *, several: bool = False) -> Any:

@@ -81,7 +81,7 @@ class Entities:
 
     def _check(self, entity: Entity, name: str, source: Source) -> None:
         where = f"{entity.type.name}.{name}"
-        for column in _columns(source):
+        for column in columns_of(source):
             if entity.rows is None or not _has(entity.rows, column):
                 raise DeclarationError(f"{where} reads column {column}, which its table does not have.")
         field = entity.type.fields[name]
@@ -169,7 +169,7 @@ def _metadata(field: GraphQLField) -> Mapping[Any, Any]:
     return {} if declared is None else cast("Mapping[Any, Any]", declared.metadata)
 
 
-def _columns(source: Source) -> Iterator[str]:
+def columns_of(source: Source) -> Iterator[str]:
     """The columns of its own row that a source reads."""
     match source:
         case Column(name=name, sort=sort, same=same):
@@ -188,14 +188,14 @@ def _columns(source: Source) -> Iterator[str]:
             pass
     match source:
         case Expression(sql=sql):
-            yield from _in_template(sql)
+            yield from in_template(sql)
         case Part(fields=fields):
             for sql in fields.values():
-                yield from _in_template(sql)
+                yield from in_template(sql)
         case Tally() | Total() | Rate() | Mean():
             for sql in msgspec.structs.astuple(source):
                 if isinstance(sql, str):
-                    yield from _in_template(sql)
+                    yield from in_template(sql)
         case _:
             pass
 
@@ -211,13 +211,13 @@ def _their_columns(source: Relation | Many | Lookup | Totals | Values) -> Iterat
             yield from (source.column, *source.on, *((source.same,) if source.same else ()))
         case Many() | Totals():
             yield from source.on
-            yield from _in_template(source.where or "")
+            yield from in_template(source.where or "")
             yield from (one.other for one in source.through)
         case _:
             pass
 
 
-def _in_template(sql: str) -> Iterator[str]:
+def in_template(sql: str) -> Iterator[str]:
     """`{amount}` -> amount; `{line[total]}` -> line.total."""
     for _, name, _, _ in Formatter().parse(sql):
         if name is not None:

@@ -27,11 +27,12 @@ from psycopg.errors import QueryCanceled
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from api.errors import UNAVAILABLE, RequestError, RequestErrorCode
-from api.reading.compiler import Compiler, RowSource, present
+from api.reading.compiler import Compiler, present
 from api.reading.entities import Entities
 from api.reading.inputs import Choice
 from api.reading.lines import Lines
 from api.reading.selections import Selections
+from api.reading.sight import RowSource, Sight
 from api.reading.statement import Arguments, Plan
 
 MOST_PLANS = 1_000
@@ -84,15 +85,15 @@ class Reader:
         self._plans: OrderedDict[Hashable, Plan] = OrderedDict()
 
     async def query(
-        self, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]
+        self, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any], sight: Sight
     ) -> Found:
         """The JSON text of `data`, for a valid document's query and its variables as they came. Raises GraphQLError."""
         coerced = self._coerced(operation, variables)
-        key = (_text(document), operation.loc and operation.loc.start, shape(coerced.coerced))
+        key = (_text(document), operation.loc and operation.loc.start, shape(coerced.coerced), sight.plan_key)
         plan = self._plans.get(key)
         if plan is not None:
             self._plans.move_to_end(key)
-            return await self._run(plan, coerced, {})
+            return await self._run(plan, coerced, sight.values)
         fragments = _fragments(document)
         root = cast("GraphQLObjectType", self._schema.query_type)
         selected = Selections(fragments, coerced).of(root, [operation.selection_set])
@@ -100,31 +101,31 @@ class Reader:
             name: nodes for name, nodes in selected.items() if nodes[0].name.value in ("__schema", "__type")
         }
         rows = {name: nodes for name, nodes in selected.items() if name not in about_schema}
-        plan = Compiler(self._entities, self._rows, fragments, coerced).query(root, rows)
+        plan = Compiler(self._entities, self._rows, sight, fragments, coerced).query(root, rows)
         if not about_schema:
             self._keep(key, plan)
-            return await self._run(plan, coerced, {})
+            return await self._run(plan, coerced, sight.values)
         parts, position = self._introspected(document, operation, about_schema, variables), None
         if rows:
-            found, position = await self._run(plan, coerced, {})
+            found, position = await self._run(plan, coerced, sight.values)
             parts |= msgspec.json.decode(found, type=dict[str, msgspec.Raw])
         return Found(msgspec.json.encode({name: parts[name] for name in selected}), position)
 
-    async def select(self, id: str, info: GraphQLResolveInfo[Any]) -> bytes:
-        """The JSON text of what a resolver's field selects of the record with this id; `null` where there is none.
+    async def select(self, id: str, info: GraphQLResolveInfo[Any], sight: Sight) -> bytes:
+        """The JSON text of what a resolver's field selects of the record with this id; `null` where none is seen.
 
         The field's type is the record's. Raises GraphQLError.
         """
         kind = cast("GraphQLObjectType", get_named_type(cast("Any", info).return_type))
         entity = self._entities.by_name[kind.name]
-        given = {"id": id}
+        given = {**sight.values, "id": id}
         places = tuple(node.loc and node.loc.start for node in info.field_nodes)
         source = info.field_nodes[0].loc
         text = source.source.body if source else print_ast(info.operation)
-        key = (text, places, entity.type.name, shape(info.variable_values.coerced))
+        key = (text, places, entity.type.name, shape(info.variable_values.coerced), sight.plan_key)
         plan = self._plans.get(key)
         if plan is None:
-            compiler = Compiler(self._entities, self._rows, info.fragments, info.variable_values, given)
+            compiler = Compiler(self._entities, self._rows, sight, info.fragments, info.variable_values, given)
             plan = compiler.record(entity, info.field_nodes)
             self._keep(key, plan)
         return (await self._run(plan, info.variable_values, given)).data

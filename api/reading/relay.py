@@ -4,7 +4,7 @@ from typing import Generic, TypeVar
 
 import strawberry
 
-from api.reading.declarations import column
+from api.reading.declarations import column, hidden
 
 T = TypeVar("T")
 
@@ -14,6 +14,7 @@ class Node:
     id: strawberry.ID = column(
         "id", "The id: a type prefix and 26 letters. It never changes and is never used again.", filtered=True
     )
+    hidden_fields: list[str] = hidden()
 
 
 @strawberry.type(description="Where a page of a list lies within the list.")

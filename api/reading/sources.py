@@ -121,6 +121,10 @@ class Only(msgspec.Struct, frozen=True):
     id: str
 
 
+class Hidden(msgspec.Struct, frozen=True):
+    """The names of the fields of an object that are hidden from whoever asks."""
+
+
 class AnyNode(msgspec.Struct, frozen=True):
     """The record of whatever type that an id names, or the records that several ids name."""
 
@@ -171,7 +175,9 @@ class Mean(msgspec.Struct, frozen=True):
 
 
 Figure: TypeAlias = Tally | Total | Rate | Mean
-Source: TypeAlias = Column | Expression | Part | Relation | Many | Values | Lookup | Only | AnyNode | Totals | Figure
+Source: TypeAlias = (
+    Column | Expression | Part | Relation | Many | Values | Lookup | Only | Hidden | AnyNode | Totals | Figure
+)
 
 
 class Grain(msgspec.Struct, frozen=True):

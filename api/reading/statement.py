@@ -85,6 +85,7 @@ class Statement:
         self._calls: list[tuple[GraphQLField, FieldNode] | Arguments] = []
         self._binds: list[tuple[int, Callable[[Arguments], Parameter]]] = []
         self._typed: list[str] = []
+        self._of_caller: dict[str, str] = {}
 
     def alias(self) -> str:
         self._aliases += 1
@@ -101,6 +102,12 @@ class Statement:
         self._binds.append((call.number, read))
         self._typed.append(f"${len(self._binds)}::{sql_type}")
         return self._typed[-1]
+
+    def of_caller(self, name: str, sql_type: str) -> str:
+        """SQL: what the caller gave by this name; one parameter, however often it is named."""
+        if name not in self._of_caller:
+            self._of_caller[name] = self.parameter(self.given, lambda given: given[name], sql_type)
+        return self._of_caller[name]
 
     def plan(self, *columns: str) -> Plan:
         """The plan of a statement that selects these values, each as text."""

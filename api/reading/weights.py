@@ -11,6 +11,7 @@ from api.reading.sources import (
     AnyNode,
     Column,
     Expression,
+    Hidden,
     Lookup,
     Many,
     Mean,
@@ -44,7 +45,7 @@ OF_PAGES: Mapping[str, int] = {"totalCount": 10}
 def weight_of(source: Source) -> Weight:
     """The weight of a field with this source."""
     match source:
-        case Column() | Expression() | Part() | Tally() | Total() | Rate() | Mean():
+        case Column() | Expression() | Part() | Hidden() | Tally() | Total() | Rate() | Mean():
             return _IN_THE_ROW
         case Relation() | Lookup() | Only() | AnyNode():
             return _ONE

@@ -9,6 +9,7 @@ from api.reading.declarations import (
     column,
     connection,
     expression,
+    hidden,
     part,
     relation,
     rows_of,
@@ -68,6 +69,7 @@ class ContactPoint:
     label: str | None = column("label", "What it is for, such as `work`.", filtered=True)
     primary: bool = column("is_primary", "Whether it is the first to use among its kind.", filtered=True)
     added_at: datetime = column("added_at", "When it was added.", filtered=True)
+    hidden_fields: list[str] = hidden()
 
 
 @rows_of(tables.CLASSIFICATIONS, order="scheme_key")
@@ -90,6 +92,7 @@ class Consent:
     text_version: str | None = column("text_version", "Which version of the text the customer saw.", filtered=True)
     proof: str | None = column("proof", "How it can be proved.")
     stated_at: datetime = column("stated_at", "When it was said.", filtered=True)
+    hidden_fields: list[str] = hidden()
 
 
 @rows_of(
@@ -184,6 +187,7 @@ class ContactLink:
     since: date | None = column("since", "The first day in this role.", filtered=True)
     until: date | None = column("until", "The last day in this role; null while it lasts.", filtered=True)
     linked_at: datetime = column("linked_at", "When it was entered.", filtered=True)
+    hidden_fields: list[str] = hidden()
 
 
 TAG = Grain(name="tag", table=tables.TAGS, on={"customer_id": "id"})

@@ -10,6 +10,7 @@ from api.reading.declarations import (
     column,
     connection,
     expression,
+    hidden,
     mean,
     part,
     rate,
@@ -59,6 +60,7 @@ class OpportunityLine:
     tax: Decimal = column("tax", "In per cent; not part of the deal's amount.", filtered=True)
     total: Money | None = part("total", "Quantity times price, less the discount.", **money("{total}"), filtered=True)
     added_at: datetime = column("added_at", "When it was added.", filtered=True)
+    hidden_fields: list[str] = hidden()
 
 
 @rows_of(tables.STAGE_HISTORY, order="ordinal")

@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 from strawberry.scalars import JSON
 
-from api.reading.declarations import column, connection, rows_of
+from api.reading.declarations import column, connection, hidden, rows_of
 from api.reading.relay import Connection
 from api.reading.sources import Beside
 from api.scalars import Position
@@ -29,6 +29,7 @@ class Note:
     text: str | None = column("text", "The note; null where it was erased.")
     author: str = column("author", "Who wrote it, such as a user or an import.", filtered=True)
     written_at: datetime = column("written_at", "When it was written.", filtered=True, sort="written_at")
+    hidden_fields: list[str] = hidden()
 
 
 @rows_of(TIMELINE, order="position")
@@ -42,8 +43,10 @@ class HistoryEntry:
     )
     aggregate_id: strawberry.ID = column("aggregate_id", "The record that it happened to.", filtered=True)
     version: int = column("version", "The record's version after it.", filtered=True)
-    data: JSON = column("data", "The facts, by name: amounts as text, records by id. What was erased is null.")
-    withheld: list[str] = column("withheld", "The names in `data` whose values were erased.")
+    data: JSON = column(
+        "data", "The facts, by name: amounts as text, records by id. What was erased, or is hidden from you, is null."
+    )
+    withheld: list[str] = column("withheld", "The names in `data` whose values were erased or are hidden from you.")
     erased: bool = column("erased", "Whether its personal part was erased.", filtered=True)
     occurred_at: datetime = column("occurred_at", "When it happened.", filtered=True)
     recorded_at: datetime = column("recorded_at", "When it was entered into the book.", filtered=True)

@@ -10,6 +10,7 @@ from api.reading.declarations import (
     column,
     connection,
     expression,
+    hidden,
     part,
     rate,
     relation,
@@ -57,6 +58,7 @@ class Message:
     text: str | None = column("text", "What it says; null where it was erased.")
     author: str = column("author", "Who wrote it, or entered what the customer wrote.", filtered=True)
     written_at: datetime = column("written_at", "When.", filtered=True, sort="written_at")
+    hidden_fields: list[str] = hidden()
 
 
 @strawberry.type(description="What a customer said about our service.")

@@ -19,6 +19,7 @@ from graphql import (
 
 from api.reading.reader import Reader, read_pool
 from api.schema import make_schema
+from tests.api.sights import ALL
 
 the_schema = cache(make_schema)
 """Nobody changes it, and making it takes a second."""
@@ -49,7 +50,7 @@ class Desk:
     def text(self, query: str, variables: Mapping[str, Any] | None = None) -> str:
         """The JSON text of `data`. Raises GraphQLError."""
         document, operation = self.parsed(query)
-        return self.runner.run(self.reader.query(document, operation, variables or {})).data.decode()
+        return self.runner.run(self.reader.query(document, operation, variables or {}, ALL)).data.decode()
 
     def data(self, query: str, variables: Mapping[str, Any] | None = None) -> Any:
         return msgspec.json.decode(self.text(query, variables))

@@ -5,7 +5,7 @@ paging, order, conditions, sums and the writing of values are graphql-core's and
 is written here once more, by hand.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from itertools import groupby
 from typing import Any, cast
@@ -28,6 +28,7 @@ from api.reading.sources import (
     AnyNode,
     Column,
     Expression,
+    Hidden,
     Lookup,
     Many,
     Only,
@@ -39,6 +40,7 @@ from api.reading.sources import (
     Values,
 )
 from api.schema import make_schema
+from projections.model import Table
 from projections.sorting import sort_key
 from tests.api import figures, sample
 from tests.api.plain_lists import (
@@ -97,8 +99,15 @@ PLAIN = ("PageInfo", "Money", "Satisfaction")
 class Reference:
     """Answers operations over rows in Python."""
 
-    def __init__(self, rows: sample.Rows) -> None:
-        self.rows = rows
+    def __init__(
+        self,
+        rows: sample.Rows,
+        *,
+        searches: bool = True,
+        hidden: Callable[[str, Row], Collection[str]] = lambda _, __: (),
+    ) -> None:
+        """`searches`: whether a search finds anything; `hidden`: the names of fields that an object hides."""
+        self.rows, self._searches, self._hidden = rows, searches, hidden
         self.calendar = figures.Calendar(rows)
         self._by: dict[tuple[str, str], dict[Any, list[Row]]] = {}
         self.schema = make_schema()._schema
@@ -138,6 +147,8 @@ class Reference:
                 ]
             case Lookup():
                 return lambda _, __, **given: self._found(field, source, given)
+            case Hidden():
+                return lambda row, _: self._hidden_of(kind, row)
             case Only():
                 return lambda _, __: self._one(field, "id", source.id)
             case AnyNode(several=False):
@@ -153,6 +164,15 @@ class Reference:
             case _:
                 # A group brings its sums along.
                 return lambda row, _: row[name]
+
+    def _is_found(self, table: Table, row: Row, search: str) -> bool:
+        searched = self._searches or table.name == "products" or not search.strip()
+        return searched and is_found(self.rows, table.name, row, search)
+
+    def _hidden_of(self, kind: GraphQLObjectType, row: Row) -> list[str]:
+        """In the order of the type's fields; `satisfaction.comment` where only a part of one is hidden."""
+        names = self._hidden(kind.name, row)
+        return [name for field in kind.fields for name in names if name.partition(".")[0] == field]
 
     def _by_hand(self, kind: GraphQLObjectType, name: str) -> Callable[[Row], Any]:
         return self.calendar.rotten if (kind.name, name) == ("Opportunity", "rotten") else BY_HAND[kind.name, name]
@@ -220,7 +240,7 @@ class Reference:
         found = self._kept(kind, source, row, given)
         if given.get("search"):
             table = source.table or self._bound(field)[1].table
-            found = [each for each in found if is_found(self.rows, table.name, each, given["search"])]
+            found = [each for each in found if self._is_found(table, each, given["search"])]
         if given.get("first") is not None:
             page, before, after = found[: given["first"]], False, len(found) > given["first"]
         else:

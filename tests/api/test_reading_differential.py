@@ -12,6 +12,7 @@ from tests.api.desk import Desk, desk
 from tests.api.questions import Questions, question
 from tests.api.reference import Reference, declared, plain
 from tests.api.sample import load, sample
+from tests.api.sights import ALL
 
 QUESTIONS = 2_000
 CONDITIONS = 1_000
@@ -42,7 +43,7 @@ def test_random_questions_have_the_reference_s_answer(at: Desk, reference: Refer
         expected = plain(reference.answer(parse(asked), variables))
         document, operation = at.parsed(asked)
         for _ in range(2):  # the second time out of the plan cache
-            answer = at.runner.run(at.reader.query(document, operation, variables)).data
+            answer = at.runner.run(at.reader.query(document, operation, variables, ALL)).data
             assert msgspec.json.decode(answer) == expected, (seed, asked, variables)
 
 
@@ -75,7 +76,7 @@ def test_random_filters_and_orders_keep_the_rows_that_python_keeps(at: Desk, ref
             if questions.chance(2):
                 given["by"] = questions.order(get_named_type(order))
             expected = [str(row[key]) for row in reference.rows_of(kind, source, at.coerced(operation, given))]
-            found = msgspec.json.decode(at.runner.run(at.reader.query(document, operation, given)).data)["rows"]
+            found = msgspec.json.decode(at.runner.run(at.reader.query(document, operation, given, ALL)).data)["rows"]
             assert [each[key] for each in found["nodes"]] == expected, (name, seed, given)
             assert found["totalCount"] == len(expected)
             kept.setdefault(name, set()).add(len(expected))

@@ -33,6 +33,7 @@ from domain.kernel import COMPANY_ID, type_id
 from projections.model import Table
 from tests.api.desk import Desk, desk
 from tests.api.sample import Rows, load, sample
+from tests.api.sights import ALL
 
 ROWS: Rows = sample(seed=3)
 BAD = "BAD_USER_INPUT"
@@ -228,7 +229,7 @@ def test_questions_are_answered_side_by_side(at: Desk) -> None:
     document, operation = at.parsed("query Q($n: Int) { customers(first: $n) { nodes { id } } }")
 
     async def all_at_once() -> list[bytes]:
-        found = await asyncio.gather(*(at.reader.query(document, operation, {"n": n}) for n in range(1, 20)))
+        found = await asyncio.gather(*(at.reader.query(document, operation, {"n": n}, ALL) for n in range(1, 20)))
         return [one.data for one in found]
 
     answers = at.runner.run(all_at_once())
@@ -244,7 +245,7 @@ def test_a_statement_that_takes_too_long_is_given_up(at: Desk, rows_there: str) 
                 return f'(select t.* from daybook_read."{table.name}" t, pg_sleep(60))'
 
             document, operation = at.parsed("{ company { name } }")
-            await Reader(pool, at.strawberry, slow).query(document, operation, {})
+            await Reader(pool, at.strawberry, slow).query(document, operation, {}, ALL)
 
     with pytest.raises(GraphQLError, match="takes too long") as refused:
         at.runner.run(slowly())
@@ -264,7 +265,7 @@ def test_rows_come_from_where_the_row_source_says(at: Desk, rows_there: str) -> 
                 return f"(select {columns} from daybook_read.customers)"
 
             document, operation = at.parsed("{ customers(first: 1) { nodes { name } } }")
-            return (await Reader(pool, at.strawberry, renamed).query(document, operation, {})).data
+            return (await Reader(pool, at.strawberry, renamed).query(document, operation, {}, ALL)).data
 
     assert at.runner.run(elsewhere()) == b'{"customers":{"nodes":[{"name":"then"}]}}'
 
@@ -275,7 +276,7 @@ def test_a_selection_below_a_resolver_s_field_is_read_by_the_same_compiler(at: D
 
     async def customer(info: strawberry.Info, id: strawberry.ID) -> Customer | None:
         raw: GraphQLResolveInfo[Any] = info._raw_info
-        texts.append(await at.reader.select(id, raw))
+        texts.append(await at.reader.select(id, raw, ALL))
         return None
 
     field = strawberry.field(resolver=customer)
@@ -302,8 +303,8 @@ def test_an_answer_reflects_what_the_slowest_read_model_does(at: Desk, rows_ther
     with psycopg.connect(rows_there, autocommit=True) as db:
         db.execute("UPDATE daybook_projections.models SET position = 12345678901234567")
         db.execute("UPDATE daybook_projections.models SET position = 12345678901234566 WHERE name = 'tickets'")
-        found = at.runner.run(at.reader.query(document, operation, {}))
+        found = at.runner.run(at.reader.query(document, operation, {}, ALL))
         db.execute("UPDATE daybook_projections.models SET position = 0")
     assert found.position == "12345678901234566"
     document, operation = at.parsed("{ __schema { queryType { name } } }")
-    assert at.runner.run(at.reader.query(document, operation, {})).position is None
+    assert at.runner.run(at.reader.query(document, operation, {}, ALL)).position is None

@@ -12,6 +12,7 @@ from tests.api.desk import desk
 from tests.api.plain_lists import in_order
 from tests.api.sample import load, sample
 from tests.api.searched import QUESTIONS, is_found
+from tests.api.sights import ALL
 
 LISTS = {
     "customers": ("customers", "created_at DESC", "status: {in: [ACTIVE, ARCHIVED]}"),
@@ -125,7 +126,7 @@ def test_a_search_is_served_by_an_index(database: str, search: str, served: str)
         db.execute("ANALYZE")
     with desk(database) as at, psycopg.connect(database, cursor_factory=psycopg.RawCursor) as db:
         document, operation = at.parsed(FOUND.replace(" totalCount", ""))
-        at.runner.run(at.reader.query(document, operation, {"search": "other words"}))
+        at.runner.run(at.reader.query(document, operation, {"search": "other words"}, ALL))
         [plan] = at.reader._plans.values()
         sent = plan.parameters(at.reader._coerced(operation, {"search": search}), {})
         parameters = [None if one is None else one.decode() for one in sent]

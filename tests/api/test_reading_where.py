@@ -16,6 +16,7 @@ from projections.model import Table
 from projections.sorting import sort_key
 from tests.api.desk import Desk, desk
 from tests.api.sample import Row, Rows, load, sample
+from tests.api.sights import ALL
 
 ROWS: Rows = sample(seed=38)
 BAD, COMPLEX = {"code": "BAD_USER_INPUT"}, {"code": "QUERY_TOO_COMPLEX"}
@@ -234,7 +235,7 @@ def test_conditions_read_the_rows_of_the_row_source(at: Desk, rows_there: str) -
                 return f'(select * from daybook_read."{table.name}" where {shown})'
 
             document, operation = at.parsed(query)
-            return (await Reader(pool, at.strawberry, nobody).query(document, operation, {})).data.decode()
+            return (await Reader(pool, at.strawberry, nobody).query(document, operation, {}, ALL)).data.decode()
 
     conditions = (
         "owner: {name: {isNull: false}}",

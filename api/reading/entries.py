@@ -1,0 +1,62 @@
+"""What is seen of an entry of the book by whom persons, or amounts, are hidden: its fields go null, and are named.
+
+Which fields these are is read off the events themselves: personal is what they seal, and money what holds decimals.
+"""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from functools import cache
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+
+from domain.catalogue import camel, catalogue
+from projections.timeline import TIMELINE
+
+_HOLD_MONEY_TOO = {"CustomerDetailsChanged": ("changes",)}
+"""Where an amount is a text among others: a customer's revenue."""
+
+
+@cache
+def hidden_fields(*, personal: bool, amounts: bool) -> Mapping[str, tuple[str, ...]]:
+    """By the stored name of an event: its fields that are hidden where personal data, or amounts, are not seen."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, shape in catalogue.shapes.items():
+        hidden = set(() if personal else shape.personal)
+        if not amounts:
+            hints = get_type_hints(shape.type)
+            hidden |= {field for field, hint in hints.items() if Decimal in _types(hint)}
+            hidden.update(_HOLD_MONEY_TOO.get(name, ()))
+        if hidden:
+            found[name] = tuple(sorted(map(camel, hidden)))
+    return found | {name: found[older.into] for name, older in catalogue.older.items() if older.into in found}
+
+
+def entry_columns(*, personal: bool, amounts: bool) -> str:
+    """SQL: the columns of the timeline for a row called `seen`."""
+    hidden = hidden_fields(personal=personal, amounts=amounts)
+    if not hidden:
+        return "*"
+    names = f"('{msgspec.json.encode(hidden).decode()}'::jsonb -> seen.\"event\")"
+    instead = {
+        "data": (
+            f'case when {names} is null then seen."data" else (select coalesce(json_object_agg(field.key,'
+            f" case when {names} ? field.key then null else field.value end), '{{}}'::json)"
+            ' from json_each(seen."data") field) end'
+        ),
+        "withheld": f'seen."withheld" || array(select jsonb_array_elements_text({names}))',
+    }
+    if not personal:
+        instead["reason"] = "NULL::text"
+    columns = ((column, instead.get(column, f'seen."{column}"')) for column in TIMELINE.columns)
+    return ", ".join(f'{sql} as "{column}"' for column, sql in columns)
+
+
+def _types(hint: Any) -> Iterator[Any]:
+    """Every type that a field's type is made of."""
+    yield hint
+    for one in get_args(hint):
+        yield from _types(one)
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        for one in get_type_hints(hint).values():
+            yield from _types(one)

@@ -1,0 +1,192 @@
+"""Policies: of every table of a read model, who sees which of its rows, and which columns tell of persons and of money.
+
+A table without a policy stops the program at its start: nothing is readable that nobody decided upon. Personal is what
+the events of `domain/` seal. Rows within a record are reached through it, and through nothing else.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final, Protocol, TypeAlias
+
+import msgspec
+
+from api.reading.entries import entry_columns
+from api.reading.statement import Cells
+from domain.kernel.permissions import Permission, Scope
+from projections import company, customers, opportunities, pipelines, products, queues, staff_members, teams, tickets
+from projections.model import Table
+from projections.timeline import TIMELINE
+
+
+class Who(Enum):
+    """What of the caller a row is compared with."""
+
+    ME = "me"
+    TEAMS = "my teams"
+    QUEUES = "my queues"
+
+
+class Branch(msgspec.Struct, frozen=True):
+    """Rows whose column names the caller, or one of the caller's teams or queues, from a scope on."""
+
+    scope: Scope
+    column: str
+    who: Who
+
+
+class Everybody(msgspec.Struct, frozen=True):
+    """Whoever may do anything at all sees every row."""
+
+
+class WithinRecord(msgspec.Struct, frozen=True):
+    """Parts of a record: whoever sees the record sees them."""
+
+
+class OfRecord(msgspec.Struct, frozen=True):
+    """A kind of record with a permission of its own, and what its scopes mean."""
+
+    permission: Permission
+    branches: tuple[Branch, ...]
+
+
+class OfEntries(msgspec.Struct, frozen=True):
+    """Entries of the book: whoever sees the record sees them."""
+
+    records: Mapping[str, Table]
+
+
+class Takes(msgspec.Struct, frozen=True):
+    """All rows, for whoever has a permission."""
+
+    permission: Permission
+
+
+Rows: TypeAlias = Everybody | WithinRecord | OfRecord | OfEntries | Takes
+
+
+class Mask(msgspec.Struct, frozen=True):
+    """What stands in place of a hidden column."""
+
+    instead: str = "NULL"
+    unless: str | None = None
+    """A condition on the row, as a template; where it holds the column is not hidden."""
+
+    def sql(self, column: str, of: str) -> str:
+        """The SQL of a column of this type, in a row called `seen`."""
+        kind, _, _ = of.partition(" NOT NULL")
+        nothing = f"{self.instead}::{kind}"
+        if self.unless is None:
+            return nothing
+        return f'case when {self.unless.format_map(Cells("seen"))} then seen."{column}" else {nothing} end'
+
+
+class Columns(Protocol):
+    """Makes the SQL of a table's columns, by what is seen."""
+
+    def __call__(self, *, personal: bool, amounts: bool) -> str: ...
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """Who sees what of one table."""
+
+    rows: Rows = WithinRecord()
+    personal: Mapping[str, Mask] = {}
+    """The columns that tell of a person."""
+    amounts: Mapping[str, Mask] = {}
+    """The columns that hold money."""
+    all_personal: bool = False
+    """Every row tells of a person, or is found by what does."""
+    columns: Columns | None = None
+    """In place of masks."""
+
+
+def _masks(*columns: str) -> dict[str, Mask]:
+    return dict.fromkeys(columns, Mask())
+
+
+_OF_ORGANISATIONS = "{kind} = 'organisation'"
+_NOTES = Policy(personal=_masks("text"))
+_ALL_PERSONAL = Policy(all_personal=True)
+
+_CUSTOMERS = OfRecord(
+    Permission.READ_CUSTOMERS,
+    (Branch(Scope.OWN, "owner_id", Who.ME), Branch(Scope.TEAM, "team_id", Who.TEAMS)),
+)
+_OPPORTUNITIES = OfRecord(
+    Permission.READ_OPPORTUNITIES,
+    (Branch(Scope.OWN, "owner_id", Who.ME), Branch(Scope.TEAM, "team_id", Who.TEAMS)),
+)
+_TICKETS = OfRecord(
+    Permission.READ_TICKETS,
+    (
+        Branch(Scope.OWN, "assignee_id", Who.ME),
+        Branch(Scope.QUEUE, "queue_id", Who.QUEUES),
+        Branch(Scope.TEAM, "escalated_to_team_id", Who.TEAMS),
+    ),
+)
+
+POLICIES: Final[Mapping[str, Policy]] = {
+    customers.CUSTOMERS.name: Policy(
+        rows=_CUSTOMERS,
+        personal={
+            "name": Mask(unless=_OF_ORGANISATIONS),
+            "name_key": Mask("''", unless=_OF_ORGANISATIONS),
+            "legal_name": Mask(unless=_OF_ORGANISATIONS),
+            **_masks("salutation", "job_title", "birthday", "description"),
+        },
+        amounts=_masks("annual_revenue", "revenue_currency"),
+    ),
+    customers.CONTACT_POINTS.name: Policy(personal=_masks("value", "normalised", "label")),
+    customers.TAGS.name: _ALL_PERSONAL,
+    customers.CLASSIFICATIONS.name: Policy(),
+    customers.LINKS.name: Policy(personal=_masks("role")),
+    customers.CONSENTS.name: Policy(personal=_masks("proof")),
+    customers.NOTES.name: _NOTES,
+    customers.EXTERNAL_IDS.name: _ALL_PERSONAL,
+    customers.SEARCH.name: _ALL_PERSONAL,
+    opportunities.OPPORTUNITIES.name: Policy(
+        rows=_OPPORTUNITIES,
+        personal={
+            **_masks("title", "source", "campaign", "competitor", "loss_note"),
+            "title_key": Mask("''"),
+        },
+        amounts=_masks("amount", "currency"),
+    ),
+    opportunities.LINES.name: Policy(amounts=_masks("price", "total")),
+    opportunities.STAGE_HISTORY.name: Policy(),
+    opportunities.NOTES.name: _NOTES,
+    opportunities.EXTERNAL_IDS.name: _ALL_PERSONAL,
+    opportunities.SEARCH.name: _ALL_PERSONAL,
+    tickets.TICKETS.name: Policy(
+        rows=_TICKETS,
+        personal={**_masks("subject", "solution_note", "satisfaction_comment"), "subject_key": Mask("''")},
+    ),
+    tickets.MESSAGES.name: _NOTES,
+    tickets.EXTERNAL_IDS.name: _ALL_PERSONAL,
+    tickets.SEARCH.name: _ALL_PERSONAL,
+    staff_members.STAFF_MEMBERS.name: Policy(
+        rows=Everybody(), personal={**_masks("name", "email", "normalised_email"), "name_key": Mask("''")}
+    ),
+    staff_members.EXTERNAL_IDS.name: _ALL_PERSONAL,
+    staff_members.SEARCH.name: _ALL_PERSONAL,
+    teams.TEAMS.name: Policy(rows=Everybody()),
+    teams.EXTERNAL_IDS.name: _ALL_PERSONAL,
+    queues.QUEUES.name: Policy(rows=Everybody()),
+    pipelines.PIPELINES.name: Policy(rows=Everybody()),
+    pipelines.STAGES.name: Policy(rows=Everybody()),
+    products.PRODUCTS.name: Policy(rows=Everybody()),
+    products.EXTERNAL_IDS.name: Policy(),
+    products.SEARCH.name: Policy(),
+    company.COMPANY.name: Policy(rows=Everybody()),
+    TIMELINE.name: Policy(
+        rows=OfEntries(
+            {
+                "customer": customers.CUSTOMERS,
+                "opportunity": opportunities.OPPORTUNITIES,
+                "ticket": tickets.TICKETS,
+            }
+        ),
+        columns=entry_columns,
+    ),
+}
+"""By the name of the table."""

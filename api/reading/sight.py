@@ -1,0 +1,193 @@
+"""Sight: which rows and which columns of the read models somebody sees. The one place on the side of reading.
+
+The compiler names tables through it alone, so rows that one may not see are not there for anything that a query can do:
+lists, counts, totals, conditions, order, cursors, search, histories. A hidden column is empty in the same way.
+`policies.py` says it for each table; what commands may do is `domain/access.py`.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from api.reading.entities import Entities, Entity, bound, columns_of, in_template
+from api.reading.entries import hidden_fields as hidden_fields_of_entries
+from api.reading.policies import (
+    POLICIES,
+    Branch,
+    Everybody,
+    Mask,
+    OfEntries,
+    OfRecord,
+    Policy,
+    Takes,
+    Who,
+    WithinRecord,
+)
+from api.reading.sources import Many, Part, Totals, Values
+from api.reading.statement import Statement
+from domain.access import Authority
+from domain.kernel.permissions import Permission, Scope
+from projections.model import Table, public_id, public_id_or_none
+
+RowSource: TypeAlias = Callable[[Table], str]
+"""From a table to what stands in FROM for it: the present, a past moment, a model that is being rebuilt."""
+
+MOST_BRANCHES = 4
+"""Teams, or queues, that each get a branch of their own, which an index reads in order; more are looked up together."""
+
+
+class Sight:
+    """What an authority sees."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._grants = authority.grants
+        self.personal = Permission.SEE_PERSONAL_DATA in authority.grants
+        self.amounts = Permission.SEE_AMOUNTS in authority.grants
+        self.values: Mapping[str, Any] = {
+            Who.ME.value: public_id_or_none("staff_member", authority.staff_member),
+            Who.TEAMS.value: sorted(public_id("team", team) for team in authority.teams),
+            Who.QUEUES.value: sorted(public_id("queue", queue) for queue in authority.queues),
+        }
+        """What its statements take beside a query's variables."""
+        several = (len(self.values[each.value]) for each in (Who.TEAMS, Who.QUEUES))
+        grants = tuple(sorted((permission.name, scope.name) for permission, scope in authority.grants.items()))
+        self.plan_key: Hashable = (grants, *(min(many, MOST_BRANCHES + 1) for many in several))
+        """Those of the same key share their plans."""
+        self.key: Hashable = (grants, *(tuple(each or ()) for each in self.values.values()))
+        """Those of the same key see the same."""
+
+    def rows(self, table: Table, source: RowSource, statement: Statement) -> str:
+        """SQL for FROM: the rows of a table that are seen, with the columns that are seen; `source` gives all of it."""
+        policy, everything = POLICIES[table.name], source(table)
+        columns = self._columns(table, policy)
+        if self.sees_nothing(table):
+            return f"(select {columns} from {everything} seen where false)"
+        branches = self._branches(policy, source, statement)
+        if not branches:
+            return everything if columns == "*" else f"(select {columns} from {everything} seen)"
+        return f"({' union all '.join(_each(columns, everything, branches))})"
+
+    @property
+    def hidden_fields(self) -> Mapping[str, Sequence[str]]:
+        """By the stored name of an event: its fields that are hidden."""
+        return hidden_fields_of_entries(personal=self.personal, amounts=self.amounts)
+
+    def has(self, permission: Permission) -> bool:
+        return permission in self._grants
+
+    def hidden(self, table: Table) -> Mapping[str, Mask]:
+        """The columns of a table that are hidden, in all rows or in some."""
+        policy = POLICIES[table.name]
+        found: dict[str, Mask] = {}
+        if not self.personal:
+            found.update(policy.personal)
+        if not self.amounts:
+            found.update(policy.amounts)
+        return found
+
+    def sees_nothing(self, table: Table) -> bool:
+        """Whether all of a table is hidden, whatever stands in it."""
+        policy = POLICIES[table.name]
+        hidden = policy.all_personal and not self.personal
+        match policy.rows:
+            case Takes(permission=permission):
+                return hidden or permission not in self._grants
+            case OfRecord(permission=permission):
+                return hidden or permission not in self._grants
+            case _:
+                return hidden or not self._grants
+
+    def _columns(self, table: Table, policy: Policy) -> str:
+        hidden = self.hidden(table)
+        if policy.columns is not None:
+            return policy.columns(personal=self.personal, amounts=self.amounts)
+        if not hidden:
+            return "*"
+        return ", ".join(
+            f'{hidden[column].sql(column, of)} as "{column}"' if column in hidden else f'seen."{column}"'
+            for column, of in table.columns.items()
+        )
+
+    def _branches(self, policy: Policy, source: RowSource, statement: Statement) -> Sequence[str]:
+        """Conditions of which a row that is seen meets one at least; none at all: every row is seen."""
+        match policy.rows:
+            case Everybody() | WithinRecord() | Takes():
+                return []
+            case OfRecord(permission=permission, branches=branches):
+                scope = self._grants[permission]
+                if scope is Scope.ALL:
+                    return []
+                reached = (each for each in branches if each.scope.rank <= scope.rank)
+                return [condition for each in reached for condition in self._conditions(each, statement)]
+            case OfEntries(records=records):
+                return self._of_entries(records, source, statement)
+
+    def _conditions(self, branch: Branch, statement: Statement) -> Iterator[str]:
+        column = f'seen."{branch.column}"'
+        if branch.who is Who.ME:
+            yield f"{column} = {_taken(statement, Who.ME, 'text')}"
+            return
+        ids, many = _taken(statement, branch.who, "text[]"), len(self.values[branch.who.value])
+        if many > MOST_BRANCHES:
+            yield f"{column} = any({ids})"
+        else:
+            yield from (f"{column} = ({ids})[{at}]" for at in range(1, many + 1))
+
+    def _of_entries(self, records: Mapping[str, Table], source: RowSource, statement: Statement) -> Sequence[str]:
+        limited = {kind: table for kind, table in records.items() if self._limits(POLICIES[table.name])}
+        if not limited:
+            return []
+        others = ", ".join(f"'{kind}'" for kind in limited)
+        conditions = [f'seen."aggregate_kind" not in ({others})']
+        for kind, table in limited.items():
+            there = self.rows(table, source, statement)
+            conditions.append(
+                f"seen.\"aggregate_kind\" = '{kind}' and exists"
+                f' (select from {there} record where record."id" = seen."aggregate_id")'
+            )
+        return [f"({' or '.join(f'({each})' for each in conditions)})"]
+
+    def _limits(self, policy: Policy) -> bool:
+        return isinstance(policy.rows, OfRecord) and self._grants.get(policy.rows.permission) is not Scope.ALL
+
+
+def hidden_fields(entities: Entities, entity: Entity, sight: Sight) -> Iterator[tuple[str, str | None]]:
+    """The fields of a type that are hidden, each with a condition on the row under which it is not."""
+    hidden = sight.hidden(bound(entity).table)
+    for name, source in entity.sources.items():
+        if isinstance(source, Many | Values | Totals):
+            own = source.table if isinstance(source, Many | Values) else None
+            if sight.sees_nothing(own or bound(entities.of(entity.type.fields[name])).table):
+                yield name, None
+        elif isinstance(source, Part) and source.present not in hidden:
+            for inner, template in source.fields.items():
+                for column in in_template(template):
+                    if column in hidden:
+                        yield f"{name}.{inner}", hidden[column].unless
+        elif masks := [hidden[column] for column in columns_of(source) if column in hidden]:
+            yield name, masks[0].unless
+
+
+_MADE: OrderedDict[int, tuple[Authority, Sight]] = OrderedDict()
+_MOST_MADE = 1_000
+
+
+def sight_of(authority: Authority) -> Sight:
+    """What an authority sees, remembered for as long as many ask: the same object asks again and again."""
+    made = _MADE.get(id(authority))
+    if made is None:
+        made = _MADE[id(authority)] = authority, Sight(authority)  # kept with it, so that its id stays its own
+        if len(_MADE) > _MOST_MADE:
+            _MADE.popitem(last=False)
+    return made[1]
+
+
+def _each(columns: str, source: str, branches: Sequence[str]) -> Iterator[str]:
+    """A select for each condition, without what those before it have brought."""
+    for at, condition in enumerate(branches):
+        others = "".join(f" and ({other}) is not true" for other in branches[:at])
+        yield f"select {columns} from {source} seen where {condition}{others}"
+
+
+def _taken(statement: Statement, who: Who, of: str) -> str:
+    return statement.of_caller(who.value, of)

@@ -1,0 +1,173 @@
+"""What somebody sees of sample rows, in plain Python: the oracle of permissions on the side of reading.
+
+It knows the rows and the permissions, and nothing of SQL: rows that are not seen are left out, columns that are hidden
+are emptied, and what is left is a world of its own, in which the reference executor answers.
+"""
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from domain.access import Authority
+from domain.kernel import parse_type_id
+from domain.kernel.permissions import Permission, Scope
+from domain.ready_roles import READY
+from tests.api.sample import Row, Rows
+
+PERSONAL: Mapping[str, tuple[str, ...]] = {
+    "customers": ("name", "legal_name", "salutation", "job_title", "birthday", "description"),
+    "customer_contact_points": ("value", "normalised", "label"),
+    "customer_links": ("role",),
+    "customer_consents": ("proof",),
+    "customer_notes": ("text",),
+    "opportunities": ("title", "source", "campaign", "competitor", "loss_note"),
+    "opportunity_notes": ("text",),
+    "tickets": ("subject", "solution_note", "satisfaction_comment"),
+    "ticket_messages": ("text",),
+    "staff_members": ("name", "email", "normalised_email"),
+    "timeline": ("reason",),
+}
+OF_PERSONS_ONLY = ("customer_tags", "customer_external_ids", "opportunity_external_ids", "ticket_external_ids",
+                   "staff_member_external_ids", "team_external_ids")  # fmt: skip
+AMOUNTS: Mapping[str, tuple[str, ...]] = {
+    "customers": ("annual_revenue", "revenue_currency"),
+    "opportunities": ("amount", "currency"),
+    "opportunity_lines": ("price", "total"),
+}
+SORTED_BY = {"name": "name_key", "title": "title_key", "subject": "subject_key"}
+
+HIDDEN_PERSONAL: Mapping[str, tuple[str, ...]] = {
+    "Customer": ("name", "legalName", "salutation", "jobTitle", "birthday", "description", "tags", "externalIds"),
+    "ContactPoint": ("value", "normalised", "label"),
+    "ContactLink": ("role",),
+    "Consent": ("proof",),
+    "Note": ("text",),
+    "Opportunity": ("title", "source", "campaign", "competitor", "lossNote", "externalIds"),
+    "Ticket": ("subject", "solutionNote", "satisfaction.comment", "externalIds"),
+    "Message": ("text",),
+    "StaffMember": ("name", "email", "externalIds"),
+    "Team": ("externalIds",),
+}
+OF_ORGANISATIONS = ("name", "legalName")
+"""Are not hidden of an organisation: it is nobody's name."""
+HIDDEN_AMOUNTS: Mapping[str, tuple[str, ...]] = {
+    "Customer": ("annualRevenue",),
+    "Opportunity": ("amount", "weighted"),
+    "OpportunityLine": ("price", "total"),
+}
+
+
+def seen(rows: Rows, who: Authority) -> Rows:
+    """The world as it is for somebody."""
+    world = {table: list(some) for table, some in rows.items()}
+    for table, kept in _records(who).items():
+        world[table] = [row for row in rows[table] if kept(row)]
+    left = {kind: {row["id"] for row in world[table]} for kind, table in RECORDS.items()}
+    world["timeline"] = [
+        row for row in rows["timeline"] if row["aggregate_id"] in left.get(row["aggregate_kind"], {row["aggregate_id"]})
+    ]
+    if Permission.SEE_PERSONAL_DATA not in who.grants:
+        for table in OF_PERSONS_ONLY:
+            world[table] = []
+        for table, columns in PERSONAL.items():
+            world[table] = [_without(row, columns) for row in world[table]]
+    if Permission.SEE_AMOUNTS not in who.grants:
+        for table, columns in AMOUNTS.items():
+            world[table] = [_without(row, columns) for row in world[table]]
+    return world
+
+
+RECORDS = {"customer": "customers", "opportunity": "opportunities", "ticket": "tickets"}
+
+
+LISTED = {
+    Permission.READ_CUSTOMERS: ("customers", "customerTotals", "customerGroups", "subsidiaries"),
+    Permission.READ_OPPORTUNITIES: (
+        "opportunities",
+        "opportunityTotals",
+        "opportunityGroups",
+        "cards",
+        "totals",
+        "groups",
+    ),
+    Permission.READ_TICKETS: ("tickets", "ticketTotals", "ticketGroups", "escalations", "followUps"),
+}
+"""Lists and sums that say of what one never sees."""
+
+
+def hidden_fields(who: Authority, kind: str, row: Row) -> list[str]:
+    """The names that `hiddenFields` gives of an object."""
+    found = [name for permission, names in LISTED.items() if permission not in who.grants for name in names]
+    if Permission.SEE_PERSONAL_DATA not in who.grants:
+        exempt = OF_ORGANISATIONS if kind == "Customer" and row["kind"] == "organisation" else ()
+        found += [name for name in HIDDEN_PERSONAL.get(kind, ()) if name not in exempt]
+    if Permission.SEE_AMOUNTS not in who.grants:
+        found += HIDDEN_AMOUNTS.get(kind, ())
+    return found
+
+
+def somebody(chance: Random, rows: Rows) -> Authority:
+    """One of the sample's people, in some teams and queues, with ready or random grants."""
+    grants = (
+        {one.permission: one.scope for one in chance.choice(READY).grants}
+        if chance.random() < 0.6
+        else {each: chance.choice(list(Scope)) for each in Permission if chance.random() < 0.6}
+    )
+    return Authority(
+        actor="user:somebody",
+        staff_member=_id(chance.choice(rows["staff_members"])),
+        teams=frozenset(_id(row) for row in chance.sample(rows["teams"], chance.choice((0, 1, 2, 6)))),
+        queues=frozenset(_id(row) for row in chance.sample(rows["queues"], chance.choice((0, 1, 3, 7)))),
+        grants=grants,
+    )
+
+
+def _records(who: Authority) -> Mapping[str, Callable[[Row], bool]]:
+    def own(row: Row, column: str) -> bool:
+        return row[column] is not None and _uuid(row[column]) == who.staff_member
+
+    def looked_after(permission: Permission) -> Callable[[Row], bool]:
+        scope = who.grants.get(permission)
+        return lambda row: (
+            scope is not None
+            and (
+                scope is Scope.ALL
+                or own(row, "owner_id")
+                or (scope is Scope.TEAM and row["team_id"] is not None and _uuid(row["team_id"]) in who.teams)
+            )
+        )
+
+    def ticket(row: Row) -> bool:
+        scope = who.grants.get(Permission.READ_TICKETS)
+        if scope is None or scope is Scope.ALL:
+            return scope is Scope.ALL
+        in_queue = row["queue_id"] is not None and _uuid(row["queue_id"]) in who.queues
+        to_team = row["escalated_to_team_id"] is not None and _uuid(row["escalated_to_team_id"]) in who.teams
+        return own(row, "assignee_id") or (scope is not Scope.OWN and in_queue) or (scope is Scope.TEAM and to_team)
+
+    nothing = not who.grants
+    return {
+        "customers": looked_after(Permission.READ_CUSTOMERS),
+        "opportunities": looked_after(Permission.READ_OPPORTUNITIES),
+        "tickets": ticket,
+        **({table: lambda _: False for table in EVERYBODY_S} if nothing else {}),
+    }
+
+
+EVERYBODY_S = ("staff_members", "teams", "queues", "pipelines", "pipeline_stages", "products", "company")
+
+
+def _without(row: Row, columns: tuple[str, ...]) -> Row:
+    if "legal_name" in row and row["kind"] == "organisation":
+        columns = tuple(column for column in columns if column not in ("name", "legal_name"))
+    keys = {SORTED_BY[column]: "" for column in columns if column in SORTED_BY}
+    return {**row, **dict.fromkeys(columns), **{key: "" for key in keys if key in row}}
+
+
+def _id(row: Mapping[str, Any]) -> UUID:
+    return _uuid(row["id"])
+
+
+def _uuid(id: str) -> UUID:
+    return UUID(int=0) if id.startswith("nowhere") else parse_type_id(id)[1]
