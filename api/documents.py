@@ -82,13 +82,15 @@ class Document:
 
     def cost(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> int:
         """What the operation costs with these variables. Raises TooCostly; trusted documents may cost what they do."""
+        weights = self._measure.weights(operation, variables)
         key = (
             operation.loc and operation.loc.start,
             *(_size(variables, one) for one in self._measure.sizing_variables),
+            *weights.values(),
         )
         cost = self._costs.get(key)
         if cost is None:
-            cost = self._costs[key] = self._measure.cost(operation, variables)
+            cost = self._costs[key] = self._measure.cost(operation, variables, weights)
             if len(self._costs) > MOST_REMEMBERED:
                 self._costs.popitem(last=False)
         if cost.beyond is not None and not self._trusted:

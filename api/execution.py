@@ -1,5 +1,6 @@
 """Running operations: queries become one SQL statement, mutations and subscriptions run through Strawberry's schema."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -118,6 +119,11 @@ class Engine:
         self._schema: GraphQLSchema = schema._schema  # pyright: ignore[reportPrivateUsage]
         self._reader, self._hide_suggestions = reader, policy.production
         self._documents = Documents(self._schema, policy)
+        self._commanded: set[asyncio.Task[Answer]] = set()
+
+    async def finished(self) -> None:
+        """Wait for the mutations that are under way, at the end of the process."""
+        await asyncio.gather(*self._commanded, return_exceptions=True)
 
     def prepared(
         self, asked: str | DocumentId, operation_name: str | None, variables: Mapping[str, Any]
@@ -128,10 +134,18 @@ class Engine:
     async def answer(
         self, document: Document, operation: OperationDefinitionNode, variables: dict[str, Any], request: Request
     ) -> Answer:
-        """The answer to a query or a mutation."""
+        """The answer to a query or a mutation; a mutation runs to its end, whoever is there to hear of it."""
         request.cost = document.cost(operation, variables)
         if operation.operation is OperationType.QUERY:
             return await self._read(document, operation, variables, request)
+        task = asyncio.create_task(self._command(document, operation, variables, request))
+        self._commanded.add(task)
+        task.add_done_callback(self._commanded.discard)
+        return await asyncio.shield(task)
+
+    async def _command(
+        self, document: Document, operation: OperationDefinitionNode, variables: dict[str, Any], request: Request
+    ) -> Answer:
         name = operation.name.value if operation.name else None
         result = await await_maybe(
             execute(

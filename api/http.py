@@ -84,7 +84,6 @@ class Endpoint:
                 _check_operation(http, operation, streamed=streamed)
                 if operation.operation is OperationType.QUERY:
                     request.at_least = _at_least(http, asked)
-                # A mutation that was sent runs to its end, whoever is there to hear of it.
                 mutation = operation.operation is OperationType.MUTATION
                 with Departure(http.receive, matters=not mutation):
                     answer, rest = await self._answer(request, document, operation, asked.variables)

@@ -13,6 +13,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     GraphQLField,
+    GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
@@ -25,11 +26,13 @@ from graphql import (
     SelectionSetNode,
     ValueNode,
     VariableNode,
+    get_named_type,
 )
 
 from api.reading.entities import is_bound, is_list, named_type, source_of
 from api.reading.sources import AnyNode, Many, Totals
 from api.reading.weights import ARGUMENTS, OF_PAGES, weight_of
+from api.weighing import Weights, weight_of_conditions, weights_of
 
 MOST_CHARACTERS = 12_000
 """Long texts belong into variables."""
@@ -107,6 +110,7 @@ class Measure:
         self.operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
         self.sizing_variables = tuple(sorted({*_sizing_variables(document)}))
         """The variables whose values decide about the cost."""
+        self._weights: Weights = {}
         self.introspects = False
         """Whether an operation asks about the schema; known once `shape` has been asked for."""
         self._given: Mapping[str, Any] = {}
@@ -116,7 +120,7 @@ class Measure:
         """The first limit that any operation of the document is beyond, whatever its variables; None if none is."""
         if len(self.operations) > MOST_OPERATIONS:
             return Limit("operations", len(self.operations), MOST_OPERATIONS)
-        self._given, self._measured = {}, {}
+        self._given, self._measured, self._weights = {}, {}, {}
         for operation in self.operations:
             size = self._of_operation(operation)
             for what, found, most in (
@@ -130,9 +134,14 @@ class Measure:
                     return Limit(what, found, most)
         return None
 
-    def cost(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Cost:
+    def weights(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Weights:
+        """What the conditions in these variables weigh."""
+        return weights_of(self._schema, operation, variables)
+
+    def cost(self, operation: OperationDefinitionNode, variables: Mapping[str, Any], weights: Weights) -> Cost:
         """What an operation of the document costs with these variables, as they came."""
         self._given, self._measured = {**dict(_defaults(operation)), **variables}, {}
+        self._weights = weights
         size = self._of_operation(operation)
         requested = size.cost + size.width * OPERATION_COSTS[operation.operation]
         for what, found, most in (("records", size.records, MOST_NODES), ("points of cost", requested, MOST_COST)):
@@ -205,6 +214,9 @@ class Measure:
         weight = weight_of(source)
         given = {one.name.value: one.value for one in node.arguments or () if not isinstance(one.value, NullValueNode)}
         own = weight.own + sum(ARGUMENTS.get(name, 0) for name in given)
+        if "where" in given and "where" in field.args:
+            of = cast("GraphQLInputObjectType", get_named_type(cast("Any", field.args["where"]).type))
+            own += weight_of_conditions(of, given["where"], self._weights)
         match source:
             case Many(paged=True):
                 page = next((self._count(given[name]) for name in ("first", "last") if name in given), _LARGEST_PAGE)

@@ -86,6 +86,7 @@ def create_app(
                 page=policy.page,
             )
             yield
+            await engine.finished()
 
     return Starlette(middleware=[Middleware(Doorkeeper, hosts=(*LOOPBACK, *hosts))], lifespan=lifespan)
 

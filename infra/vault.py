@@ -1,25 +1,12 @@
-"""The vault: one key for each subject, event keys derived from it, and what is sealed under them.
-
-For an event of a subject with key K and event id I (HKDF-Expand of RFC 5869 with SHA-256, 64 bytes):
-
-    event key  || commitment key = HKDF-Expand(K, "daybook event 1" || I)
-    sealed     = AES-256-GCM(event key, nonce 0, personal part, associated data I || originator id || version)
-    commitment = HMAC-SHA256(commitment key, personal part)
-
-Each event key seals once, so the nonce may be constant. AES-GCM alone does not commit to its key: the commitment does,
-and it stands among the bytes that later proofs hash.
-"""
+"""The vault: one key for each subject, wrapped by the master key, and what is sealed under it (`infra/seals.py`)."""
 
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
-from hashlib import sha256
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
@@ -29,12 +16,11 @@ from domain.kernel import Claim, Withheld
 from infra.entries import StoredEntry
 from infra.master_key import MasterKey
 from infra.patience import patient
+from infra.seals import Opener, Prf, SealBroken, erased, opener, seal
 
 SealedRow: TypeAlias = tuple[int, int, str, bytes, bytes | None, bytes, bytes]
 """Version, position, stored name, public part, sealed part, event id, subject."""
 
-_EVENT = b"daybook event 1"
-_NONCE = bytes(12)
 _SEALED = Withheld.SEALED
 _LOCK = 0x6461_7962_6F6F_6B01
 
@@ -45,31 +31,6 @@ class Sealed(NamedTuple):
     ciphertext: bytes
     commitment: bytes
     new_key: bytes | None
-
-
-class Prf:
-    """HMAC-SHA256 (RFC 2104) under one key, its keyed states computed once: for many messages a third of the time.
-
-    `hmac.digest` lets the GIL go each time, `hashlib` keeps it for what is short: with 32 commands under way, each time
-    is a switch of threads.
-    """
-
-    def __init__(self, key: bytes) -> None:
-        block = key.ljust(64, b"\0")
-        self.inner, self.outer = sha256(block.translate(_INNER)), sha256(block.translate(_OUTER))
-
-    def __call__(self, message: bytes) -> bytes:
-        inner, outer = self.inner.copy(), self.outer.copy()
-        inner.update(message)
-        outer.update(inner.digest())
-        return outer.digest()
-
-
-_INNER, _OUTER = bytes(byte ^ 0x36 for byte in range(256)), bytes(byte ^ 0x5C for byte in range(256))
-
-
-class SealBroken(Exception):
-    """A sealed part does not open under its own key, or that key is missing: what is stored was altered."""
 
 
 class Vault:
@@ -92,10 +53,7 @@ class Vault:
     def seal(self, subject: UUID, event_id: UUID, originator: UUID, version: int, personal: bytes) -> Sealed:
         """Seal a personal part. A subject without a key gets one; it exists once the entry is appended."""
         key, new_key = self._key_to_seal(subject, begins=subject == originator and version == 1)
-        event_key, commitment_key = derive(key, event_id)
-        bound = event_id.bytes + originator.bytes + version.to_bytes(8, "big")
-        ciphertext = AESGCM(event_key).encrypt(_NONCE, personal, bound)
-        return Sealed(ciphertext, Prf(commitment_key)(personal), new_key)
+        return Sealed(*seal(key, event_id, originator, version, personal), new_key)
 
     def seals_at_once(self, subject: UUID) -> bool:
         """Whether this subject's key is remembered, and need not be fetched."""
@@ -155,7 +113,7 @@ class Vault:
             for entry in entries
         ]
 
-    def _openers(self, subjects: set[UUID]) -> dict[UUID, "Opener"]:
+    def _openers(self, subjects: set[UUID]) -> dict[UUID, Opener]:
         """By subject; where its key was destroyed a tombstone stands in its place, and everything is ERASED."""
         keys = self._keys_of(subjects)
         for subject in subjects - keys.keys():
@@ -163,7 +121,7 @@ class Vault:
                 f"The key of subject {subject} is missing from daybook_keys.subjects, and was not destroyed by an"
                 " erasure: restore that table."
             )
-        return {subject: _opener(key) if key else _erased for subject, key in keys.items()}
+        return {subject: opener(key) if key else erased for subject, key in keys.items()}
 
     def blind_index(self, claim: Claim) -> bytes:
         """The keyed HMAC under which a claim is reserved: equal values give equal bytes, nothing leads back."""
@@ -208,40 +166,6 @@ class Vault:
             if len(self._keys) > self._remember:
                 self._keys.popitem(last=False)
         return key
-
-
-def derive(key: bytes, event_id: UUID) -> tuple[bytes, bytes]:
-    """Event key and commitment key of one event: HKDF-Expand over 64 bytes."""
-    info = _EVENT + event_id.bytes
-    prf = Prf(key)
-    first = prf(info + b"\x01")
-    return first, prf(first + info + b"\x02")
-
-
-Opener: TypeAlias = Callable[[bytes, bytes, int, bytes, int], bytes | Withheld]
-"""Opens a sealed part, of: event id, originator, version, the part, position."""
-
-
-def _opener(key: bytes) -> Opener:
-    """Opens under a subject's key: the first block of `derive`, with what all events have in common hashed once."""
-    prf = Prf(key)
-    begun, outer_begun = prf.inner.copy(), prf.outer
-    begun.update(_EVENT)
-
-    def opened(event_id: bytes, originator: bytes, version: int, sealed: bytes, position: int) -> bytes:
-        inner, outer = begun.copy(), outer_begun.copy()
-        inner.update(event_id + b"\x01")
-        outer.update(inner.digest())
-        try:
-            return AESGCM(outer.digest()).decrypt(_NONCE, sealed, event_id + originator + version.to_bytes(8, "big"))
-        except InvalidTag:
-            raise SealBroken(f"Entry {position} does not open under its subject's key: it was altered.") from None
-
-    return opened
-
-
-def _erased(_event_id: bytes, _originator: bytes, _version: int, _sealed: bytes, _position: int) -> Withheld:
-    return Withheld.ERASED
 
 
 def holds_keys(db: Connection[Any]) -> bool:

@@ -25,7 +25,10 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """Column -> SQL type with constraints, e.g. {"id": "text NOT NULL", "name": "text"}."""
     key: tuple[str, ...] = ("id",)
     indexes: tuple[str, ...] = ()
-    """Column lists of further indexes, e.g. ("customer_id, opened_at DESC, id",)."""
+    """Column lists of further indexes, e.g. ("customer_id, opened_at DESC, id",). An entry has room for 2,704 bytes: no
+    text of a client's that can be longer stands in one as it is."""
+    hashes: tuple[str, ...] = ()
+    """Columns of texts of any length that rows are found by, as a whole."""
     gin: tuple[str, ...] = ()
     """SQL of arrays that rows are found by elements of."""
 

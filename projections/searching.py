@@ -10,17 +10,17 @@ from functools import lru_cache
 
 from domain.kernel import Withheld
 from projections.model import Posting, Table
-from projections.sorting import sort_key
+from projections.sorting import folded
 
 _PLAIN = re.compile(r"[^a-z0-9\s]+")
 
 
 def search_key(text: str | Withheld | None) -> str:
-    """The words of a text as they are searched, one space apart: its sort key without punctuation."""
-    folded = sort_key(text)
-    if folded.isascii():
-        return " ".join(_PLAIN.sub("", folded).split())
-    return " ".join("".join(letter for letter in folded if _counts(letter)).split())
+    """The words of a text as they are searched, one space apart: folded, and without punctuation."""
+    letters = folded(text)
+    if letters.isascii():
+        return " ".join(_PLAIN.sub("", letters).split())
+    return " ".join("".join(letter for letter in letters if _counts(letter)).split())
 
 
 @lru_cache(4_096)

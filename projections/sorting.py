@@ -12,8 +12,23 @@ _ACCENTS = range(0x0300, 0x0370)
 """The combining marks of Latin, Greek and Cyrillic; those of other scripts are letters, not ornaments."""
 
 
+LONGEST_KEY = 2_000
+"""Bytes of a sort key: an index's entry has room for 2,704, an id's included. What is longer sorts by its beginning.
+
+200 letters of any script fit; there are signs, though, that stand for as many as 18 letters each.
+"""
+
+
 def sort_key(text: str | Withheld | None) -> str:
-    """The text without case, accents and width; "" where there is none, so that keyset pages meet no NULL."""
+    """The text as it sorts: `folded`, of which no more than LONGEST_KEY bytes count. "" where there is none, so that
+    keyset pages meet no NULL.
+    """
+    key = folded(text)
+    return key if len(key) <= LONGEST_KEY // 4 else key.encode()[:LONGEST_KEY].decode(errors="ignore")
+
+
+def folded(text: str | Withheld | None) -> str:
+    """The text without case, accents and width; "" where there is none."""
     found = opened(text)
     if not found:
         return ""

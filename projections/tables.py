@@ -79,6 +79,10 @@ def index(db: Db, schema: str, tables: Iterable[Table]) -> None:
     for table in tables:
         for columns in table.indexes:
             db.execute(SQL("CREATE INDEX ON {} ({})").format(Identifier(schema, table.name), declared(columns)))
+        for column in table.hashes:
+            db.execute(
+                SQL("CREATE INDEX ON {} USING hash ({})").format(Identifier(schema, table.name), Identifier(column))
+            )
         for array in table.gin:
             # What is new waits in a list that each search reads through: a short one, for it is written in bulk anyway.
             db.execute(

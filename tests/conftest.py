@@ -1,7 +1,8 @@
 """Fixtures for the whole suite: one real PostgreSQL server a session, one fresh database a test."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -54,6 +55,14 @@ def module_database(_server: tuple[str, str], _superuser_connection: psycopg.Con
     """The same, once for a module: for tests that only read what one of its fixtures put in."""
     with _fresh(_server[0], _superuser_connection) as conninfo:
         yield conninfo
+
+
+@pytest.fixture
+def another_database(
+    _server: tuple[str, str], _superuser_connection: psycopg.Connection
+) -> Callable[[], AbstractContextManager[str]]:
+    """The same, as often as a test asks."""
+    return partial(_fresh, _server[0], _superuser_connection)
 
 
 @contextmanager

@@ -1,12 +1,16 @@
-"""Dying in the middle of a statement: it is held up at a row lock, and the process kills itself once it waits there."""
+"""Holding a process up where it takes a lock: for a while, or until it kills itself in the middle of a statement."""
 
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from time import sleep
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
+
+from infra.append import APPEND_LOCK
 
 _WAITS = """
     SELECT FROM pg_stat_activity
@@ -30,3 +34,25 @@ def die_in_the_next_statement(conninfo: str) -> None:
         holder.close()  # never reached: the thread keeps the connection open until then
 
     threading.Thread(target=die, daemon=True).start()
+
+
+POINTS: Mapping[str, tuple[LiteralString, LiteralString]] = {
+    "it is decided": ("LOCK TABLE daybook.events IN ACCESS EXCLUSIVE MODE", "%daybook.events WHERE originator_id%"),
+    "it is appended": ("SELECT pg_advisory_xact_lock(%(append)s)", "%pg_advisory_xact_lock%"),
+    "it is posted": ("LOCK TABLE daybook_read.customers IN ACCESS EXCLUSIVE MODE", "%daybook_read%customers%"),
+}
+"""While what of a customer's command: the lock that stands in the way, and which statement then waits for it."""
+
+
+@contextmanager
+def held(conninfo: str, point: str) -> Iterator[Callable[[], bool]]:
+    """While the block lasts, commands stop at this one of the POINTS; tells whether one has come there."""
+    lock, statement = POINTS[point]
+    with psycopg.connect(conninfo) as holder, psycopg.connect(conninfo, autocommit=True) as watcher:
+        holder.execute(lock, {"append": APPEND_LOCK})
+
+        def waits() -> bool:
+            asked = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            return watcher.execute(asked + " AND query LIKE %s", (statement,)).fetchone() is not None
+
+        yield waits

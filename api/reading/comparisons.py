@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import msgspec
 
+from api.errors import RequestError, RequestErrorCode
 from api.reading.statement import Arguments, Call
-from projections.sorting import sort_key
+from projections.sorting import folded
 
 if TYPE_CHECKING:
     from api.reading.statement import Statement
@@ -72,7 +75,7 @@ class Comparisons:
             case "ne":
                 return f"{sql} is distinct from {self._parameter(path, value.cast, fold)}"
             case "contains" | "startsWith" if value.key:
-                return f"({self._search(value.key, sort_key, operator, path)} and {sql} is not null)"
+                return f"({self._search(value.key, folded, operator, path)} and {sql} is not null)"
             case "contains" | "startsWith" if fold:
                 return self._search(sql, fold, operator, path)
             case "contains" | "startsWith":
@@ -94,7 +97,9 @@ class Comparisons:
         return f"strpos({sql}, {wanted}) > 0" if operator == "contains" else f"starts_with({sql}, {wanted})"
 
     def _parameter(self, path: Path, of: str, fold: Fold | None = None) -> str:
-        return self._statement.parameter(self._call, partial(_operand, path, fold or str), of)
+        checked = _CHECKED.get(of.removesuffix("[]"))
+        read = partial(checked, ".".join(map(str, path))) if checked else fold or str
+        return self._statement.parameter(self._call, partial(_operand, path, read), of)
 
 
 def conjunction(conditions: Sequence[str]) -> str:
@@ -109,6 +114,30 @@ def _operand(path: Path, fold: Fold, given: Arguments) -> str | list[str]:
     if isinstance(value, list):
         return [fold(_text(each)) for each in cast("list[object]", value)]
     return fold(_text(value))
+
+
+def _uuid(where: str, text: str) -> str:
+    if not _UUID.fullmatch(text):
+        raise _refused(where, "is no id of a request or an event: one looks like 0190163d-8694-739b-aea5-966c26f8ad91")
+    return text
+
+
+def _number(where: str, text: str) -> str:
+    size = Decimal(text).adjusted()
+    if not (-_MOST_DIGITS <= size <= _MOST_DIGITS and len(text) <= _MOST_DIGITS):
+        raise _refused(where, f"has more than {_MOST_DIGITS:,} digits")
+    return text
+
+
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_MOST_DIGITS = 1_000
+"""Of a number to compare with. PostgreSQL takes more, but has to end somewhere too."""
+_CHECKED: Mapping[str, Callable[[str, str], str]] = {"uuid": _uuid, "numeric": _number}
+"""By SQL type: what a text must be to be one, where its GraphQL scalar does not see to that."""
+
+
+def _refused(where: str, why: str) -> RequestError:
+    return RequestError(RequestErrorCode.BAD_USER_INPUT, f"`{where}` {why}.")
 
 
 def _text(value: object) -> str:

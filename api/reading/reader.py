@@ -158,7 +158,7 @@ class Reader:
         except DataError:
             raise RequestError(
                 RequestErrorCode.BAD_USER_INPUT,
-                "A value in the arguments can't be used: a cursor that was changed, perhaps.",
+                "A cursor in the arguments can't be used: it was changed. Take one from `pageInfo` or from an edge.",
             ) from None
         except (PoolTimeout, OperationalError) as error:
             raise UNAVAILABLE from error

@@ -38,6 +38,11 @@ class Weight(msgspec.Struct, frozen=True):
 
 ARGUMENTS: Mapping[str, int] = {"search": 10}
 """What an argument adds where it is given: a search looks through more than its page."""
+CONDITION, CONDITION_ELSEWHERE = 1, 5
+"""What a condition of a `where` adds, each time that its list is read: on a row's own value; on rows of another table,
+which are looked for beside each row."""
+HEAVIEST = 30_000
+"""What conditions weigh that are beyond all limits anyway."""
 OF_PAGES: Mapping[str, int] = {"totalCount": 10}
 """What a field of a connection adds, once for each page: all that meets the conditions is counted."""
 

@@ -38,6 +38,7 @@ from api.types.parts import (
     History,
     Note,
     day_of,
+    external_ids_in,
     history,
     month_of,
     position,
@@ -141,7 +142,7 @@ class Customer(Node):
     consents: list[Consent] = all_of(
         "What it agreed to, by purpose and channel.", on={"customer_id": "id"}, filtered=True
     )
-    external_ids: list[ExternalId] = all_of("What other systems call it.", on={"customer_id": "id"}, filtered=True)
+    external_ids: list[ExternalId] = external_ids_in(tables.EXTERNAL_IDS)
     contacts: "list[ContactLink]" = all_of("An organisation's contacts.", on={"organisation_id": "id"}, filtered=True)
     contact_of: "list[ContactLink]" = all_of(
         "The organisations that a person is a contact of.", on={"person_id": "id"}, order="linked_at", filtered=True

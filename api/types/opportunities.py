@@ -31,6 +31,7 @@ from api.types.parts import (
     History,
     Note,
     day_of,
+    external_ids_in,
     history,
     month_of,
     position,
@@ -129,9 +130,7 @@ class Opportunity(Node):
     notes: Connection[Note] = connection(
         "What we wrote down about it.", on={"opportunity_id": "id"}, table=tables.NOTES, filtered=True
     )
-    external_ids: list[ExternalId] = all_of(
-        "What other systems call it.", on={"opportunity_id": "id"}, table=tables.EXTERNAL_IDS, filtered=True
-    )
+    external_ids: list[ExternalId] = external_ids_in(tables.EXTERNAL_IDS)
     opened_at: datetime = column("opened_at", "When it began.", sort="opened_at", filtered=True)
     last_touched_at: datetime = column(
         "last_touched_at", "When something last happened to it.", sort="last_touched_at", filtered=True

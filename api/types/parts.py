@@ -6,12 +6,13 @@ from typing import Any
 import strawberry
 from strawberry.scalars import JSON
 
-from api.reading.declarations import column, connection, hidden, rows_of
+from api.reading.declarations import all_of, column, connection, hidden, rows_of
 from api.reading.relay import Connection
 from api.reading.sources import Beside
 from api.scalars import Position
 from projections.company import COMPANY
 from projections.customers import EXTERNAL_IDS, NOTES
+from projections.model import Table
 from projections.timeline import TIMELINE
 
 
@@ -20,6 +21,11 @@ from projections.timeline import TIMELINE
 class ExternalId:
     source: str = column("source", "The other system's name.", filtered=True)
     id: str = column("external_id", "The id there, letter for letter.", filtered=True)
+
+
+def external_ids_in(table: Table, of: str = "it") -> Any:
+    """A field: the external ids of a record of the kind that this table is about."""
+    return all_of(f"What other systems call {of}.", on={table.key[0]: "id"}, table=table, filtered=True)
 
 
 @rows_of(NOTES, order="ordinal")

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import strawberry
 
-from api.reading.declarations import all_of, column, connection, relation, rows_of, totals
+from api.reading.declarations import column, connection, relation, rows_of, totals
 from api.reading.relay import Connection, Node
 from api.reading.sources import Search, Through
 from api.scalars import Position
@@ -19,7 +19,7 @@ from api.types.later import (
     LaterTicketGroup,
     LaterTicketTotals,
 )
-from api.types.parts import ExternalId, History, history, position, recorded_at, version
+from api.types.parts import ExternalId, History, external_ids_in, history, position, recorded_at, version
 from api.types.words import RecordStatus, StaffStatus
 from domain.catalogue import catalogue
 from projections import staff_members
@@ -58,9 +58,7 @@ class StaffMember(Node):
         "The tickets that were escalated to them.", on={"escalated_to_staff_id": "id"}, filtered=True
     )
     leads: "Connection[Team]" = connection("The teams they lead.", on={"lead_id": "id"}, filtered=True)
-    external_ids: list[ExternalId] = all_of(
-        "What other systems call them.", on={"staff_member_id": "id"}, table=staff_members.EXTERNAL_IDS, filtered=True
-    )
+    external_ids: list[ExternalId] = external_ids_in(staff_members.EXTERNAL_IDS, of="them")
     created_at: datetime = column("created_at", "When they were entered.", sort="created_at", filtered=True)
     changed_at: datetime = column(
         "changed_at", "When something last happened to the record.", filtered=True, sort="changed_at"
@@ -102,9 +100,7 @@ class Team(Node):
     escalations: Connection[LaterTicket] = connection(
         "The tickets that were escalated to it.", on={"escalated_to_team_id": "id"}, filtered=True
     )
-    external_ids: list[ExternalId] = all_of(
-        "What other systems call it.", on={"team_id": "id"}, table=TEAM_EXTERNAL_IDS, filtered=True
-    )
+    external_ids: list[ExternalId] = external_ids_in(TEAM_EXTERNAL_IDS)
     created_at: datetime = column("created_at", "When it was founded here.", sort="created_at", filtered=True)
     changed_at: datetime = column("changed_at", "When something last happened to it.", filtered=True, sort="changed_at")
     version: int = version()

@@ -4,13 +4,13 @@ from datetime import datetime
 
 import strawberry
 
-from api.reading.declarations import all_of, column, connection, part, rows_of, totals
+from api.reading.declarations import column, connection, part, rows_of, totals
 from api.reading.money import Money, money
 from api.reading.relay import Connection, Node
 from api.reading.sources import Search, Through
 from api.scalars import Position
 from api.types.later import LaterOpportunity, LaterOpportunityGroup, LaterOpportunityTotals
-from api.types.parts import ExternalId, History, history, position, recorded_at, version
+from api.types.parts import ExternalId, History, external_ids_in, history, position, recorded_at, version
 from api.types.words import ProductStatus
 from domain.catalogue import catalogue
 from projections import products as tables
@@ -33,9 +33,7 @@ class Product(Node):
     price: Money | None = part(
         "price", "The list price for one unit.", **money("{price}"), filtered=True, sort="currency, price"
     )
-    external_ids: list[ExternalId] = all_of(
-        "What other systems call it.", on={"product_id": "id"}, table=tables.EXTERNAL_IDS, filtered=True
-    )
+    external_ids: list[ExternalId] = external_ids_in(tables.EXTERNAL_IDS)
     opportunities: Connection[LaterOpportunity] = connection(
         "The deals that have a line of it.",
         through=(Through(LINES, on={"product_id": "id"}, key="opportunity_id"),),

@@ -6,7 +6,6 @@ from decimal import Decimal
 import strawberry
 
 from api.reading.declarations import (
-    all_of,
     column,
     connection,
     expression,
@@ -27,6 +26,7 @@ from api.types.parts import (
     ExternalId,
     History,
     day_of,
+    external_ids_in,
     history,
     month_of,
     position,
@@ -124,9 +124,7 @@ class Ticket(Node):
     satisfaction_given_at: datetime | None = column(
         "satisfaction_given_at", "When the customer said it.", filtered=True
     )
-    external_ids: list[ExternalId] = all_of(
-        "What other systems call it.", on={"ticket_id": "id"}, table=tables.EXTERNAL_IDS, filtered=True
-    )
+    external_ids: list[ExternalId] = external_ids_in(tables.EXTERNAL_IDS)
     opened_at: datetime = column("opened_at", "When it was opened.", sort="opened_at", filtered=True)
     first_responded_at: datetime | None = column(
         "first_responded_at", "When we first answered publicly.", filtered=True, sort="first_responded_at"

@@ -90,7 +90,7 @@ class Inputs:
         )
         self.kind = kind
         command = catalogue.deciders[kind].commands[verb]
-        self._prefixes = {("id",): catalogue.prefixes[kind], **_prefixes(command)}
+        self._prefixes = {("id",): catalogue.prefixes[kind], **id_prefixes(command)}
         self._required = {(camel(one.name),) for one in msgspec.structs.fields(command) if one.required}
         """With those that may be null but not left out: the schema can't say that."""
 
@@ -183,7 +183,7 @@ class Inputs:
         return self._prefixes[tuple(step for step in path if not step.isdigit())]
 
 
-def _prefixes(struct: type[msgspec.Struct], at: Path = ()) -> dict[Path, str]:
+def id_prefixes(struct: type[msgspec.Struct], at: Path = ()) -> dict[Path, str]:
     """What the ids in a command begin with, by path."""
     found: dict[Path, str] = {}
     for name, hint in get_type_hints(struct, include_extras=True).items():
@@ -198,5 +198,5 @@ def _prefixes(struct: type[msgspec.Struct], at: Path = ()) -> dict[Path, str]:
         for one in members(plain):
             inner = get_args(one)[0] if get_origin(one) is tuple else one
             if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
-                found.update(_prefixes(inner, path))
+                found.update(id_prefixes(inner, path))
     return found

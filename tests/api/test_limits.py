@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphql import GraphQLError
+from graphql import GraphQLError, parse_value, value_from_ast_untyped
 
 from api.documents import Document, Documents, Faulty, Policy, TooCostly
 from api.errors import RequestError
@@ -22,6 +22,8 @@ from api.limits import (
     MOST_ROOTS,
     MOST_TOKENS,
 )
+from api.reading.reader import Reader, read_pool
+from api.trusted import DocumentId, TrustedText
 from tests.api.bombs import BOMBS
 from tests.api.book import serving
 from tests.api.desk import the_schema
@@ -170,6 +172,69 @@ def test_the_example_of_the_documentation() -> None:
       } }
     }"""
     assert cost(text) == 2 + 10 + 50 * (1 + 1 + (2 + 5) + (2 + 3)) == 712
+
+
+WHERES = [
+    ("{}", 0),
+    ('{name: {startsWith: "A"}}', 1),
+    ('{name: {startsWith: "A", ne: "Ada"} kind: {eq: PERSON}}', 1 + 1),
+    ("{and: [{kind: {eq: PERSON}} {kind: {eq: PERSON}} {}]}", 3 + 1 + 1),
+    ("{not: {or: [{kind: {eq: PERSON}}]}}", 1 + 1 + 1),
+    ('{owner: {name: {eq: "Ada"}}}', 5 + 1),
+    ('{owner: {team: {name: {eq: "Ada"}}}}', 5 + 5 + 1),
+    ('{tags: {some: {eq: "a"} none: {eq: "b"}}}', 5 + 5),
+    ("{opportunities: {some: {status: {eq: OPEN}}}}", 5 + 1),
+    ('{opportunities: {some: {stage: {name: {eq: "a"}} not: {status: {eq: OPEN}}}}}', 5 + (5 + 1) + (1 + 1)),
+    ('{annualRevenue: {gt: {amount: "1", currency: EUR}}}', 1),
+]
+
+
+@pytest.mark.parametrize(("where", "weight"), WHERES)
+def test_what_conditions_cost(where: str, weight: int) -> None:
+    """By hand: 1 for each condition, and each element of `and`, `or` and `not`; 5 for each look at another table."""
+    listed = f"customers(first: 10, where: {where}) {{ nodes {{ id }} }}"
+    assert cost(f"{{ {listed} }}") == 2 + weight + 10
+    assert cost(f"{{ customerTotals(where: {where}) {{ count }} }}") == 20 + weight + 1
+    assert cost(f'{{ customers(first: 3, search: "a", where: {where}) {{ totalCount }} }}') == 2 + 10 + weight + 10
+    below = f"{{ customers(first: 20) {{ nodes {{ owner {{ {listed} }} }} }} }}"
+    assert cost(below) == 2 + 20 * (1 + 1 + 2 + weight + 10), "each time that the list is read"
+    variable = "query Q($w: CustomerWhere) { customers(first: 10, where: $w) { nodes { id } } }"
+    assert cost(variable, {"w": as_json(where)}) == 2 + weight + 10
+    default = f"query Q($w: CustomerWhere = {where}) {{ customers(first: 10, where: $w) {{ nodes {{ id }} }} }}"
+    assert cost(default) == 2 + weight + 10
+    part = "query Q($w: [CustomerWhere!]) { customers(first: 10, where: {or: $w}) { nodes { id } } }"
+    assert cost(part, {"w": [as_json(where)] * 3}) == 2 + 3 * (1 + weight) + 10
+    assert cost(part, {"w": []}) == 2 + 10
+
+
+def as_json(where: str) -> Any:
+    return value_from_ast_untyped(parse_value(where))
+
+
+def test_a_document_costs_what_its_conditions_do_each_time() -> None:
+    mine = documents()
+    text = "query Q($w: CustomerWhere) { customers(first: 10, where: $w) { nodes { id } } }"
+    document, operation = mine.of(text, None, {})
+    for _ in range(2):
+        for where, weight in WHERES:
+            assert document.cost(operation, {"w": as_json(where)}) == 2 + weight + 10
+
+
+@pytest.mark.anyio
+async def test_thousands_of_conditions_never_reach_the_database() -> None:
+    """Nor does it take long to refuse them: there is no database here at all."""
+    text = "query Q($w: CustomerWhere) { customers(first: 1, where: $w) { nodes { id } } }"
+    one = {"opportunities": {"some": {"status": {"eq": "OPEN"}}}}
+    many = {"w": {"or": [one] * 20_000}}
+    assert "points of cost; at most 25,000" in refusal(text, many)
+    mine = documents(trusted=[TrustedText("file", "many", text)])
+    trusted, operation = mine.of(DocumentId("many"), None, many)
+    for given in (many, {"w": {"and": [{"kind": {"eq": "PERSON"}}] * 3_000}}):
+        reader = Reader(read_pool("host=nowhere.invalid"), the_schema())
+        with pytest.raises(RequestError, match="a query may have 200"):
+            await reader.query(trusted.parsed, operation, given)
+    flood: dict[str, Any] = {"w": {"or": [{}] * 500_000}}
+    assert work(lambda: refusal(text, flood)) < MOST_WORK
 
 
 def test_variables_decide_about_the_pages_and_their_defaults_count() -> None:

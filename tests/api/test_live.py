@@ -293,16 +293,6 @@ def test_who_leaves_cancels_what_runs_in_the_database(
         assert server.post(SLOW, {"n": 5})["customers"]["nodes"][0]["name"] == "Ada"
 
 
-def test_a_mutation_runs_to_its_end_without_its_client(database: str, tmp_path: Path) -> None:
-    mutation = "mutation($new: CustomerRegisterInput!) { customerRegister(input: $new) { customer { name } } }"
-    with listening(database, tmp_path) as server, locked(database):
-        with socket.create_connection(("127.0.0.1", server.port)) as tcp:
-            new = {"idempotencyKey": str(uuid4()), "kind": "PERSON", "name": "Ada"}
-            tcp.sendall(request(mutation, {"new": new}))
-        with psycopg.connect(database, autocommit=True) as db:
-            until(lambda: db.execute("SELECT count(*) FROM daybook.events").fetchone() == (1,))
-
-
 def test_a_connection_has_so_many_operations_and_is_told_so(database: str, tmp_path: Path) -> None:
     with listening(database, tmp_path, projections=False) as server, server.connected() as client:
         for at in range(live.MOST_SUBSCRIPTIONS):

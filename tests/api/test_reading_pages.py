@@ -169,6 +169,6 @@ def test_a_cursor_that_was_changed_is_the_client_s_error(rows_there: str) -> Non
         inside = base64.urlsafe_b64decode(cursor + "==")
         assert b'"1"' in inside
         changed = base64.urlsafe_b64encode(inside.replace(b'"1"', b'"one"')).decode()
-        with pytest.raises(GraphQLError, match="a cursor that was changed, perhaps") as refused:
+        with pytest.raises(GraphQLError, match="A cursor in the arguments") as refused:
             at.data("query Q($c: String) { history(first: 1, after: $c) { nodes { type } } }", {"c": changed})
         assert refused.value.extensions == {"code": "BAD_USER_INPUT"}

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { createClient } from 'graphql-sse';
 
-import { REGISTER, authorization, person, url } from './daybook.mjs';
+import { authorization, url } from './daybook.mjs';
+import { answersOf, testOperations } from './operations.mjs';
 
 const opened = [];
 const client = createClient({
@@ -19,48 +20,13 @@ const client = createClient({
 });
 after(() => client.dispose());
 
-const CHANGES = 'subscription Feed($after: Position) { changes(after: $after) { position change { type version } } }';
+const answers = (payload) => answersOf(client, payload);
 
-/** The first answers to an operation, at most so many. */
-async function answers(payload, most = Infinity) {
-  const found = [];
-  for await (const answer of client.iterate(payload)) {
-    found.push(answer);
-    if (found.length === most) break;
-  }
-  return found;
-}
+testOperations(client);
 
 test('a query is one event and the end', async () => {
-  const [{ data, errors }, ...rest] = await answers({ query: '{ company { name } }' });
-  assert.deepEqual([data, errors, rest], [{ company: { name: 'Kestrel Instruments' } }, undefined, []]);
+  assert.equal((await answers({ query: '{ __typename }' })).length, 1);
   assert.match(opened.at(-1).headers.get('content-type'), /^text\/event-stream\b/);
-});
-
-test('a mutation, with variables', async () => {
-  const [{ data }] = await answers({ query: REGISTER, variables: { input: person('Over A. Stream') } });
-  assert.deepEqual(data.customerRegister.userErrors, []);
-  assert.equal(data.customerRegister.customer.name, 'Over A. Stream');
-});
-
-test('a subscription tells of what happens while it runs', async () => {
-  const feed = client.iterate({ query: CHANGES });
-  const { value: mark } = await feed.next();
-  assert.equal(mark.data.changes.change, null);
-  const [{ data }] = await answers({ query: REGISTER, variables: { input: person('Streamed Live') } });
-  const { value: message } = await feed.next();
-  assert.deepEqual(message.data.changes, {
-    position: data.customerRegister.position,
-    change: { type: 'CustomerRegistered', version: 1 },
-  });
-  await feed.return();
-});
-
-test('the feed resumes after any position, without a gap and with nothing twice', async () => {
-  const read = async (after, most) =>
-    (await answers({ query: CHANGES, variables: { after } }, most)).map(({ data }) => Number(data.changes.position));
-  assert.deepEqual(await read('0', 6), [0, 1, 2, 3, 4, 5]);
-  assert.deepEqual(await read('5', 4), [5, 6, 7, 8]);
 });
 
 for (const [fault, query, code] of [

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,19 +13,34 @@ from tests.clients.node import MODULES, PROJECT, passed, tool
 from tests.docs.blocks import ROOT
 from tests.faults.processes import TOKEN, Process, Server, stopped_at_the_end
 
+Serving = Callable[..., AbstractContextManager[dict[str, str]]]
+"""Starts a server with these options, as an operator would; gives what scripts need to know of it."""
+
 
 @pytest.fixture(scope="module")
-def server(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A server with the demo's book, as an operator would start it; what scripts need to know of it."""
+def serving(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Serving:
+    """Servers with the demo's book."""
     directory = tmp_path_factory.mktemp("clients")
     demo = Process(module_database, directory, "demo", name="demo")
-    server = Server(module_database, directory)
-    with stopped_at_the_end(demo, server):
+    with stopped_at_the_end(demo):
         demo.start()
         assert demo.wait_done() == 0, demo.tail()
-        server.start()
-        server.wait_ready()
-        yield {"DAYBOOK_URL": server.url, "DAYBOOK_TOKEN": TOKEN}
+
+    @contextmanager
+    def start(*options: str) -> Iterator[dict[str, str]]:
+        server = Server(module_database, directory, *options)
+        with stopped_at_the_end(server):
+            server.start()
+            server.wait_ready()
+            yield {"DAYBOOK_URL": server.url, "DAYBOOK_TOKEN": TOKEN}
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def server(serving: Serving) -> Iterator[dict[str, str]]:
+    with serving() as variables:
+        yield variables
 
 
 @pytest.fixture
@@ -53,15 +69,16 @@ def test_urql(server: dict[str, str]) -> None:
     passed(PROJECT / "urql.mjs", server)
 
 
-def test_relay(server: dict[str, str], workplace: Path) -> None:
-    """The compiler, its manifest of documents, and the runtime."""
+def test_relay(serving: Serving, workplace: Path) -> None:
+    """The compiler, its manifest of documents, and the runtime, at a server that takes nothing else."""
     relay = workplace / "relay"
     tool("relay-compiler", cwd=relay)
     schema = build_schema((ROOT / "schema.graphql").read_text(encoding="utf-8"))
     manifest = json.loads((relay / "persisted.json").read_text(encoding="utf-8"))
     assert len(manifest) == 5
     assert [validate(schema, parse(text)) for text in manifest.values()] == [[]] * 5
-    passed(relay / "run.mjs", server)
+    with serving("--documents", str(relay / "persisted.json"), "--trusted-only") as server:
+        passed(relay / "run.mjs", server)
 
 
 def test_graphql_codegen_makes_strict_typescript_that_compiles(workplace: Path) -> None:

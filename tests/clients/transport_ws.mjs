@@ -6,6 +6,7 @@ import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 
 import { REGISTER, authorization, person, webSocketUrl } from './daybook.mjs';
+import { answersOf, testOperations } from './operations.mjs';
 
 let sockets = 0;
 const client = createClient({
@@ -18,51 +19,12 @@ const client = createClient({
 });
 after(() => client.dispose());
 
-const CHANGES = 'subscription Feed($after: Position) { changes(after: $after) { position change { type version } } }';
-
-/** The first answers to an operation, at most so many. */
-async function answers(payload, most = Infinity) {
-  const found = [];
-  for await (const answer of client.iterate(payload)) {
-    found.push(answer);
-    if (found.length === most) break;
-  }
-  return found;
-}
+const answers = (payload, most) => answersOf(client, payload, most);
 
 /** What the client is told instead of an answer. */
 const refusal = (payload) => answers(payload).then(() => assert.fail('answered'), (errors) => errors);
 
-test('a query', async () => {
-  const [{ data, errors }, ...rest] = await answers({ query: '{ company { name } }' });
-  assert.deepEqual([data, errors, rest], [{ company: { name: 'Kestrel Instruments' } }, undefined, []]);
-});
-
-test('a mutation, with variables', async () => {
-  const [{ data }] = await answers({ query: REGISTER, variables: { input: person('Over A. Socket') } });
-  assert.deepEqual(data.customerRegister.userErrors, []);
-  assert.equal(data.customerRegister.customer.name, 'Over A. Socket');
-});
-
-test('a subscription tells of what happens while it runs', async () => {
-  const feed = client.iterate({ query: CHANGES });
-  const { value: mark } = await feed.next();
-  assert.equal(mark.data.changes.change, null);
-  const [{ data }] = await answers({ query: REGISTER, variables: { input: person('Seen Live') } });
-  const { value: message } = await feed.next();
-  assert.deepEqual(message.data.changes, {
-    position: data.customerRegister.position,
-    change: { type: 'CustomerRegistered', version: 1 },
-  });
-  await feed.return();
-});
-
-test('the feed resumes after any position, without a gap and with nothing twice', async () => {
-  const read = async (after, most) =>
-    (await answers({ query: CHANGES, variables: { after } }, most)).map(({ data }) => Number(data.changes.position));
-  assert.deepEqual(await read('0', 6), [0, 1, 2, 3, 4, 5]);
-  assert.deepEqual(await read('5', 4), [5, 6, 7, 8]);
-});
+testOperations(client);
 
 test('a record is told of as it stands, and again when it changes', async () => {
   const [{ data }] = await answers({ query: REGISTER, variables: { input: person('Before') } });

@@ -24,7 +24,8 @@ from domain.kernel import Withheld, new_id
 from domain.kernel.recorded import Recorded
 from infra.master_key import MasterKey, MasterKeyError, master_key
 from infra.migrations import migrate
-from infra.vault import Prf, SealBroken, Vault, derive
+from infra.seals import Prf, SealBroken, derive
+from infra.vault import Vault
 from tests.toy import BeginDiary, DiaryBegun, PageWritten, WritePage, asking, diary, handled, toy_book, toy_catalogue
 
 NAME = "Ιωάννα Müller-李"
@@ -88,7 +89,7 @@ def test_keys_are_those_of_rfc_5869(book: Parts) -> None:
 def test_a_stranger_can_open_and_check_an_entry_by_the_written_format(
     book: Parts, database: str, tmp_path: Path
 ) -> None:
-    """The format in infra/vault.py, followed with nothing but the library `cryptography`."""
+    """The format in infra/seals.py, followed with nothing but the library `cryptography`."""
     id = written(book)
     master = master_key(tmp_path / "master.key", begun=True)
     with psycopg.connect(database) as db:

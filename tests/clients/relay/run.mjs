@@ -26,7 +26,8 @@ const headerQuery = artifact('customersHeaderQuery');
 const renameMutation = artifact('customersRenameMutation');
 const persisted = compiled('./persisted.json');
 
-async function ask({ id, name }, variables) {
+/** What the server answers to a body. */
+async function answer(body) {
   const response = await fetch(url, {
     method: 'POST',
     headers: {
@@ -34,10 +35,16 @@ async function ask({ id, name }, variables) {
       'Content-Type': 'application/json',
       Authorization: authorization,
     },
-    body: JSON.stringify({ query: persisted[id], operationName: name, variables }),
+    body: JSON.stringify(body),
   });
   return response.json();
 }
+
+/** Relay's fetch function: the compiler has kept the texts for itself, and gives their ids. */
+const ask = ({ id, name, text }, variables) => {
+  assert.equal(text, null);
+  return answer({ documentId: id, operationName: name, variables });
+};
 
 const store = new Store(new RecordSource());
 const environment = new Environment({ network: Network.create(ask), store });
@@ -52,6 +59,14 @@ test('every operation is in the manifest', () => {
   for (const { params } of [cardRefetch, headerQuery, nextPage, pageQuery, renameMutation]) {
     assert.match(persisted[params.id], new RegExp(`^(query|mutation) ${params.name}\\b`));
   }
+});
+
+test('the server takes ids of the manifest, and no text', async () => {
+  const { id, name } = pageQuery.params;
+  const variables = { first: 1 };
+  const refusal = async (body) => (await answer(body)).errors.map(({ extensions }) => extensions.code);
+  assert.deepEqual(await refusal({ query: persisted[id], operationName: name, variables }), ['DOCUMENT_NOT_TRUSTED']);
+  assert.deepEqual(await refusal({ documentId: id.replaceAll(/./g, '0') }), ['DOCUMENT_UNKNOWN']);
 });
 
 test('a list grows page by page in one connection', async () => {

@@ -1,0 +1,208 @@
+"""Sequences of commands and reads over real HTTP, drawn from the schema: what was acknowledged can be read, whatever
+was asked before; and nothing is a fault of ours.
+
+schemathesis has a stateful phase, but for schemas whose mutations return the record itself; ours return payloads.
+"""
+
+import json
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import httpx
+from graphql import GraphQLObjectType, GraphQLSchema, get_named_type, is_leaf_type
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule, run_state_machine_as_test
+
+from domain.catalogue import camel, catalogue
+from domain.kernel import Command
+from tests.api.bad_values import id_prefixes
+from tests.api.desk import the_schema
+from tests.faults.processes import HEADERS, PATIENCE, Server, stopped_at_the_end
+from tests.fuzzing.drawn import Drawing, Ids
+
+SCHEMA: GraphQLSchema = the_schema()._schema
+NOUNS = {camel(decider.kind): decider for decider in catalogue.deciders.values() if decider.kind != "company"}
+CALLED = ("name", "title", "subject")
+EXAMPLES, STEPS = 8, 40
+LEAST_ACKNOWLEDGED = 80
+"""Commands that must have had an effect; without them only refusals were tested."""
+
+
+class Sequences(RuleBasedStateMachine):
+    """One client of a new book: another sequence has left nothing in it. What was acknowledged of each record is
+    remembered: its version and what it is called.
+    """
+
+    acknowledged: ClassVar[int] = 0
+    records = Bundle("records")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.http = self.stack.enter_context(httpx.Client(timeout=PATIENCE))
+        self.server = self.stack.enter_context(self.serving())
+        self.url = self.server.url
+        self.ids = Ids()
+        self.versions: dict[str, int] = {}
+        self.names: dict[str, str | None] = {}
+        self.last: tuple[str, dict[str, Any], dict[str, Any]] | None = None
+
+    def serving(self) -> AbstractContextManager[Server]:
+        """A server of its own."""
+        raise NotImplementedError
+
+    def send(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        response = self.http.post(self.url, content=body, headers={**HEADERS, "Content-Type": "application/json"})
+        assert response.status_code < 500, response.text
+        answer: dict[str, Any] = response.json()
+        assert "INTERNAL" not in [error["extensions"]["code"] for error in answer.get("errors", ())], response.text
+        assert "Traceback" not in response.text
+        self.ids.take_up(response.text)
+        return answer
+
+    def command(self, mutation: str, noun: str, given: dict[str, Any]) -> dict[str, Any] | None:
+        """The payload of a mutation that was acknowledged; None where it was refused."""
+        kind = f"{mutation[0].upper()}{mutation[1:]}Input"
+        query = f"mutation M($input: {kind}!) {{ {mutation}(input: $input) {{ {noun} {{ id version }} position"
+        answer = self.send(query + " userErrors { code path message } } }", {"input": given})
+        if "errors" in answer:
+            assert {error["extensions"]["code"] for error in answer["errors"]} == {"BAD_USER_INPUT"}, answer
+            return None
+        payload: dict[str, Any] = answer["data"][mutation]
+        assert (payload[noun] is None) == bool(payload["userErrors"]), payload
+        return None if payload["userErrors"] else payload
+
+    def submit(self, data: st.DataObject, noun: str, verb: str, id: str | None, *, faulty: bool) -> str | None:
+        """Draw a command and send it; the id of the record where it was acknowledged."""
+        mutation = f"{noun}{verb[0].upper()}{verb[1:]}"
+        kind: type[Command] = NOUNS[noun].commands[verb]
+        drawing = Drawing(data.draw, self.ids, id_prefixes(kind), faulty=faulty)
+        assert SCHEMA.mutation_type is not None
+        given = drawing.value(get_named_type(SCHEMA.mutation_type.fields[mutation].args["input"].type))
+        given |= {"idempotencyKey": str(uuid4())} | ({} if id is None else {"id": id})
+        payload = self.command(mutation, noun, given)
+        if payload is None:
+            return None
+        type(self).acknowledged += 1
+        record: str = payload[noun]["id"]
+        self.last = (mutation, given, payload)
+        self.versions[record] = payload[noun]["version"]
+        # What was drawn in place of a text and is none would have been refused.
+        for name in CALLED:
+            if name in given:
+                self.names[record] = given[name] and normal(given[name])
+        return record
+
+    @initialize(target=records, data=st.data())
+    def begin_one_of_each(self, data: st.DataObject) -> Any:
+        for noun, decider in NOUNS.items():
+            for verb in (verb for verb, kind in decider.commands.items() if kind in decider.creates):
+                self.submit(data, noun, verb, None, faulty=False)
+        return multiple(*self.versions)
+
+    @rule(target=records, data=st.data(), noun=st.sampled_from(sorted(NOUNS)), faulty=st.booleans())
+    def begin(self, data: st.DataObject, noun: str, faulty: bool) -> Any:
+        begins = [verb for verb, kind in NOUNS[noun].commands.items() if kind in NOUNS[noun].creates]
+        record = self.submit(data, noun, data.draw(st.sampled_from(begins)), None, faulty=faulty)
+        return multiple() if record is None else record
+
+    @rule(data=st.data(), record=records, faulty=st.booleans())
+    def change(self, data: st.DataObject, record: str, faulty: bool) -> None:
+        noun = noun_of(record)
+        verbs = [verb for verb, kind in NOUNS[noun].commands.items() if kind not in NOUNS[noun].creates]
+        self.submit(data, noun, data.draw(st.sampled_from(verbs)), record, faulty=faulty)
+
+    @rule(data=st.data(), record=records)
+    def put_away(self, data: st.DataObject, record: str) -> None:
+        noun = noun_of(record)
+        if "archive" in NOUNS[noun].commands:
+            self.submit(data, noun, "archive", record, faulty=False)
+
+    @rule()
+    def send_the_last_again(self) -> None:
+        if self.last is not None:
+            mutation, given, payload = self.last
+            again = self.command(mutation, next(noun for noun in NOUNS if noun in payload), given)
+            assert again is not None
+            assert again["position"] == payload["position"], "the first receipt"
+
+    @rule(record=records)
+    def read(self, record: str) -> None:
+        of = NOUNS[noun_of(record)]
+        kind = SCHEMA.type_map["".join(word.title() for word in of.kind.split("_"))]
+        assert isinstance(kind, GraphQLObjectType)
+        query = f"query R($id: ID!) {{ node(id: $id) {{ ... on {kind.name} {{ {selection(kind)} }} }} }}"
+        answer = self.send(query, {"id": record})
+        assert "errors" not in answer, answer
+        found = answer["data"]["node"]
+        assert (found["id"], found["version"]) == (record, self.versions[record])
+        called = next(name for name in CALLED if name in kind.fields)
+        assert found[called] == self.names.get(record)
+
+    def teardown(self) -> None:
+        with self.stack:
+            for record in self.versions:
+                self.read(record)
+            self.server.wait_ready()
+            said = self.http.get(self.url.replace("/graphql", "/readyz"))
+            assert said.json()["parkedLanes"] == 0, said.text
+
+
+def normal(text: str) -> str:
+    """A line of text as commands keep it."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def noun_of(record: str) -> str:
+    return next(noun for noun, decider in NOUNS.items() if record.startswith(f"{decider.prefix}_"))
+
+
+def selection(of: GraphQLObjectType) -> str:
+    """Every field of a record that needs no argument, of what stands below the plain ones."""
+    found: list[str] = []
+    for name, field in of.fields.items():
+        kind = get_named_type(field.type)
+        if is_leaf_type(kind):
+            found.append(name)
+        elif isinstance(kind, GraphQLObjectType) and not field.args:
+            leaves = (key for key, one in kind.fields.items() if is_leaf_type(get_named_type(one.type)))
+            found.append(f"{name} {{ {' '.join(leaves)} }}")
+    return " ".join(found)
+
+
+def test_what_was_acknowledged_can_be_read_whatever_was_asked(
+    another_database: Callable[[], AbstractContextManager[str]], tmp_path: Path
+) -> None:
+    @contextmanager
+    def serving() -> Iterator[Server]:
+        # A process of its own: hypothesis takes what its threads draw at random for a fault in the strategies.
+        with another_database() as database, TemporaryDirectory(dir=tmp_path) as directory:
+            server = Server(database, Path(directory))
+            with stopped_at_the_end(server):
+                server.start()
+                server.wait_ready()
+                yield server
+                assert "Traceback" not in server.log.read_text(encoding="utf-8")
+
+    class Here(Sequences):
+        def serving(self) -> AbstractContextManager[Server]:
+            return serving()
+
+    drawn = settings(
+        max_examples=EXAMPLES,
+        stateful_step_count=STEPS,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],  # each step of shrinking would start a server
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    )
+    run_state_machine_as_test(Here, settings=drawn)
+    assert Here.acknowledged >= LEAST_ACKNOWLEDGED
