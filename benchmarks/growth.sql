@@ -32,20 +32,26 @@ INSERT INTO daybook_read.customers (
 SELECT id, 'person', name, lower(name), 'active', 'active', owner, 'web', n %% 1000 * 1000, 'EUR', at, n, at, 1, n, at
 FROM made;
 
+-- What is one customer's lies together, as where a projection has written it.
 INSERT INTO daybook_read.customer_contact_points (
     id, customer_id, kind, value, normalised, is_primary, ordinal, added_at
 )
-SELECT 'cpt_m' || n, id, 'email', mail, mail, true, 1000, at
-FROM (SELECT *, lower(replace(name, ' ', '.')) || n || '@example.com' AS mail FROM made) each
-UNION ALL
-SELECT 'cpt_p' || n, id, 'phone', phone, '+41' || substr(phone, 2), true, 1001, at FROM made;
+SELECT 'cpt_' || letter || n, id, kind, value, normalised, true, ordinal, at
+FROM made
+CROSS JOIN LATERAL (SELECT lower(replace(name, ' ', '.')) || n || '@example.com' AS mail) AS addressed
+CROSS JOIN LATERAL (
+    VALUES ('m', 'email', mail, mail, 1000), ('p', 'phone', phone, '+41' || substr(phone, 2), 1001)
+) AS point (letter, kind, value, normalised, ordinal);
 
 INSERT INTO daybook_read.customer_search (customer_id, what, which, text)
-SELECT id, 'name', '', lower(name) FROM made
-UNION ALL
-SELECT id, 'contact_point', 'cpt_m' || n, lower(replace(name, ' ', '')) || n || 'examplecom' FROM made
-UNION ALL
-SELECT id, 'contact_point', 'cpt_p' || n, phone || ' 41' || substr(phone, 2) FROM made;
+SELECT id, what, which, text
+FROM made
+CROSS JOIN LATERAL (
+    VALUES
+        ('name', '', lower(name)),
+        ('contact_point', 'cpt_m' || n, lower(replace(name, ' ', '')) || n || 'examplecom'),
+        ('contact_point', 'cpt_p' || n, phone || ' 41' || substr(phone, 2))
+) AS searched (what, which, text);
 
 INSERT INTO daybook_read.customer_tags (customer_id, tag_key, tag, added_at) SELECT id, tag, tag, at FROM made;
 

@@ -88,9 +88,13 @@ def opened(conninfo: str, folder: Path) -> Iterator[Parts]:
 
 
 @contextmanager
-def laboratory(scale: Scale) -> Iterator[Laboratory]:
+def laboratory(scale: Scale, *, megabytes: int | None = None) -> Iterator[Laboratory]:
+    """`megabytes`: the memory in which PostgreSQL keeps pages, in place of the embedded server's own 128."""
     with tempfile.TemporaryDirectory(prefix="daybook-bench-") as folder:
         server = EmbeddedPostgres(Path(folder) / "postgres")
+        if megabytes is not None:
+            with server, psycopg.connect(server.superuser_conninfo(), autocommit=True) as db:
+                db.execute(sql.SQL("ALTER SYSTEM SET shared_buffers = {}").format(f"{megabytes}MB"))
         with server as conninfo:
             made = Laboratory(scale, Path(folder), conninfo, server.superuser_conninfo())
             try:

@@ -48,14 +48,20 @@ slash: it is punctuation.
 
 
 def pieces_of(word: str) -> list[str]:
-    """The pieces to look a word up by: so many as cover it. None for a single letter of an alphabet.
+    """The pieces to look a word up by: so many as cover it, or all of a long word but its beginning, which it may share
+    with many others, as telephone numbers do. None for a single letter of an alphabet.
 
     Overlapping ones would hardly narrow further, but the planner multiplies how rare each is: it would take a word that
     stands in every second address for a rare one.
     """
     if len(word) == 1:
         return [word] if word > "\u2e7f" else []
-    return sorted({word[-3:], *(word[at : at + 3] for at in range(0, len(word) - 2, 3))})
+    begin = len(word) % 3 if len(word) >= _LONG else 0
+    return sorted({word[-3:], *(word[at : at + 3] for at in range(begin, len(word) - 2, 3))})
+
+
+_LONG = 9
+"""Letters. Three pieces side by side narrow well enough; each further one is another long list to read."""
 
 
 def searched_by(kind: str) -> Table:

@@ -55,7 +55,7 @@ class Lines:
     async def fetch(self, sql: str, parameters: Sequence[bytes | None], *, anew: bool = False) -> Row:
         """The values of a statement's one row; one that is None where there is no row.
 
-        `anew`: it is planned for its parameters each time, not prepared.
+        `anew`: it is planned for its parameters each time, not prepared. All others are planned once, for whichever.
 
         Where the caller is cancelled, so is the statement. Raises PoolTimeout where no line gets free in time, and
         psycopg's errors.
@@ -121,6 +121,8 @@ class Line:
         self._statements: OrderedDict[str, bytes] = OrderedDict()
         """By their text, the names of those that are prepared; b"" where one ran once."""
         self._number = 0
+        self._plans: str | None = None
+        """The plan_cache_mode that was set last; None where it is not known."""
         self._loop.add_reader(self._socket, self._receive)
 
     @property
@@ -137,6 +139,7 @@ class Line:
 
     async def fetch(self, sql: str, parameters: Sequence[bytes | None], *, anew: bool) -> Row:
         """As `Lines.fetch`. A statement is prepared where it comes a second time: many come once."""
+        await self._plan_by("force_custom_plan" if anew else "force_generic_plan")
         if anew or (name := self._statements.get(sql)) is None:
             if not anew:
                 self._statements[sql] = b""
@@ -160,6 +163,14 @@ class Line:
                 await self._answered()
         except (Error, TimeoutError):
             pass  # `works` says how it went
+
+    async def _plan_by(self, mode: str) -> None:
+        # Left to itself, PostgreSQL takes a page for a tenth of its table, and plans each list of a large one anew.
+        if self._plans != mode:
+            self._plans = None
+            self._pg.send_query(b"SET plan_cache_mode = " + mode.encode())
+            await self._answered()
+            self._plans = mode
 
     async def _prepared(self, sql: str) -> bytes:
         self._number += 1

@@ -26,8 +26,6 @@ _SETTINGS = {
     "fsync": "on",
     "full_page_writes": "on",
     "synchronous_commit": "on",
-    # For a small machine; a big one brings a server of its own.
-    "shared_buffers": "128MB",
     "max_connections": "100",
     "jit": "off",  # costs more than it gives on short statements with many sub-selects
     "random_page_cost": "1.1",

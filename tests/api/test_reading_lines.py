@@ -152,6 +152,30 @@ async def test_a_statement_that_comes_once_is_not_prepared(database: str) -> Non
         assert await one(lines, "select count(*)::text from pg_prepared_statements", []) == b"0"
 
 
+async def test_what_is_kept_is_planned_once_for_all_parameters_the_rest_for_its_own(database: str) -> None:
+    """Left to itself, PostgreSQL plans a statement for its parameters five times at least."""
+    mode = "select current_setting('plan_cache_mode') || $1::text"
+    plans = "select generic_plans || ' ' || custom_plans from pg_prepared_statements where statement = $1::text"
+    async with lines_to(database) as lines:
+        for n in range(4):
+            assert await lines.fetch(mode, [b"%d" % n], anew=True) == [b"force_custom_plan%d" % n]
+            assert await one(lines, mode, [b"%d" % n]) == b"force_generic_plan%d" % n
+        assert await one(lines, plans, [mode.encode()]) == b"3 0"  # at first sight it is not kept
+
+
+async def test_who_is_cancelled_before_its_statement_leaves_no_doubt_how_the_next_is_planned(database: str) -> None:
+    mode = "select current_setting('plan_cache_mode')"
+    async with lines_to(database) as lines:
+        await one(lines, WHO, [])
+        cancelled = asyncio.ensure_future(lines.fetch(SLOW, [], anew=True))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        assert await one(lines, mode, []) == b"force_generic_plan"
+        assert await lines.fetch(mode, [], anew=True) == [b"force_custom_plan"]
+
+
 async def test_more_than_a_socket_takes_at_once_goes_there_and_back(database: str) -> None:
     text = ("Ünïcode 漢字 " * 700_000).encode()
     async with lines_to(database) as lines:

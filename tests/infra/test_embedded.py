@@ -102,6 +102,7 @@ class TestMade:
             ("server_encoding", "UTF8"),
             ("lc_messages", "C"),
             ("password_encryption", "scram-sha-256"),
+            ("shared_buffers", "128MB"),
         ],
     )
     def test_is_set_up_for_a_book(self, superuser: str, name: str, value: str) -> None:
@@ -172,6 +173,16 @@ def test_keeps_its_entries_when_stopped_and_started(directory: Path) -> None:
         assert postmaster(directory) is None
     with embedded(directory) as conninfo:
         assert entries(conninfo) == ["first", "second"]
+
+
+def test_an_operator_gives_it_memory_but_takes_no_safety_from_it(directory: Path) -> None:
+    with embedded(directory):
+        pass
+    with (directory / "cluster/data/postgresql.conf").open("a") as settings:
+        settings.write("shared_buffers = 160MB\nfsync = off\n")
+    with embedded(directory) as conninfo:
+        assert setting(conninfo, "shared_buffers") == "160MB"
+        assert setting(conninfo, "fsync") == "on"
 
 
 def test_can_be_left_running(directory: Path) -> None:
