@@ -3,7 +3,7 @@
 """
 
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 
 import anyio
@@ -22,16 +22,18 @@ _COMMENT = b":\n\n"
 class EventStream:
     """A response that begins with an answer that is there, and goes on until its stream or its client has gone."""
 
-    def __init__(self, first: Answer, rest: AsyncGenerator[Answer, None] | None, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, first: Answer, rest: AsyncGenerator[Answer, None] | None, headers: Iterable[tuple[bytes, bytes]]
+    ) -> None:
         self._first, self._rest = first, rest
-        self._headers = {"Content-Type": f"{EVENTS}; charset=utf-8", "X-Accel-Buffering": "no", **headers}
+        media_type = (b"content-type", f"{EVENTS}; charset=utf-8".encode())
+        self._headers = [media_type, (b"x-accel-buffering", b"no"), *headers]
         self._sent_at = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         async with aclosing(self._answers()) as answers, anyio.create_task_group() as group:
             group.start_soon(self._until_gone, receive, group.cancel_scope)
-            headers = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.start", "status": 200, "headers": self._headers})
             group.start_soon(self._keep_alive, send)
             async for answer in answers:
                 await self._send(send, b"event: next\ndata: " + answer.encoded + b"\n\n")

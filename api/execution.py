@@ -81,14 +81,17 @@ class Answer(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def encoded(self) -> bytes:
         """The response as JSON. Whoever shares the answer shares the bytes."""
-        body: dict[str, Any] = {}
-        if self.data is not msgspec.UNSET:
-            body["data"] = self.data
+        rest: dict[str, Any] = {}
         if self.errors:
-            body["errors"] = [error.formatted for error in self.errors]
+            rest["errors"] = [error.formatted for error in self.errors]
         if self.extensions:
-            body["extensions"] = self.extensions
-        return msgspec.json.encode(body)
+            rest["extensions"] = self.extensions
+        if self.data is msgspec.UNSET:
+            return msgspec.json.encode(rest)
+        data = self.data if isinstance(self.data, msgspec.Raw) else msgspec.json.encode(self.data)
+        tail = b"," + msgspec.json.encode(rest)[1:] if rest else b"}"
+        # The data may be long: it is copied once, here.
+        return b"".join((b'{"data":', data, tail))
 
     @cached_property
     def text(self) -> str:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Self
 
 import anyio.to_thread
 import msgspec
@@ -21,12 +22,20 @@ REGISTRY = CollectorRegistry()
 _LATENCIES = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
-class Outcome(msgspec.Struct):
-    """What is known of a request at its end."""
+class Outcome:
+    """What is known of a request at its end: a context that counts and times it."""
 
-    operation: str = "none"
-    """query, mutation or subscription; none where no operation was found."""
-    status: int = 500
+    def __init__(self, requests: "Requests") -> None:
+        self.operation = "none"
+        """query, mutation or subscription; none where no operation was found."""
+        self.status = 500
+        self._requests, self._begun = requests, time.perf_counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._requests.count(self.operation, self.status, time.perf_counter() - self._begun)
 
 
 class Requests:
@@ -40,14 +49,18 @@ class Requests:
             buckets=_LATENCIES,
             registry=REGISTRY,
         )
+        self._of: dict[tuple[str, int], Histogram] = {}
+        """By operation and status: the library looks each of them up under a lock."""
 
-    @contextmanager
-    def timed(self) -> Generator[Outcome]:
-        outcome, begun = Outcome(), time.perf_counter()
-        try:
-            yield outcome
-        finally:
-            self._seconds.labels(outcome.operation, str(outcome.status)).observe(time.perf_counter() - begun)
+    def timed(self) -> Outcome:
+        """A context for one request, in which its operation and status are noted."""
+        return Outcome(self)
+
+    def count(self, operation: str, status: int, seconds: float) -> None:
+        histogram = self._of.get((operation, status))
+        if histogram is None:
+            histogram = self._of[operation, status] = self._seconds.labels(operation, str(status))
+        histogram.observe(seconds)
 
 
 REQUESTS = Requests()

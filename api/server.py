@@ -1,7 +1,7 @@
 """The server: the lifespan that builds every part and closes it in order. Nothing is built at import."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -12,6 +12,7 @@ import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.authentication import Doorkeeper, Tokens
 from api.composition import Parts, assembled
@@ -79,16 +80,30 @@ def create_app(
                 patience=patience,
             )
             engine, tokens = Engine(schema, serving.reader, policy), Tokens(admin_token)
+            endpoint = straight["/graphql"] = Endpoint(engine, serving, tokens, page=policy.page)
             app.router.routes[:] = _routes(
-                Endpoint(engine, serving, tokens, page=policy.page),
-                Live(schema, engine, serving, tokens),
-                Health(lambda: _status(parts)),
-                page=policy.page,
+                endpoint, Live(schema, engine, serving, tokens), Health(lambda: _status(parts)), page=policy.page
             )
             yield
             await engine.finished()
 
-    return Starlette(middleware=[Middleware(Doorkeeper, hosts=(*LOOPBACK, *hosts))], lifespan=lifespan)
+    straight: dict[str, ASGIApp] = {}
+    doors = [Middleware(Doorkeeper, hosts=(*LOOPBACK, *hosts)), Middleware(Straight, straight)]
+    return Starlette(middleware=doors, lifespan=lifespan)
+
+
+class Straight:
+    """Leads HTTP requests for a path that is known here to its endpoint, past Starlette's routes.
+
+    They take a tenth of a small query's time, with its care for exceptions, which the endpoint has none of.
+    """
+
+    def __init__(self, app: ASGIApp, endpoints: Mapping[str, ASGIApp]) -> None:
+        self._app, self._endpoints = app, endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._endpoints.get(scope["path"]) if scope["type"] == "http" else None
+        await (endpoint or self._app)(scope, receive, send)
 
 
 def _routes(endpoint: Endpoint, live: Live, health: Health, *, page: bool) -> list[BaseRoute]:

@@ -7,13 +7,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, assert_never
 
+import msgspec
 from graphql import FieldNode, FragmentDefinitionNode, GraphQLField, GraphQLObjectType
 from graphql.execution.values import VariableValues
 
 from api.errors import RequestError, RequestErrorCode
 from api.reading import pages, sums
-from api.reading.entities import Entities, Entity, belonging, bound, json_of, object_of, own_column
+from api.reading.entities import Entities, Entity, belonging, bound, json_of, json_of_column, object_of, own_column
 from api.reading.ids import of_any_kind
+from api.reading.json_text import Json, as_array, computed, constant
 from api.reading.selections import Selections
 from api.reading.sight import RowSource, Sight, hidden_fields
 from api.reading.sources import (
@@ -87,20 +89,20 @@ class Compiler:
         fields = self.fields(entity.type, nodes, alias)
         return self.statement.plan(self.statement.object(fields, tail))
 
-    def fields(self, kind: GraphQLObjectType, nodes: Sequence[FieldNode], alias: str) -> dict[str, str]:
-        """SQL by response key: what `nodes` select of an object of this kind, whose row is `alias`."""
+    def fields(self, kind: GraphQLObjectType, nodes: Sequence[FieldNode], alias: str) -> dict[str, Json]:
+        """JSON by response key: what `nodes` select of an object of this kind, whose row is `alias`."""
         return {key: self.field(kind, uses, alias) for key, uses in self.selections.below(kind, nodes).items()}
 
-    def field(self, kind: GraphQLObjectType, nodes: Sequence[FieldNode], alias: str) -> str:
-        """The SQL of one field."""
+    def field(self, kind: GraphQLObjectType, nodes: Sequence[FieldNode], alias: str) -> Json:
+        """The JSON of one field."""
         name = nodes[0].name.value
         if name == "__typename":
-            return f"'{kind.name}'::text"
+            return constant(f'"{kind.name}"')
         own = self.entities.by_name[kind.name]
         field, source = kind.fields[name], own.sources[name]
         match source:
             case Column():
-                return json_of(field, f"{alias}.{own_column(source.name)}")
+                return json_of_column(own, field, source.name, alias)
             case Expression():
                 return json_of(field, f"({source.sql.format_map(self.cells(own, alias))})")
             case Part():
@@ -149,10 +151,9 @@ class Compiler:
         """SQL: a declared condition on a row, if there is one."""
         return [] if template is None else [f"({template.format_map(Cells(alias))})"]
 
-    def _part(self, field: GraphQLField, source: Part, nodes: Sequence[FieldNode], alias: str) -> str:
-        kind = object_of(field)
-        fields = self.templates(kind, source.fields, nodes, Cells(alias))
-        return self.statement.object(fields, f'where {alias}."{source.present}" is not null')
+    def _part(self, field: GraphQLField, source: Part, nodes: Sequence[FieldNode], alias: str) -> Json:
+        whole = self.statement.object(self.templates(object_of(field), source.fields, nodes, Cells(alias)))
+        return computed(f"case when {alias}.\"{source.present}\" is not null then {whole.sql} else 'null' end")
 
     def templates(
         self,
@@ -160,29 +161,29 @@ class Compiler:
         templates: Mapping[str, str],
         nodes: Sequence[FieldNode],
         cells: Mapping[str, Any],
-    ) -> dict[str, str]:
-        """SQL by response key: what `nodes` select of an object whose fields are templates."""
+    ) -> dict[str, Json]:
+        """JSON by response key: what `nodes` select of an object whose fields are templates."""
         selected = self.selections.below(kind, nodes)
         return {
-            key: f"'{kind.name}'::text"
+            key: constant(f'"{kind.name}"')
             if (name := uses[0].name.value) == "__typename"
             else json_of(kind.fields[name], f"({templates[name].format_map(cells)})")
             for key, uses in selected.items()
         }
 
-    def _one(self, entity: Entity, nodes: Sequence[FieldNode], key: str, value: str) -> str:
+    def _one(self, entity: Entity, nodes: Sequence[FieldNode], key: str, value: str) -> Json:
         other = self.statement.alias()
         tail = f'from {self.rows(bound(entity).table)} {other} where {other}."{key}" = {value}'
         return self.statement.object(self.fields(entity.type, nodes, other), tail)
 
-    def _values(self, source: Values, alias: str) -> str:
+    def _values(self, source: Values, alias: str) -> Json:
         other = self.statement.alias()
         conditions = " and ".join(belonging(alias, other, source.on))
-        value = f'{other}."{source.column}" order by {other}."{source.order}"'
+        values = f"""to_json({other}."{source.column}")::text, ',' order by {other}."{source.order}\""""
         rows = f"{self.rows(source.table)} {other} where {conditions}"
-        return f"(select coalesce(json_agg({value}), '[]'::json) from {rows})"
+        return as_array(f"(select string_agg({values}) from {rows})")
 
-    def _lookup(self, field: GraphQLField, source: Lookup, nodes: Sequence[FieldNode]) -> str:
+    def _lookup(self, field: GraphQLField, source: Lookup, nodes: Sequence[FieldNode]) -> Json:
         entity, other = self.entities.of(field), self.statement.alias()
         call, through = self.statement.call(field, nodes[0]), source.through
         rows = bound(entity)
@@ -199,37 +200,38 @@ class Compiler:
             tail += f" order by {pages.order_of(rows, source.order, ()).clause(other)} limit 1"
         return self.statement.object(self.fields(entity.type, nodes, other), tail)
 
-    def _hidden(self, entity: Entity, alias: str) -> str:
-        """SQL: a JSON array of the names of an object's hidden fields."""
-        names = [
-            f"'{name}'"
-            if unless is None
-            else f"case when {unless.format_map(Cells(alias))} then null else '{name}' end"
-            for name, unless in hidden_fields(self.entities, entity, self.sight)
-        ]
-        return f"to_json(array_remove(array[{', '.join(names)}]::text[], null))"
+    def _hidden(self, entity: Entity, alias: str) -> Json:
+        """A JSON array of the names of an object's hidden fields."""
+        found = list(hidden_fields(self.entities, entity, self.sight))
+        if all(unless is None for _, unless in found):
+            return constant(msgspec.json.encode([name for name, _ in found]).decode())
+        names = (
+            f"case when {unless.format_map(Cells(alias)) if unless else 'false'} then null else '{name}' end"
+            for name, unless in found
+        )
+        return computed(f"to_json(array_remove(array[{', '.join(names)}], null))::text")
 
-    def _node(self, field: GraphQLField, source: AnyNode, nodes: Sequence[FieldNode]) -> str:
+    def _node(self, field: GraphQLField, source: AnyNode, nodes: Sequence[FieldNode]) -> Json:
         call = self.statement.call(field, nodes[0])
         if not source.several:
             check = partial(of_any_kind, dict(self.entities.nodes()))
             return self._of_any_type(nodes, self.statement.parameter(call, lambda given: check(given["id"]), "text"))
         ids = self.statement.parameter(call, partial(_at_most_100, dict(self.entities.nodes())), "text[]")
         one = self.statement.alias()
-        return (
-            f"(select coalesce(json_agg({self._of_any_type(nodes, f'{one}.id')} order by {one}.n), '[]'::json)"
-            f" from unnest({ids}) with ordinality {one}(id, n))"
+        each = self._of_any_type(nodes, f"{one}.id").sql
+        return as_array(
+            f"(select string_agg({each}, ',' order by {one}.n) from unnest({ids}) with ordinality {one}(id, n))"
         )
 
-    def _of_any_type(self, nodes: Sequence[FieldNode], id: str) -> str:
+    def _of_any_type(self, nodes: Sequence[FieldNode], id: str) -> Json:
         cases: list[str] = []
         for prefix, entity in self.entities.nodes():
             other = self.statement.alias()
             fields = self.fields(entity.type, nodes, other)
             tail = f'from {self.rows(bound(entity).table)} {other} where {other}."id" = {id}'
-            cases.append(f"when '{prefix}' then {self.statement.object(fields, tail)}")
+            cases.append(f"when '{prefix}' then {self.statement.object(fields, tail).sql}")
         # A TypeID is its prefix, an underscore and 26 letters. CASE evaluates the branch that it takes, no other.
-        return f"case left({id}, -27) {' '.join(cases)} end"
+        return computed(f"case left({id}, -27) {' '.join(cases)} else 'null' end")
 
 
 def _given(one: Argument, given: Arguments) -> str:

@@ -16,7 +16,7 @@ from graphql import (
 )
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
-from api.reading.money import JSON_OF
+from api.reading.json_text import Json, bare, escaped, plain
 from api.reading.sources import (
     ROWS,
     SOURCE,
@@ -85,7 +85,7 @@ class Entities:
             if entity.rows is None or not _has(entity.rows, column):
                 raise DeclarationError(f"{where} reads column {column}, which its table does not have.")
         field = entity.type.fields[name]
-        if isinstance(source, Column) and _rendered(field) and is_list(field):
+        if isinstance(source, Column) and _rewritten(field) and is_list(field):
             raise DeclarationError(f"{where} is a list of values that SQL has to rewrite; that is not supported.")
         if isinstance(source, Many | Totals):
             for one in source.through:
@@ -132,17 +132,40 @@ def is_list(field: GraphQLField) -> bool:
     return str(cast("Any", field).type).startswith("[")
 
 
-def json_of(field: GraphQLField, sql: str) -> str:
-    """The SQL of a leaf field's JSON value, out of the SQL of its column."""
+_REWRITTEN: Mapping[str, str] = {
+    "DateTime": "to_char({value} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+    "Decimal": "{value}::text",
+    "Position": "{value}::text",
+}
+"""SQL template by GraphQL scalar, where PostgreSQL's own JSON is not the scalar's."""
+_PLAIN: Mapping[str, str] = {**_REWRITTEN, "CurrencyCode": "{value}"}
+"""By scalar, the SQL of a text that needs no escaping; the currencies are those of a closed list."""
+
+
+def json_of(field: GraphQLField, sql: str, *, nullable: bool = True) -> Json:
+    """A leaf field's JSON, out of the SQL of its value. `nullable`: whether that may be NULL."""
     named = named_type(field)
+    if is_list(field):
+        return escaped(sql, nullable=nullable)
     if isinstance(named, GraphQLEnumType):
-        return f"upper({sql})"
-    template = JSON_OF.get(named.name)
-    return sql if template is None else template.format(value=sql)
+        return plain(f"upper({sql})", nullable=nullable)  # a word of the domain
+    if named.name in _PLAIN:
+        return plain(_PLAIN[named.name].format(value=sql), nullable=nullable)
+    return (bare if named.name in ("Int", "Boolean") else escaped)(sql, nullable=nullable)
 
 
-def _rendered(field: GraphQLField) -> bool:
-    return json_of(field, "x") != "x"
+def json_of_column(entity: Entity, field: GraphQLField, column: str, alias: str) -> Json:
+    """A leaf field's JSON, out of a column of an entity's row."""
+    rows, value = bound(entity), f"{alias}.{own_column(column)}"
+    if rows.prefix is not None and column == "id":
+        return plain(value, nullable=False)  # a TypeID
+    # A column of a finer grain, such as `line.product_id`, is not the table's: it is NULL where there are no lines.
+    return json_of(field, value, nullable="NOT NULL" not in rows.table.columns.get(column, ""))
+
+
+def _rewritten(field: GraphQLField) -> bool:
+    named = named_type(field)
+    return isinstance(named, GraphQLEnumType) or named.name in _REWRITTEN
 
 
 def source_of(field: GraphQLField) -> Source | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 
 from api.errors import RequestError, RequestErrorCode
-from domain.kernel.identifiers import NotATypeId, parse_type_id
+from domain.kernel.identifiers import NotATypeId, prefix_of
 
 LETTERS = "01h455vb4pex5vsknk084sn02q"
 """Of the id that examples show."""
@@ -21,7 +21,7 @@ def of_kind(prefix: str) -> Callable[[str], str]:
 def of_any_kind(prefixes: Collection[str], id: str) -> str:
     """The id, if it is one with one of these prefixes. Raises RequestError."""
     try:
-        prefix, _ = parse_type_id(id)
+        prefix = prefix_of(id)
     except NotATypeId:
         raise _refused(id, "is no id", prefixes) from None
     if prefix not in prefixes:

@@ -1,4 +1,4 @@
-"""Values in SQL: how a column becomes the JSON of its GraphQL scalar, and sums of money with the right decimals."""
+"""Money in SQL: amounts and sums with the right decimals."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -28,14 +28,6 @@ def money(amount: str, currency: str = "{currency}", *, computed: bool = False) 
     """Templates for a `part` of type Money. `computed`: the amount may have more decimals than its currency has."""
     template = HALF_EVEN if computed else AMOUNT
     return {"amount": template.format(amount=f"({amount})", currency=currency), "currency": currency}
-
-
-JSON_OF: Mapping[str, str] = {
-    "DateTime": "to_char({value} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
-    "Decimal": "{value}::text",
-    "Position": "{value}::text",
-}
-"""SQL template by GraphQL scalar, where PostgreSQL's own JSON is not the scalar's."""
 
 
 @strawberry.type(description="An amount of money in a currency.")

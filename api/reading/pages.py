@@ -12,6 +12,7 @@ from api.errors import RequestError, RequestErrorCode
 from api.reading.conditions import Conditions, always, ours, rows_listed
 from api.reading.cursors import Key, Order
 from api.reading.entities import Entity, belonging, object_of
+from api.reading.json_text import Json, bare, computed, constant, plain
 from api.reading.searches import searched
 from api.reading.sources import Many, Rows, Sort
 from api.reading.statement import Arguments, Call
@@ -55,8 +56,8 @@ class Window(msgspec.Struct, frozen=True):
         return f"exists (select {from_where(f'{self.source} {alias}', [*self.listed(alias), beyond])})"
 
 
-def whole_list(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequence[FieldNode], alias: str) -> str:
-    """SQL: a JSON array of all rows that belong to ours."""
+def whole_list(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequence[FieldNode], alias: str) -> Json:
+    """A JSON array of all rows that belong to ours."""
     entity, other = compiler.entities.of(field), compiler.statement.alias()
     rows = rows_listed(entity, source)
     conditions = [*belonging(alias, other, source.on), *compiler.condition(source.where, other)]
@@ -65,8 +66,8 @@ def whole_list(compiler: Compiler, field: GraphQLField, source: Many, nodes: Seq
     return compiler.statement.array(compiler.fields(entity.type, nodes, other), f"{tail} order by {order}")
 
 
-def connection(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequence[FieldNode], alias: str) -> str:
-    """SQL: a Relay connection. Raises RequestError for arguments that don't go together."""
+def connection(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequence[FieldNode], alias: str) -> Json:
+    """A Relay connection. Raises RequestError for arguments that don't go together."""
     kind = object_of(field)
     window = _window(compiler, field, source, nodes, alias)
     selected = compiler.selections.below(kind, nodes)
@@ -82,20 +83,22 @@ def connection(compiler: Compiler, field: GraphQLField, source: Many, nodes: Seq
             f" {page} as materialized (select * from {more} {row} order by {order} limit {window.size}) "
         )
     fields = {key: _field(compiler, field, window, page, more, uses) for key, uses in selected.items()}
-    return f"({head}select {compiler.statement.object(fields)})"
+    whole = compiler.statement.object(fields)
+    return computed(f"({head}select {whole.sql})") if head else whole
 
 
 def _field(
     compiler: Compiler, field: GraphQLField, window: Window, page: str, more: str, nodes: Sequence[FieldNode]
-) -> str:
+) -> Json:
     kind = object_of(field)
     alias, entity = compiler.statement.alias(), compiler.entities.of(field)
     tail = f"from {page} {alias} order by {window.order.clause(alias)}"
     match nodes[0].name.value:
         case "__typename":
-            return f"'{kind.name}'::text"
+            return constant(f'"{kind.name}"')
         case "totalCount":
-            return f"(select count(*) {from_where(f'{window.source} {alias}', window.listed(alias))})"
+            counted = from_where(f"{window.source} {alias}", window.listed(alias))
+            return bare(f"(select count(*) {counted})", nullable=False)
         case "nodes":
             return compiler.statement.array(compiler.fields(entity.type, nodes, alias), tail)
         case "edges":
@@ -115,32 +118,33 @@ def _field(
 
 def _of_edge(
     compiler: Compiler, edge: GraphQLObjectType, entity: Entity, window: Window, alias: str, nodes: Sequence[FieldNode]
-) -> str:
+) -> Json:
     match nodes[0].name.value:
         case "__typename":
-            return f"'{edge.name}'::text"
+            return constant(f'"{edge.name}"')
         case "cursor":
-            return window.order.cursor(alias)
+            return plain(window.order.cursor(alias), nullable=False)
         case _:
             return compiler.statement.object(compiler.fields(entity.type, nodes, alias))
 
 
 def _of_page_info(
     info: GraphQLObjectType, window: Window, page: str, more: str, alias: str, nodes: Sequence[FieldNode]
-) -> str:
+) -> Json:
     cut = f"(select count(*) from {more}) > {window.size}"
     match nodes[0].name.value:
         case "__typename":
-            return f"'{info.name}'::text"
+            return constant(f'"{info.name}"')
         case "hasNextPage":
             beyond = window.outside(alias, window.before, backward=True)
-            return beyond if window.backward else f"({cut} or {beyond})"
+            return bare(beyond if window.backward else f"{cut} or {beyond}", nullable=False)
         case "hasPreviousPage":
             beyond = window.outside(alias, window.after, backward=False)
-            return f"({cut} or {beyond})" if window.backward else beyond
+            return bare(f"{cut} or {beyond}" if window.backward else beyond, nullable=False)
         case name:
             order = window.order.clause(alias, backward=name == "endCursor")
-            return f"(select {window.order.cursor(alias)} from {page} {alias} order by {order} limit 1)"
+            cursor = f"(select {window.order.cursor(alias)} from {page} {alias} order by {order} limit 1)"
+            return plain(cursor, nullable=True)
 
 
 def _window(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequence[FieldNode], alias: str) -> Window:

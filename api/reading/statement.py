@@ -13,15 +13,13 @@ from graphql import FieldNode, GraphQLField, ListValueNode, ObjectValueNode, Val
 from graphql.execution.values import VariableValues, get_argument_values
 
 from api.errors import RequestError, RequestErrorCode
+from api.reading.json_text import Json, as_array, as_object, computed
 
 Parameter: TypeAlias = str | list[str] | None
 Arguments: TypeAlias = Mapping[str, Any]
 
 _PARAMETER = re.compile(r"\$\d+")
 
-LONGEST_NAME = 63
-"""PostgreSQL cuts longer names, in bytes; a GraphQL name is ASCII."""
-MOST_COLUMNS = 1600
 MOST_PARAMETERS = 60_000
 
 
@@ -50,17 +48,19 @@ class Plan(msgspec.Struct, frozen=True):
     """A statement, and how its parameters are read from the arguments of the fields that it serves."""
 
     sql: str
-    calls: Sequence[tuple[GraphQLField, FieldNode] | Arguments]
-    """Where no variable stands in a field's arguments, their values."""
-    binds: Sequence[tuple[int, Callable[[Arguments], Parameter]]]
+    calls: Sequence[tuple[GraphQLField, FieldNode]]
+    """The fields in whose arguments variables stand."""
+    binds: Sequence[tuple[int, Callable[[Arguments], Parameter]] | bytes | None]
+    """What is sent where no variable stands in a field's arguments; else of which call it is, counted from 1, and how
+    it is read from its arguments. Those of call 0 are the caller's, not of a field.
+    """
     planned_anew: bool = False
     """Whether the server has to plan it for its parameters at each run."""
 
     def parameters(self, variables: VariableValues, given: Arguments) -> list[bytes | None]:
         """The statement's parameters; `given` are those of the caller, not of a field. Raises RequestError."""
-        arguments = [given]
-        arguments += [get_argument_values(*call, variables) if isinstance(call, tuple) else call for call in self.calls]
-        return [_sendable(read(arguments[call])) for call, read in self.binds]
+        arguments = [given, *(get_argument_values(field, node, variables) for field, node in self.calls)]
+        return [_sendable(one[1](arguments[one[0]])) if isinstance(one, tuple) else one for one in self.binds]
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -69,7 +69,8 @@ class Call(msgspec.Struct, frozen=True):
     Two runs share a plan where every variable has the same shape (`reader.shape`): decide here by nothing else.
     """
 
-    number: int
+    number: int | None
+    """Its place among those whose values differ from run to run; None where no variable stands in them."""
     values: Arguments
 
 
@@ -82,8 +83,8 @@ class Statement:
         self.planned_anew = False
         """Set where the best way to find rows depends on the values of parameters."""
         self._aliases = 0
-        self._calls: list[tuple[GraphQLField, FieldNode] | Arguments] = []
-        self._binds: list[tuple[int, Callable[[Arguments], Parameter]]] = []
+        self._calls: list[tuple[GraphQLField, FieldNode]] = []
+        self._binds: list[tuple[int, Callable[[Arguments], Parameter]] | bytes | None] = []
         self._typed: list[str] = []
         self._of_caller: dict[str, str] = {}
 
@@ -94,12 +95,14 @@ class Statement:
     def call(self, field: GraphQLField, node: FieldNode) -> Call:
         """The arguments of one use of a field."""
         values = get_argument_values(field, node, self.variables)
-        self._calls.append((field, node) if any(_varies(each.value) for each in node.arguments or ()) else values)
+        if not any(_varies(each.value) for each in node.arguments or ()):
+            return Call(None, values)
+        self._calls.append((field, node))
         return Call(len(self._calls), values)
 
     def parameter(self, call: Call, read: Callable[[Arguments], Parameter], sql_type: str) -> str:
-        """SQL: the parameter that `read` takes from the call's arguments."""
-        self._binds.append((call.number, read))
+        """SQL: the parameter that `read` takes from the call's arguments. Raises RequestError where it can't."""
+        self._binds.append(_sendable(read(call.values)) if call.number is None else (call.number, read))
         self._typed.append(f"${len(self._binds)}::{sql_type}")
         return self._typed[-1]
 
@@ -109,40 +112,26 @@ class Statement:
             self._of_caller[name] = self.parameter(self.given, lambda given: given[name], sql_type)
         return self._of_caller[name]
 
-    def plan(self, *columns: str) -> Plan:
-        """The plan of a statement that selects these values, each as text."""
+    def plan(self, value: Json, *columns: str) -> Plan:
+        """The plan of a statement that selects a JSON text, and values beside it as text."""
         if len(self._binds) > MOST_PARAMETERS:
             raise too_complex()
         # A page of which nothing is selected leaves its size unused; PostgreSQL wants to know its type all the same.
-        sql = ", ".join(f"{column}::text" for column in columns)
+        sql = ", ".join(f"({column})::text" for column in (value.sql, *columns))
         used = set(_PARAMETER.findall(sql))
         unused = [each for each in self._typed if each.partition("::")[0] not in used]
         source = f" from (select {', '.join(unused)}) unused" if unused else ""
         return Plan(f"select {sql}{source}", tuple(self._calls), tuple(self._binds), self.planned_anew)
 
-    def object(self, fields: Mapping[str, str], tail: str = "") -> str:
-        """SQL: one JSON object, of the row that `tail` gives (from ..., where ...); NULL where it gives none."""
-        row = self.alias()
-        inner, each = self._rows(fields, tail, row)
-        return f"(select {each} from ({inner}) {row})"
+    def object(self, fields: Mapping[str, Json], tail: str = "") -> Json:
+        """A JSON object, of the row that `tail` gives (from ..., where ...); null where it gives none."""
+        whole = as_object(fields)
+        return computed(f"coalesce((select {whole.sql} {tail}), 'null')") if tail else whole
 
-    def array(self, fields: Mapping[str, str], tail: str) -> str:
-        """SQL: a JSON array of objects, one for each row of `tail`, in its order."""
+    def array(self, fields: Mapping[str, Json], tail: str) -> Json:
+        """A JSON array of objects, one for each row of `tail`, in its order."""
         row = self.alias()
-        inner, each = self._rows(fields, tail, row)
-        # json_agg renders a row itself, a little faster than row_to_json before it.
-        each = row if each.startswith("row_to_json") else each
-        return f"(select coalesce(json_agg({each}), '[]'::json) from ({inner}) {row})"
-
-    def _rows(self, fields: Mapping[str, str], tail: str, row: str) -> tuple[str, str]:
-        if len(fields) > MOST_COLUMNS:
-            raise too_complex()
-        if all(len(key) <= LONGEST_NAME for key in fields):
-            columns = ", ".join(f"{sql} as {quoted(key)}" for key, sql in fields.items())
-            return f"select {columns} {tail}", f"row_to_json({row})"
-        # Such a name would be cut as a column's: here it is a value. It takes twice as long.
-        pairs = ", ".join(f"('{key}', to_json({sql}))" for key, sql in fields.items())
-        return f"select (select json_object_agg(o.k, o.v) from (values {pairs}) o(k, v)) as j {tail}", f"{row}.j"
+        return as_array(f"(select string_agg({row}.j, ',') from (select {as_object(fields).sql} as j {tail}) {row})")
 
 
 def quoted(name: str) -> str:

@@ -11,6 +11,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from api.reading.conditions import Conditions, always, ours
 from api.reading.entities import Entity, belonging, bound, json_of, object_of, own_column
+from api.reading.json_text import Json, as_array, computed, constant
 from api.reading.money import money
 from api.reading.pages import from_where, size
 from api.reading.sources import Column, Expression, Figure, Grain, Mean, Rate, Relation, Tally, Total, Totals
@@ -103,8 +104,8 @@ class _Grouping:
         return f"({own}) in (select {theirs} {rows})"
 
 
-def totals(compiler: Compiler, field: GraphQLField, source: Totals, nodes: Sequence[FieldNode], alias: str) -> str:
-    """SQL: a totals object, or the array of groups that `by` asks for."""
+def totals(compiler: Compiler, field: GraphQLField, source: Totals, nodes: Sequence[FieldNode], alias: str) -> Json:
+    """A totals object, or the array of groups that `by` asks for."""
     entity, statement = compiler.entities.of(field), compiler.statement
     call = statement.call(field, nodes[0])
     grouping = _Grouping(compiler, entity, call, source)
@@ -112,16 +113,17 @@ def totals(compiler: Compiler, field: GraphQLField, source: Totals, nodes: Seque
     split, group = statement.alias(), statement.alias()
     of_group = {name: grouping.dimension(name) for name in grouping.by}
     outer = [column for column, _ in of_group.values()]
-    fields: dict[str, str] = {}
+    fields: dict[str, Json] = {}
     for key, uses in selected.items():
         name = uses[0].name.value
         match entity.sources.get(name):
             case Tally() | Total() | Rate() | Mean() as figure:
                 column = statement.alias()
                 outer.append(f"{_outer(compiler, entity, name, figure, uses, split)} as {column}")
-                fields[key] = json_of(entity.type.fields[name], f"{group}.{column}")
+                value = f"{group}.{column}"
+                fields[key] = computed(value) if isinstance(figure, Total) else json_of(entity.type.fields[name], value)
             case Column() | Relation() | Expression() if name not in of_group:
-                fields[key] = "null::text"
+                fields[key] = constant("null")
             case Expression():
                 fields[key] = json_of(entity.type.fields[name], f"{group}.{of_group[name][0]}")
             case _:
@@ -193,13 +195,13 @@ def _outer(
 def _monies(
     compiler: Compiler, entity: Entity, name: str, nodes: Sequence[FieldNode], amount: str, currency: str
 ) -> str:
-    """SQL: the JSON array of one figure's Money objects, one for each currency, rounded once."""
+    """SQL: the JSON array, as text, of one figure's Money objects, one for each currency, rounded once."""
     kind = object_of(entity.type.fields[name])
     templates = money("{amount}", computed=True)
     cells = {"amount": amount, "currency": currency}
     each = compiler.statement.object(compiler.templates(kind, templates, nodes, cells))
     there = f"filter (where {amount} is not null)"
-    return f"coalesce(json_agg({each} order by {currency}) {there}, '[]'::json)"
+    return as_array(f"string_agg({each.sql}, ',' order by {currency}) {there}").sql
 
 
 def _column(entity: Entity, name: str) -> str | None:

@@ -44,6 +44,13 @@ def _letters(value: int) -> str:
     return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
 
 
+def prefix_of(text: str) -> str:
+    """The prefix of a TypeID. Raises NotATypeId."""
+    if found := _TYPE_ID.fullmatch(text):
+        return found[1]
+    raise NotATypeId
+
+
 def parse_type_id(text: str) -> tuple[str, UUID]:
     """Prefix and UUID of a TypeID. Raises NotATypeId."""
     found = _TYPE_ID.fullmatch(text)

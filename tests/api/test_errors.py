@@ -13,6 +13,7 @@ import pytest
 from api.documents import Documents
 from api.errors import RequestErrorCode
 from api.reading.compiler import Compiler
+from api.reading.json_text import computed
 from tests.api.book import HEADERS
 from tests.api.listening import PATIENCE, Server, listening
 
@@ -126,7 +127,7 @@ def _fails(*_: object, **__: object) -> Any:
 
 
 def _wrong_sql(compiler: Compiler, *_: object) -> Any:
-    return compiler.statement.plan(SECRET)
+    return compiler.statement.plan(computed(SECRET))
 
 
 @pytest.mark.parametrize(

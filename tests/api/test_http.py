@@ -8,7 +8,7 @@ import httpx
 import pytest
 from graphql import build_client_schema, build_schema, get_introspection_query
 
-from api.http import MOST_BYTES
+from api.incoming import MOST_BYTES
 from api.schema import schema_text
 from tests.api.book import HEADERS, Client, serving
 

@@ -27,6 +27,7 @@ from api.trusted import DocumentId, TrustedText
 from tests.api.bombs import BOMBS
 from tests.api.book import serving
 from tests.api.desk import the_schema
+from tests.api.sights import ALL
 
 MOST_WORK = 55_000
 """Calls of functions, of which a core does 11,000 in a millisecond while nobody counts them: 5 ms."""
@@ -232,7 +233,7 @@ async def test_thousands_of_conditions_never_reach_the_database() -> None:
     for given in (many, {"w": {"and": [{"kind": {"eq": "PERSON"}}] * 3_000}}):
         reader = Reader(read_pool("host=nowhere.invalid"), the_schema())
         with pytest.raises(RequestError, match="a query may have 200"):
-            await reader.query(trusted.parsed, operation, given)
+            await reader.query(trusted.parsed, operation, given, ALL)
     flood: dict[str, Any] = {"w": {"or": [{}] * 500_000}}
     assert work(lambda: refusal(text, flood)) < MOST_WORK
 

@@ -1,0 +1,48 @@
+"""A request as it comes in over HTTP: its head, read once, and its body.
+
+Starlette's `Request` goes through all headers for each one that is asked for, and reads a body through two generators.
+"""
+
+from starlette.datastructures import QueryParams
+from starlette.types import Receive, Scope
+
+from api.errors import RequestError, RequestErrorCode
+
+MOST_BYTES = 2 * 1024 * 1024
+"""Of a request's body."""
+
+
+class Incoming:
+    """One request."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.method: str = scope["method"]
+        self.receive = receive
+        self._query: bytes = scope["query_string"]
+        # Where a header comes twice, the first one counts.
+        self._headers: dict[bytes, bytes] = dict(reversed(list(scope["headers"])))
+
+    def header(self, name: str) -> str | None:
+        """A header's value; its name in small letters."""
+        value = self._headers.get(name.encode())
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def query_params(self) -> QueryParams:
+        """What stands in the address behind `?`."""
+        return QueryParams(self._query)
+
+    async def body(self) -> bytes:
+        """All of it. Raises RequestError where it is too large, or its client went away before its end."""
+        body = bytearray()
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                said = "The client went away before its request was complete."
+                raise RequestError(RequestErrorCode.BAD_REQUEST, said)
+            body += message.get("body", b"")
+            if len(body) > MOST_BYTES:
+                said = f"The body has more than {MOST_BYTES:,} bytes."
+                raise RequestError(RequestErrorCode.REQUEST_TOO_LARGE, said, status=413)
+            if not message.get("more_body", False):
+                return bytes(body)
