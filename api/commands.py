@@ -5,7 +5,7 @@ from functools import partial
 from time import monotonic
 from uuid import UUID
 
-from domain.access import Authority
+from domain.access import Authority, looked_after_by
 from domain.catalogue import AnyDecider
 from domain.company import Company
 from domain.daybook import Daybook
@@ -58,6 +58,10 @@ class Commands:
         kind = decider.commands[verb]
         values = dict(raw)
         target = _target(decider, values.pop("id", None), begins=kind in decider.creates)
+        if kind in decider.creates:
+            named = {name for name, value in values.items() if value is not None}
+            if field := looked_after_by(authority, decider.kind, kind, named):
+                values[field] = authority.staff_member
         derive = partial(derived_id, context.actor, context.idempotency_key)
         command = self.admission.admit(kind, target, values, derive)
         return await self._daybook.handle(command, context, authority)

@@ -3,7 +3,7 @@
 This is the one place on the side of commands; on the side of reading it is `api/reading/sight.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import chain
 from typing import Final
 from uuid import UUID
@@ -131,6 +131,26 @@ class Authority(msgspec.Struct, frozen=True, kw_only=True):
 def unlimited(actor: str) -> Authority:
     """Of the house itself: the administrator's token, an import, the demo."""
     return Authority(actor=actor, grants=dict.fromkeys(Permission, Scope.ALL))
+
+
+def looked_after_by(authority: Authority, kind: str, command: type[Command], given: Collection[str]) -> str | None:
+    """The field that makes the caller look after a new record, where nobody is named who does.
+
+    Whoever may not do this to every record, or does not see every record, would lose it as soon as it is entered.
+    """
+    fields = _LOOKED_AFTER.get(kind, ())
+    scopes = {authority.grants.get(READS[kind]), authority.grants.get(NEEDS[command])} if fields else {Scope.ALL}
+    if authority.staff_member is None or scopes == {Scope.ALL} or any(field in given for field in fields):
+        return None
+    return fields[0]
+
+
+_LOOKED_AFTER: Final[Mapping[str, tuple[str, ...]]] = {
+    "customer": ("owner", "team"),
+    "opportunity": ("owner", "team"),
+    "ticket": ("assignee", "queue"),
+}
+"""By kind of record: the fields of its first command that say who looks after it; the first names a staff member."""
 
 
 def not_allowed(authority: Authority, command: Command, place: Place | None = None) -> NotAllowed | None:
