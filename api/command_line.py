@@ -18,7 +18,8 @@ app = typer.Typer(
     help="Daybook, a customer management system whose history can be replayed, asked and proved.\n\n"
     "Settings come from the environment: DAYBOOK_DATA (default .daybook), DATABASE_URL (none: a PostgreSQL of our own"
     " in DAYBOOK_DATA), DAYBOOK_HOST, DAYBOOK_PORT, DAYBOOK_ENV, DAYBOOK_MASTER_KEY_FILE, DAYBOOK_ADMIN_TOKEN,"
-    " DAYBOOK_ALLOWED_HOSTS, DAYBOOK_DOCUMENTS and DAYBOOK_TRUSTED_ONLY.",
+    " DAYBOOK_ALLOWED_HOSTS, DAYBOOK_DOCUMENTS, DAYBOOK_TRUSTED_ONLY, DAYBOOK_COST_PER_SECOND,"
+    " DAYBOOK_CONNECTIONS_PER_ACTOR, DAYBOOK_SUBSCRIPTIONS_PER_ACTOR, DAYBOOK_CORS_ORIGINS and DAYBOOK_ACCESS_LOG.",
     epilog=EXIT_CODES,
 )
 

@@ -21,6 +21,7 @@ from graphql import (
 
 from api.errors import RequestError, RequestErrorCode
 from api.limits import MOST_CHARACTERS, MOST_COMPARISONS, MOST_COST, MOST_TOKENS, Cost, Measure, counted
+from api.throttling import Standing
 from api.trusted import DocumentId, TrustedText
 
 MOST_REMEMBERED = 500
@@ -57,7 +58,7 @@ class TooCostly(RequestError):
 
     def __init__(self, message: str, cost: int) -> None:
         super().__init__(RequestErrorCode.QUERY_TOO_COMPLEX, message)
-        self.cost = cost
+        self.cost, self.standing = cost, None
 
 
 class Document:
@@ -195,9 +196,12 @@ _LINEAR_RULES = tuple(
 )
 
 
-def cost_extension(requested: int) -> Mapping[str, int]:
+def cost_extension(requested: int, standing: Standing | None = None) -> Mapping[str, int]:
     """`extensions.cost`. What a query did cost in the end is not said: the finished JSON would have to be read."""
-    return {"requested": requested, "limit": MOST_COST}
+    cost = {"requested": requested, "limit": MOST_COST}
+    if standing is not None:
+        cost |= {"available": standing.available, "restoreRate": standing.restored_per_second}
+    return cost
 
 
 def _size(variables: Mapping[str, Any], name: str) -> int | None:

@@ -109,6 +109,10 @@ class RequestErrorCode(StrEnum):
     """The document is beyond a limit of its shape or cost, or it took too long."""
     INTROSPECTION_OFF = "INTROSPECTION_OFF"
     """In production the schema is not told: `__schema` and `__type` are refused."""
+    THROTTLED = "THROTTLED"
+    """The actor has asked for more than its share. Come back after `retryAfter` seconds."""
+    TOO_MANY_SUBSCRIPTIONS = "TOO_MANY_SUBSCRIPTIONS"
+    """The connection has as many operations under way, or the actor as many subscriptions, as are allowed."""
     DOCUMENT_UNKNOWN = "DOCUMENT_UNKNOWN"
     """No trusted document has this id."""
     DOCUMENT_NOT_TRUSTED = "DOCUMENT_NOT_TRUSTED"
@@ -139,7 +143,7 @@ class RequestError(GraphQLError):
         *,
         status: int = 400,
         headers: Mapping[str, str] | None = None,
-        extensions: Mapping[str, str] | None = None,
+        extensions: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message, extensions={"code": code.value, **(extensions or {})})
         self.status, self.headers = status, headers or {}

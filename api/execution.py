@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import ChainMap
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import cached_property
@@ -27,6 +28,7 @@ from api.documents import Document, Documents, Faulty, Policy, TooCostly, cost_e
 from api.errors import RequestError, RequestErrorCode, answered, explained
 from api.reading.reader import Reader
 from api.serving import Request, RequestInfo
+from api.throttling import FAULTY_COST, Allowance, Buckets, Places, Throttled
 from api.trusted import DocumentId
 
 subscribe = cast("Callable[..., Any]", _subscribe)
@@ -77,6 +79,8 @@ class Answer(msgspec.Struct, frozen=True, dict=True):
     errors: list[GraphQLError] = []
     extensions: Mapping[str, Any] = {}
     status: int = 200
+    headers: Mapping[str, str] = {}
+    """Of the HTTP response, where there is one."""
 
     @cached_property
     def encoded(self) -> bytes:
@@ -117,11 +121,12 @@ class Source(ABC):
 class Engine:
     """Answers operations. One for each process; used from its event loop only."""
 
-    def __init__(self, schema: strawberry.Schema, reader: Reader, policy: Policy) -> None:
+    def __init__(self, schema: strawberry.Schema, reader: Reader, policy: Policy, allowance: Allowance) -> None:
         """Raises ManifestError where a trusted document does not fit the schema."""
         self._schema: GraphQLSchema = schema._schema  # pyright: ignore[reportPrivateUsage]
         self._reader, self._hide_suggestions = reader, policy.production
         self._documents = Documents(self._schema, policy)
+        self._buckets, self._subscriptions = Buckets(allowance.cost_per_second), Places(allowance.subscriptions)
         self._commanded: set[asyncio.Task[Answer]] = set()
 
     async def finished(self) -> None:
@@ -129,16 +134,30 @@ class Engine:
         await asyncio.gather(*self._commanded, return_exceptions=True)
 
     def prepared(
-        self, asked: str | DocumentId, operation_name: str | None, variables: Mapping[str, Any]
+        self, asked: str | DocumentId, operation_name: str | None, variables: Mapping[str, Any], request: Request
     ) -> tuple[Document, OperationDefinitionNode]:
-        """The valid document of a text or a trusted one's id, and the operation to run. Raises GraphQLError, Faulty."""
-        return self._documents.of(asked, operation_name, variables)
+        """The valid document of a text or a trusted one's id, and the operation to run, its cost taken from the actor.
+
+        Raises GraphQLError, Faulty.
+        """
+        # The first point is taken before anybody looks at what is asked: whoever has none left does not make us parse.
+        self._buckets.take(request.actor, 1)
+        try:
+            document, operation = self._documents.of(asked, operation_name, variables)
+        except (GraphQLError, Faulty):
+            self._buckets.charge(request.actor, FAULTY_COST - 1)
+            raise
+        request.operation = operation
+        cost = document.cost(operation, variables)
+        standing = self._buckets.take(request.actor, cost, paid=1)
+        if operation.operation is not OperationType.SUBSCRIPTION:
+            request.cost, request.standing = cost, standing
+        return document, operation
 
     async def answer(
         self, document: Document, operation: OperationDefinitionNode, variables: dict[str, Any], request: Request
     ) -> Answer:
         """The answer to a query or a mutation; a mutation runs to its end, whoever is there to hear of it."""
-        request.cost = document.cost(operation, variables)
         if operation.operation is OperationType.QUERY:
             return await self._read(document, operation, variables, request)
         task = asyncio.create_task(self._command(document, operation, variables, request))
@@ -191,9 +210,10 @@ class Engine:
             return _answer(await await_maybe(execute_event(executor.build_per_event_executor(event))), request)
 
         try:
-            async with aclosing(cast("Source", source).answers(evaluate)) as answers:
-                async for answer in answers:
-                    yield answer
+            with self._subscriptions.taken(request.actor):
+                async with aclosing(cast("Source", source).answers(evaluate)) as answers:
+                    async for answer in answers:
+                        yield answer
         except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
             yield refused(error, request)
 
@@ -213,10 +233,15 @@ class Engine:
 
 def failed(errors: list[GraphQLError], request: Request, otherwise: RequestErrorCode) -> Answer:
     """The answer to a request that could not be served."""
-    shown = answered(errors, request.id, otherwise=otherwise)
-    statuses = [error.status for error in errors if isinstance(error, RequestError)]
-    costs = [cost_extension(error.cost) for error in errors if isinstance(error, TooCostly)]
-    return Answer(errors=shown, extensions={"cost": costs[0]} if costs else {}, status=max(statuses, default=400))
+    shown = _shown(errors, request, otherwise)
+    ours = [error for error in errors if isinstance(error, RequestError)]
+    costs = [cost_extension(error.cost, error.standing) for error in ours if isinstance(error, TooCostly | Throttled)]
+    return Answer(
+        errors=shown,
+        extensions={"cost": costs[0]} if costs else {},
+        status=max((error.status for error in ours), default=400),
+        headers=ChainMap(*(dict(error.headers) for error in ours)),
+    )
 
 
 def refused(error: Exception, request: Request) -> Answer:
@@ -233,5 +258,11 @@ def _answer(result: ExecutionResult, request: Request) -> Answer:
     # Variables that their types do not take come back without data and without a path: nothing was run.
     if result.data is None and not any(error.path for error in errors):
         return failed(errors, request, RequestErrorCode.BAD_USER_INPUT)
-    shown = answered(errors, request.id, otherwise=RequestErrorCode.INTERNAL)
-    return Answer(result.data, shown, request.extensions)
+    return Answer(result.data, _shown(errors, request, RequestErrorCode.INTERNAL), request.extensions)
+
+
+def _shown(errors: list[GraphQLError], request: Request, otherwise: RequestErrorCode) -> list[GraphQLError]:
+    shown = answered(errors, request.id, otherwise=otherwise)
+    if shown:
+        request.codes = list(dict.fromkeys(str((error.extensions or {})["code"]) for error in shown))
+    return shown

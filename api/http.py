@@ -3,13 +3,14 @@
 Strawberry's own view costs two to three times as much on small queries and answers 500 to some malformed bodies.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any, NamedTuple, NoReturn, cast
 
 import msgspec
 from graphql import OperationDefinitionNode, OperationType
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.access_log import REQUEST
 from api.authentication import Tokens
 from api.departure import ClientGone, Departure
 from api.documents import Document
@@ -64,14 +65,16 @@ class Endpoint:
         self._engine, self._serving, self._tokens, self._page = engine, serving, tokens, page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self.respond(Incoming(scope, receive))
+        http = Incoming(scope, receive)
+        if self._page and _comes_from_a_browser(http):
+            response: ASGIApp = page()
+        else:
+            request = scope[REQUEST] = Request(self._serving, self._tokens.authority(http.header("authorization")))
+            response = await self.respond(http, request)
         await response(scope, receive, send)
 
-    async def respond(self, http: Incoming) -> ASGIApp:
+    async def respond(self, http: Incoming, request: Request) -> ASGIApp:
         """The answer, with a code and the request's id whatever goes wrong."""
-        if self._page and _comes_from_a_browser(http):
-            return page()
-        request = Request(self._serving, self._tokens.authority(http.header("authorization")))
         accept = http.header("accept") or ""
         single, events = negotiated(accept), takes_events(accept)
         media = single or (GRAPHQL if events else None)
@@ -82,9 +85,9 @@ class Endpoint:
             except RequestError as error:
                 outcome.status = error.status
                 answer = failed([error], request, RequestErrorCode.BAD_REQUEST)
-                return _response(answer, request, media, error.status, error.headers)
+                return _response(answer, request, media, error.status)
             try:
-                document, operation = self._engine.prepared(asked.query, asked.operation_name, asked.variables)
+                document, operation = self._engine.prepared(asked.query, asked.operation_name, asked.variables, request)
                 outcome.operation = operation.operation.value
                 streamed = events and (single is None or operation.operation is OperationType.SUBSCRIPTION)
                 _check_operation(http, operation, streamed=streamed)
@@ -107,7 +110,7 @@ class Endpoint:
                 return EventStream(answer, None, _headers(request))
             # The older media type answers 200 to every request that could be read, faulty documents included.
             outcome.status = 200 if answer.status == 400 and media != GRAPHQL else answer.status
-            return _response(answer, request, media, outcome.status, {"Allow": "POST"} if answer.status == 405 else {})
+            return _response(answer, request, media, outcome.status)
 
     async def _answer(
         self,
@@ -193,7 +196,8 @@ def _check_operation(http: Incoming, operation: OperationDefinitionNode, *, stre
             " graphql-transport-ws."
         )
     if http.method == "GET" and not subscription and operation.operation is not OperationType.QUERY:
-        raise RequestError(_Code.METHOD_NOT_ALLOWED, "Only queries can be sent over GET; use POST.", status=405)
+        message = "Only queries can be sent over GET; use POST."
+        raise RequestError(_Code.METHOD_NOT_ALLOWED, message, status=405, headers={"Allow": "POST"})
 
 
 def _at_least(http: Incoming, asked: Asked) -> int | None:
@@ -207,11 +211,9 @@ def _bad(message: str) -> NoReturn:
     raise RequestError(_Code.BAD_REQUEST, message)
 
 
-def _response(
-    answer: Answer, request: Request, media: str | None, status: int, headers: Mapping[str, str] = {}
-) -> ASGIApp:
+def _response(answer: Answer, request: Request, media: str | None, status: int) -> ASGIApp:
     media_type = (b"content-type", f"{media or JSON}; charset=utf-8".encode())
-    others = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    others = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
     return Reply(answer.encoded, status, (media_type, *_headers(request), *others))
 
 

@@ -1,6 +1,7 @@
 """The WebSocket side of /graphql: the protocol graphql-transport-ws, spoken by Strawberry's handler."""
 
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from json import JSONDecodeError
@@ -16,23 +17,27 @@ from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import SubscribeMessage
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import ConnectionInitMessage, SubscribeMessage
 from strawberry.types.unset import UNSET, UnsetType
 
+from api import access_log
 from api.authentication import Tokens
 from api.errors import RequestError, RequestErrorCode, encodable
 from api.execution import Engine, refused
 from api.serving import Request, Serving, position_of
+from api.throttling import Full, Places
 from api.trusted import asked_document
 from api.wire import NotJson, read_json
 
 MOST_SUBSCRIPTIONS = 50
 """Operations that one connection may have under way."""
+TOO_MANY_CONNECTIONS = 4429
+"""Closes a connection of an actor that has as many as are allowed."""
 PATIENCE = timedelta(seconds=10)
 """How long a connection may take to say who it is."""
 
 TOO_MANY = RequestError(
-    RequestErrorCode.BAD_REQUEST,
+    RequestErrorCode.TOO_MANY_SUBSCRIPTIONS,
     f"This connection has {MOST_SUBSCRIPTIONS} operations under way: complete one, or open another connection.",
 )
 
@@ -54,6 +59,18 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
         self._at_least: dict[str, object] = {}
         """By operation: `extensions.atLeast`, which the library's operations do not keep."""
 
+    async def handle(self) -> None:
+        try:
+            await super().handle()
+        finally:
+            cast("Live", self.view).connections.leave(self.context.id)
+
+    async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
+        try:
+            await super().handle_connection_init(message)
+        except Full:
+            await self.websocket.close(code=TOO_MANY_CONNECTIONS, reason="Too many connections: close one first")
+
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
         known = message["id"] in self.operations
         if len(self.operations) >= MOST_SUBSCRIPTIONS and not known and self.connection_acknowledged:
@@ -71,12 +88,14 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
         """Send the answers one by one: the next is worked on when the client's buffer has taken the last."""
         live, request = cast("Live", self.view), self.context.another()
         variables, id = operation.variables or {}, live.encode_json(operation.id)
-        socket = cast("Socket", self.websocket).ws
+        socket, begun = cast("Socket", self.websocket).ws, time.perf_counter()
         try:
             try:
                 if (at_least := self._at_least.pop(operation.id, None)) is not None:
                     request.at_least = position_of(at_least)
-                document, definition = live.engine.prepared(operation.query, operation.operation_name, variables)
+                document, definition = live.engine.prepared(
+                    operation.query, operation.operation_name, variables, request
+                )
             except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
                 await operation.send_initial_errors(refused(error, request).errors)
                 return
@@ -90,6 +109,8 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
             await operation.send_operation_message({"id": operation.id, "type": "complete"})
         except (WebSocketDisconnected, WebSocketDisconnect):
             return
+        finally:
+            access_log.write(request, begun)
 
 
 class Live(GraphQL[Request, None]):
@@ -98,14 +119,25 @@ class Live(GraphQL[Request, None]):
     websocket_adapter_class = Socket
     graphql_transport_ws_handler_class = Operations
 
-    def __init__(self, schema: strawberry.Schema, engine: Engine, serving: Serving, tokens: Tokens) -> None:
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        engine: Engine,
+        serving: Serving,
+        tokens: Tokens,
+        connections: Places,
+        origins: Sequence[str],
+    ) -> None:
+        """`origins`: whose pages may connect, beside those of the host that is asked."""
         super().__init__(
             schema,
             graphql_ide=None,
             subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
             connection_init_wait_timeout=PATIENCE,
             max_subscriptions_per_connection=None,  # counted above, with a code
+            allowed_origins=origins,
         )
+        self.connections = connections
         self.engine, self._serving, self._tokens = engine, serving, tokens
 
     async def get_context(self, request: HttpRequest | WebSocket, response: Response | WebSocket) -> Request:  # noqa: ARG002
@@ -116,6 +148,7 @@ class Live(GraphQL[Request, None]):
             context.authority = self._tokens.authority_of_params(context.connection_params)
         if not context.authorised:
             raise ConnectionRejectionError
+        self.connections.take(context.actor, context.id)
         return cast("UnsetType", UNSET)
 
     def decode_json(self, data: str | bytes) -> object:

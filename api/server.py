@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.access_log import AccessLog, opened_access_log
 from api.authentication import Doorkeeper, Tokens
 from api.composition import Parts, assembled
 from api.documents import Policy
@@ -23,9 +24,11 @@ from api.graphiql import asset
 from api.health import Health
 from api.http import Endpoint
 from api.live import Live
+from api.origins import cross_origin
 from api.reading.reader import Reader, read_pool
 from api.schema import make_schema
 from api.serving import Serving
+from api.throttling import Allowance, Places
 from projections.progress import Progress
 from projections.registry import models
 from projections.runner import ProjectionRunner
@@ -50,18 +53,23 @@ def create_app(
     projections: bool = True,
     patience: float = 10.0,
     policy: Policy = Policy(),  # noqa: B008  # frozen
+    allowance: Allowance = Allowance(),  # noqa: B008  # frozen
+    origins: Sequence[str] = (),
+    log_access: bool = False,
 ) -> Starlette:
     """The application on a migrated database whose read models are installed.
 
     `hosts`: names that a request may be addressed to, beside the loopback ones. `projections`: whether this process
     takes part in posting to the read models. `patience`: seconds that a request waits for them.
-    `policy`: which documents it takes.
+    `policy`: which documents it takes. `allowance`: what each actor may take of this process. `origins`: whose pages
+    may call it from a browser. `log_access`: whether each request leaves a line on standard error.
     """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKS, thread_name_prefix="look"))
         async with (
+            opened_access_log(wanted=log_access),
             _in_threads(assembled(conninfo, master_key_file)) as parts,
             _in_threads(_posting(parts, wanted=projections)),
             Progress(conninfo, models) as progress,
@@ -79,16 +87,24 @@ def create_app(
                 readers=feed.readers,
                 patience=patience,
             )
-            engine, tokens = Engine(schema, serving.reader, policy), Tokens(admin_token)
+            engine, tokens = Engine(schema, serving.reader, policy, allowance), Tokens(admin_token)
             endpoint = straight["/graphql"] = Endpoint(engine, serving, tokens, page=policy.page)
             app.router.routes[:] = _routes(
-                endpoint, Live(schema, engine, serving, tokens), Health(lambda: _status(parts)), page=policy.page
+                endpoint,
+                Live(schema, engine, serving, tokens, Places(allowance.connections), origins),
+                Health(lambda: _status(parts)),
+                page=policy.page,
             )
             yield
             await engine.finished()
 
     straight: dict[str, ASGIApp] = {}
-    doors = [Middleware(Doorkeeper, hosts=(*LOOPBACK, *hosts)), Middleware(Straight, straight)]
+    doors = [
+        *((Middleware(AccessLog),) if log_access else ()),
+        Middleware(Doorkeeper, hosts=(*LOOPBACK, *hosts)),
+        *cross_origin(origins),
+        Middleware(Straight, straight),
+    ]
     return Starlette(middleware=doors, lifespan=lifespan)
 
 

@@ -1,10 +1,12 @@
 """What resolvers work with: the parts of the serving process, and the one request that they answer."""
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
 import anyio
 import msgspec
+from graphql import OperationDefinitionNode
 from strawberry import Info
 
 from api.commands import Commands
@@ -13,6 +15,7 @@ from api.errors import RequestError, RequestErrorCode
 from api.feed import Feed
 from api.reading.reader import Reader
 from api.reading.sight import Sight, sight_of
+from api.throttling import Standing
 from domain.access import Authority
 from domain.kernel.recorded import Receipt
 from infra.event_store import EventStore
@@ -57,6 +60,11 @@ class Request:
 
         self.cost: int | None = None
         """Of the query or mutation that is answered; the events of a subscription do not repeat it."""
+        self.standing: Standing | None = None
+        """What the actor may still ask for after it, where actors are throttled."""
+        self.operation: OperationDefinitionNode | None = None
+        self.codes: Sequence[str] = ()
+        """Of the errors that were answered; like `operation`, for the access log."""
 
     @property
     def sight(self) -> Sight:
@@ -110,7 +118,7 @@ class Request:
     @property
     def extensions(self) -> dict[str, Any]:
         """What the response says beside data and errors."""
-        cost = None if self.cost is None else cost_extension(self.cost)
+        cost = None if self.cost is None else cost_extension(self.cost, self.standing)
         said = {"cost": cost, "readModel": self.read_model, "position": self.position}
         return {name: value for name, value in said.items() if value is not None}
 

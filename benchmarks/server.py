@@ -23,6 +23,8 @@ from benchmarks.company import person
 TOKEN = "a-token-for-benchmarks-alone"
 _ROOT = Path(__file__).parent.parent
 _LONGEST = 60
+_LIMITS = ("DAYBOOK_COST_PER_SECOND", "DAYBOOK_CONNECTIONS_PER_ACTOR", "DAYBOOK_SUBSCRIPTIONS_PER_ACTOR")
+"""One actor asks for all that the machine can give here."""
 
 REGISTER = (
     "mutation Register($input: CustomerRegisterInput!) { customerRegister(input: $input) {"
@@ -58,7 +60,7 @@ def daybook(*words: str, environment: Mapping[str, str]) -> "subprocess.Popen[st
 
 def settings(data: Path, conninfo: str | None = None) -> dict[str, str]:
     """The environment of a Daybook in this directory, on this database or an embedded one."""
-    given = {"DAYBOOK_DATA": str(data), "DAYBOOK_ADMIN_TOKEN": TOKEN}
+    given = {"DAYBOOK_DATA": str(data), "DAYBOOK_ADMIN_TOKEN": TOKEN} | dict.fromkeys(_LIMITS, "0")
     return given if conninfo is None else given | {"DATABASE_URL": url(conninfo)}
 
 

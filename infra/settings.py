@@ -10,6 +10,9 @@ from typing import Literal
 
 from infra.private_files import private_directory, secret
 
+COST_PER_SECOND, CONNECTIONS_PER_ACTOR, SUBSCRIPTIONS_PER_ACTOR = 20_000, 100, 1_000
+"""More than anybody needs at a screen: 20,000 points are twenty-eight boards of 50 customers, each second."""
+
 
 class SettingsError(Exception):
     """A setting has a value that can't be used; the message names the variable and says what it takes."""
@@ -33,6 +36,16 @@ class Settings:
     """Manifests of trusted documents."""
     trusted_only: bool = False
     """Whether other documents are refused."""
+    cost_per_second: int = COST_PER_SECOND
+    """Points of cost that each actor gets back of each process; 0: nobody is throttled."""
+    connections_per_actor: int = CONNECTIONS_PER_ACTOR
+    """WebSockets that each actor may have open to each process; 0: any number."""
+    subscriptions_per_actor: int = SUBSCRIPTIONS_PER_ACTOR
+    """Subscriptions, over WebSockets or not; 0: any number."""
+    cors_origins: tuple[str, ...] = ()
+    """Whose pages may call us from a browser."""
+    access_log: bool = False
+    """Whether each request leaves a line in the log."""
     given_admin_token: str | None = field(default=None, repr=False)
     """The token from the environment; `admin_token()` gives the one that counts."""
 
@@ -41,16 +54,22 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings; raises SettingsError for the first that can't be used. An empty variable counts as not set."""
     given = {name: value.strip() for name, value in environment.items() if value.strip()}
     data = _path(given, "DAYBOOK_DATA", Path(".daybook"))
+    kind = _environment(given.get("DAYBOOK_ENV", "development"))
     return Settings(
         data=data,
         host=_host(given.get("DAYBOOK_HOST", "127.0.0.1")),
         port=_port(given.get("DAYBOOK_PORT", "8000")),
         database_url=_database_url(given.get("DATABASE_URL")),
-        environment=_environment(given.get("DAYBOOK_ENV", "development")),
+        environment=kind,
         master_key_file=_path(given, "DAYBOOK_MASTER_KEY_FILE", data / "master.key"),
         allowed_hosts=_allowed_hosts(given.get("DAYBOOK_ALLOWED_HOSTS", "")),
         documents=_documents(given.get("DAYBOOK_DOCUMENTS", "")),
         trusted_only=_switch("DAYBOOK_TRUSTED_ONLY", given.get("DAYBOOK_TRUSTED_ONLY", "no")),
+        cost_per_second=_number(given, "DAYBOOK_COST_PER_SECOND", COST_PER_SECOND),
+        connections_per_actor=_number(given, "DAYBOOK_CONNECTIONS_PER_ACTOR", CONNECTIONS_PER_ACTOR),
+        subscriptions_per_actor=_number(given, "DAYBOOK_SUBSCRIPTIONS_PER_ACTOR", SUBSCRIPTIONS_PER_ACTOR),
+        cors_origins=_cors_origins(given.get("DAYBOOK_CORS_ORIGINS", "")),
+        access_log=_access_log(given.get("DAYBOOK_ACCESS_LOG"), kind),
         given_admin_token=_admin_token(given.get("DAYBOOK_ADMIN_TOKEN")),
     )
 
@@ -114,6 +133,41 @@ def _allowed_hosts(value: str) -> tuple[str, ...]:
 def _documents(value: str) -> tuple[Path, ...]:
     files = [file.strip() for file in value.split(",") if file.strip()]
     return tuple(_path({"DAYBOOK_DOCUMENTS": file}, "DAYBOOK_DOCUMENTS", Path()) for file in files)
+
+
+def _number(given: Mapping[str, str], name: str, default: int) -> int:
+    value = given.get(name, str(default))
+    if not re.fullmatch(r"[0-9]{1,9}", value):
+        raise SettingsError(f"{name} is {value!r}, but must be a whole number, 0 for no limit.")
+    return int(value)
+
+
+def _cors_origins(value: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip().lower() for origin in value.split(",") if origin.strip())
+    for origin in origins:
+        if origin in ("*", "null"):
+            raise SettingsError(
+                f"DAYBOOK_CORS_ORIGINS names {origin}, which is anybody's page: name each origin by itself"
+                " (https://crm.example.com)."
+            )
+        if not re.fullmatch(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", origin):
+            raise SettingsError(
+                f"DAYBOOK_CORS_ORIGINS names {origin.rpartition('@')[2]!r}, but takes origins as browsers send them,"
+                " scheme, host and port without a path, separated by commas"
+                " (https://crm.example.com,http://localhost:3000)."
+            )
+        if re.search(r"^http://.*:80$|^https://.*:443$", origin):
+            raise SettingsError(
+                f"DAYBOOK_CORS_ORIGINS names {origin!r}, but browsers leave out the port that belongs to the scheme:"
+                f" {origin.rpartition(':')[0]}"
+            )
+    return origins
+
+
+def _access_log(value: str | None, environment: str) -> bool:
+    if value not in (None, "on", "off"):
+        raise SettingsError(f"DAYBOOK_ACCESS_LOG is {value!r}, but must be on or off.")
+    return value == "on" or (value is None and environment == "production")
 
 
 def _switch(name: str, value: str) -> bool:

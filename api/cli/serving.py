@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 from api.cli.book import OUT_OF_REACH, USAGE, CommandFailed, book, database
 from api.cli.output import note, say
 from api.departure import cut_stalled
+from api.discretion import log_discreetly
 from infra.settings import Settings, admin_token
 from projections.registry import models
 from projections.runner import ProjectionRunner
@@ -67,13 +68,16 @@ def serve(
 
     SIGTERM or Ctrl-C stops it: requests under way are answered first.
     """
+    from api.receiving import Receiving
     from api.server import MOST_MESSAGE_BYTES, create_app  # takes most of a second, which other commands need not wait
+    from api.throttling import Allowance
 
     signal.signal(signal.SIGTERM, _leave)
     with (
         database(begin=True) as (settings, conninfo),
         _listening(host or settings.host, _port(port, settings)) as listener,
     ):
+        log_discreetly()
         application = partial(
             create_app,
             conninfo,
@@ -82,13 +86,21 @@ def serve(
             hosts=(host or settings.host, *settings.allowed_hosts),
             projections=projections,
             policy=_policy(settings, documents, trusted_only),
+            allowance=Allowance(
+                cost_per_second=settings.cost_per_second,
+                connections=settings.connections_per_actor,
+                subscriptions=settings.subscriptions_per_actor,
+            ),
+            origins=settings.cors_origins,
+            log_access=settings.access_log,
         )
         config = uvicorn.Config(
             application if workers == 1 else partial(_as_worker, os.getpid(), application),
             factory=True,
             workers=workers,
             loop="uvloop",
-            http="httptools",
+            http=Receiving,
+            log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -143,6 +155,7 @@ def work() -> None:
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda _signal, _frame: stop.set())
+    log_discreetly()
     with book(begin=True) as parts:
         runner = ProjectionRunner(parts.conninfo, parts.mapper, models)
         runner.start()
@@ -158,6 +171,7 @@ def work() -> None:
 
 def _as_worker(parent: int, application: Callable[[], ASGIApp]) -> ASGIApp:
     """The application, in a worker that ends when the process that started it is gone."""
+    log_discreetly()
     threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
     return application()
 

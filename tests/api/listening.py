@@ -3,7 +3,8 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -15,11 +16,20 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from api.departure import cut_stalled
+from api.receiving import Receiving
 from api.server import MOST_MESSAGE_BYTES
 from tests.api.book import HEADERS, TOKEN, make_app
 
 PATIENCE = 20.0
 """Seconds that a test waits for a message before it fails."""
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, "what was waited for did not come"
+        time.sleep(0.01)
 
 
 class Server:
@@ -96,7 +106,9 @@ def listening(database: str, directory: Path, **options: Any) -> Iterator[Server
     with socket.create_server(("127.0.0.1", 0)) as listener:
         cut_stalled(listener)
         server = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, ws_max_size=MOST_MESSAGE_BYTES, ws_per_message_deflate=False)
+            uvicorn.Config(
+                app, http=Receiving, log_config=None, ws_max_size=MOST_MESSAGE_BYTES, ws_per_message_deflate=False
+            )
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

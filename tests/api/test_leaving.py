@@ -11,8 +11,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.api.listening import Server, Socket, listening
-from tests.api.test_live import request, until
+from tests.api.listening import Server, Socket, listening, until
+from tests.api.test_live import request
 from tests.held import POINTS, held
 
 REGISTER = """mutation Register($new: CustomerRegisterInput!) {

@@ -29,7 +29,7 @@ from domain.kernel import new_id
 from domain.kernel.recorded import Context
 from infra.event_store import EventStore
 from tests.api.book import HEADERS, TOKEN
-from tests.api.listening import PATIENCE, Server, Socket, listening
+from tests.api.listening import PATIENCE, Server, Socket, listening, until
 
 CHANGES = "subscription($after: Position) { changes(after: $after) { position change { type aggregateId data } } }"
 _ALIKE = " ".join(f"a{at}: data" for at in range(60))
@@ -37,13 +37,6 @@ LARGE = f"subscription($after: Position) {{ changes(after: $after) {{ position c
 ENTRIES = 2_000
 """Told of in LARGE messages, more than 30 MB: sockets hold a part of it."""
 FOLLOW = "subscription($id: ID!) { customerChanged(id: $id) { name version } }"
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, "what was waited for did not come"
-        time.sleep(0.01)
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, kind: type[Any], name: str) -> list[object]:
@@ -300,7 +293,7 @@ def test_a_connection_has_so_many_operations_and_is_told_so(database: str, tmp_p
             client.receive()
         message = client.subscribe(CHANGES, id="one more").receive()
         assert (message["id"], message["type"]) == ("one more", "error")
-        assert message["payload"][0]["extensions"]["code"] == "BAD_REQUEST"
+        assert message["payload"][0]["extensions"]["code"] == "TOO_MANY_SUBSCRIPTIONS"
         client.send(type="complete", id="0")
         client.subscribe("{ __typename }", id="now")
         assert client.next("__typename") == "Query"

@@ -12,6 +12,7 @@ from prometheus_client import Metric
 from api import health, limits
 from api.errors import RequestErrorCode
 from api.reading import wheres
+from api.throttling import FULL
 from infra import settings
 from projections.registry import models
 from tests.docs.blocks import ROOT, blocks, documents, prose
@@ -87,6 +88,8 @@ def test_frontends_are_told_the_limits() -> None:
     text = prose("docs/frontend/limits.md")
     most = {name: value for name, value in vars(limits).items() if name.startswith("MOST_")}
     assert {name: value for name, value in most.items() if f"| {value:,} |" not in text} == {}
+    told = (settings.COST_PER_SECOND, settings.SUBSCRIPTIONS_PER_ACTOR, settings.CONNECTIONS_PER_ACTOR, FULL)
+    assert [f"{one:,}" for one in (*told[:3], told[0] * told[3]) if f"{one:,}" not in text] == []
     text = prose("docs/frontend/lists.md")
     assert [one for one in (wheres.MOST, wheres.DEEPEST) if f"| {one} |" not in text] == []
 

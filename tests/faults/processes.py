@@ -58,6 +58,7 @@ class Process:
             "DAYBOOK_DATA": str(directory),
             "DAYBOOK_ADMIN_TOKEN": TOKEN,
             "DAYBOOK_ENV": "development",
+            "DAYBOOK_COST_PER_SECOND": "0",
         }
         self._process: ForkServerProcess | None = None
 

@@ -23,6 +23,9 @@ def test_without_environment_everything_has_a_default() -> None:
     assert settings.database_url is None
     assert settings.allowed_hosts == ()
     assert (settings.documents, settings.trusted_only) == ((), False)
+    assert (settings.cors_origins, settings.access_log) == ((), False)
+    limits = (settings.cost_per_second, settings.connections_per_actor, settings.subscriptions_per_actor)
+    assert limits == (20_000, 100, 1_000)
 
 
 def test_everything_can_be_set() -> None:
@@ -38,6 +41,11 @@ def test_everything_can_be_set() -> None:
             "DAYBOOK_ALLOWED_HOSTS": "CRM.example.com, 10.0.0.1",
             "DAYBOOK_DOCUMENTS": "/srv/web.json, /srv/mobile.json",
             "DAYBOOK_TRUSTED_ONLY": "yes",
+            "DAYBOOK_COST_PER_SECOND": "0",
+            "DAYBOOK_CONNECTIONS_PER_ACTOR": "7",
+            "DAYBOOK_SUBSCRIPTIONS_PER_ACTOR": "8",
+            "DAYBOOK_CORS_ORIGINS": "https://CRM.example.com, http://localhost:3000,http://[::1]:3000",
+            "DAYBOOK_ACCESS_LOG": "off",
         }
     )
     assert settings.data == Path("/srv/book")
@@ -48,6 +56,11 @@ def test_everything_can_be_set() -> None:
     assert settings.allowed_hosts == ("crm.example.com", "10.0.0.1")
     assert settings.documents == (Path("/srv/web.json"), Path("/srv/mobile.json"))
     assert settings.trusted_only
+    limits = (settings.cost_per_second, settings.connections_per_actor, settings.subscriptions_per_actor)
+    assert limits == (0, 7, 8)
+    assert settings.cors_origins == ("https://crm.example.com", "http://localhost:3000", "http://[::1]:3000")
+    assert not settings.access_log
+    assert read_settings({"DAYBOOK_ENV": "production"}).access_log
     assert admin_token(settings) == TOKEN
     assert "secret" not in repr(settings)
     assert TOKEN not in repr(settings)
@@ -66,6 +79,17 @@ def test_everything_can_be_set() -> None:
         ("DATABASE_URL", "mysql://me:secret@db/crm"),
         ("DAYBOOK_ALLOWED_HOSTS", "https://crm.example.com"),
         ("DAYBOOK_ADMIN_TOKEN", "short"),
+        ("DAYBOOK_COST_PER_SECOND", "-1"),
+        ("DAYBOOK_CONNECTIONS_PER_ACTOR", "many"),
+        ("DAYBOOK_SUBSCRIPTIONS_PER_ACTOR", "1.5"),
+        ("DAYBOOK_CORS_ORIGINS", "*"),
+        ("DAYBOOK_CORS_ORIGINS", "https://crm.example.com,null"),
+        ("DAYBOOK_CORS_ORIGINS", "crm.example.com"),
+        ("DAYBOOK_CORS_ORIGINS", "https://crm.example.com/"),
+        ("DAYBOOK_CORS_ORIGINS", "https://crm.example.com:443"),
+        ("DAYBOOK_CORS_ORIGINS", "https://*.example.com"),
+        ("DAYBOOK_CORS_ORIGINS", "https://me:secret@crm.example.com"),
+        ("DAYBOOK_ACCESS_LOG", "yes"),
         ("DAYBOOK_ADMIN_TOKEN", "sixteen or more, with blanks"),
         ("DAYBOOK_DATA", "~no-such-account/book"),
     ],

@@ -1,0 +1,96 @@
+"""How a request arrives: how large its head may be, and how long it may take. uvicorn itself knows no end of either.
+
+A client that sends a byte a minute would otherwise keep a connection, and what it has sent so far, for ever.
+"""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.authentication import SECURITY_HEADERS
+from api.errors import RequestErrorCode
+
+MOST_HEAD_BYTES = 64 * 1024
+"""Of a request's line and headers; a query over GET stands there too."""
+DEADLINE = 30.0
+"""Seconds from the opening of a connection, or from a request's first byte, until all of the request is there."""
+
+
+class Receiving(HttpToolsProtocol):
+    """uvicorn's protocol, with an end to what it waits for. Give it to uvicorn as `http`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._timer: asyncio.TimerHandle | None = None
+        self._head = 0
+        """Bytes of the head that have come."""
+        self._head_ended = self._complete = self._handed_over = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._handed_over = True
+        self._wait()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._head_ended:
+            self._head += len(data)
+        super().data_received(data)
+        # Headers are handed over one by one; of one that never ends, nothing is.
+        if not self._head_ended and self._head > MOST_HEAD_BYTES:
+            self.transport.close()
+        self._wait()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_ended = self._complete = False
+
+    def on_headers_complete(self) -> None:
+        self._head_ended = True
+        app = self.app
+        # What has come may hold some of the body too.
+        if self._head > MOST_HEAD_BYTES and len(self.url) + sum(map(_length, self.headers)) > MOST_HEAD_BYTES:
+            self.app = _too_large
+        super().on_headers_complete()
+        self.app = app
+
+    def on_message_complete(self) -> None:
+        self._complete, self._head, self._head_ended = True, 0, False
+        super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._handed_over = True  # the other protocol has deadlines of its own
+        super().handle_websocket_upgrade()
+
+    def _wait(self) -> None:
+        """Have the deadline run while the next request, or the rest of this one, is to come; and then only."""
+        if self._handed_over or (self._complete and not self.cycle.response_complete):
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        elif self._timer is None:
+            self._timer = self.loop.call_later(DEADLINE, self._too_late)
+
+    def _too_late(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+def _length(header: tuple[bytes, bytes]) -> int:
+    return len(header[0]) + len(header[1]) + len(b": \r\n")
+
+
+async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
+    id = str(uuid4())
+    message = f"The head of the request has more than {MOST_HEAD_BYTES:,} bytes. Send long queries with POST."
+    extensions = {"code": RequestErrorCode.REQUEST_TOO_LARGE, "requestId": id}
+    headers = {**SECURITY_HEADERS, "Daybook-Request-Id": id, "Connection": "close"}
+    body = {"errors": [{"message": message, "extensions": extensions}]}
+    await JSONResponse(body, 431, headers=headers)(scope, receive, send)

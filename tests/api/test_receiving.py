@@ -1,0 +1,171 @@
+"""How requests arrive: heads without end, bodies that do not come, connections on which nothing happens."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from api import receiving
+from api.incoming import MOST_BYTES
+from api.receiving import MOST_HEAD_BYTES
+from api.server import MOST_MESSAGE_BYTES
+from tests.api.book import HEADERS
+from tests.api.listening import PATIENCE, Server, listening
+
+BODY = b'{"query": "{ __typename }"}'
+HEAD = "\r\n".join(
+    ["POST /graphql HTTP/1.1", "Host: localhost", "Content-Type: application/json", *map(": ".join, HEADERS.items())]
+).encode()
+SOON = 0.5
+"""Instead of the deadline."""
+
+
+@contextmanager
+def connection(server: Server) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as tcp:
+        yield tcp
+
+
+def request(body: bytes = BODY, *headers: str) -> bytes:
+    lines = [HEAD, *(one.encode() for one in headers), f"Content-Length: {len(body)}".encode()]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def answer(tcp: socket.socket) -> bytes:
+    """What is sent until the body of one answer is there."""
+    said = b""
+    while b"\r\n\r\n" not in said:
+        said += received(tcp)
+    head, _, body = said.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    while len(body) < length:
+        body += received(tcp)
+    return head + b"\r\n\r\n" + body
+
+
+def received(tcp: socket.socket) -> bytes:
+    chunk = tcp.recv(65536)
+    assert chunk, "the connection was closed"
+    return chunk
+
+
+def cut(tcp: socket.socket) -> bool:
+    """Whether the server closes the connection, and says nothing before."""
+    try:
+        return tcp.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_who_does_not_finish_a_request_is_cut_off(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "DEADLINE", SOON)
+    with listening(database, tmp_path, projections=False) as server:
+        for sent in (b"", b"\r\n", b"POST /graphql HTT", HEAD, request()[:-1], HEAD + b"\r\nX: "):
+            for before in (b"", request()):
+                with connection(server) as tcp:
+                    if before:
+                        tcp.sendall(before)
+                        assert answer(tcp).startswith(b"HTTP/1.1 200")
+                    tcp.sendall(sent)
+                    assert cut(tcp), (sent, before)
+
+
+def test_a_byte_now_and_then_does_not_help(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "DEADLINE", SOON)
+    with listening(database, tmp_path, projections=False) as server, connection(server) as tcp:
+        began, sent = time.monotonic(), 0
+        tcp.sendall(HEAD + b"\r\nContent-Length: 1000000\r\n\r\n")
+        tcp.settimeout(0.02)
+        while time.monotonic() - began < PATIENCE:
+            try:
+                tcp.sendall(b" ")
+                sent += 1
+                if tcp.recv(1) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        assert 1 < sent < 1000
+        assert time.monotonic() - began < PATIENCE
+
+
+def test_a_request_that_is_there_has_the_time_that_it_needs(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "DEADLINE", SOON)
+    with listening(database, tmp_path, projections=False, patience=3 * SOON) as server:
+        with connection(server) as tcp:
+            for _ in range(2):
+                given = '{idempotencyKey: "6f1c1e0e-52c5-4f0a-9c39-0a4d4f3a7d11", kind: PERSON, name: "Ada"}'
+                register = f"mutation {{ customerRegister(input: {given}) {{ customer {{ id }} }} }}"
+                began = time.monotonic()
+                tcp.sendall(request(json.dumps({"query": register}).encode()))
+                assert b'"readModel":"BEHIND"' in answer(tcp)
+                assert time.monotonic() - began > 2 * SOON
+        with server.connected() as client:
+            client.subscribe("subscription { changes { position } }").next("changes")
+            began = time.monotonic()
+            with pytest.raises(TimeoutError):
+                client.websocket.recv(timeout=3 * SOON)
+            assert client.subscribe("{ __typename }", id="2").next("__typename") == "Query"
+
+
+def test_a_connection_is_idle_for_so_long(database: str, tmp_path: Path) -> None:
+    with listening(database, tmp_path, projections=False) as server, connection(server) as tcp:
+        tcp.sendall(request())
+        assert answer(tcp).startswith(b"HTTP/1.1 200")
+        began = time.monotonic()
+        assert cut(tcp)
+        assert 4 < time.monotonic() - began < receiving.DEADLINE
+
+
+def test_a_message_over_a_websocket_has_so_many_bytes(database: str, tmp_path: Path) -> None:
+    with listening(database, tmp_path, projections=False) as server:
+        with server.connected() as client:
+            query = "{ __typename }"
+            room = MOST_MESSAGE_BYTES - len(json.dumps({"id": "1", "type": "ping", "payload": {"x": ""}}))
+            client.send(id="1", type="ping", payload={"x": "x" * room})
+            assert client.receive()["type"] == "pong"
+            assert client.subscribe(query).next("__typename") == "Query"
+            assert client.receive()["type"] == "complete"
+            client.send(id="1", type="ping", payload={"x": "x" * (room + 1)})
+            with pytest.raises(ConnectionClosed, match="1009"):
+                client.receive()
+
+
+def test_a_head_has_so_many_bytes(database: str, tmp_path: Path) -> None:
+    with listening(database, tmp_path, projections=False) as server:
+        with connection(server) as tcp:
+            tcp.sendall(request(BODY, "X: " + "x" * (MOST_HEAD_BYTES - 1000)))
+            assert answer(tcp).startswith(b"HTTP/1.1 200")
+            tcp.sendall(request(BODY, *(f"X{at}: {'x' * 1000}" for at in range(MOST_HEAD_BYTES // 1000))))
+            said = answer(tcp)
+            assert said.startswith(b"HTTP/1.1 431")
+            (error,) = json.loads(said.partition(b"\r\n\r\n")[2])["errors"]
+            assert error["extensions"]["code"] == "REQUEST_TOO_LARGE"
+            assert cut(tcp)
+        with connection(server) as tcp:
+            tcp.sendall(request(BODY + b" " * (MOST_BYTES - len(BODY))))
+            assert answer(tcp).startswith(b"HTTP/1.1 200"), "a body may have more"
+
+
+@pytest.mark.parametrize("begin", [HEAD + b"\r\nX: ", b"GET /", HEAD + b"\r\n"])
+def test_a_head_without_end_is_not_kept(database: str, tmp_path: Path, begin: bytes) -> None:
+    with listening(database, tmp_path, projections=False) as server, connection(server) as tcp:
+        tcp.sendall(begin)
+        sent = 0
+        try:
+            while sent < 100 * MOST_HEAD_BYTES:
+                tcp.sendall((b"x: y\r\n" if begin.endswith(b"\n") else b"xxxxxx") * 1000)
+                sent += 6000
+        except ConnectionError:
+            pass
+        assert sent < 100 * MOST_HEAD_BYTES
