@@ -23,6 +23,7 @@ NAMES = (
     "serving",
     "reading",
     "growth",
+    "rights",
     "live",
     "documents",
     "profile",

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import msgspec
 import psycopg
+import strawberry
 from graphql import get_operation_ast, parse
 
 from api.reading.reader import Reader, read_pool
@@ -36,10 +36,10 @@ _MEMORY = 4
 
 
 class Book:
-    """A database of one size, and what is asked of it."""
+    """A database of one size, and what somebody asks of it."""
 
-    def __init__(self, conninfo: str, size: int, schema: Any) -> None:
-        self.conninfo, self.size, self._schema = conninfo, size, schema
+    def __init__(self, conninfo: str, size: int, schema: strawberry.Schema, sight: Sight = EVERYTHING) -> None:
+        self.conninfo, self.size, self._sight = conninfo, size, sight
         self.taken: dict[str, list[float]] = {}
         self._runner = asyncio.Runner()
         self._pool = read_pool(conninfo, size=1, seconds=60)
@@ -62,7 +62,7 @@ class Book:
             for n in range(turn * times, (turn + 1) * times):
                 variables = {"cursor": self._cursor, **question.variables(self.size, n)}
                 begin = perf_counter()
-                await self._reader.query(document, operation, variables, EVERYTHING)
+                await self._reader.query(document, operation, variables, self._sight)
                 found.append(perf_counter() - begin)
             return found
 
@@ -77,7 +77,7 @@ class Book:
         document = parse("{ customers(first: 1) { pageInfo { endCursor } } }")
         operation = get_operation_ast(document)
         assert operation is not None
-        found = self._runner.run(self._reader.query(document, operation, {}, EVERYTHING)).data
+        found = self._runner.run(self._reader.query(document, operation, {}, self._sight)).data
         cursor: str = msgspec.json.decode(found)["customers"]["pageInfo"]["endCursor"]
         made_for, *_ = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=="))
         with psycopg.connect(self.conninfo) as db:
@@ -100,12 +100,12 @@ def _measured(place: Laboratory) -> Section:
     schema, turns = make_schema(), range(place.scale.rounds * _TURNS)
     with ExitStack() as stack:
         books: list[Book] = []
-        filled: list[float] = []
+        seconds: list[float] = []
         for size in place.scale.sizes:
             place.say(f"growth: filling {size:,} customers")
             begin = perf_counter()
-            conninfo = stack.enter_context(_filled(place, size))
-            filled.append(perf_counter() - begin)
+            conninfo = stack.enter_context(filled(place, size))
+            seconds.append(perf_counter() - begin)
             books.append(Book(conninfo, size, schema))
             stack.callback(books[-1].close)
         for told in ("asking all of it once, unmeasured: plans are made, pages come into memory", "measuring"):
@@ -117,7 +117,7 @@ def _measured(place: Laboratory) -> Section:
                     for book in books:
                         book.ask(question, turn)
         [(memory,)] = place.administer("SHOW shared_buffers")
-        return Section("Growth", [*_figures(books)], [*_said(books, filled, memory, _held(books[-1]))])
+        return Section("Growth", [*_figures(books)], [*_said(books, seconds, memory, _held(books[-1]))])
 
 
 def _figures(books: list[Book]) -> Iterator[Figure]:
@@ -170,7 +170,8 @@ _SIZES = """
 
 
 @contextmanager
-def _filled(laboratory: Laboratory, size: int) -> Iterator[str]:
+def filled(laboratory: Laboratory, size: int, then: bytes = b"") -> Iterator[str]:
+    """A database with so many customers; `then` is SQL that changes their rows before there are indexes."""
     with laboratory.database() as conninfo:
         migrate(conninfo)
         with psycopg.connect(conninfo, autocommit=True) as db:
@@ -178,7 +179,7 @@ def _filled(laboratory: Laboratory, size: int) -> Iterator[str]:
             # Indexes come last, as when a model is rebuilt.
             drop(db, READ, (table.name for table in TABLES))
             create(db, READ, TABLES)
-            psycopg.ClientCursor(db).execute(_FILL.read_bytes(), {"size": size})
+            psycopg.ClientCursor(db).execute(_FILL.read_bytes() + then, {"size": size})
             index(db, READ, TABLES)
             db.execute("VACUUM ANALYZE")
         yield conninfo

@@ -169,7 +169,7 @@ def _window(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequen
         ]
 
     return Window(
-        source=compiler.rows(rows.table),
+        source=compiler.rows(rows.table, listed=not alias),
         listed=listed,
         after=_place(compiler, call, order, "after"),
         before=_place(compiler, call, order, "before"),

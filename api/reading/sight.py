@@ -56,8 +56,12 @@ class Sight:
         self.key: Hashable = (grants, *(tuple(each or ()) for each in self.values.values()))
         """Those of the same key see the same."""
 
-    def rows(self, table: Table, source: RowSource, statement: Statement) -> str:
-        """SQL for FROM: the rows of a table that are seen, with the columns that are seen; `source` gives all of it."""
+    def rows(self, table: Table, source: RowSource, statement: Statement, *, listed: bool) -> str:
+        """SQL for FROM: the rows of a table that are seen, with the columns that are seen; `source` gives all of it.
+
+        `listed`: they are the whole of a list, not found by a key. Then there is a select for each reason to see a row,
+        which an index reads in the list's order; elsewhere one look with a condition is half the work.
+        """
         policy, everything = POLICIES[table.name], source(table)
         columns = self._columns(table, policy)
         if self.sees_nothing(table):
@@ -65,6 +69,8 @@ class Sight:
         branches = self._branches(policy, source, statement)
         if not branches:
             return everything if columns == "*" else f"(select {columns} from {everything} seen)"
+        if not listed:
+            return f"(select {columns} from {everything} seen where {' or '.join(branches)})"
         return f"({' union all '.join(_each(columns, everything, branches))})"
 
     @property
@@ -140,7 +146,7 @@ class Sight:
         others = ", ".join(f"'{kind}'" for kind in limited)
         conditions = [f'seen."aggregate_kind" not in ({others})']
         for kind, table in limited.items():
-            there = self.rows(table, source, statement)
+            there = self.rows(table, source, statement, listed=False)
             conditions.append(
                 f"seen.\"aggregate_kind\" = '{kind}' and exists"
                 f' (select from {there} record where record."id" = seen."aggregate_id")'
