@@ -25,6 +25,7 @@ from infra.factory import BookFactory
 from infra.mapper import SealingMapper
 from infra.master_key import master_key
 from infra.patience import PATIENCE
+from infra.roles import Logins, logins
 from infra.vault import Vault, holds_keys
 
 READERS = 8
@@ -43,6 +44,8 @@ class Parts:
     """The parts of a running process. The connection string, which may hold a password, stays out of its text."""
 
     conninfo: str = field(repr=False)
+    """The owner's."""
+    logins: Logins
     pool: Pool
     vault: Vault
     store: EventStore
@@ -56,16 +59,18 @@ class Parts:
 def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = catalogue) -> Generator[Parts]:
     """The parts, wired and running, on a migrated database; closed in order at the end.
 
-    Raises MasterKeyError where the key file is missing for a book that was begun, or is another book's.
+    `conninfo`: the owner's; each part logs in as the role that is for it. Raises RoleError where it can't, and
+    MasterKeyError where the key file is missing for a book that was begun, or is another book's.
     """
     gc.set_threshold(YOUNG)
+    login = logins(conninfo)
     with ExitStack() as stack:
         pool: Pool = stack.enter_context(
             ConnectionPool[Connection[tuple[Any, ...]]](
-                conninfo,
+                login.sealing,
                 min_size=1,
                 max_size=READERS,
-                kwargs={"autocommit": True},
+                kwargs={"autocommit": True, "application_name": "daybook commands"},
                 configure=_in_utc,
                 timeout=PATIENCE,
                 open=True,
@@ -75,9 +80,9 @@ def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = ca
         with pool.connection() as db:
             begun = holds_keys(db)
         vault = Vault(master_key(master_key_file, begun=begun), pool)
-        announcer = Announcer(conninfo)
+        announcer = Announcer(login.reading)
         stack.callback(announcer.close)
-        committer = Committer(conninfo, vault, announcer.announce)
+        committer = Committer(login.appending, vault, announcer.announce)
         stack.callback(committer.close)
         store, mapper = EventStore(pool, committer, vault), SealingMapper(catalogue, vault)
         daybook = Daybook(BookFactory(store), mapper, catalogue, store, vault)
@@ -90,6 +95,7 @@ def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = ca
         admission = Admission(catalogue.prefixes, completions)
         yield Parts(
             conninfo=conninfo,
+            logins=login,
             pool=pool,
             vault=vault,
             store=store,

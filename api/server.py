@@ -72,8 +72,8 @@ def create_app(
             opened_access_log(wanted=log_access),
             _in_threads(assembled(conninfo, master_key_file)) as parts,
             _in_threads(_posting(parts, wanted=projections)),
-            Progress(conninfo, models) as progress,
-            read_pool(conninfo) as lines,
+            Progress(parts.logins.reading, models) as progress,
+            read_pool(parts.logins.reading) as lines,
             Feed(progress, parts.store) as feed,
         ):
             schema = make_schema()
@@ -139,7 +139,7 @@ def _posting(parts: Parts, *, wanted: bool) -> Generator[None]:
     if not wanted:
         yield
         return
-    runner = ProjectionRunner(parts.conninfo, parts.mapper, models, announcer=parts.announcer)
+    runner = ProjectionRunner(parts.logins.posting, parts.mapper, models, announcer=parts.announcer)
     runner.start()
     try:
         yield

@@ -36,13 +36,18 @@ class Parked(NamedTuple):
 
 
 def is_poison(error: Exception) -> bool:
-    """Whether an error comes from the event, so that trying again would fail again. Lost connections do not."""
+    """Whether an error comes from the event, so that trying again would fail again.
+
+    Lost connections do not, nor do rights that are missing: those would park every lane.
+    """
     of_the_data = (
         psycopg.DataError,
         psycopg.IntegrityError,
         psycopg.ProgrammingError,
         psycopg.errors.ProgramLimitExceeded,  # a value too large for an index, say
     )
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return False
     return isinstance(error, of_the_data) or not isinstance(error, psycopg.Error)
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
+from infra.granting import admit
 from projections.model import Key, Model, Table
 
 Db: TypeAlias = Connection[Any]
@@ -65,13 +66,16 @@ def names(model: Model) -> list[str]:
 
 
 def create(db: Db, schema: str, tables: Iterable[Table]) -> None:
-    """Make the tables with their keys, but without their other indexes."""
+    """Make the tables with their keys, but without their other indexes, for whoever reads and posts."""
+    made: list[Identifier] = []
     for table in tables:
         columns = SQL(", ").join(
             SQL("{} {}").format(Identifier(name), declared(kind)) for name, kind in table.columns.items()
         )
         key = SQL(", ").join(map(Identifier, table.key))
-        db.execute(SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(Identifier(schema, table.name), columns, key))
+        made.append(Identifier(schema, table.name))
+        db.execute(SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(made[-1], columns, key))
+    admit(db, made)
 
 
 def index(db: Db, schema: str, tables: Iterable[Table]) -> None:

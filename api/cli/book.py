@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -15,6 +16,7 @@ from infra.database import DatabaseError, connect_info
 from infra.embedded import EmbeddedPostgresError
 from infra.master_key import MasterKeyError
 from infra.private_files import PrivateFileError
+from infra.roles import RoleError
 from infra.settings import Settings, SettingsError, read_settings
 from projections.model import Model
 from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, rebuild
@@ -50,6 +52,7 @@ EXPECTED: dict[type[Exception], int] = {
     EmbeddedPostgresError: OUT_OF_REACH,
     MasterKeyError: OUT_OF_REACH,
     PrivateFileError: OUT_OF_REACH,
+    RoleError: OUT_OF_REACH,
     PoolTimeout: OUT_OF_REACH,
     psycopg.OperationalError: OUT_OF_REACH,
 }
@@ -83,8 +86,7 @@ def database(*, begin: bool = False) -> Generator[tuple[Settings, Conninfo]]:
         )
     with connect_info(settings, note) as conninfo:
         if settings.environment == "development":
-            _, outdated = migrate(conninfo)
-            rebuild_outdated(settings, conninfo, outdated)
+            rebuild_outdated(settings, conninfo, migrate(conninfo).outdated)
         else:
             _require_migrated(conninfo)
         yield settings, conninfo
@@ -97,11 +99,20 @@ def book(*, begin: bool = False) -> Generator[Parts]:
         yield parts
 
 
-def migrate(conninfo: Conninfo) -> tuple[list[str], list[str]]:
-    """Apply what is pending and make new read models; returns the migrations, and the models to rebuild."""
-    applied = migrations.migrate(conninfo)
+class Migrated(NamedTuple):
+    applied: list[str]
+    """The migrations."""
+    wanting: list[str]
+    """Statements that an administrator has to run before the rights can be divided."""
+    outdated: list[str]
+    """The models to rebuild."""
+
+
+def migrate(conninfo: Conninfo) -> Migrated:
+    """Apply what is pending, divide the rights, and make new read models."""
+    done = migrations.migrate(conninfo)
     with psycopg.connect(conninfo, autocommit=True, application_name="daybook migrate") as db:
-        return applied, install(db, models)
+        return Migrated(done.applied, done.wanting, install(db, models))
 
 
 def rebuild_outdated(settings: Settings, conninfo: Conninfo, outdated: Sequence[str]) -> None:

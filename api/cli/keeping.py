@@ -9,11 +9,19 @@ from api.cli.book import FAILED, CommandFailed, book, database, rebuild_model, r
 from api.cli.book import migrate as migrated
 from api.cli.output import note, say, say_json
 from infra.database import connect_info
+from infra.roles import logins
 from infra.settings import read_settings
 from projections.registry import models
 from projections.retry import retry as retried
 from projections.status import Status
 from projections.status import status as read_status
+
+_UNDIVIDED = (
+    "The rights in this database are not divided: the role of DATABASE_URL may not make the roles that they are divided"
+    " among, or these can't log in. Daybook works, with one role for everything; where they were divided before, it"
+    " does not start. To divide them, have an administrator of this PostgreSQL run what follows, then run"
+    " `daybook migrate` again and restart Daybook."
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
 
@@ -30,10 +38,12 @@ def migrate() -> None:
     """
     settings = read_settings()
     with connect_info(settings, note) as conninfo:
-        applied, outdated = migrated(conninfo)
-        say(f"Applied {', '.join(applied)}." if applied else "Nothing to apply.")
-        rebuild_outdated(settings, conninfo, outdated)
-    for name in outdated:
+        done = migrated(conninfo)
+        say(f"Applied {', '.join(done.applied)}." if done.applied else "Nothing to apply.")
+        if done.wanting:
+            note(_UNDIVIDED + "".join(f"\n  {statement};" for statement in done.wanting))
+        rebuild_outdated(settings, conninfo, done.outdated)
+    for name in done.outdated:
         say(f"The read model {name} was of another version; it stands anew.")
 
 
@@ -48,7 +58,7 @@ def status(json: Json = False) -> None:
 
         daybook status --json | jq .problems
     """
-    with database() as (_, conninfo), psycopg.connect(conninfo, autocommit=True) as db:
+    with database() as (_, conninfo), psycopg.connect(logins(conninfo).sealing, autocommit=True) as db:
         now = read_status(db, models)
     if json:
         say_json(now)
@@ -87,7 +97,7 @@ def retry(json: Json = False) -> None:
         daybook retry
     """
     with book() as parts:
-        lanes = retried(parts.conninfo, parts.mapper, models)
+        lanes = retried(parts.logins.posting, parts.mapper, models)
     stuck = [lane for lane in lanes if lane.error is not None]
     if json:
         say_json(lanes)

@@ -157,7 +157,7 @@ def work() -> None:
         signal.signal(signum, lambda _signal, _frame: stop.set())
     log_discreetly()
     with book(begin=True) as parts:
-        runner = ProjectionRunner(parts.conninfo, parts.mapper, models)
+        runner = ProjectionRunner(parts.logins.posting, parts.mapper, models)
         runner.start()
         note("Posting to the read models. Ctrl-C stops it; `daybook status` says how far it is.")
         try:

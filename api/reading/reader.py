@@ -54,7 +54,7 @@ def read_pool(conninfo: str, *, size: int = 8, seconds: float = 10) -> Lines:
             conninfo,
             min_size=1,
             max_size=size,
-            kwargs={"autocommit": True, "client_encoding": "utf8"},
+            kwargs={"autocommit": True, "client_encoding": "utf8", "application_name": "daybook reading"},
             configure=configure,
             timeout=seconds,
             open=False,

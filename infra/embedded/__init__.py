@@ -32,6 +32,7 @@ from infra.embedded.cluster import SUPERUSER, Cluster
 from infra.embedded.errors import EmbeddedPostgresError
 from infra.embedded.software import reachable, wheel_binaries
 from infra.private_files import private_directory, secret
+from infra.roles import Account, Role
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
 
@@ -143,13 +144,16 @@ class EmbeddedPostgres:
     def _conninfo(self, user: str, password_file: str, database: str) -> str:
         if self._socket is None:
             raise RuntimeError("acquire() comes first")
-        file = self._directory / password_file
+        password = self._password(password_file)
+        return make_conninfo(host=str(self._socket), port=5432, user=user, password=password, dbname=database)
+
+    def _password(self, name: str) -> str:
+        file = self._directory / name
         if not file.exists():
             raise EmbeddedPostgresError(
                 f"The file {file} is gone, and with it the way into this PostgreSQL. Put it back from a backup."
             )
-        password = secret(file, _new_password)
-        return make_conninfo(host=str(self._socket), port=5432, user=user, password=password, dbname=database)
+        return secret(file, _new_password)
 
     def _reachable_socket(self) -> Path:
         """The socket's directory under a name that fits: where ours is too long, through a link in a short place."""
@@ -176,7 +180,7 @@ class EmbeddedPostgres:
             time.sleep(0.02)
 
     def _prepare_database(self) -> None:
-        """The application's role and database, no superuser's. Repeatable: the process that began it may have died."""
+        """The application's roles and database, no superuser's. Repeatable: the process that began it may have died."""
         try:
             with psycopg.connect(self.superuser_conninfo(), autocommit=True, connect_timeout=30) as db:
                 # A killed process's statement may still be running in the server: look only once it has ended.
@@ -186,6 +190,11 @@ class EmbeddedPostgres:
                     # Hashed here, so that the server never sees the password, not even in its log.
                     hashed = db.pgconn.encrypt_password(password.encode(), _NAME.encode(), b"scram-sha-256").decode()
                     db.execute(sql.SQL("CREATE ROLE daybook LOGIN PASSWORD {}").format(sql.Literal(hashed)))
+                for account in (Account.beside(_NAME, self._password("password"), role) for role in Role):
+                    if db.execute("SELECT FROM pg_roles WHERE rolname = %s", (account.name,)).rowcount == 0:
+                        with db.transaction():
+                            for statement in account.made(db):
+                                db.execute(statement)
                 if db.execute("SELECT FROM pg_database WHERE datname = %s", (_NAME,)).rowcount == 0:
                     db.execute("CREATE DATABASE daybook OWNER daybook")
         except psycopg.Error as error:

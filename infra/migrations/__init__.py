@@ -1,11 +1,21 @@
 """Migrations: numbered SQL files, each applied once, in order, in one transaction with its record."""
 
 from importlib.resources import files
+from typing import NamedTuple
 
 import psycopg
 
+from infra.granting import divide
+
 _LOCK = 0x6461_7962_6F6F_6B00
 """Advisory lock of whoever migrates; other processes wait."""
+
+
+class Migrated(NamedTuple):
+    applied: list[str]
+    """The names of the migrations that were applied."""
+    wanting: list[str]
+    """Statements that an administrator has to run before the rights can be divided; none where they are."""
 
 
 def pending(db: psycopg.Connection[tuple[object, ...]]) -> list[str]:
@@ -17,8 +27,8 @@ def pending(db: psycopg.Connection[tuple[object, ...]]) -> list[str]:
     return [name for name in _names() if name not in applied]
 
 
-def migrate(conninfo: str) -> list[str]:
-    """Apply what is pending; returns the names applied. Safe to run from several processes at once."""
+def migrate(conninfo: str) -> Migrated:
+    """Apply what is pending, and divide the rights. Safe to run from several processes at once."""
     with psycopg.connect(conninfo, autocommit=True) as db:
         db.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         db.execute("CREATE SCHEMA IF NOT EXISTS daybook_migrations")
@@ -31,7 +41,7 @@ def migrate(conninfo: str) -> list[str]:
             with db.transaction():
                 db.execute((files(__name__) / name).read_bytes())
                 db.execute("INSERT INTO daybook_migrations.applied (name) VALUES (%s)", (name,))
-        return applied
+        return Migrated(applied, divide(db, conninfo))
 
 
 def _names() -> list[str]:

@@ -19,6 +19,7 @@ from graphql import (
 
 from api.reading.reader import Reader, read_pool
 from api.schema import make_schema
+from infra.roles import logins
 from tests.api.sights import ALL
 
 the_schema = cache(make_schema)
@@ -60,7 +61,7 @@ class Desk:
 def desk(conninfo: str) -> Iterator[Desk]:
     """A desk on a database whose read tables are there."""
     with asyncio.Runner() as runner:
-        pool = read_pool(conninfo, size=2)
+        pool = read_pool(logins(conninfo).reading, size=2)
         runner.run(pool.open())
         try:
             schema = the_schema()

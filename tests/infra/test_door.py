@@ -216,7 +216,7 @@ def test_what_happened_stands_in_order_and_never_in_the_future(books: tuple[Part
 
 def test_a_destroyed_key_is_never_made_again(books: tuple[Parts, Parts]) -> None:
     id = begin(books[0], owner="Somebody")
-    with books[0].pool.connection() as db:
+    with psycopg.connect(books[0].conninfo) as db:
         db.execute("UPDATE daybook_keys.subjects SET wrapped = NULL, destroyed_at = now() WHERE subject = %s", (id,))
     for book in books:
         book.vault.forget(id)

@@ -15,6 +15,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from infra.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from infra.roles import Role
 from tests.postgres import MAJOR, embedded
 
 
@@ -141,7 +142,7 @@ class TestMade:
             methods = {method for (method,) in db.execute("SELECT auth_method FROM pg_hba_file_rules")}
             stored = [hashed for (hashed,) in db.execute("SELECT rolpassword FROM pg_authid WHERE rolcanlogin")]
         assert methods == {"scram-sha-256"}
-        assert len(stored) == 2
+        assert len(stored) == 2 + len(Role)
         assert all(hashed.startswith("SCRAM-SHA-256$") for hashed in stored)
 
 

@@ -55,7 +55,7 @@ class Diaries(NamedTuple):
         announcer: Announcer | None = None,
     ) -> ProjectionRunner:
         return ProjectionRunner(
-            self.parts.conninfo,
+            self.parts.logins.posting,
             self.parts.mapper,
             self.models,
             name=name,

@@ -11,7 +11,7 @@ from projections.model import Model, Posting
 from projections.retry import retry
 from projections.status import status
 from projections.tables import install
-from tests.projections.conftest import Diaries
+from tests.projections.conftest import Diaries, until
 from tests.projections.diaries import DIARIES, append, append_raw, counted, diaries, plain_fold, post, rows
 from tests.toy import DiaryBegun, DiaryClosed, DiaryMoved, PageWritten
 
@@ -127,10 +127,10 @@ def test_retrying_posts_what_the_lane_missed_with_the_code_of_today(book: Diarie
     with book.running():
         last = append(book.parts, id, 4, DiaryClosed())
         book.wait(last)
-        retried = retry(book.parts.conninfo, book.parts.mapper, book.models)
+        retried = retry(book.parts.logins.posting, book.parts.mapper, book.models)
         assert {(one.aggregate_id, one.error is None) for one in retried} == {(id, False), (other, False)}
         assert [attempts for *_, attempts in book.parked()] == [2, 2]
-        retried = retry(book.parts.conninfo, book.parts.mapper, (today, counted))
+        retried = retry(book.parts.logins.posting, book.parts.mapper, (today, counted))
         assert {(one.aggregate_id, one.error is None) for one in retried} == {(id, True), (other, False)}
         # The runner, which has known the lane for parked all along, posts it again.
         last = append(book.parts, id, 5, PageWritten(page=new_id(), text="new"))
@@ -156,13 +156,26 @@ def test_a_lane_that_gets_further_before_it_stops_again_stands_there(book: Diari
     with book.running():
         book.wait(second)
     today = Model(name="diaries", version=1, tables=diaries.tables, post=mended)
-    [retried] = retry(book.parts.conninfo, book.parts.mapper, [today], aggregate_id=id)
+    [retried] = retry(book.parts.logins.posting, book.parts.mapper, [today], aggregate_id=id)
     assert retried.error is not None
     assert "CheckViolation" in retried.error
     assert book.parked() == [("diaries", id, second, "DiaryMoved", 2)]
 
 
 def test_retrying_nothing(book: Diaries) -> None:
-    assert retry(book.parts.conninfo, book.parts.mapper, book.models) == []
+    assert retry(book.parts.logins.posting, book.parts.mapper, book.models) == []
     install(book.db, book.models)
-    assert retry(book.parts.conninfo, book.parts.mapper, book.models, aggregate_id=new_id()) == []
+    assert retry(book.parts.logins.posting, book.parts.mapper, book.models, aggregate_id=new_id()) == []
+
+
+def test_a_right_that_is_missing_parks_nothing(book: Diaries, caplog: pytest.LogCaptureFixture) -> None:
+    """It would park every lane; as it is, all stand still, and go on once it is granted."""
+    book.db.execute("REVOKE INSERT ON daybook_read.diaries FROM daybook_posting")
+    begin(book)
+    last = append(book.parts, begin(book), 2, DiaryClosed())
+    with book.running():
+        until(lambda: "InsufficientPrivilege" in caplog.text)
+        assert (book.parked(), book.position()) == ([], 0)
+        book.db.execute("GRANT INSERT ON daybook_read.diaries TO daybook_posting")
+        book.wait(last)
+    assert rows(book.db) == expected(book, without={})

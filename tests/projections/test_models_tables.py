@@ -86,7 +86,7 @@ def test_the_runner_posts_what_the_plain_fold_holds(parts: Parts) -> None:
     with psycopg.connect(parts.conninfo, autocommit=True) as db:
         db.execute(f"LISTEN {PROJECTED}")
         install(db, models)
-        runner = ProjectionRunner(parts.conninfo, parts.mapper, models, batch=50)
+        runner = ProjectionRunner(parts.logins.posting, parts.mapper, models, batch=50)
         runner.start()
         try:
             recorded = appended(parts, later, after=len(first))

@@ -36,7 +36,7 @@ def begin(book: Diaries) -> int:
 def test_reached_behind_and_beyond(book: Diaries) -> None:
     async def main() -> None:
         first = begin(book)
-        async with Progress(book.parts.conninfo, book.models) as progress:
+        async with Progress(book.parts.logins.reading, book.models) as progress:
             assert progress.position == 0
             assert await progress.reached(0, 0) == "REACHED"
             assert await progress.reached(first, 0.05) == "BEHIND"
@@ -58,7 +58,7 @@ def test_only_the_models_that_are_asked_for(book: Diaries) -> None:
     async def main() -> None:
         last = begin(book)
         with book._replace(models=(counted,)).running():
-            async with Progress(book.parts.conninfo, book.models) as progress:
+            async with Progress(book.parts.logins.reading, book.models) as progress:
                 assert await progress.reached(last, 20, models=["counted"]) == "REACHED"
                 assert await progress.reached(last, 0.05) == "BEHIND"
                 assert await progress.reached(last, 0.05, models=["diaries", "counted"]) == "BEHIND"
@@ -72,7 +72,7 @@ def test_a_parked_lane_is_told_at_once(book: Diaries) -> None:
         good = append(book.parts, sick, 1, DiaryBegun(owner="Ada"))
         bad = append(book.parts, sick, 2, DiaryMoved(address="nowhere"))
         other = append(book.parts, well, 1, DiaryBegun(owner="Ada"))
-        async with Progress(book.parts.conninfo, book.models) as progress:
+        async with Progress(book.parts.logins.reading, book.models) as progress:
             waiting = asyncio.create_task(progress.reached(bad, 20, sick))
             await asyncio.sleep(0)
             with book.running():
@@ -91,7 +91,7 @@ def test_a_parked_lane_is_told_at_once(book: Diaries) -> None:
 def test_a_thousand_wait_without_a_connection_or_a_thread_each(book: Diaries) -> None:
     async def main() -> None:
         last = [begin(book) for _ in range(20)]
-        async with Progress(book.parts.conninfo, book.models) as progress:
+        async with Progress(book.parts.logins.reading, book.models) as progress:
             waiting = [asyncio.create_task(progress.reached(last[n % 20], 30)) for n in range(1_000)]
             gave_up = [asyncio.create_task(progress.reached(last[-1] + 9, 0.01)) for _ in range(1_000)]
             assert set(await asyncio.gather(*gave_up)) == {"BEHIND"}
@@ -109,7 +109,7 @@ def test_a_thousand_wait_without_a_connection_or_a_thread_each(book: Diaries) ->
 def test_a_waiter_outlives_its_connection(book: Diaries) -> None:
     async def main() -> None:
         last = begin(book)
-        async with Progress(book.parts.conninfo, book.models) as progress:
+        async with Progress(book.parts.logins.reading, book.models) as progress:
             waiting = asyncio.create_task(progress.reached(last, 30))
             await asyncio.sleep(0)
             book.db.execute(
@@ -125,7 +125,7 @@ def test_a_waiter_outlives_its_connection(book: Diaries) -> None:
 def test_a_lost_notice_costs_a_poll_and_no_more(book: Diaries) -> None:
     async def main() -> None:
         last = begin(book)
-        async with Progress(book.parts.conninfo, book.models) as progress:
+        async with Progress(book.parts.logins.reading, book.models) as progress:
             waiting = asyncio.create_task(progress.reached(last, 20))
             await asyncio.sleep(0)
             book.db.execute("UPDATE daybook_projections.models SET position = %s", (last,))  # without a notice

@@ -165,9 +165,9 @@ POINTS = (
 )
 
 AUDITED = """
-    CREATE TABLE audit (position bigint);
-    CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN INSERT INTO audit VALUES (NEW.position); RETURN NEW; END $$;
+    CREATE TABLE daybook.audit (position bigint);
+    CREATE FUNCTION audit() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO daybook.audit VALUES (NEW.position); RETURN NEW; END $$;
     CREATE TRIGGER audit BEFORE INSERT ON daybook_read.counted FOR EACH ROW EXECUTE FUNCTION audit();
 """
 
@@ -185,7 +185,7 @@ def test_killed_at_any_point_every_entry_is_posted_once(book: Diaries, tmp_path:
     with book.running(lease_seconds=0.5):
         book.wait(last)
     assert rows(book.db) == plain_fold(recorded(book))
-    written = [position for (position,) in book.db.execute("SELECT position FROM audit ORDER BY position")]
+    written = [position for (position,) in book.db.execute("SELECT position FROM daybook.audit ORDER BY position")]
     assert written == list(range(1, last + 1))
 
 
@@ -210,7 +210,7 @@ def test_it_goes_on_when_its_connections_are_cut(book: Diaries) -> None:
                 " WHERE application_name LIKE 'daybook projections%' AND datname = current_database()"
             )
         book.wait(last)
-    written = [position for (position,) in book.db.execute("SELECT position FROM audit ORDER BY position")]
+    written = [position for (position,) in book.db.execute("SELECT position FROM daybook.audit ORDER BY position")]
     assert written == list(range(1, last + 1))
     assert rows(book.db) == plain_fold(recorded(book))
 
@@ -232,7 +232,7 @@ def test_one_leads_and_the_other_takes_over(book: Diaries) -> None:
     book.wait(last)
     assert leader() == "two"
     two.stop()
-    written = [position for (position,) in book.db.execute("SELECT position FROM audit ORDER BY position")]
+    written = [position for (position,) in book.db.execute("SELECT position FROM daybook.audit ORDER BY position")]
     assert written == list(range(1, last + 1))
 
 
