@@ -72,7 +72,9 @@ CUSTOMERS = Table(
         "changed_at DESC, id",
         "name_key, id",
         "owner_id, created_at DESC, id",
+        "owner_id, name_key, id",
         "team_id, created_at DESC, id",
+        "team_id, name_key, id",
         "parent_id, created_at DESC, id",
     ),
 )
@@ -356,7 +358,7 @@ def _state_consent(
 
 customers = Model(
     name="customers",
-    version=3,
+    version=4,
     tables=(CUSTOMERS, CONTACT_POINTS, TAGS, CLASSIFICATIONS, LINKS, CONSENTS, NOTES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("customer",)),

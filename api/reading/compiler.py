@@ -71,9 +71,13 @@ class Compiler:
         self.conditions = 0
         """How many of them the operation has so far."""
 
-    def rows(self, table: Table, *, listed: bool = False) -> str:
-        """SQL for FROM: the rows of a table as the caller sees them; `listed`: a list of its own, of no record."""
-        return self.sight.rows(table, self._source, self.statement, listed=listed)
+    def rows(self, table: Table) -> str:
+        """SQL for FROM: the rows of a table as the caller sees them."""
+        return self.sight.rows(table, self._source, self.statement)
+
+    def parts(self, table: Table) -> Sequence[str]:
+        """The same, in parts that have no row in common and that an index reads in a list's order."""
+        return self.sight.parts(table, self._source, self.statement)
 
     def query(self, root: GraphQLObjectType, selected: Mapping[str, list[FieldNode]]) -> Plan:
         """The plan of an operation's root fields and of the position that they reflect. Raises RequestError."""

@@ -28,6 +28,8 @@ class Window(msgspec.Struct, frozen=True):
 
     source: str
     """What stands in FROM."""
+    parts: Sequence[str]
+    """The same in parts, where each is to be read in the list's order for itself; none where it is one."""
     listed: Callable[[str], list[str]]
     """The conditions that elements of the list meet, by alias."""
     after: Sequence[str] | None
@@ -39,14 +41,24 @@ class Window(msgspec.Struct, frozen=True):
 
     def rows(self, alias: str, *, extra: int = 0) -> str:
         """SQL: the page's rows, and so many more in the page's direction."""
+        if len(self.parts) < 2:
+            return self._page(self.source, alias, extra)
+        pages = " union all ".join(f"({self._page(part, alias, extra)})" for part in self.parts)
+        order = self.order.clause(alias, backward=self.backward)
+        return f"select {alias}.* from ({pages}) {alias} order by {order} limit {self._limit(extra)}"
+
+    def _limit(self, extra: int) -> str:
+        return f"{self.size} + {extra}" if extra else self.size
+
+    def _page(self, source: str, alias: str, extra: int) -> str:
         conditions = self.listed(alias)
         if self.after is not None:
             conditions.append(self.order.beyond(alias, self.after, backward=False))
         if self.before is not None:
             conditions.append(self.order.beyond(alias, self.before, backward=True))
         order = self.order.clause(alias, backward=self.backward)
-        limit = f"{self.size} + {extra}" if extra else self.size
-        return f"select {alias}.* {from_where(f'{self.source} {alias}', conditions)} order by {order} limit {limit}"
+        rows = from_where(f"{source} {alias}", conditions)
+        return f"select {alias}.* {rows} order by {order} limit {self._limit(extra)}"
 
     def outside(self, alias: str, place: Sequence[str] | None, *, backward: bool) -> str:
         """SQL: whether the list has rows at or behind a place that bounds the page, on the far side of it."""
@@ -169,7 +181,9 @@ def _window(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequen
         ]
 
     return Window(
-        source=compiler.rows(rows.table, listed=not alias),
+        source=compiler.rows(rows.table),
+        # What belongs to a record is few, and found by the record.
+        parts=[] if alias else compiler.parts(rows.table),
         listed=listed,
         after=_place(compiler, call, order, "after"),
         before=_place(compiler, call, order, "before"),

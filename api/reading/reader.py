@@ -46,6 +46,8 @@ def read_pool(conninfo: str, *, size: int = 8, seconds: float = 10) -> Lines:
         # JIT costs more than it gives where a statement has hundreds of small sub-selects.
         await connection.execute("SET timezone = 'UTC'")
         await connection.execute("SET jit = off")
+        # Nor may one request take several cores: a plan for the mean is for many rows, and most requests want a page.
+        await connection.execute("SET max_parallel_workers_per_gather = 0")
         await connection.execute("SET default_transaction_read_only = on")
         await connection.execute("SELECT set_config('statement_timeout', %s, false)", (str(int(seconds * 1000)),))
 

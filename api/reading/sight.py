@@ -33,7 +33,7 @@ RowSource: TypeAlias = Callable[[Table], str]
 """From a table to what stands in FROM for it: the present, a past moment, a model that is being rebuilt."""
 
 MOST_BRANCHES = 4
-"""Teams, or queues, that each get a branch of their own, which an index reads in order; more are looked up together."""
+"""Teams, or queues, that each get a part of a list of their own; more of them are looked up together."""
 
 
 class Sight:
@@ -56,12 +56,8 @@ class Sight:
         self.key: Hashable = (grants, *(tuple(each or ()) for each in self.values.values()))
         """Those of the same key see the same."""
 
-    def rows(self, table: Table, source: RowSource, statement: Statement, *, listed: bool) -> str:
-        """SQL for FROM: the rows of a table that are seen, with the columns that are seen; `source` gives all of it.
-
-        `listed`: they are the whole of a list, not found by a key. Then there is a select for each reason to see a row,
-        which an index reads in the list's order; elsewhere one look with a condition is half the work.
-        """
+    def rows(self, table: Table, source: RowSource, statement: Statement) -> str:
+        """SQL for FROM: the rows of a table that are seen, with the columns that are seen; `source` gives all of it."""
         policy, everything = POLICIES[table.name], source(table)
         columns = self._columns(table, policy)
         if self.sees_nothing(table):
@@ -69,9 +65,18 @@ class Sight:
         branches = self._branches(policy, source, statement)
         if not branches:
             return everything if columns == "*" else f"(select {columns} from {everything} seen)"
-        if not listed:
-            return f"(select {columns} from {everything} seen where {' or '.join(branches)})"
-        return f"({' union all '.join(_each(columns, everything, branches))})"
+        return f"(select {columns} from {everything} seen where {' or '.join(branches)})"
+
+    def parts(self, table: Table, source: RowSource, statement: Statement) -> Sequence[str]:
+        """The same in parts that have no row in common, one for each reason to see a row.
+
+        An index reads each of them in a list's order; all at once would have to be sorted, or looked through.
+        """
+        policy = POLICIES[table.name]
+        branches = () if self.sees_nothing(table) else self._branches(policy, source, statement)
+        if len(branches) < 2:
+            return [self.rows(table, source, statement)]
+        return list(_each(self._columns(table, policy), source(table), branches))
 
     @property
     def hidden_fields(self) -> Mapping[str, Sequence[str]]:
@@ -146,7 +151,7 @@ class Sight:
         others = ", ".join(f"'{kind}'" for kind in limited)
         conditions = [f'seen."aggregate_kind" not in ({others})']
         for kind, table in limited.items():
-            there = self.rows(table, source, statement, listed=False)
+            there = self.rows(table, source, statement)
             conditions.append(
                 f"seen.\"aggregate_kind\" = '{kind}' and exists"
                 f' (select from {there} record where record."id" = seen."aggregate_id")'
@@ -192,7 +197,7 @@ def _each(columns: str, source: str, branches: Sequence[str]) -> Iterator[str]:
     """A select for each condition, without what those before it have brought."""
     for at, condition in enumerate(branches):
         others = "".join(f" and ({other}) is not true" for other in branches[:at])
-        yield f"select {columns} from {source} seen where {condition}{others}"
+        yield f"(select {columns} from {source} seen where {condition}{others})"
 
 
 def _taken(statement: Statement, who: Who, of: str) -> str:
