@@ -1,11 +1,15 @@
 """Commands on their way to the door: raw input of any caller (GraphQL, import, demo) admitted and handled alike."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
+from typing import TypeAlias
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from domain.access import Authority, looked_after_by
+from domain.api_token import IssueApiToken
 from domain.catalogue import AnyDecider
 from domain.company import Company
 from domain.daybook import Daybook
@@ -16,6 +20,7 @@ from domain.kernel.fields import IdMalformed, IdOfAnotherKind, Required
 from domain.kernel.identifiers import NotATypeId
 from domain.kernel.recorded import Context, Receipt
 from domain.steps import Look
+from infra.vault import token_hash
 
 FRESH = 1.0
 """Seconds after which the company is looked up anew, to notice a change that another process made."""
@@ -41,11 +46,16 @@ class Residence:
         return company.settings.phone_region if isinstance(company, Company) and company.settings else None
 
 
+ApiTokens: TypeAlias = Callable[[str, UUID], str]
+"""The API token that an actor issues under an idempotency key."""
+
+
 class Commands:
     """Admits raw input and hands the command to the door. Thread-safe."""
 
-    def __init__(self, daybook: Daybook, admission: Admission, residence: Residence) -> None:
-        self.admission, self._daybook, self._residence = admission, daybook, residence
+    def __init__(self, daybook: Daybook, admission: Admission, residence: Residence, api_tokens: ApiTokens) -> None:
+        self.admission, self.api_tokens = admission, api_tokens
+        self._daybook, self._residence = daybook, residence
 
     async def submit(
         self, decider: AnyDecider, verb: str, raw: Mapping[str, object], context: Context, authority: Authority
@@ -64,6 +74,9 @@ class Commands:
                 values[field] = authority.staff_member
         derive = partial(derived_id, context.actor, context.idempotency_key)
         command = self.admission.admit(kind, target, values, derive)
+        if isinstance(command, IssueApiToken):
+            token = self.api_tokens(context.actor, context.idempotency_key)
+            command = replace(command, hash=token_hash(token).hex())
         return await self._daybook.handle(command, context, authority)
 
 

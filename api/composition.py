@@ -101,7 +101,7 @@ def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = ca
             store=store,
             mapper=mapper,
             daybook=daybook,
-            commands=Commands(daybook, admission, residence),
+            commands=Commands(daybook, admission, residence, vault.api_token),
             announcer=announcer,
         )
 

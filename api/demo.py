@@ -6,8 +6,8 @@ numbers and addresses are the ones reserved for fiction. In an entry
     key, of         what others call the record that it begins; the record that it goes on with
     do              "customer register" begins a record, "addTag" goes on with one
     ago             how many days ago it happened
-    with            the command's values: "@key" is a record, "@key#2" the 2nd thing that its first command added (a
-                    stage, a line), {"days": 14} the day that is 14 days from now
+    with            the command's values: "@key" is a record or a ready role, "@key#2" the 2nd thing that its first
+                    command added (a stage, a line), {"days": 14} the day that is 14 days from now
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,11 +18,13 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from api.beginning import define_roles, missing_roles, role_id
 from api.composition import Parts
 from domain.access import unlimited
 from domain.catalogue import catalogue
 from domain.kernel import COMPANY_ID, derived_id
 from domain.kernel.recorded import Context
+from domain.ready_roles import READY
 from domain.steps import blocking
 from infra.marks import entered
 
@@ -88,6 +90,9 @@ def load(parts: Parts, progress: Callable[[int], None] = lambda _: None, *, now:
 
     `progress` is told of each entry. Raises Refused where the book refuses the story, BookUnavailable.
     """
+    with parts.pool.connection() as db:
+        missing = missing_roles(db)
+    define_roles(parts, missing)
     telling = _Telling(parts, now or datetime.now(UTC))
     return sum(telling.enter(told, progress) for told in story())
 
@@ -98,7 +103,7 @@ class _Telling:
     def __init__(self, parts: Parts, now: datetime) -> None:
         self._parts, self._now = parts, now
         self._entered = entered(parts.pool, ACTOR)
-        self._records: dict[str, UUID] = {}
+        self._records = {role.key: role_id(role.key) for role in READY}
         self._kinds: dict[str, str] = {}
         self._first_keys: dict[str, UUID] = {}
         self._day, self._of_the_day = 0, 0

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NewType
@@ -30,13 +31,11 @@ def _date(value: object) -> date:
 
 
 def _instant(value: object) -> datetime:
-    try:
+    with suppress(ValueError, OverflowError):  # the first day of all, east of Greenwich
         instant = datetime.fromisoformat(str(value))
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise GraphQLError("A DateTime is written with its time zone, like 2026-03-31T09:30:00Z.")
-    return instant.astimezone(UTC)
+        if instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+    raise GraphQLError("A DateTime is written with its time zone, like 2026-03-31T09:30:00Z.")
 
 
 def _decimal(value: object) -> Decimal:

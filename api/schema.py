@@ -11,6 +11,7 @@ from api.errors import BrokenRule, VersionConflictError
 from api.mutations import mutation_type, resolve_directly
 from api.scalars import SCALARS
 from api.subscriptions import subscription_type
+from api.types.access import ApiToken, Role
 from api.types.company import Company
 from api.types.customers import Customer
 from api.types.opportunities import Opportunity
@@ -38,12 +39,14 @@ _UUID = strawberry.scalar(
 
 
 ENTITIES: dict[str, type[Any]] = {
+    "api_token": ApiToken,
     "company": Company,
     "customer": Customer,
     "opportunity": Opportunity,
     "pipeline": Pipeline,
     "product": Product,
     "queue": Queue,
+    "role": Role,
     "staff_member": StaffMember,
     "team": Team,
     "ticket": Ticket,

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.access_log import AccessLog, opened_access_log
 from api.authentication import Doorkeeper, Tokens
 from api.composition import Parts, assembled
+from api.directory import Directory
 from api.documents import Policy
 from api.execution import Engine
 from api.feed import Feed
@@ -74,6 +75,8 @@ def create_app(
             _in_threads(_posting(parts, wanted=projections)),
             Progress(parts.logins.reading, models) as progress,
             read_pool(parts.logins.reading) as lines,
+            read_pool(parts.logins.reading, size=1) as own_line,
+            Directory(own_line, progress) as directory,
             Feed(progress, parts.store) as feed,
         ):
             schema = make_schema()
@@ -81,6 +84,7 @@ def create_app(
                 commands=parts.commands,
                 reader=Reader(lines, schema, hide_suggestions=policy.production),
                 progress=progress,
+                directory=directory,
                 feed=feed,
                 store=parts.store,
                 mapper=parts.mapper,

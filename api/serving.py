@@ -10,6 +10,7 @@ from graphql import OperationDefinitionNode
 from strawberry import Info
 
 from api.commands import Commands
+from api.directory import ACCESS_FOLLOWS_FROM, Directory
 from api.documents import cost_extension
 from api.errors import RequestError, RequestErrorCode
 from api.feed import Feed
@@ -29,6 +30,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     commands: Commands
     reader: Reader
     progress: Progress
+    directory: Directory
     feed: Feed
     store: EventStore
     mapper: SealingMapper
@@ -85,9 +87,15 @@ class Request:
         """The context of an operation of this connection."""
         return Request(self.serving, self.authority)
 
-    async def caught_up(self, receipt: Receipt) -> bool:
-        """Wait until the read models show what a command left; False, and said in `extensions`, where they do not."""
-        return self._noted(await self.serving.progress.reached(receipt.position, self.serving.patience, receipt.id))
+    async def caught_up(self, receipt: Receipt, kind: str) -> bool:
+        """Wait until the read models show what a command on this kind of aggregate left, and what somebody may do
+        follows it; False, and said in `extensions`, where they do not in time.
+        """
+        serving, position = self.serving, receipt.position
+        outcome = await serving.progress.reached(position, serving.patience, receipt.id)
+        if outcome == "REACHED" and kind in ACCESS_FOLLOWS_FROM:
+            outcome = "REACHED" if await serving.directory.reached(position, serving.patience) else "BEHIND"
+        return self._noted(outcome)
 
     async def wait(self) -> None:
         """Wait until the read models have reached `at_least`. Raises RequestError where they do not in time."""

@@ -29,3 +29,8 @@ def enum_of(word: type[Word]) -> Any:
     for value in definition.values:
         value.description = meanings[value.name]
     return enum
+
+
+def spoken(kind: str) -> str:
+    """A kind of aggregate as one says it: `staff_member` -> `staff member`."""
+    return kind.replace("_", " ").replace("api ", "API ")

@@ -10,7 +10,19 @@ from uuid import UUID
 
 import msgspec
 
-from domain import company, customer, opportunity, pipeline, product, queue, staff_member, team, ticket
+from domain import (
+    api_token,
+    company,
+    customer,
+    opportunity,
+    pipeline,
+    product,
+    queue,
+    role,
+    staff_member,
+    team,
+    ticket,
+)
 from domain.appending import NotAllowed
 from domain.kernel import Command, Place
 from domain.kernel.permissions import Permission, Scope
@@ -19,6 +31,7 @@ READS: Final[Mapping[str, Permission]] = {
     "customer": Permission.READ_CUSTOMERS,
     "opportunity": Permission.READ_OPPORTUNITIES,
     "ticket": Permission.READ_TICKETS,
+    "api_token": Permission.MANAGE_ACCESS,
 }
 """By kind of record: what one needs to see it. Whoever may do anything at all sees all other kinds."""
 
@@ -89,7 +102,25 @@ NEEDS: Final[Mapping[type[Command], Permission]] = {
         queue.queue.commands,
         product.product.commands,
     ),
-    **_rest_of(Permission.MANAGE_STAFF, staff_member.staff_member.commands),
+    **_all_of(
+        Permission.MANAGE_STAFF,
+        staff_member.RegisterStaffMember,
+        staff_member.RenameStaffMember,
+        staff_member.JoinTeam,
+        staff_member.AddStaffMemberExternalId,
+        staff_member.DeactivateStaffMember,
+    ),
+    # An identity provider's people are known by their address, and whoever is reactivated has the former roles again:
+    # both give access, as a grant does.
+    **_all_of(
+        Permission.MANAGE_ACCESS,
+        staff_member.GrantRole,
+        staff_member.RevokeRole,
+        staff_member.ChangeStaffMemberEmail,
+        staff_member.ReactivateStaffMember,
+    ),
+    # Whoever manages access may grant more than they hold: they could grant it to themselves.
+    **_rest_of(Permission.MANAGE_ACCESS, role.role.commands, api_token.api_token.commands),
 }
 """What each command needs, on the record that it changes; on a new one, where the record then stands."""
 

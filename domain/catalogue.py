@@ -1,5 +1,6 @@
 """The catalogue: every aggregate, stored event name and older shape. Nothing outside it is ever read or written."""
 
+from domain.api_token import api_token
 from domain.company import company
 from domain.customer import customer
 from domain.encoding import AnyDecider, Catalogue, Older
@@ -7,12 +8,25 @@ from domain.opportunity import opportunity
 from domain.pipeline import pipeline
 from domain.product import product
 from domain.queue import queue
+from domain.role import role
 from domain.staff_member import staff_member
 from domain.team import team
 from domain.ticket import note_added_from_1, ticket
 
 catalogue = Catalogue(
-    deciders=(customer, opportunity, ticket, pipeline, company, staff_member, team, queue, product),
+    deciders=(
+        customer,
+        opportunity,
+        ticket,
+        pipeline,
+        company,
+        staff_member,
+        team,
+        queue,
+        product,
+        role,
+        api_token,
+    ),
     older={
         "TicketNoteAdded": Older(into="TicketNoteAdded.2", personal=("text",), upcast=note_added_from_1),
     },

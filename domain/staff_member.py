@@ -1,7 +1,8 @@
 """Staff member: one of the company's people, who owns records and works on them.
 
 Registered, then active until deactivated; a deactivated one refuses everything but being reactivated, and its e-mail
-address is free for another. Its external ids stay its own, so that an import finds it again.
+address is free for another. Its external ids stay its own, so that an import finds it again. Its roles stay too, and
+allow nothing meanwhile; they can be revoked.
 """
 
 from typing import Annotated, TypeAlias, assert_never
@@ -40,6 +41,7 @@ from domain.kernel import (
 )
 
 EMAIL = Text(320)
+MOST_ROLES = 20
 
 # Events
 
@@ -82,6 +84,18 @@ class StaffMemberExternalIdAdded(Event, frozen=True, kw_only=True):
     external_id: Personal[ExternalId]
 
 
+class StaffMemberRoleGranted(Event, frozen=True, kw_only=True):
+    """The staff member has a role more."""
+
+    role: UUID
+
+
+class StaffMemberRoleRevoked(Event, frozen=True, kw_only=True):
+    """The staff member has a role less."""
+
+    role: UUID
+
+
 class StaffMemberDeactivated(Event, frozen=True, kw_only=True):
     """The staff member works here no more: nothing new is assigned to it."""
 
@@ -96,6 +110,8 @@ StaffMemberEvent: TypeAlias = (
     | StaffMemberEmailChanged
     | StaffMemberTeamChanged
     | StaffMemberExternalIdAdded
+    | StaffMemberRoleGranted
+    | StaffMemberRoleRevoked
     | StaffMemberDeactivated
     | StaffMemberReactivated
 )
@@ -142,12 +158,26 @@ class AddStaffMemberExternalId(Command, frozen=True, kw_only=True):
     external_id: IdThere
 
 
+class GrantRole(Command, frozen=True, kw_only=True):
+    """Grant a staff member a role, beside those that it has: of several the most permissive wins."""
+
+    role: Annotated[UUID, Doc("An active role."), Id("role")]
+
+
+class RevokeRole(Command, frozen=True, kw_only=True):
+    """Take a role from a staff member."""
+
+    role: Annotated[UUID, Doc("The role to take away."), Id("role")]
+
+
 class DeactivateStaffMember(Command, frozen=True, kw_only=True):
-    """Say that a staff member works here no more. What it owns stays with it until it is reassigned."""
+    """Say that a staff member works here no more: it may do nothing any more. What it owns stays with it until it is
+    reassigned.
+    """
 
 
 class ReactivateStaffMember(Command, frozen=True, kw_only=True):
-    """Say that a staff member works here again."""
+    """Say that a staff member works here again, with the roles that it has."""
 
 
 StaffMemberCommand: TypeAlias = (
@@ -156,6 +186,8 @@ StaffMemberCommand: TypeAlias = (
     | ChangeStaffMemberEmail
     | JoinTeam
     | AddStaffMemberExternalId
+    | GrantRole
+    | RevokeRole
     | DeactivateStaffMember
     | ReactivateStaffMember
 )
@@ -176,6 +208,10 @@ class StaffExternalIdTaken(Rule):
     """Another staff member has this external id; use that one."""
 
 
+class RoleNotActive(Rule):
+    """This role is retired; restore it, or grant another one."""
+
+
 class StaffMember(State, frozen=True, kw_only=True):
     """Only what the rules need."""
 
@@ -186,11 +222,13 @@ class StaffMember(State, frozen=True, kw_only=True):
     normalised_email: str | Withheld | None = None
     team: UUID | None = None
     external_ids: frozenset[ExternalId] = frozenset()
+    roles: frozenset[UUID] = frozenset()
 
 
 def decide(state: StaffMember, command: StaffMemberCommand, known: Known) -> list[StaffMemberEvent]:
     """What follows from a command. A request already met yields nothing."""
-    if state.registered and not state.active and not isinstance(command, DeactivateStaffMember | ReactivateStaffMember):
+    while_away = DeactivateStaffMember | ReactivateStaffMember | RevokeRole
+    if state.registered and not state.active and not isinstance(command, while_away):
         refuse(StaffMemberIsDeactivated())
     match command:
         case RegisterStaffMember():
@@ -209,6 +247,16 @@ def decide(state: StaffMember, command: StaffMemberCommand, known: Known) -> lis
                 return []
             require(one_too_many(state.external_ids, MOST_EXTERNAL_IDS, ("external_id",)))
             return [StaffMemberExternalIdAdded(external_id=added)]
+        case GrantRole(role=role):
+            if role in state.roles:
+                return []
+            require(
+                unless_active(known, role, RoleNotActive(path=("role",))),
+                one_too_many(state.roles, MOST_ROLES, ("role",)),
+            )
+            return [StaffMemberRoleGranted(role=role)]
+        case RevokeRole(role=role):
+            return [StaffMemberRoleRevoked(role=role)] if role in state.roles else []
         case DeactivateStaffMember():
             return [StaffMemberDeactivated()] if state.active else []
         case ReactivateStaffMember():
@@ -243,6 +291,10 @@ def evolve(state: StaffMember, event: StaffMemberEvent) -> StaffMember:
             return replace(state, email=email, normalised_email=normalised)
         case StaffMemberExternalIdAdded(external_id=added):
             return state if isinstance(added, Withheld) else replace(state, external_ids=state.external_ids | {added})
+        case StaffMemberRoleGranted(role=role):
+            return replace(state, roles=state.roles | {role})
+        case StaffMemberRoleRevoked(role=role):
+            return replace(state, roles=state.roles - {role})
         case StaffMemberDeactivated():
             return replace(state, active=False)
         case StaffMemberReactivated():
@@ -289,6 +341,8 @@ staff_member: Decider[StaffMember, StaffMemberCommand, StaffMemberEvent] = Decid
         "changeEmail": ChangeStaffMemberEmail,
         "joinTeam": JoinTeam,
         "addExternalId": AddStaffMemberExternalId,
+        "grantRole": GrantRole,
+        "revokeRole": RevokeRole,
         "deactivate": DeactivateStaffMember,
         "reactivate": ReactivateStaffMember,
     },
@@ -299,6 +353,8 @@ staff_member: Decider[StaffMember, StaffMemberCommand, StaffMemberEvent] = Decid
         "StaffMemberEmailChanged": StaffMemberEmailChanged,
         "StaffMemberTeamChanged": StaffMemberTeamChanged,
         "StaffMemberExternalIdAdded": StaffMemberExternalIdAdded,
+        "StaffMemberRoleGranted": StaffMemberRoleGranted,
+        "StaffMemberRoleRevoked": StaffMemberRoleRevoked,
         "StaffMemberDeactivated": StaffMemberDeactivated,
         "StaffMemberReactivated": StaffMemberReactivated,
     },

@@ -18,6 +18,7 @@ _REMEMBER = """
 """
 _BEGUN = "SELECT originator_id FROM daybook.events WHERE topic = %s ORDER BY position"
 _ENTERED = "SELECT DISTINCT ON (idempotency_key) idempotency_key, originator_id FROM daybook.events WHERE actor = %s"
+_USED = "SELECT EXISTS (SELECT FROM daybook.events WHERE actor <> %s)"
 
 
 class Mark(NamedTuple):
@@ -60,3 +61,9 @@ def begun(pool: Pool, name: str) -> list[UUID]:
     """The aggregates that began with an event of this stored name, oldest first. Reads the whole book."""
     with pool.connection() as db:
         return [id for (id,) in db.execute(_BEGUN, (name,), binary=True)]
+
+
+def used(pool: Pool, house: str) -> bool:
+    """Whether anybody but this actor, the house itself, has entered anything."""
+    with pool.connection() as db:
+        return db.execute(_USED, (house,)).fetchone() == (True,)

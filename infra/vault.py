@@ -2,8 +2,10 @@
 
 import os
 import threading
+from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -34,7 +36,7 @@ class Sealed(NamedTuple):
 
 
 class Vault:
-    """Seals and opens personal parts, and makes blind indexes. Thread-safe."""
+    """Seals and opens personal parts, makes blind indexes and API tokens. Thread-safe."""
 
     def __init__(
         self, master: MasterKey, pool: ConnectionPool[Connection[tuple[Any, ...]]], *, remember: int = 20_000
@@ -48,6 +50,7 @@ class Vault:
             db.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             self._blind_index = Prf(_purpose_key(db, master, "blind index"))
             self._fingerprint = Prf(_purpose_key(db, master, "fingerprint"))
+            self._api_token = Prf(_purpose_key(db, master, "API token"))
 
     @patient
     def seal(self, subject: UUID, event_id: UUID, originator: UUID, version: int, personal: bytes) -> Sealed:
@@ -131,6 +134,11 @@ class Vault:
         """A keyed HMAC of a command's bytes, to tell a retry from another command under the same key."""
         return self._fingerprint(command)
 
+    def api_token(self, actor: str, idempotency_key: UUID) -> str:
+        """The API token that a command issues, such as `daybook_...`: for a retry the same, and stored nowhere."""
+        drawn = self._api_token(f"{actor}\x00{idempotency_key}".encode("utf-8", "surrogatepass"))
+        return "daybook_" + urlsafe_b64encode(drawn).rstrip(b"=").decode()
+
     def learned(self, subject: UUID, wrapped: bytes) -> None:
         """A new key was appended with its first entry: ours, or another's that was first in the same batch."""
         with self._lock:
@@ -166,6 +174,11 @@ class Vault:
             if len(self._keys) > self._remember:
                 self._keys.popitem(last=False)
         return key
+
+
+def token_hash(token: str) -> bytes:
+    """What is kept of an API token: SHA-256, for 256 random bits are not guessed, however fast one tries."""
+    return sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def holds_keys(db: Connection[Any]) -> bool:

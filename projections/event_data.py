@@ -32,6 +32,7 @@ _NAMED: Mapping[str, tuple[str, ...]] = {
     "pipeline": ("pipeline", "from_pipeline", "to_pipeline"),
     "product": ("product",),
     "queue": ("queue", "TicketQueueChanged.old", "TicketQueueChanged.new"),
+    "role": ("role",),
     "staff_member": (
         "assignee",
         "lead",
@@ -78,6 +79,9 @@ _PREFIXES = {field: catalogue.prefixes[kind] for kind, fields in _NAMED.items() 
     field: prefix for prefix, fields in _PARTS.items() for field in fields
 }
 
+_LEFT_OUT = frozenset(("ApiTokenIssued.hash",))
+"""Fields that are nobody's outside: what the door alone compares with."""
+
 
 def event_data(event: Event) -> tuple[dict[str, Any], list[str]]:
     """The event's fields, ready for msgspec's JSON, and the names of the personal ones whose values are gone."""
@@ -95,7 +99,8 @@ def event_data(event: Event) -> tuple[dict[str, Any], list[str]]:
 def _fields(struct: type[msgspec.Struct]) -> list[tuple[str, str, Write | None]]:
     """Each field, its name outside, and how it is written; None: as it is."""
     hints = get_type_hints(struct, include_extras=True)
-    return [(field, camel(field), _write(hint, struct, field)) for field, hint in hints.items()]
+    shown = {field: hint for field, hint in hints.items() if f"{struct.__name__}.{field}" not in _LEFT_OUT}
+    return [(field, camel(field), _write(hint, struct, field)) for field, hint in shown.items()]
 
 
 def _write(hint: Any, struct: type[msgspec.Struct], field: str) -> Write | None:

@@ -19,7 +19,7 @@ QUEUES = Table(
         "changed_at": "timestamptz NOT NULL",
         **STAMP,
     },
-    indexes=("name_key, id", "created_at DESC, id", "team_id, created_at DESC, id"),
+    indexes=("name_key, id", "created_at DESC, id", "team_id, created_at DESC, id", "position"),
 )
 
 
@@ -53,4 +53,4 @@ def post(posting: Posting, recorded: Recorded[QueueEvent]) -> None:
     return posting.change(QUEUES, id, **columns, changed_at=at, **stamp(recorded))
 
 
-queues = Model(name="queues", version=2, tables=(QUEUES,), post=post, kinds=frozenset(("queue",)))
+queues = Model(name="queues", version=3, tables=(QUEUES,), post=post, kinds=frozenset(("queue",)))

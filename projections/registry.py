@@ -1,5 +1,6 @@
 """The registry: every read model there is."""
 
+from projections.api_tokens import api_tokens
 from projections.company import company
 from projections.customers import customers
 from projections.model import Model
@@ -7,6 +8,7 @@ from projections.opportunities import opportunities
 from projections.pipelines import pipelines
 from projections.products import products
 from projections.queues import queues
+from projections.roles import roles
 from projections.staff_members import staff_members
 from projections.teams import teams
 from projections.tickets import tickets
@@ -21,6 +23,8 @@ models: tuple[Model, ...] = (
     staff_members,
     teams,
     queues,
+    roles,
+    api_tokens,
     company,
     timeline,
 )

@@ -12,6 +12,8 @@ from domain.staff_member import (
     StaffMemberReactivated,
     StaffMemberRegistered,
     StaffMemberRenamed,
+    StaffMemberRoleGranted,
+    StaffMemberRoleRevoked,
     StaffMemberTeamChanged,
 )
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
@@ -33,7 +35,14 @@ STAFF_MEMBERS = Table(
         "changed_at": "timestamptz NOT NULL",
         **STAMP,
     },
-    indexes=("name_key, id", "created_at DESC, id", "team_id, created_at DESC, id"),
+    indexes=("name_key, id", "created_at DESC, id", "team_id, created_at DESC, id", "position"),
+)
+
+ROLES = Table(
+    name="staff_member_roles",
+    columns={"staff_member_id": "text NOT NULL", "role_id": "text NOT NULL"},
+    key=("staff_member_id", "role_id"),
+    indexes=("role_id, staff_member_id",),
 )
 
 EXTERNAL_IDS = external_ids_of("staff_member")
@@ -60,6 +69,10 @@ def post(posting: Posting, recorded: Recorded[StaffMemberEvent]) -> None:
         case StaffMemberExternalIdAdded(external_id=external_id):
             if not isinstance(external_id, Withheld):
                 add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,), SEARCH)
+        case StaffMemberRoleGranted(role=role):
+            posting.insert(ROLES, staff_member_id=id, role_id=public_id("role", role))
+        case StaffMemberRoleRevoked(role=role):
+            posting.remove(ROLES, id, public_id("role", role))
         case StaffMemberDeactivated():
             columns = {"status": "deactivated"}
         case StaffMemberReactivated():
@@ -90,8 +103,8 @@ def _register(posting: Posting, id: str, recorded: Recorded[Any], event: StaffMe
 
 staff_members = Model(
     name="staff_members",
-    version=2,
-    tables=(STAFF_MEMBERS, EXTERNAL_IDS, SEARCH),
+    version=3,
+    tables=(STAFF_MEMBERS, ROLES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("staff_member",)),
 )

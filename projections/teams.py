@@ -30,7 +30,13 @@ TEAMS = Table(
         "changed_at": "timestamptz NOT NULL",
         **STAMP,
     },
-    indexes=("name_key, id", "created_at DESC, id", "parent_id, created_at DESC, id", "lead_id, created_at DESC, id"),
+    indexes=(
+        "name_key, id",
+        "created_at DESC, id",
+        "parent_id, created_at DESC, id",
+        "lead_id, created_at DESC, id",
+        "position",
+    ),
 )
 
 EXTERNAL_IDS = external_ids_of("team")
@@ -77,7 +83,7 @@ def _create(posting: Posting, id: str, recorded: Recorded[Any], event: TeamCreat
 
 teams = Model(
     name="teams",
-    version=2,
+    version=3,
     tables=(TEAMS, EXTERNAL_IDS),
     post=post,
     kinds=frozenset(("team",)),

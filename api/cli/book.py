@@ -7,6 +7,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from api.beginning import define_roles, missing_roles
 from api.cli.output import note, progress
 from api.composition import Parts, assembled
 from domain.appending import BookUnavailable
@@ -75,8 +76,8 @@ def told(error: Exception) -> int:
 def database(*, begin: bool = False) -> Generator[tuple[Settings, Conninfo]]:
     """The settings and a connection string to a migrated database.
 
-    `begin`: whether a new book may be begun where there is none. In development the database is migrated on the way; in
-    production that is a step of its own: `daybook migrate`.
+    `begin`: whether a new book may be begun where there is none; it gets the ready roles that it lacks. In development
+    the database is migrated on the way; in production that is a step of its own: `daybook migrate`.
     """
     settings = read_settings()
     if not begin and settings.database_url is None and not (settings.data / "postgres").exists():
@@ -89,6 +90,8 @@ def database(*, begin: bool = False) -> Generator[tuple[Settings, Conninfo]]:
             rebuild_outdated(settings, conninfo, migrate(conninfo).outdated)
         else:
             _require_migrated(conninfo)
+        if begin:
+            _define_missing_roles(settings, conninfo)
         yield settings, conninfo
 
 
@@ -136,6 +139,14 @@ def rebuild_model(parts: Parts, model: Model) -> int:
 
         rebuild(parts.conninfo, parts.mapper, model, report)
     return at
+
+
+def _define_missing_roles(settings: Settings, conninfo: Conninfo) -> None:
+    with psycopg.connect(conninfo, autocommit=True) as db:
+        missing = missing_roles(db)
+    if missing:
+        with assembled(conninfo, settings.master_key_file) as parts:
+            define_roles(parts, missing)
 
 
 def _require_migrated(conninfo: Conninfo) -> None:

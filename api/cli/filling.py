@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
+from api import beginning
 from api import demo as demonstration
 from api.cli.book import FAILED, USAGE, CommandFailed, book
 from api.cli.output import note, progress, say, say_json
 from api.importing.importer import Import
 from api.importing.mapping import KINDS, MappingError, read_mapping
+from infra.marks import used
 
 
 class Rows(StrEnum):
@@ -75,7 +77,9 @@ def import_rows(
 
 
 def demo(
-    if_empty: Annotated[bool, typer.Option("--if-empty", help="Do nothing where the book holds anything.")] = False,
+    if_empty: Annotated[
+        bool, typer.Option("--if-empty", help="Do nothing where anybody has entered anything.")
+    ] = False,
 ) -> None:
     """Enter demo data: a small company, its people, customers, deals and tickets. The second time it changes nothing.
 
@@ -84,7 +88,7 @@ def demo(
         daybook demo --if-empty
     """
     with book(begin=True) as parts:
-        if if_empty and parts.store.max_notification_id():
+        if if_empty and used(parts.pool, beginning.ACTOR):
             note("The book is not empty: no demo data.")
             return
         with progress("Entering demo data", len(demonstration.story())) as advance:

@@ -13,9 +13,10 @@ from strawberry.types.field import StrawberryField
 from api.errors import user_errors
 from api.health import outcome_of
 from api.mutations.inputs import input_of, raw_values
-from api.mutations.payloads import Outcome, payload_of
+from api.mutations.payloads import Outcome, issued_payload_of, payload_of
 from api.serving import Request, RequestInfo
 from api.words import described
+from domain.api_token import IssueApiToken
 from domain.catalogue import AnyDecider, Catalogue, mutation_name
 from domain.kernel import LINE, Refused
 from domain.kernel.admission import Intake, plain_text
@@ -27,14 +28,15 @@ def mutation_type(catalogue: Catalogue, entities: Mapping[str, type[Any]]) -> ty
     """The Mutation root; `entities` are the GraphQL types by kind of aggregate."""
     fields: list[StrawberryField] = []
     for decider in catalogue.deciders.values():
-        payload = payload_of(decider, entities[decider.kind])
+        entity = entities[decider.kind]
+        payload = payload_of(decider, entity)
         for verb, command in decider.commands.items():
             resolve = _resolver(decider, verb)
             resolve.__annotations__ = {
                 "info": RequestInfo,
                 "input": Annotated[input_of(decider, verb), _INPUT],
                 # Nullable: of several mutations in one document one can fail, and the others' receipts must stay.
-                "return": payload | None,
+                "return": (issued_payload_of(decider, entity) if command is IssueApiToken else payload) | None,
             }
             said = described(command.__doc__)
             field: Any = strawberry.mutation(resolve, name=mutation_name(decider, verb), description=said)
@@ -68,7 +70,7 @@ def _resolver(decider: AnyDecider, verb: str) -> Callable[..., Any]:
     async def resolve(info: RequestInfo, input: Mapping[str, Any]) -> Outcome:  # noqa: A002
         request = info.context
         raw = raw_values(input)
-        said = {
+        said: dict[str, Any] = {
             "idempotency_key": raw.pop("idempotency_key"),
             "expected_version": raw.pop("expected_version", None),
             "reason": None if own_reason else raw.pop("reason", None),
@@ -77,9 +79,9 @@ def _resolver(decider: AnyDecider, verb: str) -> Callable[..., Any]:
             with outcome_of(mutation):
                 receipt = await _submitted(request, decider, verb, raw, said)
         except Refused as refused:
-            return Outcome(None, None, user_errors(refused))
-        shown = await request.caught_up(receipt)
-        return Outcome(receipt.id if shown else None, receipt.position, [])
+            return Outcome(None, None, user_errors(refused), said["idempotency_key"])
+        shown = await request.caught_up(receipt, decider.kind)
+        return Outcome(receipt.id if shown else None, receipt.position, [], said["idempotency_key"])
 
     resolve.__name__ = mutation
     return resolve

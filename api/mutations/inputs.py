@@ -15,7 +15,7 @@ from strawberry import UNSET
 from strawberry.types.field import StrawberryField
 
 from api.scalars import CurrencyCode
-from api.words import described, enum_of
+from api.words import described, enum_of, spoken
 from domain.catalogue import AnyDecider, mutation_name
 from domain.kernel import Command, Currency, Derived, Doc, Filled, Word
 from domain.kernel.admission import marked, members
@@ -39,8 +39,7 @@ def input_of(decider: AnyDecider, verb: str) -> type[Any]:
     command = decider.commands[verb]
     fields = {"idempotency_key": _field(UUID, _KEY)}
     if command not in decider.creates and decider.kind != "company":
-        noun = decider.kind.replace("_", " ")
-        fields["id"] = _field(strawberry.ID, f"The {noun}'s id.")
+        fields["id"] = _field(strawberry.ID, f"The {spoken(decider.kind)}'s id.")
     fields |= _fields_of(command)
     fields["expected_version"] = _field(int | None, _EXPECTED, UNSET)
     # A command may ask for a reason of its own (why a deal was lost); then that is the reason.

@@ -1,6 +1,6 @@
 """Payloads of mutations: one type for each kind of aggregate, with the aggregate as its read model shows it by then."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from api.errors import UserError
 from api.execution import Ready, raw
 from api.scalars import Position
 from api.serving import RequestInfo
+from api.words import spoken
 from domain.catalogue import AnyDecider, camel
 from domain.kernel import type_id
 
@@ -23,21 +24,34 @@ class Outcome(msgspec.Struct, frozen=True):
     """The aggregate; None where the command was refused, or its read model is not there yet."""
     position: int | None
     user_errors: list[UserError]
+    idempotency_key: UUID
 
 
 def payload_of(decider: AnyDecider, entity: type[Any]) -> type[Any]:
     """The payload type of an aggregate's mutations; `entity` is its GraphQL type."""
+    return _payload(decider, entity, "", {})
+
+
+def issued_payload_of(decider: AnyDecider, entity: type[Any]) -> type[Any]:
+    """The payload type of the mutation that issues an API token: the only place where it is shown."""
+    said = "The token itself. It is shown here, to whoever repeats this command, and never again; null where refused."
+    return _payload(decider, entity, "Issued", {"secret": _field(str | None, said, _secret)})
+
+
+def _payload(decider: AnyDecider, entity: type[Any], done: str, more: Mapping[str, StrawberryField]) -> type[Any]:
     noun = camel(decider.kind)
-    name = noun[0].upper() + noun[1:]
-    said = decider.kind.replace("_", " ")
+    name = noun[0].upper() + noun[1:] + done
+    said = spoken(decider.kind)
+    article = "an" if said[0] in "aAo" else "a"
     fields = {
+        **more,
         noun: _field(entity | None, f"The {said} after the command; null where it was refused.", _read_back(decider)),
         "position": _field(Position | None, "Up to where the book stood for it; null where it was refused.", _position),
         "user_errors": _field(list[UserError], "Every rule that the command broke; empty: it is done.", _user_errors),
     }
     namespace: dict[str, Any] = {**fields, "__annotations__": {name: field.type for name, field in fields.items()}}
     made: type[Any] = strawberry.type(
-        type(f"{name}Payload", (), namespace), description=f"What a mutation of a {said} came to."
+        type(f"{name}Payload", (), namespace), description=f"What a mutation of {article} {said} came to."
     )
     return made
 
@@ -56,6 +70,13 @@ def _read_back(decider: AnyDecider) -> Callable[..., Any]:
         return Ready(await reader.select(type_id(decider.prefix, root.id), raw(info), info.context.sight))
 
     return read_back
+
+
+def _secret(root: strawberry.Parent[Outcome], info: RequestInfo) -> Any:
+    if root.position is None:
+        return None
+    request = info.context
+    return request.serving.commands.api_tokens(request.actor, root.idempotency_key)
 
 
 def _position(root: strawberry.Parent[Outcome]) -> Any:

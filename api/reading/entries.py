@@ -11,10 +11,13 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from domain.catalogue import camel, catalogue
+from domain.kernel import Event
 from projections.timeline import TIMELINE
 
 _HOLD_MONEY_TOO = {"CustomerDetailsChanged": ("changes",)}
 """Where an amount is a text among others: a customer's revenue."""
+_NO_MONEY = ("Pipeline", "Product", "OpportunityProbability")
+"""The beginnings of events whose decimals are per cents, or the prices that everybody is told."""
 
 
 @cache
@@ -24,8 +27,7 @@ def hidden_fields(*, personal: bool, amounts: bool) -> Mapping[str, tuple[str, .
     for name, shape in catalogue.shapes.items():
         hidden = set(() if personal else shape.personal)
         if not amounts:
-            hints = get_type_hints(shape.type)
-            hidden |= {field for field, hint in hints.items() if Decimal in _types(hint)}
+            hidden.update(() if name.startswith(_NO_MONEY) else _money(shape.type))
             hidden.update(_HOLD_MONEY_TOO.get(name, ()))
         if hidden:
             found[name] = tuple(sorted(map(camel, hidden)))
@@ -50,6 +52,12 @@ def entry_columns(*, personal: bool, amounts: bool) -> str:
         instead["reason"] = "NULL::text"
     columns = ((column, instead.get(column, f'seen."{column}"')) for column in TIMELINE.columns)
     return ", ".join(f'{sql} as "{column}"' for column, sql in columns)
+
+
+def _money(event: type[Event]) -> Iterator[str]:
+    for field, hint in get_type_hints(event).items():
+        if Decimal in _types(hint) and "probability" not in field:
+            yield field
 
 
 def _types(hint: Any) -> Iterator[Any]:

@@ -13,7 +13,19 @@ import msgspec
 from api.reading.entries import entry_columns
 from api.reading.statement import Cells
 from domain.kernel.permissions import Permission, Scope
-from projections import company, customers, opportunities, pipelines, products, queues, staff_members, teams, tickets
+from projections import (
+    api_tokens,
+    company,
+    customers,
+    opportunities,
+    pipelines,
+    products,
+    queues,
+    roles,
+    staff_members,
+    teams,
+    tickets,
+)
 from projections.model import Table
 from projections.timeline import TIMELINE
 
@@ -167,6 +179,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
     staff_members.STAFF_MEMBERS.name: Policy(
         rows=Everybody(), personal={**_masks("name", "email", "normalised_email"), "name_key": Mask("''")}
     ),
+    staff_members.ROLES.name: Policy(rows=Everybody()),
     staff_members.EXTERNAL_IDS.name: _ALL_PERSONAL,
     staff_members.SEARCH.name: _ALL_PERSONAL,
     teams.TEAMS.name: Policy(rows=Everybody()),
@@ -178,12 +191,19 @@ POLICIES: Final[Mapping[str, Policy]] = {
     products.EXTERNAL_IDS.name: Policy(),
     products.SEARCH.name: Policy(),
     company.COMPANY.name: Policy(rows=Everybody()),
+    roles.ROLES.name: Policy(rows=Everybody()),
+    roles.GRANTS.name: Policy(),
+    api_tokens.API_TOKENS.name: Policy(
+        rows=Takes(Permission.MANAGE_ACCESS), personal={"name": Mask(), "name_key": Mask("''")}
+    ),
+    api_tokens.GRANTS.name: Policy(),
     TIMELINE.name: Policy(
         rows=OfEntries(
             {
                 "customer": customers.CUSTOMERS,
                 "opportunity": opportunities.OPPORTUNITIES,
                 "ticket": tickets.TICKETS,
+                "api_token": api_tokens.API_TOKENS,
             }
         ),
         columns=entry_columns,

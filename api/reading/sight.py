@@ -145,7 +145,7 @@ class Sight:
             yield from (f"{column} = ({ids})[{at}]" for at in range(1, many + 1))
 
     def _of_entries(self, records: Mapping[str, Table], source: RowSource, statement: Statement) -> Sequence[str]:
-        limited = {kind: table for kind, table in records.items() if self._limits(POLICIES[table.name])}
+        limited = {kind: table for kind, table in records.items() if self._limits(table)}
         if not limited:
             return []
         others = ", ".join(f"'{kind}'" for kind in limited)
@@ -158,8 +158,10 @@ class Sight:
             )
         return [f"({' or '.join(f'({each})' for each in conditions)})"]
 
-    def _limits(self, policy: Policy) -> bool:
-        return isinstance(policy.rows, OfRecord) and self._grants.get(policy.rows.permission) is not Scope.ALL
+    def _limits(self, table: Table) -> bool:
+        """Whether there may be rows of a table that are not seen."""
+        rows = POLICIES[table.name].rows
+        return isinstance(rows, OfRecord | Takes) and self._grants.get(rows.permission) is not Scope.ALL
 
 
 def hidden_fields(entities: Entities, entity: Entity, sight: Sight) -> Iterator[tuple[str, str | None]]:

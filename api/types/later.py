@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import strawberry
 
 if TYPE_CHECKING:
+    from api.types.access import Role
     from api.types.customers import Customer, CustomerGroup, CustomerTotals
     from api.types.opportunities import Opportunity, OpportunityGroup, OpportunityTotals
     from api.types.people import StaffMember, Team
@@ -20,6 +21,7 @@ LaterOpportunityGroup: TypeAlias = Annotated["OpportunityGroup", strawberry.lazy
 LaterOpportunityTotals: TypeAlias = Annotated["OpportunityTotals", strawberry.lazy("api.types.opportunities")]
 LaterPipeline: TypeAlias = Annotated["Pipeline", strawberry.lazy("api.types.pipelines")]
 LaterProduct: TypeAlias = Annotated["Product", strawberry.lazy("api.types.products")]
+LaterRole: TypeAlias = Annotated["Role", strawberry.lazy("api.types.access")]
 LaterStaffMember: TypeAlias = Annotated["StaffMember", strawberry.lazy("api.types.people")]
 LaterStage: TypeAlias = Annotated["Stage", strawberry.lazy("api.types.pipelines")]
 LaterTeam: TypeAlias = Annotated["Team", strawberry.lazy("api.types.people")]

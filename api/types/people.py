@@ -15,6 +15,7 @@ from api.types.later import (
     LaterOpportunity,
     LaterOpportunityGroup,
     LaterOpportunityTotals,
+    LaterRole,
     LaterTicket,
     LaterTicketGroup,
     LaterTicketTotals,
@@ -41,6 +42,11 @@ class StaffMember(Node):
     status: StaffStatus = column("status", "Whether they work here.", filtered=True)
     email: str | None = column("email", "The e-mail address at work.", filtered=True)
     team: "Team | None" = relation("team_id", "Their team.", filtered=True)
+    roles: Connection[LaterRole] = connection(
+        "What they may do, while they work here.",
+        through=(Through(staff_members.ROLES, on={"staff_member_id": "id"}, key="role_id"),),
+        filtered=True,
+    )
     customers: Connection[LaterCustomer] = connection(
         "The customers they look after.", on={"owner_id": "id"}, filtered=True
     )

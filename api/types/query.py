@@ -9,6 +9,7 @@ from api.reading.declarations import any_node, connection, lookup, only, totals
 from api.reading.ids import LETTERS, of_kind, shortened
 from api.reading.relay import Connection, Node
 from api.reading.sources import Argument
+from api.types.access import ApiToken, Role
 from api.types.company import Company
 from api.types.customers import Customer, CustomerGroup, CustomerTotals
 from api.types.opportunities import Opportunity, OpportunityGroup, OpportunityTotals
@@ -108,4 +109,8 @@ class Query:
     teams: Connection[Team] = connection("Teams, by name; archived ones only where `where` asks.")
     queue: Queue | None = _by_id("queue", "The queue")
     queues: Connection[Queue] = connection("Queues, by name; archived ones only where `where` asks.")
+    role: Role | None = _by_id("role", "The role")
+    roles: Connection[Role] = connection("Roles, by name; retired ones only where `where` asks.")
+    api_token: ApiToken | None = _by_id("api_token", "The API token")
+    api_tokens: Connection[ApiToken] = connection("API tokens, by name; revoked ones only where `where` asks.")
     history: Connection[HistoryEntry] = connection("The whole book, from its first entry.")

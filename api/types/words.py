@@ -3,6 +3,7 @@
 from api.words import enum_of
 from domain.customer import ConsentBasis, ConsentChannel, CustomerKind, Relationship
 from domain.kernel import ContactKind, Word
+from domain.kernel.permissions import Permission, Scope
 from domain.opportunity import LossReason, OpportunityStatus
 from domain.pipeline import ForecastCategory
 from domain.ticket import ComplaintSeverity, SolutionCode, TicketChannel, TicketKind, TicketPriority, TicketStatus
@@ -29,6 +30,20 @@ class ProductStatus(Word):
     DISCONTINUED = "discontinued", "It is not sold any more; deals that have it keep it."
 
 
+class RoleStatus(Word):
+    """Whether a role allows anything."""
+
+    ACTIVE = "active", "It allows what it grants, and can be granted."
+    RETIRED = "retired", "It allows nothing, to those who have it too; it can be restored."
+
+
+class ApiTokenStatus(Word):
+    """Whether a token was revoked. One that has expired opens nothing either, whatever stands here."""
+
+    ACTIVE = "active", "It opens what it grants, until it expires."
+    REVOKED = "revoked", "It opens nothing any more."
+
+
 class ConsentState(Word):
     """What was said last about a consent."""
 
@@ -45,6 +60,7 @@ class MessageKind(Word):
 
 
 _WORDS: tuple[type[Word], ...] = (
+    ApiTokenStatus,
     ComplaintSeverity,
     ConsentBasis,
     ConsentChannel,
@@ -55,9 +71,12 @@ _WORDS: tuple[type[Word], ...] = (
     LossReason,
     MessageKind,
     OpportunityStatus,
+    Permission,
     ProductStatus,
     RecordStatus,
     Relationship,
+    RoleStatus,
+    Scope,
     SolutionCode,
     StaffStatus,
     TicketChannel,
@@ -69,6 +88,7 @@ for _word in _WORDS:
     enum_of(_word)
 
 __all__ = [
+    "ApiTokenStatus",
     "ComplaintSeverity",
     "ConsentBasis",
     "ConsentChannel",
@@ -79,9 +99,12 @@ __all__ = [
     "LossReason",
     "MessageKind",
     "OpportunityStatus",
+    "Permission",
     "ProductStatus",
     "RecordStatus",
     "Relationship",
+    "RoleStatus",
+    "Scope",
     "SolutionCode",
     "StaffStatus",
     "TicketChannel",

@@ -1,9 +1,12 @@
 """Permissions: what a role can grant, and on which records."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
+from domain.kernel.fields import Doc, Items
+from domain.kernel.rules import Path, Rule
 from domain.kernel.words import Word
 
 
@@ -38,19 +41,67 @@ class Permission(Word):
     READ_TICKETS = "read_tickets", "See tickets and their conversations."
     OPEN_TICKETS = "open_tickets", "Open new tickets."
     WORK_TICKETS = "work_tickets", "Answer, move, assign and solve tickets."
-    SEE_AMOUNTS = "see_amounts", "See money: amounts, prices of deals, revenues. Its scope does not matter."
-    SEE_PERSONAL_DATA = "see_personal_data", "See personal data in clear. Its scope does not matter."
-    READ_BOOK = "read_book", "See every entry of the book, and follow all changes. Its scope does not matter."
-    CONFIGURE = "configure", "Change pipelines, products, queues, teams and the company. Its scope does not matter."
-    MANAGE_STAFF = "manage_staff", "Enter and change staff members. Its scope does not matter."
-    MANAGE_ACCESS = "manage_access", "Grant roles, define them, issue and revoke tokens. Its scope does not matter."
+    SEE_AMOUNTS = "see_amounts", "See money: amounts, prices of deals, revenues. Its scope is always ALL."
+    SEE_PERSONAL_DATA = "see_personal_data", "See personal data in clear. Its scope is always ALL."
+    READ_BOOK = "read_book", "See every entry of the book, and follow all changes. Its scope is always ALL."
+    CONFIGURE = "configure", "Change pipelines, products, queues, teams and the company. Its scope is always ALL."
+    MANAGE_STAFF = "manage_staff", "Enter and change staff members. Its scope is always ALL."
+    MANAGE_ACCESS = "manage_access", "Grant roles, define them, issue and revoke tokens. Its scope is always ALL."
 
 
 class Grant(msgspec.Struct, frozen=True):
     """A permission, and on which records it holds."""
 
-    permission: Permission
-    scope: Scope
+    permission: Annotated[Permission, Doc("What is allowed.")]
+    scope: Annotated[Scope, Doc("On which records.")]
+
+
+MOST_GRANTS = 50
+Grants: TypeAlias = Annotated[
+    tuple[Grant, ...], Doc("What it allows; each permission once."), Items(MOST_GRANTS, least=1)
+]
+"""What a role or an API token allows, as a command has it."""
+
+SCOPELESS: Final = frozenset(
+    (
+        Permission.SEE_AMOUNTS,
+        Permission.SEE_PERSONAL_DATA,
+        Permission.READ_BOOK,
+        Permission.CONFIGURE,
+        Permission.MANAGE_STAFF,
+        Permission.MANAGE_ACCESS,
+    )
+)
+"""Permissions that are not about some records more than about others: they hold everywhere or nowhere."""
+
+
+class PermissionRepeated(Rule):
+    """The permission {permission} stands here twice; say once on which records it holds."""
+
+    permission: str
+
+
+class ScopeMustBeAll(Rule):
+    """The permission {permission} holds everywhere or nowhere; grant it with the scope ALL."""
+
+    permission: str
+
+
+def in_order(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """The same grants as they are stored: in the order of the permissions, so that equal ones are equal."""
+    order = list(Permission)
+    return tuple(sorted(grants, key=lambda grant: order.index(grant.permission)))
+
+
+def faults_of_grants(grants: Sequence[Grant], path: Path) -> list[Rule]:
+    """The rules against these grants, each with the path of the one that breaks it."""
+    found: list[Rule] = []
+    for at, grant in enumerate(grants):
+        if any(grant.permission is former.permission for former in grants[:at]):
+            found.append(PermissionRepeated(path=(*path, at, "permission"), permission=grant.permission.name))
+        if grant.permission in SCOPELESS and grant.scope is not Scope.ALL:
+            found.append(ScopeMustBeAll(path=(*path, at, "scope"), permission=grant.permission.name))
+    return found
 
 
 def widest(grants: "tuple[Grant, ...]") -> Mapping[Permission, Scope]:

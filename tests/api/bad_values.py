@@ -1,6 +1,7 @@
 """What no field of a mutation's input takes. Found by walking the schema: a new mutation is covered by itself."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 from uuid import uuid4
 
@@ -44,6 +45,11 @@ SCALARS: Mapping[str, list[Any]] = {
         "2026-13-01", "yesterday", "20260331", "2026-W14-2", "2026-03-31T00:00:00Z", "", LONG, "2026-03-31\x00",
         *SURROGATES, 20260331, 0, 1.5, True, [], {},
     ],
+    "DateTime": [
+        "0001-01-01T00:00:00+14:00", "1899-12-31T00:00:00Z", "2020-03-31T09:30:00Z", "2199-12-31T00:00:00Z",
+        "9999-12-31T23:59:59-14:00", "2026-02-30T00:00:00Z", "2026-03-31T09:30:00", "2026-03-31", "yesterday", "",
+        LONG, "2026-03-31T09:30:00Z\x00", *SURROGATES, 20260331, 0, 1.5, True, [], {},
+    ],
     "CurrencyCode": ["eur", "EURO", "XXX", "ZZZ", "", "E\x00R", *SURROGATES, LONG, 978, True, [], {}],
     "UUID": ["", "nonsense", LONG, "0190163d-8694-739b-aea5-966c26f8ad9", *CONTROL, *SURROGATES, 5, True, [], {}],
 }  # fmt: skip
@@ -55,6 +61,7 @@ GOOD: Mapping[str, Any] = {
     "Int": 1,
     "Decimal": "1",
     "Date": "2026-03-31",
+    "DateTime": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
     "CurrencyCode": "EUR",
 }
 GOOD_BY_NAME: Mapping[str, Any] = {"timeZone": "Europe/Zurich", "language": "en", "phoneRegion": "CH"}

@@ -35,6 +35,12 @@ WORDS = {
     ("opportunities", "loss_reason"): ("price", "competitor", "no_budget", "other"),
     ("pipeline_stages", "category"): ("pipeline", "best_case", "commit", "omitted"),
     ("products", "status"): ("active", "discontinued"),
+    ("roles", "status"): ("active", "retired"),
+    ("role_grants", "permission"): ("read_customers", "work_tickets", "see_amounts"),
+    ("role_grants", "scope"): ("own", "queue", "team", "all"),
+    ("api_tokens", "status"): ("active", "revoked"),
+    ("api_token_grants", "permission"): ("read_customers", "read_book"),
+    ("api_token_grants", "scope"): ("all",),
     ("staff_members", "status"): ("active", "deactivated"),
     ("tickets", "status"): ("new", "open", "pending", "on_hold", "solved", "closed"),
     ("tickets", "kind"): ("question", "incident", "problem", "complaint"),
@@ -44,6 +50,8 @@ WORDS = {
     ("tickets", "severity"): ("minor", "major", "critical"),
     ("tickets", "satisfaction_score"): (1, 2, 3, 4, 5),
     ("customer_contact_points", "normalised"): ("ada@example.com", "bob@example.com"),
+    ("timeline", "aggregate_kind"): ("customer", "customer", "opportunity", "team"),
+    ("timeline", "event"): ("CustomerRegistered", "OpportunityAmountChanged", "TeamRenamed"),
     ("ticket_messages", "kind"): ("customer_reply", "agent_reply", "note"),
     ("ticket_messages", "channel"): ("email", "web"),
 }
@@ -57,6 +65,8 @@ REFERENCES = {
     "assignee_id": "staff_members",
     "escalated_to_staff_id": "staff_members",
     "staff_member_id": "staff_members",
+    "role_id": "roles",
+    "api_token_id": "api_tokens",
     "team_id": "teams",
     "escalated_to_team_id": "teams",
     "queue_id": "queues",
@@ -79,8 +89,18 @@ KINDS = {
     "staff_members": "staff_member",
     "teams": "team",
     "queues": "queue",
+    "roles": "role",
+    "api_tokens": "api_token",
 }
-SIZES = {"opportunities": 60, "opportunity_lines": 70, "timeline": 80, "tickets": 40, "customers": 30}
+SIZES = {
+    "role_grants": 30,
+    "staff_member_roles": 30,
+    "opportunities": 60,
+    "opportunity_lines": 70,
+    "timeline": 80,
+    "tickets": 40,
+    "customers": 30,
+}
 CURRENCIES = ("EUR", "USD", "JPY", "KWD")
 ZONE = "America/New_York"
 MIDNIGHTS = (

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from domain.access import Authority
+from domain.access import READS, Authority
 from domain.kernel import parse_type_id
 from domain.kernel.permissions import Permission, Scope
 from domain.ready_roles import READY
@@ -27,6 +27,7 @@ PERSONAL: Mapping[str, tuple[str, ...]] = {
     "ticket_messages": ("text",),
     "staff_members": ("name", "email", "normalised_email"),
     "timeline": ("reason",),
+    "api_tokens": ("name",),
 }
 OF_PERSONS_ONLY = ("customer_tags", "customer_external_ids", "opportunity_external_ids", "ticket_external_ids",
                    "staff_member_external_ids", "team_external_ids")  # fmt: skip
@@ -48,6 +49,7 @@ HIDDEN_PERSONAL: Mapping[str, tuple[str, ...]] = {
     "Message": ("text",),
     "StaffMember": ("name", "email", "externalIds"),
     "Team": ("externalIds",),
+    "ApiToken": ("name",),
 }
 OF_ORGANISATIONS = ("name", "legalName")
 """Are not hidden of an organisation: it is nobody's name."""
@@ -63,10 +65,13 @@ def seen(rows: Rows, who: Authority) -> Rows:
     world = {table: list(some) for table, some in rows.items()}
     for table, kept in _records(who).items():
         world[table] = [row for row in rows[table] if kept(row)]
-    left = {kind: {row["id"] for row in world[table]} for kind, table in RECORDS.items()}
+    # Who sees all records of a kind sees their entries, also where a record has no row.
+    limited = {kind: table for kind, table in RECORDS.items() if who.grants.get(READS[kind]) is not Scope.ALL}
+    left = {kind: {row["id"] for row in world[table]} for kind, table in limited.items()}
     world["timeline"] = [
         row for row in rows["timeline"] if row["aggregate_id"] in left.get(row["aggregate_kind"], {row["aggregate_id"]})
     ]
+    world["timeline"] = [_entry(row, who) for row in world["timeline"]]
     if Permission.SEE_PERSONAL_DATA not in who.grants:
         for table in OF_PERSONS_ONLY:
             world[table] = []
@@ -78,7 +83,7 @@ def seen(rows: Rows, who: Authority) -> Rows:
     return world
 
 
-RECORDS = {"customer": "customers", "opportunity": "opportunities", "ticket": "tickets"}
+RECORDS = {"customer": "customers", "opportunity": "opportunities", "ticket": "tickets", "api_token": "api_tokens"}
 
 
 LISTED = {
@@ -146,16 +151,28 @@ def _records(who: Authority) -> Mapping[str, Callable[[Row], bool]]:
         to_team = row["escalated_to_team_id"] is not None and _uuid(row["escalated_to_team_id"]) in who.teams
         return own(row, "assignee_id") or (scope is not Scope.OWN and in_queue) or (scope is Scope.TEAM and to_team)
 
-    nothing = not who.grants
+    nothing, manages = not who.grants, Permission.MANAGE_ACCESS in who.grants
     return {
         "customers": looked_after(Permission.READ_CUSTOMERS),
         "opportunities": looked_after(Permission.READ_OPPORTUNITIES),
         "tickets": ticket,
+        "api_tokens": lambda _: manages,
         **({table: lambda _: False for table in EVERYBODY_S} if nothing else {}),
     }
 
 
-EVERYBODY_S = ("staff_members", "teams", "queues", "pipelines", "pipeline_stages", "products", "company")
+EVERYBODY_S = ("roles", "staff_members", "teams", "queues", "pipelines", "pipeline_stages", "products", "company")
+
+
+def _entry(row: Row, who: Authority) -> Row:
+    """An entry as it is seen: its hidden fields are null, and named."""
+    hidden = list[str]()
+    if Permission.SEE_PERSONAL_DATA not in who.grants and row["event"] == "CustomerRegistered":
+        hidden += ["contactPoints", "externalIds", "name", "sharedEmailReason"]
+    if Permission.SEE_AMOUNTS not in who.grants and row["event"] == "OpportunityAmountChanged":
+        hidden += ["newAmount", "oldAmount"]
+    data = {name: None if name in hidden else value for name, value in row["data"].items()}
+    return {**row, "data": data, "withheld": [*row["withheld"], *hidden]}
 
 
 def _without(row: Row, columns: tuple[str, ...]) -> Row:

@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,10 @@ async def seeded(client: Client) -> dict[str, str]:
     await begin("staffMemberRegister", "staffMember", "staff_member", name="Grace")
     await begin("teamCreate", "team", "team", name="Field")
     await begin("queueCreate", "queue", "queue", name="First line")
+    reading = [{"permission": "READ_CUSTOMERS", "scope": "ALL"}]
+    later = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    await begin("roleDefine", "role", "role", name="Reader", grants=reading)
+    await begin("apiTokenIssue", "apiToken", "api_token", name="Shop", grants=reading, expiresAt=later)
     given = {"name": "We", "timeZone": "Europe/Zurich", "currency": "EUR", "language": "en", "phoneRegion": "CH"}
     await begin("companyDefine", "company", "company", **given)
     return found

@@ -12,6 +12,7 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -19,11 +20,19 @@ import pytest
 from typer.testing import CliRunner
 
 from api import demo
+from api.beginning import role_id
 from api.command_line import app, main
+from domain.access import unlimited
 from domain.kernel import type_id
-from tests.api.filled import asked, opened, url
+from domain.kernel.recorded import Context
+from domain.ready_roles import READY
+from domain.role import role
+from domain.steps import blocking
+from tests.api.filled import asked, entries, opened, url
 
 COMMANDS = ("serve", "work", "migrate", "status", "rebuild", "retry", "import", "demo", "replay", "schema")
+END_OF_THE_DEMO = len(READY) + len(demo.story())
+"""The ready roles come first."""
 OK, FAILED, USAGE, OUT_OF_REACH = 0, 1, 2, 3
 
 MAPPING = """
@@ -143,6 +152,39 @@ def test_migrate_does_it_once(shell: Shell) -> None:
     assert second.stdout == "Nothing to apply.\n"
 
 
+def test_the_ready_roles_are_defined_once_and_never_again(shell: Shell, database: str) -> None:
+    rows = shell.folder / "rows.csv"
+    rows.write_text("id,name\n1,Engines\n")
+    (shell.folder / "map.toml").write_text(MAPPING)
+    entering = ("import", "customers", str(rows), "--map", str(shell.folder / "map.toml"), "--source", "old")
+    assert shell.run(*entering).returncode == OK
+    with psycopg.connect(database, autocommit=True) as db:
+        [(defined, actor)] = db.execute(
+            "SELECT count(*), min(actor) FROM daybook.events WHERE topic = 'RoleDefined' AND actor = 'daybook'"
+        )
+        assert (defined, actor) == (len(READY), "daybook")
+        db.execute("DELETE FROM daybook.receipts")  # as they go after 30 days
+    with opened(database, shell.folder) as parts:
+        context = Context(actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4())
+        of = {"id": role_id("auditor")}
+        blocking(parts.commands.submit(role, "retire", of, context, unlimited("administrator")))
+        head = entries(parts)
+    assert shell.run(*entering).returncode == OK
+    with opened(database, shell.folder) as parts:
+        assert entries(parts) == head
+
+
+def test_a_company_keeps_its_own_role_of_the_same_name(shell: Shell, database: str) -> None:
+    with opened(database, shell.folder) as parts:
+        context = Context(actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4())
+        own = {"name": "auditor", "grants": [{"permission": "read_book", "scope": "all"}]}
+        blocking(parts.commands.submit(role, "define", own, context, unlimited("administrator")))
+    assert shell.run("demo").returncode == OK
+    with psycopg.connect(database, autocommit=True) as db:
+        [(defined,)] = db.execute("SELECT count(*) FROM daybook.events WHERE topic = 'RoleDefined'")
+    assert defined == len(READY)  # seven of them, and the company's
+
+
 def test_demo_only_where_the_book_is_empty(shell: Shell) -> None:
     assert "Entered" in shell.run("demo", "--if-empty").stdout
     again = shell.run("demo", "--if-empty")
@@ -154,7 +196,7 @@ def test_status_rebuild_and_retry(told: Shell) -> None:
     status = told.run("status", "--json")
     now = json.loads(status.stdout)
     assert (status.returncode, now["ready"], now["position"]) == (FAILED, False, 0)
-    assert now["head"] == len(demo.story())
+    assert now["head"] == END_OF_THE_DEMO
     assert "Nobody posts to the read models" in told.run("status").stdout
     rebuilt = told.run("rebuild", "customers")
     assert (rebuilt.returncode, rebuilt.stdout) == (OK, f"customers stands anew at entry {now['head']}.\n")
@@ -277,10 +319,10 @@ def test_serve_says_what_to_open_answers_and_drains(told: Shell) -> None:
 
 def test_work_posts_what_the_book_holds(told: Shell, database: str) -> None:
     with told.running("work") as working, psycopg.connect(database, autocommit=True) as db:
-        while db.execute("SELECT min(position) FROM daybook_projections.models").fetchone() != (len(demo.story()),):
+        while db.execute("SELECT min(position) FROM daybook_projections.models").fetchone() != (END_OF_THE_DEMO,):
             assert working.poll() is None, "it ended before it had posted everything"
         now = json.loads(told.run("status", "--json").stdout)
-        assert (now["ready"], now["position"], now["leader"] is not None) == (True, len(demo.story()), True)
+        assert (now["ready"], now["position"], now["leader"] is not None) == (True, END_OF_THE_DEMO, True)
         working.send_signal(signal.SIGTERM)
         assert working.wait(30) == OK
     assert json.loads(told.run("status", "--json").stdout)["leader"] is None

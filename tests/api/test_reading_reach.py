@@ -14,6 +14,8 @@ OURS = {
     ("tickets", "registered_position"),
     ("staff_members", "normalised_email"),
     ("customer_tags", "added_at"),
+    # What the door alone compares with.
+    ("api_tokens", "hash"),
 }
 ONE_WAY = {
     # From a part, whose record leads on: a line of a deal, a step of its way.
@@ -50,6 +52,7 @@ def _read(entities: Entities) -> Iterator[tuple[str, str]]:
                     steps = (source.order or items.rows.order).split(", ")
                     yield from ((table, step.split(" ")[0]) for step in steps)
                     yield from ((table, column) for column in source.on)
+                    yield from ((one.table.name, column) for one in source.through for column in (one.key, *one.on))
                     yield from ((table, one.name) for one in items.sources.values() if isinstance(one, Column))
                 case _:
                     pass

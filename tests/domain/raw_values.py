@@ -1,6 +1,6 @@
 """Raw values for hypothesis, made from the annotations of commands: well formed, as untidy as they may come."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -58,7 +58,12 @@ def _of_kind(kind: Any, marks: list[Any]) -> Raw:
     if kind is str:
         return _text(marks)
     days = st.dates(date(1900, 1, 1), date(2199, 12, 31))
-    return {bool: st.booleans() | st.sampled_from(["yes", "False", "1"]), date: days | days.map(str)}[kind]
+    instants = st.datetimes(datetime(1900, 1, 2), datetime(2199, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001
+    return {
+        bool: st.booleans() | st.sampled_from(["yes", "False", "1"]),
+        date: days | days.map(str),
+        datetime: instants | instants.map(datetime.isoformat),
+    }[kind]
 
 
 def _number(rule: Number) -> Raw:

@@ -11,10 +11,13 @@ from domain.staff_member import (
     AddStaffMemberExternalId,
     ChangeStaffMemberEmail,
     DeactivateStaffMember,
+    GrantRole,
     JoinTeam,
     ReactivateStaffMember,
     RegisterStaffMember,
     RenameStaffMember,
+    RevokeRole,
+    RoleNotActive,
     StaffEmailTaken,
     StaffExternalIdTaken,
     StaffMemberCommand,
@@ -25,6 +28,8 @@ from domain.staff_member import (
     StaffMemberReactivated,
     StaffMemberRegistered,
     StaffMemberRenamed,
+    StaffMemberRoleGranted,
+    StaffMemberRoleRevoked,
     StaffMemberTeamChanged,
     staff_member,
 )
@@ -32,8 +37,13 @@ from tests.domain.scenario import NOW, Scenario, lived, withhold
 
 given = Scenario(staff_member)
 
-ID, TEAM, OLD_TEAM = UUID(int=1), UUID(int=2), UUID(int=3)
-STANDINGS = {TEAM: Standing(kind="team"), OLD_TEAM: Standing(kind="team", active=False)}
+ID, TEAM, OLD_TEAM, ROLE, OLD_ROLE = UUID(int=1), UUID(int=2), UUID(int=3), UUID(int=4), UUID(int=5)
+STANDINGS = {
+    TEAM: Standing(kind="team"),
+    OLD_TEAM: Standing(kind="team", active=False),
+    ROLE: Standing(kind="role"),
+    OLD_ROLE: Standing(kind="role", active=False),
+}
 KNOWN_AS = ExternalId(source="maven", id="Zoë Müller")
 
 registered = StaffMemberRegistered(
@@ -107,6 +117,32 @@ def test_a_staff_member_is_deactivated_and_reactivated() -> None:
     given(plain).when(ReactivateStaffMember(id=ID)).then()
 
 
+def test_a_role_is_granted_and_revoked() -> None:
+    granted = StaffMemberRoleGranted(role=ROLE)
+    given(plain).knowing(STANDINGS).when(GrantRole(id=ID, role=ROLE)).then(granted)
+    given(plain, granted).when(RevokeRole(id=ID, role=ROLE)).then(StaffMemberRoleRevoked(role=ROLE))
+    given(plain).when(RevokeRole(id=ID, role=ROLE)).then()
+
+
+def test_a_retired_role_is_not_granted_but_it_is_revoked() -> None:
+    granted = StaffMemberRoleGranted(role=OLD_ROLE)
+    given(plain).knowing(STANDINGS).when(GrantRole(id=ID, role=OLD_ROLE)).refused(RoleNotActive(path=("role",)))
+    revoked = StaffMemberRoleRevoked(role=OLD_ROLE)
+    given(plain, granted).knowing(STANDINGS).when(RevokeRole(id=ID, role=OLD_ROLE)).then(revoked)
+
+
+def test_a_role_too_many_is_refused() -> None:
+    full = [StaffMemberRoleGranted(role=UUID(int=100 + n)) for n in range(20)]
+    rule = TooManyItems(path=("role",), count=21, most=20)
+    given(plain, *full).knowing(STANDINGS).when(GrantRole(id=ID, role=ROLE)).refused(rule)
+
+
+def test_the_roles_of_a_deactivated_one_stay_until_they_are_revoked() -> None:
+    granted, revoked = StaffMemberRoleGranted(role=ROLE), StaffMemberRoleRevoked(role=ROLE)
+    given(plain, granted, deactivated).when(RevokeRole(id=ID, role=ROLE)).then(revoked)
+    assert given(plain, granted, deactivated, StaffMemberReactivated()).state.roles == {ROLE}
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -114,6 +150,7 @@ def test_a_staff_member_is_deactivated_and_reactivated() -> None:
         ChangeStaffMemberEmail(id=ID, email=None),
         JoinTeam(id=ID, team=None),
         AddStaffMemberExternalId(id=ID, source="erp", external_id="7"),
+        GrantRole(id=ID, role=ROLE),
     ],
 )
 def test_a_deactivated_one_refuses_changes(command: StaffMemberCommand) -> None:
@@ -154,6 +191,8 @@ commands = st.one_of(
     st.builds(ChangeStaffMemberEmail, id=st.just(ID), email=emails),
     st.builds(JoinTeam, id=st.just(ID), team=teams),
     st.builds(AddStaffMemberExternalId, id=st.just(ID), source=st.just("erp"), external_id=st.sampled_from("abc")),
+    st.builds(GrantRole, id=st.just(ID), role=st.sampled_from([ROLE, OLD_ROLE])),
+    st.builds(RevokeRole, id=st.just(ID), role=st.sampled_from([ROLE, OLD_ROLE])),
     st.builds(DeactivateStaffMember, id=st.just(ID)),
     st.builds(ReactivateStaffMember, id=st.just(ID)),
 )
@@ -168,3 +207,4 @@ def test_whatever_is_asked_only_the_active_hold_one_email(asked: list[StaffMembe
     emails_held = [claim for claim in staff_member.claims(state) if claim.scope == "staff_email"]
     assert len(emails_held) == (1 if state.active and state.email is not None else 0)
     assert state.team != OLD_TEAM
+    assert state.roles <= {ROLE}

@@ -10,7 +10,9 @@ import os
 import re
 from collections import defaultdict, deque
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 from zlib import crc32
 
 import httpx
@@ -41,12 +43,15 @@ from schemathesis.graphql import nodes
 
 from api.schema import make_schema
 from domain.catalogue import camel, catalogue
-from domain.kernel import MINOR_UNITS
+from domain.kernel import MINOR_UNITS, type_id
 
 for name, written in {
     "CurrencyCode": st.sampled_from(sorted(MINOR_UNITS)),
     "Date": st.dates().map(str),
-    "DateTime": st.datetimes(timezones=st.timezones()).map(lambda at: at.isoformat()),
+    "DateTime": (
+        st.datetimes(timezones=st.timezones())
+        | st.integers(1, 300).map(lambda days: datetime.now(UTC) + timedelta(days=days))
+    ).map(lambda at: at.isoformat()),
     "Decimal": st.decimals(allow_nan=False, allow_infinity=False).map(str),
     "JSON": st.text(),
     "Position": st.integers(0, 2**63 - 1).map(str),
@@ -83,6 +88,8 @@ class Repair(Visitor):
         if self._types.get_parent_type() in (SCHEMA.query_type, SCHEMA.mutation_type):
             self._command = self._types.get_parent_type() is SCHEMA.mutation_type
             self._noun = next((noun for noun in NOUNS if re.match(rf"{noun}(s|[A-Z]|$)", node.name.value)), "")
+        else:
+            self._command = False  # what is selected below a mutation is a query
         field = self._types.get_field_def()
         if field is None or "first" not in field.args:
             return None
@@ -122,10 +129,13 @@ class Repair(Visitor):
         said = getattr(getattr(parent, "name", None), "value", "")
         if said == "email" and not self._command:
             return StringValueNode(value="ada@example.com")
+        if said == "search" and not any(map(str.isalnum, drawn)):
+            return StringValueNode(value="ada")
         if get_named_type(self._types.get_input_type()) is not GraphQLID:
             return None
         chance = crc32(drawn.encode("utf-8", "surrogatepass"))
-        ids = _known[NOUNS.get(said, "") or NOUNS.get(self._noun, "")] or _known["cus"]
+        prefix = NOUNS.get(said, "") or NOUNS.get(self._noun, "") or "cus"
+        ids = _known[prefix] or [type_id(prefix, UUID(int=chance))]
         return StringValueNode(value=ids[chance % len(ids)]) if not self._command or chance % 8 != 7 else None
 
 

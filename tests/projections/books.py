@@ -34,13 +34,13 @@ BEGINNINGS = sorted(
 """The small aggregates first: the others refer to them."""
 
 
-def made_up_book(seed: int, wishes: int = 1_500) -> list[Recorded[Any]]:
+def made_up_book(seed: int, wishes: int = 1_500, commands: Sequence[type[Command]] = COMMANDS) -> list[Recorded[Any]]:
     """The entries of a book: two of each kind of aggregate, then what follows from so many random commands."""
     book = _Book(Random(seed))
     for kind in (*BEGINNINGS, *BEGINNINGS):
         book.submit(kind)
     for _ in range(wishes):
-        book.submit(book.random.choice(COMMANDS))
+        book.submit(book.random.choice(commands))
     return book.recorded
 
 
@@ -188,6 +188,8 @@ class _Book:
             return self.random.random() < 0.5
         if kind is date:
             return date(2025, 11, 1) + timedelta(days=self.random.randint(0, 65))
+        if kind is datetime:
+            return BEGINNING + timedelta(days=self.random.randint(10, 300))
         if issubclass(kind, Word):
             return self.random.choice(list(kind))
         return kind(**self._values(kind, target))

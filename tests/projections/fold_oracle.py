@@ -21,10 +21,17 @@ Row: TypeAlias = dict[str, Any]
 Rows: TypeAlias = dict[str, dict[tuple[Any, ...], Row]]
 
 PREFIXES = {"customer": "cus", "opportunity": "opp", "ticket": "tkt", "pipeline": "pip", "product": "prd",
-            "queue": "que", "staff_member": "stf", "team": "tem", "company": "cmp"}  # fmt: skip
+            "queue": "que", "staff_member": "stf", "team": "tem", "company": "cmp",
+            "role": "rol", "api_token": "tok"}  # fmt: skip
 TABLES = {"customer": "customers", "opportunity": "opportunities", "ticket": "tickets", "pipeline": "pipelines",
           "product": "products", "queue": "queues", "staff_member": "staff_members", "team": "teams",
-          "company": "company"}  # fmt: skip
+          "company": "company", "role": "roles", "api_token": "api_tokens"}  # fmt: skip
+PERMISSIONS = (
+    "read_customers", "register_customers", "write_customers", "write_contact_data", "write_tags", "write_consent",
+    "assign_customers", "read_opportunities", "open_opportunities", "write_opportunities", "override_probability",
+    "assign_opportunities", "read_tickets", "open_tickets", "work_tickets", "see_amounts", "see_personal_data",
+    "read_book", "configure", "manage_staff", "manage_access",
+)  # fmt: skip
 RANKS = ("low", "normal", "high", "urgent")
 DONE = ("solved", "closed")
 
@@ -488,6 +495,11 @@ class _Ledger:
             case "ExternalIdAdded":
                 if seen(said.external_id):
                     self.external_id(entry, own, said.external_id)
+            case "RoleGranted":
+                key = {"staff_member_id": own, "role_id": self.id(said.role)}
+                self.rows["staff_member_roles"][tuple(key.values())] = key
+            case "RoleRevoked":
+                del self.rows["staff_member_roles"][own, self.id(said.role)]
             case other:
                 self.simple(other, said, row)
                 if other == "Renamed":
@@ -517,11 +529,44 @@ class _Ledger:
             case other:
                 self.simple(other, said, row)
 
+    def role(self, what: str, said: Any, own: str, row: Row, _entry: Recorded[Any]) -> None:
+        match what.removeprefix("Role"):
+            case "Defined":
+                self.named(row, "name", said.name)
+                row |= {"status": "active", "description": seen(said.description)}
+                self.grants("role", own, said.grants)
+            case "Described":
+                row["description"] = seen(said.new)
+            case "GrantsChanged":
+                self.grants("role", own, said.new)
+            case "Retired":
+                row["status"] = "retired"
+            case other:
+                self.simple(other, said, row)
+
+    def api_token(self, what: str, said: Any, own: str, row: Row, entry: Recorded[Any]) -> None:
+        if what == "ApiTokenRevoked":
+            row |= {"status": "revoked", "revoked_at": entry.occurred_at}
+            return
+        self.named(row, "name", said.name)
+        row |= {"status": "active", "hash": said.hash, "issued_by": entry.actor, "expires_at": said.expires_at}
+        self.grants("api_token", own, said.grants)
+
+    def grants(self, kind: str, own: str, grants: Iterable[Any]) -> None:
+        rows = self.rows[f"{kind}_grants"]
+        for key in [key for key in rows if key[0] == own]:
+            del rows[key]
+        for one in grants:
+            said = {"permission": one.permission.value, "scope": one.scope.value}
+            place = PERMISSIONS.index(one.permission.value)
+            rows[own, one.permission.value] = {f"{kind}_id": own, **said, "ordinal": place}
+
     def company(self, what: str, said: Any, _own: str, row: Row, _entry: Recorded[Any]) -> None:
         row |= msgspec.structs.asdict(said.settings if what == "CompanyDefined" else said.new)
 
     def timeline(self, entry: Recorded[Any], own: str) -> None:
-        fields = {name: getattr(entry.event, name) for name in entry.event.__struct_fields__}
+        shown = [name for name in entry.event.__struct_fields__ if (entry.name, name) != ("ApiTokenIssued", "hash")]
+        fields = {name: getattr(entry.event, name) for name in shown}
         gone = [camel(name) for name, value in fields.items() if isinstance(value, Withheld)]
         plain = msgspec.to_builtins({name: seen(value) for name, value in fields.items()}, builtin_types=(UUID,))
         self.rows["timeline"][entry.position,] = {
