@@ -13,7 +13,9 @@ from domain.access import READS, Authority
 from domain.kernel import parse_type_id
 from domain.kernel.permissions import Permission, Scope
 from domain.ready_roles import READY
+from projections.sorting import sort_key
 from tests.api.sample import Row, Rows
+from tests.api.searched import COLUMNS, search_rows
 
 PERSONAL: Mapping[str, tuple[str, ...]] = {
     "customers": ("name", "legal_name", "salutation", "job_title", "birthday", "description"),
@@ -82,6 +84,40 @@ def seen(rows: Rows, who: Authority) -> Rows:
             world[table] = [_without(row, columns) for row in world[table]]
     return world
 
+
+def elsewhere(rows: Rows, who: Authority, chance: Random, others: Rows) -> Rows:
+    """A world that differs from this one, but not in anything that they see.
+
+    Records that they do not see are gone, or have other contents, out of `others`; what is hidden from them has other
+    values.
+    """
+    kept, world = _records(who), {table: [dict(row) for row in some] for table, some in rows.items()}
+    for table, is_seen in kept.items():
+        made = list[Row]()
+        for row in world[table]:
+            if is_seen(row):
+                made.append(row)
+            elif chance.random() < 0.5:
+                made.append({**chance.choice(others[table]), **{name: row[name] for name in _STAYS if name in row}})
+        world[table] = made
+    hidden = [*((PERSONAL,) if Permission.SEE_PERSONAL_DATA not in who.grants else ())]
+    hidden += [AMOUNTS] if Permission.SEE_AMOUNTS not in who.grants else []
+    for tables in hidden:
+        for table, columns in tables.items():
+            for row in world[table]:
+                exempt = ("name", "legal_name") if row.get("kind") == "organisation" else ()
+                for column in columns:
+                    if column not in exempt and table != "timeline":
+                        row[column] = chance.choice(others[table])[column]
+                        if (key := SORTED_BY.get(column)) in row:
+                            row[key] = sort_key(row[column])
+    if Permission.SEE_PERSONAL_DATA not in who.grants:
+        for table in OF_PERSONS_ONLY:
+            world[table] = [row for row in world[table] if chance.random() < 0.5]
+    return world | {f"{kind}_search": search_rows(world, kind) for kind in COLUMNS}
+
+
+_STAYS = ("id", "number", "hash", "owner_id", "team_id", "assignee_id", "queue_id", "escalated_to_team_id")
 
 RECORDS = {"customer": "customers", "opportunity": "opportunities", "ticket": "tickets", "api_token": "api_tokens"}
 

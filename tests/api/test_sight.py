@@ -1,11 +1,14 @@
 """Permissions on the side of reading: the compiler answers as if what one does not see were not there."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
-from graphql import parse
+from graphql import GraphQLError, parse
+from strawberry.utils.str_converters import to_snake_case
 
 from api.reading.policies import POLICIES
 from api.reading.sight import Sight
@@ -13,8 +16,8 @@ from domain.kernel.permissions import Permission
 from tests.api.desk import Desk, desk
 from tests.api.questions import question
 from tests.api.reference import Reference, plain
-from tests.api.sample import TABLES, load, sample
-from tests.api.seen import hidden_fields, seen, somebody
+from tests.api.sample import TABLES, Rows, load, sample
+from tests.api.seen import elsewhere, hidden_fields, seen, somebody
 
 PEOPLE = 40
 QUESTIONS = 30
@@ -43,6 +46,60 @@ def test_what_is_hidden_may_be_null() -> None:
         for column, mask in {**policy.personal, **policy.amounts}.items():
             required = "NOT NULL" in TABLES[name].columns[column]
             assert required == (mask.instead != "NULL"), (name, column)
+
+
+@contextmanager
+def _loaded(conninfo: str, world: Rows) -> Iterator[Desk]:
+    load(conninfo, world)
+    with desk(conninfo) as at:
+        yield at
+
+
+LISTS = """
+query Lists({declared}$id: ID!) {{
+  rows: {list}(first: 7{search}) {{
+    totalCount edges {{ cursor node {{ id }} }} pageInfo {{ startCursor endCursor hasNextPage hasPreviousPage }}
+  }}
+  last: {list}(last: 3) {{ edges {{ cursor }} pageInfo {{ hasPreviousPage }} }}
+  node(id: $id) {{ id }}
+}}
+"""
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_one_does_not_see_changes_nothing_that_one_is_told(
+    another_database: Callable[[], AbstractContextManager[str]], seed: int
+) -> None:
+    """Two worlds that differ only there answer alike, letter by letter: cursors, counts, sums and errors too."""
+    chance = Random(seed)
+    who = somebody(chance, ROWS)
+    other = elsewhere(ROWS, who, chance, sample(seed=100 + seed))
+    differs = {table for table in TABLES if ROWS[table] != other[table]}
+    told = list[list[str]]()
+    for world in (ROWS, other):
+        with another_database() as conninfo, _loaded(conninfo, world) as at:
+            numbers, answers = Random(seed), list[str]()
+
+            def ask(text: str, variables: dict[str, Any], at: Desk = at, answers: list[str] = answers) -> None:
+                document, operation = at.parsed(text)
+                try:
+                    found = at.runner.run(at.reader.query(document, operation, variables, Sight(who))).data.decode()
+                except GraphQLError as error:
+                    found = error.message
+                answers.append(f"{text} {variables}\n{found}")
+
+            for number in range(40):
+                ask(*question(10_000 + 100 * seed + number, at.schema, ROWS))
+            for name in ("customers", "opportunities", "tickets", "staffMembers", "apiTokens"):
+                searches = ", search: $search" if name in ("customers", "opportunities", "tickets") else ""
+                ids = [row["id"] for row in ROWS[to_snake_case(name)]]
+                for search in ("zoe", "a", "example"):
+                    variables = {"search": search, "id": numbers.choice(ids)}
+                    declared = "$search: String, " if searches else ""
+                    ask(LISTS.format(list=name, search=searches, declared=declared), variables)
+            told.append(answers)
+    assert differs
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("seed", range(PEOPLE))
