@@ -1,15 +1,11 @@
-"""Who may come in: the bearer token, and the Host that a request must be addressed to."""
+"""Which requests are heard at all: those addressed to a Host of ours. And the security headers of every response."""
 
-import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
 from uuid import uuid4
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from domain.access import Authority, unlimited
 
 OPEN_PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
 """Asked by address, not by name, from the operator's own network; they tell no data."""
@@ -25,28 +21,6 @@ SECURITY_HEADERS = {
 _SECURED = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 """The same as ASGI has them; Starlette's own way with headers takes a twentieth of a small query's time."""
 _NAMES = frozenset(name for name, _ in _SECURED)
-
-ADMINISTRATOR = unlimited("administrator")
-"""Who has the administrator's token."""
-NOBODY = Authority(actor="nobody")
-
-
-class Tokens:
-    """Knows the administrator's token. Comparing takes the same time, whatever is wrong."""
-
-    def __init__(self, administrator: str) -> None:
-        self._administrator = administrator.encode()
-
-    def authority(self, authorization: str | None) -> Authority:
-        """What an `Authorization` value allows: `Bearer` with the right token everything, all else nothing."""
-        scheme, _, token = (authorization or "").partition(" ")
-        right = hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._administrator)
-        return ADMINISTRATOR if right and scheme.lower() == "bearer" else NOBODY
-
-    def authority_of_params(self, params: Mapping[str, Any] | None) -> Authority:
-        """The same of a WebSocket's `connection_init` payload, such as `{"Authorization": "Bearer ..."}`."""
-        given = next((value for name, value in (params or {}).items() if name.lower() == "authorization"), None)
-        return self.authority(given if isinstance(given, str) else None)
 
 
 class Doorkeeper:

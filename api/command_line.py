@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from api.cli import filling, keeping, reading, serving
+from api.cli import access, filling, keeping, reading, serving
 from api.cli.book import EXIT_CODES, told
 
 app = typer.Typer(
@@ -18,8 +18,9 @@ app = typer.Typer(
     help="Daybook, a customer management system whose history can be replayed, asked and proved.\n\n"
     "Settings come from the environment: DAYBOOK_DATA (default .daybook), DATABASE_URL (none: a PostgreSQL of our own"
     " in DAYBOOK_DATA), DAYBOOK_HOST, DAYBOOK_PORT, DAYBOOK_ENV, DAYBOOK_MASTER_KEY_FILE, DAYBOOK_ADMIN_TOKEN,"
-    " DAYBOOK_ALLOWED_HOSTS, DAYBOOK_DOCUMENTS, DAYBOOK_TRUSTED_ONLY, DAYBOOK_COST_PER_SECOND,"
-    " DAYBOOK_CONNECTIONS_PER_ACTOR, DAYBOOK_SUBSCRIPTIONS_PER_ACTOR, DAYBOOK_CORS_ORIGINS and DAYBOOK_ACCESS_LOG.",
+    " DAYBOOK_ALLOWED_HOSTS, DAYBOOK_OIDC_ISSUER, DAYBOOK_OIDC_AUDIENCE, DAYBOOK_PROXIES, DAYBOOK_DOCUMENTS,"
+    " DAYBOOK_TRUSTED_ONLY, DAYBOOK_COST_PER_SECOND, DAYBOOK_CONNECTIONS_PER_ACTOR,"
+    " DAYBOOK_SUBSCRIPTIONS_PER_ACTOR, DAYBOOK_CORS_ORIGINS and DAYBOOK_ACCESS_LOG.",
     epilog=EXIT_CODES,
 )
 
@@ -31,6 +32,7 @@ app.command(rich_help_panel=KEEP)(keeping.migrate)
 app.command(rich_help_panel=KEEP)(keeping.status)
 app.command(rich_help_panel=KEEP)(keeping.rebuild)
 app.command(rich_help_panel=KEEP)(keeping.retry)
+app.add_typer(access.app, name="access", rich_help_panel=KEEP)
 app.command("import", rich_help_panel=FILL)(filling.import_rows)
 app.command(rich_help_panel=FILL)(filling.demo)
 app.command(rich_help_panel=READ)(reading.replay)

@@ -13,6 +13,7 @@ from psycopg_pool import PoolTimeout
 from strawberry.scalars import JSON
 
 from api.health import ERRORS
+from api.identity import rules
 from api.words import described
 from domain.appending import BookUnavailable, VersionConflict
 from domain.catalogue import camel
@@ -21,8 +22,8 @@ from infra import contacts
 
 _log = logging.getLogger("daybook.api")
 
-_RULES_FROM = ("domain", contacts.__name__)
-"""Where rules are. The imports above have brought all of them: the catalogue its aggregates, contacts its own."""
+_RULES_FROM = ("domain", contacts.__name__, rules.__name__)
+"""Where rules are. The imports above have brought all of them: the catalogue its aggregates, the others their own."""
 
 
 def _known_rules() -> dict[str, type[Rule]]:
@@ -95,11 +96,12 @@ class RequestErrorCode(StrEnum):
     BAD_REQUEST = "BAD_REQUEST"
     """The HTTP request is no GraphQL request: its body, parameters or headers."""
     UNAUTHENTICATED = "UNAUTHENTICATED"
-    """The bearer token is missing or wrong."""
+    """No credential was sent, or one that is not good: unknown, expired, revoked."""
     FORBIDDEN = "FORBIDDEN"
-    """It takes a permission that the caller does not have; which one, the message says."""
+    """We know who asks, and they may not: they are no staff member, have no role, or none with the permission that this
+    takes, or ask from another origin."""
     CSRF_HEADER_MISSING = "CSRF_HEADER_MISSING"
-    """A query over GET needs the header `Daybook-CSRF: 1`."""
+    """A query over GET, and every request with a session's cookie, needs the header `Daybook-CSRF: 1`."""
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     NOT_ACCEPTABLE = "NOT_ACCEPTABLE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"

@@ -26,6 +26,7 @@ from strawberry.utils.await_maybe import await_maybe
 
 from api.documents import Document, Documents, Faulty, Policy, TooCostly, cost_extension
 from api.errors import RequestError, RequestErrorCode, answered, explained
+from api.identity.doorstep import UNFIT, is_secretive
 from api.reading.reader import Reader
 from api.serving import Request, RequestInfo
 from api.throttling import FAULTY_COST, Allowance, Buckets, Places, Throttled
@@ -141,15 +142,15 @@ class Engine:
         Raises GraphQLError, Faulty.
         """
         # The first point is taken before anybody looks at what is asked: whoever has none left does not make us parse.
-        self._buckets.take(request.actor, 1)
+        self._buckets.take(request.account, 1)
         try:
             document, operation = self._documents.of(asked, operation_name, variables)
         except (GraphQLError, Faulty):
-            self._buckets.charge(request.actor, FAULTY_COST - 1)
+            self._buckets.charge(request.account, FAULTY_COST - 1)
             raise
         request.operation = operation
         cost = document.cost(operation, variables)
-        standing = self._buckets.take(request.actor, cost, paid=1)
+        standing = self._buckets.take(request.account, cost, paid=1)
         if operation.operation is not OperationType.SUBSCRIPTION:
             request.cost, request.standing = cost, standing
         return document, operation
@@ -180,6 +181,8 @@ class Engine:
                 hide_suggestions=self._hide_suggestions,
             )
         )
+        if result.data is None and is_secretive(operation):
+            return failed([UNFIT], request, RequestErrorCode.BAD_USER_INPUT)
         return _answer(result, request)
 
     async def stream(

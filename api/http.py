@@ -3,7 +3,9 @@
 Strawberry's own view costs two to three times as much on small queries and answers 500 to some malformed bodies.
 """
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, NamedTuple, NoReturn, cast
 
 import msgspec
@@ -11,22 +13,26 @@ from graphql import OperationDefinitionNode, OperationType
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access_log import REQUEST
-from api.authentication import Tokens
 from api.departure import ClientGone, Departure
 from api.documents import Document
-from api.errors import RequestError, RequestErrorCode
+from api.errors import RequestError, RequestErrorCode, explained
 from api.event_stream import EVENTS, EventStream
 from api.execution import Answer, Engine, failed, refused
 from api.graphiql import page
 from api.health import REQUESTS
-from api.incoming import Incoming
+from api.identity.caller import arrival
+from api.identity.cookie import CSRF, check_own_page
+from api.identity.doorstep import check_secrets, is_open, refusal
+from api.identity.presences import Presences
+from api.identity.ways import Ways
+from api.incoming import MOST_BYTES, Incoming
 from api.negotiation import GRAPHQL, JSON, is_json, negotiated, takes_events
 from api.serving import Request, Serving, position_of
 from api.trusted import DocumentId, asked_document
 from api.wire import NotJson, read_json
 
-CSRF = "daybook-csrf"
-"""A header that a foreign page can't send without our leave; a query over GET needs it, with any value."""
+MOST_OF_STRANGERS = 16 * 1024
+"""Bytes of a body from somebody who is not known."""
 AT_LEAST = "daybook-at-least"
 """A position that the read models must have reached before a query is answered."""
 CLIENT_GONE = 499
@@ -60,16 +66,17 @@ class Reply:
 class Endpoint:
     """POST and GET on /graphql."""
 
-    def __init__(self, engine: Engine, serving: Serving, tokens: Tokens, *, page: bool) -> None:
+    def __init__(self, engine: Engine, serving: Serving, ways: Ways, presences: Presences, *, page: bool) -> None:
         """`page`: whether a browser gets a page to try queries on."""
-        self._engine, self._serving, self._tokens, self._page = engine, serving, tokens, page
+        self._engine, self._serving, self._page = engine, serving, page
+        self._ways, self._presences = ways, presences
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         http = Incoming(scope, receive)
         if self._page and _comes_from_a_browser(http):
             response: ASGIApp = page()
         else:
-            request = scope[REQUEST] = Request(self._serving, self._tokens.authority(http.header("authorization")))
+            request = scope[REQUEST] = Request(self._serving, arrival(scope))
             response = await self.respond(http, request)
         await response(scope, receive, send)
 
@@ -80,15 +87,20 @@ class Endpoint:
         media = single or (GRAPHQL if events else None)
         with REQUESTS.timed() as outcome:
             try:
-                _check_head(http, request, media)
-                asked = await _asked(http)
-            except RequestError as error:
-                outcome.status = error.status
-                answer = failed([error], request, RequestErrorCode.BAD_REQUEST)
-                return _response(answer, request, media, error.status)
+                _check_method(http)
+                request.caller = await self._ways.identify(request.arrival)
+                asked = await (_asked_by_known if request.authorised else _asked_on_doorstep)(http, request, media)
+            except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
+                told = explained(error, request.id)
+                outcome.status = told.status
+                answer = failed([told], request, RequestErrorCode.BAD_REQUEST)
+                return _response(answer, request, media, told.status)
             try:
                 document, operation = self._engine.prepared(asked.query, asked.operation_name, asked.variables, request)
                 outcome.operation = operation.operation.value
+                if not (request.authorised or is_open(document.parsed, request.caller)):
+                    raise refusal(request.caller)
+                check_secrets(document.parsed, operation)
                 streamed = events and (single is None or operation.operation is OperationType.SUBSCRIPTION)
                 _check_operation(http, operation, streamed=streamed)
                 if operation.operation is OperationType.QUERY:
@@ -98,7 +110,7 @@ class Endpoint:
                     answer, rest = await self._answer(request, document, operation, asked.variables)
                 if streamed and answer.data is not msgspec.UNSET:
                     outcome.status = 200
-                    return EventStream(answer, rest, _headers(request))
+                    return EventStream(answer, rest, _headers(request), partial(self._watched, request))
             except ClientGone:
                 outcome.status = CLIENT_GONE
                 return Reply(b"", CLIENT_GONE, ())
@@ -111,6 +123,12 @@ class Endpoint:
             # The older media type answers 200 to every request that could be read, faulty documents included.
             outcome.status = 200 if answer.status == 400 and media != GRAPHQL else answer.status
             return _response(answer, request, media, outcome.status)
+
+    def _watched(self, request: Request, end: Callable[[Answer], None]) -> AbstractContextManager[None]:
+        """Have a stream ended when its client is no longer let in."""
+        return self._presences.watched(
+            request.caller, lambda why: end(failed([why], request, RequestErrorCode.UNAUTHENTICATED))
+        )
 
     async def _answer(
         self,
@@ -132,15 +150,33 @@ def _comes_from_a_browser(http: Incoming) -> bool:
     return not http.query_params.keys() & {"query", "documentId", "extensions"}
 
 
-def _check_head(http: Incoming, request: Request, media: str | None) -> None:
+def _check_method(http: Incoming) -> None:
     if http.method not in ("GET", "POST"):
         message = "Use POST, or GET for queries."
         raise RequestError(_Code.METHOD_NOT_ALLOWED, message, status=405, headers={"Allow": "GET, POST"})
-    if not request.authorised:
-        message = "The header `Authorization: Bearer <token>` is missing, or its token is not the right one."
-        raise RequestError(
-            _Code.UNAUTHENTICATED, message, status=401, headers={"WWW-Authenticate": 'Bearer realm="daybook"'}
-        )
+
+
+async def _asked_by_known(http: Incoming, _request: Request, media: str | None) -> Asked:
+    _check_head(http, media)
+    return await _asked(http, MOST_BYTES)
+
+
+async def _asked_on_doorstep(http: Incoming, request: Request, media: str | None) -> Asked:
+    """What somebody asks who is allowed nothing but to sign in: of anything else it is not even said what is wrong."""
+    if http.method == "GET":
+        raise refusal(request.caller)
+    try:
+        _check_head(http, media)
+        asked = await _asked(http, MOST_OF_STRANGERS)
+    except RequestError:
+        raise refusal(request.caller) from None
+    if isinstance(asked.query, str) and not is_open(asked.query, request.caller):
+        raise refusal(request.caller)
+    check_own_page(request.arrival.headers)
+    return asked
+
+
+def _check_head(http: Incoming, media: str | None) -> None:
     if media is None:
         raise RequestError(_Code.NOT_ACCEPTABLE, f"We answer with {GRAPHQL}, {JSON} or {EVENTS}.", status=406)
     if http.method == "GET":
@@ -153,8 +189,8 @@ def _check_head(http: Incoming, request: Request, media: str | None) -> None:
         raise RequestError(_Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, not compressed.", status=415)
 
 
-async def _asked(http: Incoming) -> Asked:
-    given = _read_parameters(http) if http.method == "GET" else _read_json(await http.body(), "The body")
+async def _asked(http: Incoming, most: int) -> Asked:
+    given = _read_parameters(http) if http.method == "GET" else _read_json(await http.body(most), "The body")
     if not isinstance(given, dict):
         _bad("The body must be a JSON object with `query`; requests are not batched.")
     given = cast("dict[str, Any]", given)
@@ -218,8 +254,9 @@ def _response(answer: Answer, request: Request, media: str | None, status: int) 
 
 
 def _headers(request: Request) -> list[tuple[bytes, bytes]]:
-    return [
+    said = [
         (b"cache-control", b"no-store"),
         (b"daybook-request-id", str(request.id).encode()),
-        (b"vary", b"Accept, Authorization"),
+        (b"vary", b"Accept, Authorization, Cookie"),
     ]
+    return said if request.cookie is None else [*said, (b"set-cookie", request.cookie.encode())]

@@ -32,8 +32,8 @@ class Incoming:
         """What stands in the address behind `?`."""
         return QueryParams(self._query)
 
-    async def body(self) -> bytes:
-        """All of it. Raises RequestError where it is too large, or its client went away before its end."""
+    async def body(self, most: int = MOST_BYTES) -> bytes:
+        """All of it. Raises RequestError where it has more bytes, or its client went away before its end."""
         body = bytearray()
         while True:
             message = await self.receive()
@@ -41,8 +41,8 @@ class Incoming:
                 said = "The client went away before its request was complete."
                 raise RequestError(RequestErrorCode.BAD_REQUEST, said)
             body += message.get("body", b"")
-            if len(body) > MOST_BYTES:
-                said = f"The body has more than {MOST_BYTES:,} bytes."
+            if len(body) > most:
+                said = f"The body has more than {most:,} bytes."
                 raise RequestError(RequestErrorCode.REQUEST_TOO_LARGE, said, status=413)
             if not message.get("more_body", False):
                 return bytes(body)

@@ -1,8 +1,9 @@
 """The WebSocket side of /graphql: the protocol graphql-transport-ws, spoken by Strawberry's handler."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing, suppress
 from datetime import timedelta
 from json import JSONDecodeError
 from typing import Any, cast
@@ -17,13 +18,20 @@ from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import ConnectionInitMessage, SubscribeMessage
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
+    ConnectionInitMessage,
+    Message,
+    SubscribeMessage,
+)
 from strawberry.types.unset import UNSET, UnsetType
 
 from api import access_log
-from api.authentication import Tokens
 from api.errors import RequestError, RequestErrorCode, encodable
 from api.execution import Engine, refused
+from api.identity.caller import arrival
+from api.identity.doorstep import check_secrets
+from api.identity.presences import Presences
+from api.identity.ways import Ways
 from api.serving import Request, Serving, position_of
 from api.throttling import Full, Places
 from api.trusted import asked_document
@@ -33,6 +41,11 @@ MOST_SUBSCRIPTIONS = 50
 """Operations that one connection may have under way."""
 TOO_MANY_CONNECTIONS = 4429
 """Closes a connection of an actor that has as many as are allowed."""
+UNAUTHORIZED, FORBIDDEN, TRY_AGAIN_LATER = 4401, 4403, 1013
+"""Codes that a connection is closed with: its credential is good no more; its owner may not, or may something else by
+now; nobody can tell at the moment."""
+MOST_OF_A_REASON = 120
+"""Bytes that the protocol has for why a connection is closed; our messages are ASCII."""
 PATIENCE = timedelta(seconds=10)
 """How long a connection may take to say who it is."""
 
@@ -58,18 +71,41 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
         super().__init__(*args, **kwargs)
         self._at_least: dict[str, object] = {}
         """By operation: `extensions.atLeast`, which the library's operations do not keep."""
+        self._watch = ExitStack()
+        self._closing: asyncio.Task[None] | None = None
 
     async def handle(self) -> None:
-        try:
-            await super().handle()
-        finally:
-            cast("Live", self.view).connections.leave(self.context.id)
+        with self._watch:
+            try:
+                await super().handle()
+            finally:
+                cast("Live", self.view).connections.leave(self.context.id)
+
+    async def handle_message(self, message: Message) -> None:
+        if self._closing is None:
+            await super().handle_message(message)
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
         try:
             await super().handle_connection_init(message)
+        except RequestError as error:
+            await self.websocket.close(code=_close_code(error, FORBIDDEN), reason=_reason(error))
+            return
         except Full:
             await self.websocket.close(code=TOO_MANY_CONNECTIONS, reason="Too many connections: close one first")
+            return
+        if self.connection_acknowledged and self._closing is None:
+            presences = cast("Live", self.view).presences
+            self._watch.enter_context(presences.watched(self.context.caller, self._end))
+
+    def _end(self, why: RequestError) -> None:
+        """The client is no longer let in: nothing is told to it any more, and nothing done for it."""
+        self._closing = asyncio.create_task(self._close(why))
+
+    async def _close(self, why: RequestError) -> None:
+        await self.shutdown()
+        with suppress(WebSocketDisconnected, WebSocketDisconnect, RuntimeError):
+            await self.websocket.close(code=_close_code(why, UNAUTHORIZED), reason=_reason(why))
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
         known = message["id"] in self.operations
@@ -96,6 +132,7 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
                 document, definition = live.engine.prepared(
                     operation.query, operation.operation_name, variables, request
                 )
+                check_secrets(document.parsed, definition)
             except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
                 await operation.send_initial_errors(refused(error, request).errors)
                 return
@@ -114,7 +151,7 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
 
 
 class Live(GraphQL[Request, None]):
-    """Serves WebSockets. The token comes in the header or in `connection_init`; a foreign Origin is refused."""
+    """Serves WebSockets. The token comes in the header or in `connection_init`, or the session by its cookie."""
 
     websocket_adapter_class = Socket
     graphql_transport_ws_handler_class = Operations
@@ -124,7 +161,8 @@ class Live(GraphQL[Request, None]):
         schema: strawberry.Schema,
         engine: Engine,
         serving: Serving,
-        tokens: Tokens,
+        ways: Ways,
+        presences: Presences,
         connections: Places,
         origins: Sequence[str],
     ) -> None:
@@ -137,15 +175,14 @@ class Live(GraphQL[Request, None]):
             max_subscriptions_per_connection=None,  # counted above, with a code
             allowed_origins=origins,
         )
-        self.connections = connections
-        self.engine, self._serving, self._tokens = engine, serving, tokens
+        self.engine, self.presences, self.connections = engine, presences, connections
+        self._serving, self._ways = serving, ways
 
     async def get_context(self, request: HttpRequest | WebSocket, response: Response | WebSocket) -> Request:  # noqa: ARG002
-        return Request(self._serving, self._tokens.authority(request.headers.get("authorization")))
+        return Request(self._serving, arrival(request.scope))
 
     async def on_ws_connect(self, context: Request) -> UnsetType | dict[str, object] | None:
-        if not context.authorised:
-            context.authority = self._tokens.authority_of_params(context.connection_params)
+        context.caller = await self._ways.identify(context.arrival, context.connection_params)
         if not context.authorised:
             raise ConnectionRejectionError
         self.connections.take(context.actor, context.id)
@@ -159,6 +196,20 @@ class Live(GraphQL[Request, None]):
 
     def encode_json(self, data: object) -> str:
         return msgspec.json.encode(data).decode()
+
+
+def _close_code(why: RequestError, unauthenticated: int) -> int:
+    match why.extensions:
+        case {"code": RequestErrorCode.UNAUTHENTICATED.value}:
+            return unauthenticated
+        case {"code": RequestErrorCode.UNAVAILABLE.value}:
+            return TRY_AGAIN_LATER
+        case _:
+            return FORBIDDEN
+
+
+def _reason(why: RequestError) -> str:
+    return why.message[:MOST_OF_A_REASON]
 
 
 def _well_formed(message: object) -> bool:

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access_log import AccessLog, opened_access_log
-from api.authentication import Doorkeeper, Tokens
+from api.authentication import Doorkeeper
 from api.composition import Parts, assembled
 from api.directory import Directory
 from api.documents import Policy
@@ -24,6 +24,14 @@ from api.feed import Feed
 from api.graphiql import asset
 from api.health import Health
 from api.http import Endpoint
+from api.identity.accounts import Accounts
+from api.identity.presences import Presences
+from api.identity.provider import Provider
+from api.identity.sessions import Sessions
+from api.identity.store import access_pool
+from api.identity.upkeep import Upkeep
+from api.identity.uses import TokenUses
+from api.identity.ways import Ways
 from api.live import Live
 from api.origins import cross_origin
 from api.reading.reader import Reader, read_pool
@@ -57,13 +65,15 @@ def create_app(
     allowance: Allowance = Allowance(),  # noqa: B008  # frozen
     origins: Sequence[str] = (),
     log_access: bool = False,
+    oidc: tuple[str, str] | None = None,
 ) -> Starlette:
     """The application on a migrated database whose read models are installed.
 
     `hosts`: names that a request may be addressed to, beside the loopback ones. `projections`: whether this process
     takes part in posting to the read models. `patience`: seconds that a request waits for them.
     `policy`: which documents it takes. `allowance`: what each actor may take of this process. `origins`: whose pages
-    may call it from a browser. `log_access`: whether each request leaves a line on standard error.
+    may call it from a browser. `log_access`: whether each request leaves a line on standard error. `oidc`: issuer and
+    audience of the identity provider's tokens.
     """
 
     @asynccontextmanager
@@ -78,8 +88,11 @@ def create_app(
             read_pool(parts.logins.reading, size=1) as own_line,
             Directory(own_line, progress) as directory,
             Feed(progress, parts.store) as feed,
+            access_pool(parts.logins.admitting) as access,
+            _provider(oidc) as provider,
         ):
             schema = make_schema()
+            sessions, uses = Sessions(access), TokenUses(access)
             serving = Serving(
                 commands=parts.commands,
                 reader=Reader(lines, schema, hide_suggestions=policy.production),
@@ -88,19 +101,23 @@ def create_app(
                 feed=feed,
                 store=parts.store,
                 mapper=parts.mapper,
+                accounts=Accounts(access, directory, sessions),
+                access=access,
                 readers=feed.readers,
                 patience=patience,
             )
-            engine, tokens = Engine(schema, serving.reader, policy, allowance), Tokens(admin_token)
-            endpoint = straight["/graphql"] = Endpoint(engine, serving, tokens, page=policy.page)
-            app.router.routes[:] = _routes(
-                endpoint,
-                Live(schema, engine, serving, tokens, Places(allowance.connections), origins),
-                Health(lambda: _status(parts)),
-                page=policy.page,
-            )
-            yield
-            await engine.finished()
+            engine = Engine(schema, serving.reader, policy, allowance)
+            ways = Ways(admin_token, directory, sessions, uses, provider)
+            async with Presences(directory, sessions) as presences, Upkeep(access, own_line, directory, uses):
+                endpoint = straight["/graphql"] = Endpoint(engine, serving, ways, presences, page=policy.page)
+                app.router.routes[:] = _routes(
+                    endpoint,
+                    Live(schema, engine, serving, ways, presences, Places(allowance.connections), origins),
+                    Health(lambda: _status(parts)),
+                    page=policy.page,
+                )
+                yield
+                await engine.finished()
 
     straight: dict[str, ASGIApp] = {}
     doors = [
@@ -135,6 +152,19 @@ def _routes(endpoint: Endpoint, live: Live, health: Health, *, page: bool) -> li
         Route("/readyz", health.ready),
         Route("/metrics", health.metrics),
     ]
+
+
+@asynccontextmanager
+async def _provider(oidc: tuple[str, str] | None) -> AsyncGenerator[Provider | None]:
+    """The company's identity provider, where there is one."""
+    if oidc is None:
+        yield None
+        return
+    provider = Provider(*oidc)
+    try:
+        yield provider
+    finally:
+        await provider.aclose()
 
 
 @contextmanager

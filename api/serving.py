@@ -14,6 +14,9 @@ from api.directory import ACCESS_FOLLOWS_FROM, Directory
 from api.documents import cost_extension
 from api.errors import RequestError, RequestErrorCode
 from api.feed import Feed
+from api.identity.accounts import Accounts
+from api.identity.caller import STRANGER, Arrival, Caller
+from api.identity.store import Access
 from api.reading.reader import Reader
 from api.reading.sight import Sight, sight_of
 from api.throttling import Standing
@@ -34,6 +37,8 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     feed: Feed
     store: EventStore
     mapper: SealingMapper
+    accounts: Accounts
+    access: Access
     readers: anyio.CapacityLimiter
     """Reads of the book that may be under way at once."""
     patience: float
@@ -43,9 +48,9 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 class Request:
     """The context of one request, or of one WebSocket connection."""
 
-    def __init__(self, serving: Serving, authority: Authority) -> None:
-        """`authority`: of who asks; NOBODY where that is not known."""
-        self.serving, self.authority = serving, authority
+    def __init__(self, serving: Serving, arrival: Arrival, caller: Caller = STRANGER) -> None:
+        """`caller`: who asks, where that is known already."""
+        self.serving, self.arrival, self.caller = serving, arrival, caller
         self.id: UUID = uuid4()
         self.connection_params: dict[str, Any] | None = None
         """What a WebSocket client said in `connection_init`; the protocol's handler writes it here."""
@@ -60,6 +65,8 @@ class Request:
         self.position: str | None = None
         """`extensions.position`: the position that a query's answer reflects."""
 
+        self.cookie: str | None = None
+        """`Set-Cookie` of the answer, where somebody signs in or out."""
         self.cost: int | None = None
         """Of the query or mutation that is answered; the events of a subscription do not repeat it."""
         self.standing: Standing | None = None
@@ -74,6 +81,11 @@ class Request:
         return sight_of(self.authority)
 
     @property
+    def authority(self) -> Authority:
+        """What who asks may do."""
+        return self.caller.authority
+
+    @property
     def authorised(self) -> bool:
         """Whether anything is allowed at all."""
         return bool(self.authority.grants)
@@ -83,9 +95,14 @@ class Request:
         """Who asks, as entries of the book name it."""
         return self.authority.actor
 
+    @property
+    def account(self) -> str:
+        """Who pays for what is asked: the actor, or the address of a stranger."""
+        return self.actor if self.authorised else f"{self.actor} at {self.arrival.address}"
+
     def another(self) -> "Request":
         """The context of an operation of this connection."""
-        return Request(self.serving, self.authority)
+        return Request(self.serving, self.arrival, self.caller)
 
     async def caught_up(self, receipt: Receipt, kind: str) -> bool:
         """Wait until the read models show what a command on this kind of aggregate left, and what somebody may do

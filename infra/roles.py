@@ -1,6 +1,6 @@
 """The roles in the database: each kind of connection logs in as one that may do what it is for, and nothing else.
 
-The role of the address, the owner, migrates and rebuilds. Beside it stand four that log in by themselves, so that no
+The role of the address, the owner, migrates and rebuilds. Beside it stand five that log in by themselves, so that no
 statement leads from one of them to the owner: RESET ROLE, or set_config('role', ...), lead back to who logged in.
 Their names and passwords follow from the owner's, so there is nothing more to keep or to hand out: docs/adr/0023.
 """
@@ -31,9 +31,11 @@ class Role(StrEnum):
     """What commands look up, and the vault: the one that may read every key."""
     POSTING = "posting"
     """The projections. What they open, they open through the vault."""
+    ADMITTING = "admitting"
+    """Signing in: passwords, sessions, attempts."""
 
 
-SCHEMAS = ("daybook", "daybook_keys", "daybook_migrations", "daybook_projections", "daybook_read")
+SCHEMAS = ("daybook", "daybook_access", "daybook_keys", "daybook_migrations", "daybook_projections", "daybook_read")
 
 READ_MODELS = "daybook_read.*"
 """Every read model's every table."""
@@ -43,6 +45,7 @@ GRANTS: Mapping[Role, Mapping[str, str]] = {
         READ_MODELS: "SELECT",
         "daybook_projections.models": "SELECT",
         "daybook_projections.parked": "SELECT",
+        "daybook_access.token_uses": "SELECT",
     },
     Role.APPENDING: {
         "daybook.events": "SELECT, INSERT",
@@ -71,6 +74,14 @@ GRANTS: Mapping[Role, Mapping[str, str]] = {
         "daybook_projections.parked": "SELECT, INSERT, UPDATE, DELETE",
         "daybook_projections.lease": "SELECT, UPDATE",
     },
+    Role.ADMITTING: {
+        "daybook_access.passwords": "SELECT, INSERT, UPDATE",
+        "daybook_access.sessions": "SELECT, INSERT, UPDATE, DELETE",
+        "daybook_access.resets": "SELECT, INSERT, UPDATE, DELETE",
+        "daybook_access.attempts": "SELECT, INSERT, UPDATE, DELETE",
+        "daybook_access.token_uses": "SELECT, INSERT, UPDATE",
+        "daybook_access.journal": "SELECT, INSERT",
+    },
 }
 """What each role may do, by table or sequence; with it comes the use of the schema. It may do nothing else."""
 
@@ -90,6 +101,7 @@ class Logins:
     appending: str = field(repr=False)
     sealing: str = field(repr=False)
     posting: str = field(repr=False)
+    admitting: str = field(repr=False)
     divided: bool
     """False: they are all the owner's, because the roles could not be made."""
 

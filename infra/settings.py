@@ -1,5 +1,6 @@
 """What an operator can set, read from the environment once."""
 
+import ipaddress
 import os
 import re
 import secrets
@@ -46,6 +47,12 @@ class Settings:
     """Whose pages may call us from a browser."""
     access_log: bool = False
     """Whether each request leaves a line in the log."""
+    oidc_issuer: str | None = None
+    """The company's identity provider, whose tokens let staff members in; None: there is none."""
+    oidc_audience: str | None = None
+    """Whom its tokens must be made for; there where the issuer is."""
+    proxies: tuple[str, ...] = ()
+    """Addresses of proxies that are believed about whose requests they pass on."""
     given_admin_token: str | None = field(default=None, repr=False)
     """The token from the environment; `admin_token()` gives the one that counts."""
 
@@ -55,6 +62,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     given = {name: value.strip() for name, value in environment.items() if value.strip()}
     data = _path(given, "DAYBOOK_DATA", Path(".daybook"))
     kind = _environment(given.get("DAYBOOK_ENV", "development"))
+    issuer, audience = _provider(given)
     return Settings(
         data=data,
         host=_host(given.get("DAYBOOK_HOST", "127.0.0.1")),
@@ -70,6 +78,9 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         subscriptions_per_actor=_number(given, "DAYBOOK_SUBSCRIPTIONS_PER_ACTOR", SUBSCRIPTIONS_PER_ACTOR),
         cors_origins=_cors_origins(given.get("DAYBOOK_CORS_ORIGINS", "")),
         access_log=_access_log(given.get("DAYBOOK_ACCESS_LOG"), kind),
+        oidc_issuer=issuer,
+        oidc_audience=audience,
+        proxies=_proxies(given.get("DAYBOOK_PROXIES", "")),
         given_admin_token=_admin_token(given.get("DAYBOOK_ADMIN_TOKEN")),
     )
 
@@ -174,6 +185,35 @@ def _switch(name: str, value: str) -> bool:
     if value not in ("yes", "no"):
         raise SettingsError(f"{name} is {value!r}, but must be yes or no.")
     return value == "yes"
+
+
+def _provider(given: Mapping[str, str]) -> tuple[str | None, str | None]:
+    issuer, audience = given.get("DAYBOOK_OIDC_ISSUER"), given.get("DAYBOOK_OIDC_AUDIENCE")
+    if (issuer is None) != (audience is None):
+        raise SettingsError(
+            "DAYBOOK_OIDC_ISSUER and DAYBOOK_OIDC_AUDIENCE belong together: who makes the tokens, and whom they must be"
+            " made for. Set both or neither."
+        )
+    loopback = r"http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?(/[^\s?#]*)?"
+    if issuer is not None and not re.fullmatch(rf"https://[^\s/?#@]+(/[^\s?#]*)?|{loopback}", issuer):
+        raise SettingsError(
+            f"DAYBOOK_OIDC_ISSUER is {issuer!r}, but must be the provider's HTTPS address as its tokens say it in `iss`"
+            " (https://login.example.com/realms/acme); plain HTTP is for a provider on this machine only."
+        )
+    return issuer, audience
+
+
+def _proxies(value: str) -> tuple[str, ...]:
+    proxies = tuple(proxy.strip() for proxy in value.split(",") if proxy.strip())
+    for proxy in proxies:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            raise SettingsError(
+                f"DAYBOOK_PROXIES names {proxy!r}, but takes addresses or networks, separated by commas"
+                " (127.0.0.1,10.0.0.0/8)."
+            ) from None
+    return proxies
 
 
 def _admin_token(value: str | None) -> str | None:

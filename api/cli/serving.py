@@ -93,6 +93,7 @@ def serve(
             ),
             origins=settings.cors_origins,
             log_access=settings.access_log,
+            oidc=_oidc(settings),
         )
         config = uvicorn.Config(
             application if workers == 1 else partial(_as_worker, os.getpid(), application),
@@ -104,7 +105,8 @@ def serve(
             log_level="warning",
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # nobody is believed about who they are
+            proxy_headers=bool(settings.proxies),  # nobody else is believed about whose requests they pass on
+            forwarded_allow_ips=list(settings.proxies),
             ws_max_size=MOST_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # it would pack what all subscribers share for each of them anew
             timeout_graceful_shutdown=DRAIN,
@@ -200,6 +202,13 @@ class _Announcing(uvicorn.Server):
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
     # uvicorn has drained and raises the signal again; what encloses us is then closed in order.
     raise typer.Exit(0)
+
+
+def _oidc(settings: Settings) -> tuple[str, str] | None:
+    """Issuer and audience of the identity provider's tokens, where there is one."""
+    if settings.oidc_issuer is None or settings.oidc_audience is None:
+        return None
+    return settings.oidc_issuer, settings.oidc_audience
 
 
 def _port(given: int | None, settings: Settings) -> int:

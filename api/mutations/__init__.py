@@ -1,4 +1,5 @@
-"""Mutations: every command of every decider, generated from the catalogue. No mutation is written by hand."""
+"""Mutations: every command of every decider, generated from the catalogue. By hand only those that are no commands:
+signing in (api/mutations/access.py)."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,6 +13,7 @@ from strawberry.types.field import StrawberryField
 
 from api.errors import user_errors
 from api.health import outcome_of
+from api.mutations.access import access_mutations
 from api.mutations.inputs import input_of, raw_values
 from api.mutations.payloads import Outcome, issued_payload_of, payload_of
 from api.serving import Request, RequestInfo
@@ -41,7 +43,10 @@ def mutation_type(catalogue: Catalogue, entities: Mapping[str, type[Any]]) -> ty
             said = described(command.__doc__)
             field: Any = strawberry.mutation(resolve, name=mutation_name(decider, verb), description=said)
             fields.append(field)
-    return create_type("Mutation", fields, description="Every command. Mutations of one request run one after another.")
+    fields += access_mutations()
+    return create_type(
+        "Mutation", fields, description="Every command, and signing in. Mutations of one request run one after another."
+    )
 
 
 def resolve_directly(schema: strawberry.Schema) -> None:
@@ -56,8 +61,8 @@ def resolve_directly(schema: strawberry.Schema) -> None:
         field.resolve = partial(_resolve, declared.base_resolver.wrapped_func)
 
 
-def _resolve(resolver: Callable[..., Any], _source: None, info: Any, input: Mapping[str, Any]) -> Any:  # noqa: A002
-    return resolver(info, input)
+def _resolve(resolver: Callable[..., Any], _source: None, info: Any, **arguments: Any) -> Any:
+    return resolver(info, **arguments)
 
 
 _INPUT = strawberry.argument(description="What the command needs.")

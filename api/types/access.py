@@ -4,7 +4,7 @@ from datetime import datetime
 
 import strawberry
 
-from api.reading.declarations import all_of, column, connection, rows_of
+from api.reading.declarations import all_of, column, connection, expression, rows_of
 from api.reading.relay import Connection, Node
 from api.reading.sources import Through
 from api.scalars import Position
@@ -57,6 +57,10 @@ class ApiToken(Node):
     issued_by: str = column("issued_by", "Who issued it.", filtered=True)
     expires_at: datetime = column(
         "expires_at", "From when on it opens nothing any more.", sort="expires_at", filtered=True
+    )
+    last_used_at: datetime | None = expression(
+        "(SELECT last_used_at FROM daybook_access.token_uses WHERE token_id = {id})",
+        "When it was used last, to the minute; null where it never was.",
     )
     revoked_at: datetime | None = column("revoked_at", "When it was revoked; null where it was not.", filtered=True)
     created_at: datetime = column("created_at", "When it was issued.", sort="created_at", filtered=True)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
@@ -30,7 +31,7 @@ from domain.role import role
 from domain.steps import blocking
 from tests.api.filled import asked, entries, opened, url
 
-COMMANDS = ("serve", "work", "migrate", "status", "rebuild", "retry", "import", "demo", "replay", "schema")
+COMMANDS = ("serve", "work", "migrate", "status", "rebuild", "retry", "import", "demo", "replay", "schema", "access")
 END_OF_THE_DEMO = len(READY) + len(demo.story())
 """The ready roles come first."""
 OK, FAILED, USAGE, OUT_OF_REACH = 0, 1, 2, 3
@@ -279,6 +280,21 @@ def test_replay_tells_a_story_in_its_order(told: Shell, database: str) -> None:
     nobody = told.run("replay", "old:nobody")
     assert (nobody.returncode, nobody.stdout) == (FAILED, "")
     assert "Nothing in the book is called 'old:nobody'" in nobody.stderr
+
+
+def test_a_token_to_set_a_password_with_is_for_active_staff_members(told: Shell, database: str) -> None:
+    done = told.run("access", "reset", "Eleni@Kestrel.example.com")
+    assert (done.returncode, len(done.stdout.strip())) == (OK, 43)
+    assert "passwordReset" in done.stderr
+    with psycopg.connect(database) as db:
+        rows = db.execute("SELECT hash, expires_at > now() + interval '59 minutes' FROM daybook_access.resets")
+        assert rows.fetchall() == [(sha256(done.stdout.strip().encode()).digest(), True)]
+    again = json.loads(told.run("access", "reset", "eleni@kestrel.example.com", "--json").stdout)
+    assert again["token"] != done.stdout.strip()
+    for nobody, says in (("nobody@kestrel.example.com", "No active staff member"), ("nobody", "e-mail address")):
+        refused = told.run("access", "reset", nobody)
+        assert (refused.returncode, refused.stdout) == (FAILED, "")
+        assert says in refused.stderr
 
 
 def test_schema_is_printed_and_compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

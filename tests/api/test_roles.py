@@ -17,6 +17,7 @@ from tests.infra.test_roles import administer, operators
 from tests.roles import check
 
 SESSIONS = {
+    ("daybook access", "daybook_admitting"),
     ("daybook announcer", "daybook_reading"),
     ("daybook commands", "daybook_sealing"),
     ("daybook committer", "daybook_appending"),

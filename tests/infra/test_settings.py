@@ -26,6 +26,7 @@ def test_without_environment_everything_has_a_default() -> None:
     assert (settings.cors_origins, settings.access_log) == ((), False)
     limits = (settings.cost_per_second, settings.connections_per_actor, settings.subscriptions_per_actor)
     assert limits == (20_000, 100, 1_000)
+    assert (settings.oidc_issuer, settings.oidc_audience, settings.proxies) == (None, None, ())
 
 
 def test_everything_can_be_set() -> None:
@@ -46,6 +47,9 @@ def test_everything_can_be_set() -> None:
             "DAYBOOK_SUBSCRIPTIONS_PER_ACTOR": "8",
             "DAYBOOK_CORS_ORIGINS": "https://CRM.example.com, http://localhost:3000,http://[::1]:3000",
             "DAYBOOK_ACCESS_LOG": "off",
+            "DAYBOOK_OIDC_ISSUER": "https://login.example.com/realms/acme",
+            "DAYBOOK_OIDC_AUDIENCE": "daybook",
+            "DAYBOOK_PROXIES": "127.0.0.1, 10.0.0.0/8",
         }
     )
     assert settings.data == Path("/srv/book")
@@ -61,6 +65,8 @@ def test_everything_can_be_set() -> None:
     assert settings.cors_origins == ("https://crm.example.com", "http://localhost:3000", "http://[::1]:3000")
     assert not settings.access_log
     assert read_settings({"DAYBOOK_ENV": "production"}).access_log
+    assert (settings.oidc_issuer, settings.oidc_audience) == ("https://login.example.com/realms/acme", "daybook")
+    assert settings.proxies == ("127.0.0.1", "10.0.0.0/8")
     assert admin_token(settings) == TOKEN
     assert "secret" not in repr(settings)
     assert TOKEN not in repr(settings)
@@ -69,6 +75,9 @@ def test_everything_can_be_set() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("DAYBOOK_OIDC_ISSUER", "https://login.example.com"),
+        ("DAYBOOK_OIDC_AUDIENCE", "daybook"),
+        ("DAYBOOK_PROXIES", "my-proxy"),
         ("DAYBOOK_PORT", "65536"),
         ("DAYBOOK_PORT", "-1"),
         ("DAYBOOK_PORT", "http"),
@@ -127,3 +136,22 @@ def test_processes_that_start_together_agree_on_the_token(tmp_path: Path) -> Non
     ]
     assert len({process.communicate()[0] for process in started}) == 1
     assert [process.returncode for process in started] == [0] * 6
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "login.example.com",
+        "http://login.example.com",
+        "http://localhost.example.com",
+        "http://127.0.0.1@example.com",
+        "https://user:secret@login.example.com",
+        "https://login.example.com/?realm=acme",
+        "file:///etc/passwd",
+    ],
+)
+def test_an_identity_provider_is_asked_over_https_alone(issuer: str) -> None:
+    with pytest.raises(SettingsError, match="DAYBOOK_OIDC_ISSUER"):
+        read_settings({"DAYBOOK_OIDC_ISSUER": issuer, "DAYBOOK_OIDC_AUDIENCE": "daybook"})
+    on_this_machine = {"DAYBOOK_OIDC_ISSUER": "http://localhost:8080/realms/acme", "DAYBOOK_OIDC_AUDIENCE": "daybook"}
+    assert read_settings(on_this_machine).oidc_issuer == "http://localhost:8080/realms/acme"

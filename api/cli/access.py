@@ -1,0 +1,53 @@
+"""`access`: letting somebody in, from the operator's own machine."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from api.cli.book import CommandFailed, book
+from api.cli.output import note, say, say_json
+from api.identity.accounts import issue_reset
+from api.identity.store import access_pool
+from domain.kernel import Claim
+from infra.contacts import email_address
+from infra.reservations import Reservations
+
+app = typer.Typer(
+    no_args_is_help=True, help="Let staff members in.\n\nExample:\n\n    daybook access reset rosa@example.com"
+)
+
+ACTOR = "operator"
+
+
+@app.command()
+def reset(
+    email: Annotated[str, typer.Argument(help="The e-mail address of an active staff member.")],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")] = False,
+) -> None:
+    """Make a one-time token with which a staff member sets a password, also the first one. It lasts an hour.
+
+    Examples:
+
+        daybook access reset rosa@example.com
+
+        daybook access reset rosa@example.com --json | jq -r .token
+    """
+    with book() as parts:
+        claim = Claim("staff_email", email_address(email, ("email",)))
+        holder = Reservations(parts.pool, parts.vault).holders([claim]).get(claim)
+        if holder is None:
+            raise CommandFailed("No active staff member has this e-mail address: enter one with `staffMemberRegister`.")
+        token, expires_at = asyncio.run(_issued(parts.logins.admitting, holder))
+    if json:
+        say_json({"token": token, "expiresAt": expires_at})
+        return
+    note(f"Good once, until {expires_at:%Y-%m-%d %H:%M:%S %Z}, for the mutation `passwordReset`; then `signIn`:")
+    say(token)
+
+
+async def _issued(conninfo: str, staff_member: UUID) -> tuple[str, datetime]:
+    async with access_pool(conninfo, size=1) as pool:
+        return await issue_reset(pool, staff_member, ACTOR)

@@ -1,0 +1,21 @@
+"""Connections to the tables of `daybook_access`."""
+
+from typing import Any, TypeAlias
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+Access: TypeAlias = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
+
+
+def access_pool(conninfo: str, *, size: int = 4, seconds: float = 10) -> Access:
+    """A pool, not open yet."""
+    return AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]](
+        conninfo,
+        min_size=1,
+        max_size=size,
+        kwargs={"autocommit": True, "application_name": "daybook access"},
+        timeout=seconds,
+        open=False,
+        name="access",
+    )

@@ -1,0 +1,105 @@
+"""A browser: keeps cookies, sends the header and the origin that our own page sends."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from tests.api.book import HEADERS, make_app
+from tests.api.identity.company import Company
+
+ORIGIN = "http://localhost:8000"
+OWN_PAGE = {"Daybook-CSRF": "1", "Origin": ORIGIN, "Accept": "application/graphql-response+json"}
+EMAIL, PASSWORD, NEXT = "rosa@acme.example", "five blue bicycles", "seven green giraffes"
+
+SIGN_IN = "mutation($i: SignInInput!) { signIn(input: $i) { staffMemberId userErrors { code } } }"
+SIGN_OUT = "mutation { signOut { staffMemberId } }"
+SIGN_OUT_EVERYWHERE = (
+    "mutation($i: SignOutEverywhereInput!) { signOutEverywhere(input: $i) { staffMemberId userErrors { code } } }"
+)
+CHANGE = "mutation($i: PasswordChangeInput!) { passwordChange(input: $i) { userErrors { code path } } }"
+RESET = "mutation($i: PasswordResetInput!) { passwordReset(input: $i) { staffMemberId userErrors { code path } } }"
+ISSUE = (
+    "mutation($i: PasswordResetIssueInput!)"
+    " { passwordResetIssue(input: $i) { token expiresAt userErrors { code path } } }"
+)
+ASK = "{ customers(first: 1) { nodes { id } } }"
+
+
+class Browser:
+    """One browser."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self.http = http
+
+    async def send(self, query: str, given: dict[str, Any] | None = None, **headers: str) -> httpx.Response:
+        body = {"query": query, "variables": {"i": given}} if given is not None else {"query": query}
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.http.post("/graphql", json=body, headers={**OWN_PAGE, **more})
+
+    async def sign_in(self, email: str = EMAIL, password: str = PASSWORD) -> httpx.Response:
+        return await self.send(SIGN_IN, {"email": email, "password": password})
+
+    async def is_in(self) -> bool:
+        answer = await self.send(ASK)
+        assert answer.status_code in (200, 401), answer.text
+        return answer.status_code == 200
+
+
+def data(answer: httpx.Response, field: str) -> dict[str, Any]:
+    body = answer.json()
+    assert "errors" not in body, body
+    found: dict[str, Any] = body["data"][field]
+    return found
+
+
+def codes(answer: httpx.Response, field: str) -> list[str]:
+    return [error["code"] for error in data(answer, field)["userErrors"]]
+
+
+def code(answer: httpx.Response) -> str:
+    (error,) = answer.json()["errors"]
+    found: str = error["extensions"]["code"]
+    return found
+
+
+class House:
+    """The running application, its people, and any number of browsers."""
+
+    def __init__(self, app: Any, company: Company, database: str) -> None:
+        self._app, self.company, self.database = app, company, database
+
+    @asynccontextmanager
+    async def browser(self, url: str = ORIGIN, client: str = "192.0.2.1") -> AsyncIterator[Browser]:
+        transport = httpx.ASGITransport(self._app, client=(client, 4711))
+        async with httpx.AsyncClient(transport=transport, base_url=url, timeout=30) as http:
+            yield Browser(http)
+
+    async def operator(self, query: str, given: dict[str, Any]) -> httpx.Response:
+        async with self.browser() as browser:
+            return await browser.send(query, given, Authorization=HEADERS["Authorization"])
+
+    async def reset_token(self, staff_member: str) -> str:
+        issued = data(await self.operator(ISSUE, {"staffMember": staff_member}), "passwordResetIssue")
+        assert issued["userErrors"] == []
+        token: str = issued["token"]
+        return token
+
+    def sql(self, statement: Any, *values: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.database, autocommit=True) as db:
+            done = db.execute(statement, values)
+            return done.fetchall() if done.description else []
+
+
+@asynccontextmanager
+async def house(database: str, directory: Path, **options: Any) -> AsyncIterator[House]:
+    app = make_app(database, directory, **options)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url=ORIGIN, timeout=30) as http,
+    ):
+        yield House(app, Company(http), database)
