@@ -22,6 +22,7 @@ from domain.access import Authority
 from domain.catalogue import catalogue
 from domain.kernel import parse_type_id, type_id
 from domain.kernel.permissions import Grant, Permission, Scope, widest
+from projections.background import ended
 from projections.progress import Progress
 
 T = TypeVar("T")
@@ -70,9 +71,7 @@ class Directory:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await ended(self._task)
 
     def of_staff_member(self, id: UUID) -> Authority | None:
         """What somebody who works here may do, perhaps nothing; None where nobody is known or active by this id."""

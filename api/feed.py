@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Self
 from uuid import UUID
@@ -13,6 +13,7 @@ import anyio.to_thread
 from api.sharing import Shared
 from domain.appending import BookUnavailable
 from infra.event_store import EventStore
+from projections.background import ended
 from projections.progress import Progress
 
 STRETCH = 1_000
@@ -61,9 +62,7 @@ class Feed:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await ended(self._task)
 
     @property
     def position(self) -> int:

@@ -16,6 +16,7 @@ import msgspec
 import psycopg
 from psycopg import AsyncConnection, pq
 
+from projections.background import ended
 from projections.ledger import PROJECTED, Moved
 from projections.model import Model
 
@@ -217,9 +218,7 @@ class Progress:
         self._known.set()
 
     async def _end(self) -> None:
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await ended(self._task)
 
 
 # One statement, one snapshot: positions and lanes of the same moment.

@@ -11,10 +11,10 @@ from psycopg_pool import PoolTimeout
 
 from api.directory import Directory
 from api.errors import RequestError, RequestErrorCode
-from api.identity.background import ended
 from api.identity.caller import Caller
 from api.identity.provider import unauthenticated
 from api.identity.sessions import Sessions
+from projections.background import ended
 
 LOOK_AT_SESSIONS: Final = 1.0
 """Seconds between two looks at the sessions that connections were opened with: one statement for all of them."""

@@ -10,7 +10,6 @@ from psycopg import AsyncConnection
 from psycopg_pool import PoolTimeout
 
 from api.directory import Directory
-from api.identity.background import ended
 from api.identity.sessions import IDLE, LIFETIME
 from api.identity.store import Access
 from api.identity.throttle import MOST_KEPT
@@ -18,6 +17,7 @@ from api.identity.uses import TokenUses
 from api.reading.lines import Lines
 from domain.kernel import type_id
 from domain.staff_member import staff_member
+from projections.background import ended
 
 _log = logging.getLogger("daybook.identity")
 
