@@ -11,6 +11,7 @@ from api.cli.book import CommandFailed, book
 from api.cli.output import note, say, say_json
 from api.identity.accounts import issue_reset
 from api.identity.store import access_pool
+from api.role_matrix import role_matrix
 from domain.kernel import Claim
 from infra.contacts import email_address
 from infra.reservations import Reservations
@@ -46,6 +47,17 @@ def reset(
         return
     note(f"Good once, until {expires_at:%Y-%m-%d %H:%M:%S %Z}, for the mutation `passwordReset`; then `signIn`:")
     say(token)
+
+
+@app.command()
+def roles() -> None:
+    """Print the role matrix as Markdown: what the roles of a new book may do, and what takes what.
+
+    Examples:
+
+        daybook access roles
+    """
+    say(role_matrix().rstrip())
 
 
 async def _issued(conninfo: str, staff_member: UUID) -> tuple[str, datetime]:

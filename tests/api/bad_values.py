@@ -101,6 +101,10 @@ class Inputs:
         self._required = {(camel(one.name),) for one in msgspec.structs.fields(command) if one.required}
         """With those that may be null but not left out: the schema can't say that."""
 
+    def good(self) -> dict[str, Any]:
+        """An input without fault, of what may not be left out."""
+        return self._good_object(self._type, ())
+
     def bad(self) -> Iterator[Case]:
         """Every fault that there is, one at a time."""
         yield from self._faults_of(self._type, ())
