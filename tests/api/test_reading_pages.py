@@ -13,7 +13,7 @@ from tests.api.desk import Desk, desk, the_schema
 from tests.api.reference import Reference, declared
 from tests.api.sample import Rows, load, sample
 
-ROWS = sample(seed=2)
+ROWS = sample(seed=3)
 PAGE = """query Q($first: Int, $after: String, $last: Int, $before: String, $orderBy: [OpportunityOrder!]) {
   opportunities(first: $first, after: $after, last: $last, before: $before, orderBy: $orderBy) {
     edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount

@@ -5,7 +5,7 @@ from inspect import signature
 
 import uvicorn
 
-from api import departure, event_stream, following, live
+from api import departure, event_stream, following, live, receiving
 from api.reading.reader import read_pool
 from api.server import MOST_MESSAGE_BYTES, create_app
 from tests.docs.blocks import ROOT
@@ -45,5 +45,6 @@ def test_what_is_published_is_what_holds() -> None:
         "taking nothing of what was sent, until the connection is cut": [departure.STALLED],
         "operations under way on one WebSocket": [live.MOST_SUBSCRIPTIONS],
         "a message to the server over a WebSocket": [MOST_MESSAGE_BYTES],
+        "all of a request to arrive, or the first byte of a new connection": [receiving.DEADLINE],
         "answers kept of one feed for its followers": [following.KEPT],
     }

@@ -46,7 +46,7 @@ LAST = "position = (SELECT max(position) FROM daybook.events)"
 AGAIN = (
     "INSERT INTO daybook.events SELECT (r).* FROM (SELECT jsonb_populate_record(e, jsonb_build_object('position',"
     " position + 1000, 'originator_version', originator_version + 1000)) AS r FROM daybook.events AS e"
-    " WHERE position = 7) AS copies"
+    " WHERE position = 15) AS copies"
 )
 
 
@@ -63,15 +63,15 @@ def test_every_invariant_of_the_book_notices_its_damage(database: str, tmp_path:
         the_feed_was_the_book(db, book.follower)
 
     damages: list[tuple[str, Callable[[Db], object]]] = [
-        ("DELETE FROM daybook.events WHERE position = 7", book_holds),
-        ("UPDATE daybook.events SET recorded_at = recorded_at - interval '1 hour' WHERE position = 7", book_holds),
-        ("UPDATE daybook.events SET originator_version = 900 WHERE position = 7", book_holds),
+        ("DELETE FROM daybook.events WHERE position = 15", book_holds),
+        ("UPDATE daybook.events SET recorded_at = recorded_at - interval '1 hour' WHERE position = 15", book_holds),
+        ("UPDATE daybook.events SET originator_version = 900 WHERE position = 15", book_holds),
         ("DELETE FROM daybook_keys.subjects", book_holds),
         (f"DELETE FROM daybook.events WHERE {LAST}", acknowledged),
         (f"UPDATE daybook.events SET idempotency_key = gen_random_uuid() WHERE {LAST}", acknowledged),
-        ("DELETE FROM daybook.receipts WHERE position = 7", acknowledged),
-        ("UPDATE daybook.receipts SET position = 8 WHERE position = 7", acknowledged),
-        ("UPDATE daybook.receipts SET version = version + 1 WHERE position = 7", acknowledged),
+        ("DELETE FROM daybook.receipts WHERE position = 15", acknowledged),
+        ("UPDATE daybook.receipts SET position = 16 WHERE position = 15", acknowledged),
+        ("UPDATE daybook.receipts SET version = version + 1 WHERE position = 15", acknowledged),
         (AGAIN, acknowledged),
         (AGAIN, nothing_else),
         (f"UPDATE daybook.events SET event_id = gen_random_uuid() WHERE {LAST}", feed),
@@ -90,8 +90,8 @@ def test_every_invariant_of_the_book_notices_its_damage(database: str, tmp_path:
     "statement",
     [
         "UPDATE daybook_read.customers SET name = 'Somebody else'",
-        "DELETE FROM daybook_read.customers WHERE registered_position = 2",
-        "UPDATE daybook_read.timeline SET position = position + 1000 WHERE position = 7",
+        "DELETE FROM daybook_read.customers WHERE registered_position = 10",
+        "UPDATE daybook_read.timeline SET position = position + 1000 WHERE position = 15",
         "DELETE FROM daybook.reservations WHERE fingerprint = (SELECT min(fingerprint) FROM daybook.reservations)",
         "UPDATE daybook.reservations SET holder = gen_random_uuid() WHERE slot = 0",
     ],

@@ -94,7 +94,7 @@ def test_one_idempotency_key_20_times_at_once_has_one_effect_and_one_receipt(rac
     (noted,) = set(race.run([note] * 20))
     assert isinstance(noted, Acknowledged), noted
     assert len(race.events(asked.key, note.key)) == 2
-    receipts = race.db.execute("SELECT idempotency_key FROM daybook.receipts").fetchall()
+    receipts = race.db.execute("SELECT idempotency_key FROM daybook.receipts WHERE actor <> 'daybook'").fetchall()
     assert sorted(key for (key,) in receipts) == sorted((asked.key, note.key))
 
 
