@@ -161,8 +161,8 @@ class Progress:
     async def _listen(self, pg: pq.abc.PGconn) -> None:
         """Hear notices until the positions must be read. Raises OperationalError where the connection is lost."""
         # psycopg's own generator of notices costs several times as much, for every mutation that a client waits for.
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
+        loop, socket = asyncio.get_running_loop(), pg.socket  # kept: a lost connection has none to tell
+        gone: asyncio.Future[None] = loop.create_future()
 
         def receive() -> None:
             try:
@@ -170,22 +170,22 @@ class Progress:
                 while (notice := pg.notifies()) is not None:
                     self._hear(notice.extra)
             except psycopg.Error as error:
-                loop.remove_reader(pg.socket)
-                if not ended.done():
-                    ended.set_exception(error)
-            if self._unsure and not ended.done():
-                ended.set_result(None)
+                loop.remove_reader(socket)
+                if not gone.done():
+                    gone.set_exception(error)
+            if self._unsure and not gone.done():
+                gone.set_result(None)
 
-        loop.add_reader(pg.socket, receive)
+        loop.add_reader(socket, receive)
         try:
             while not self._unsure:
                 self._heard = False
-                await asyncio.wait({ended}, timeout=POLL)
-                if ended.done():
-                    ended.result()
+                await asyncio.wait({gone}, timeout=POLL)
+                if gone.done():
+                    gone.result()
                 self._unsure |= bool(self._waiting) and not self._heard
         finally:
-            loop.remove_reader(pg.socket)
+            loop.remove_reader(socket)
 
     def _hear(self, notice: str | bytes) -> None:
         moved = _decode(notice)
