@@ -63,6 +63,9 @@ class Executor(GraphQLExecutor[Any]):
         return complete(return_type, field_details_list, info, path, result, position_context)
 
 
+LONGEST_END = 25.0
+"""Seconds that a process which ends waits for its mutations: as long as the book and the read models may take."""
+
 build = cast("Callable[..., Any]", Executor.build)  # pyright: ignore[reportUnknownMemberType]
 
 
@@ -131,8 +134,9 @@ class Engine:
         self._commanded: set[asyncio.Task[Answer]] = set()
 
     async def finished(self) -> None:
-        """Wait for the mutations that are under way, at the end of the process."""
-        await asyncio.gather(*self._commanded, return_exceptions=True)
+        """Wait for the mutations that are under way, at the end of the process; but not for a database that is away."""
+        if self._commanded:
+            await asyncio.wait(self._commanded, timeout=LONGEST_END)
 
     def prepared(
         self, asked: str | DocumentId, operation_name: str | None, variables: Mapping[str, Any], request: Request

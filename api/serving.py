@@ -117,7 +117,7 @@ class Request:
     async def wait(self) -> None:
         """Wait until the read models have reached `at_least`. Raises RequestError where they do not in time."""
         position, serving = self.at_least, self.serving
-        if position is None or serving.progress.position >= position:
+        if position is None or serving.progress.is_at(position):
             return
         head = await anyio.to_thread.run_sync(serving.store.max_notification_id, limiter=serving.readers) or 0
         if position > head:

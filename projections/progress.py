@@ -5,6 +5,7 @@ Waiting holds no thread, transaction or connection: one connection listens for e
 
 import asyncio
 import heapq
+import os
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from itertools import count
@@ -60,6 +61,9 @@ class Progress:
         self._known = asyncio.Event()
         self._late: list[str] = []
         """Notices that came while the positions were read."""
+        self._lost = True
+        self.losses = 0
+        """How often the connection was lost: a database that crashed may come back without what was posted last."""
         self._heard, self._unsure = False, True
         """Whether a notice came of late; whether the positions must be read, because lanes changed or none came."""
 
@@ -84,6 +88,10 @@ class Progress:
         """The position that every read model has reached."""
         return self._low(self._all)
 
+    def is_at(self, position: int) -> bool:
+        """Whether every read model is known to have reached a position."""
+        return self.position >= position and not self._lost
+
     async def reached(
         self,
         position: int,
@@ -98,7 +106,7 @@ class Progress:
         wanted = self._all if models is None else frozenset(models)
         if self._stopped(aggregate_id, position, wanted):
             return "PARKED"
-        if self._low(wanted) >= position:
+        if self._low(wanted) >= position and not self._lost:
             return "REACHED"
         waiter = _Waiter(position, wanted, aggregate_id)
         timer = asyncio.get_running_loop().call_later(timeout, waiter.settle, "BEHIND")
@@ -156,12 +164,15 @@ class Progress:
                         while self._late:
                             self._hear(self._late.pop(0))
                         await self._listen(db.pgconn)
+            self._lost = True
+            self.losses += 1
             await asyncio.sleep(PAUSE)
 
     async def _listen(self, pg: pq.abc.PGconn) -> None:
         """Hear notices until the positions must be read. Raises OperationalError where the connection is lost."""
         # psycopg's own generator of notices costs several times as much, for every mutation that a client waits for.
-        loop, socket = asyncio.get_running_loop(), pg.socket  # kept: a lost connection has none to tell
+        # A descriptor of our own: that of a connection which is lost may be another's by the time we let go of it.
+        loop, socket = asyncio.get_running_loop(), os.dup(pg.socket)
         gone: asyncio.Future[None] = loop.create_future()
 
         def receive() -> None:
@@ -186,6 +197,7 @@ class Progress:
                 self._unsure |= bool(self._waiting) and not self._heard
         finally:
             loop.remove_reader(socket)
+            os.close(socket)
 
     def _hear(self, notice: str | bytes) -> None:
         moved = _decode(notice)
@@ -214,6 +226,7 @@ class Progress:
                 for _, _, waiter in queue:
                     if self._stopped(waiter.aggregate, waiter.position, waiter.models):
                         waiter.settle("PARKED")
+        self._lost = False
         self._settle()
         self._known.set()
 

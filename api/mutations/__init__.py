@@ -85,8 +85,9 @@ def _resolver(decider: AnyDecider, verb: str) -> Callable[..., Any]:
                 receipt = await _submitted(request, decider, verb, raw, said)
         except Refused as refused:
             return Outcome(None, None, user_errors(refused), said["idempotency_key"])
+        losses = request.serving.progress.losses
         shown = await request.caught_up(receipt, decider.kind)
-        return Outcome(receipt.id if shown else None, receipt.position, [], said["idempotency_key"])
+        return Outcome(receipt.id if shown else None, receipt.position, [], said["idempotency_key"], losses)
 
     resolve.__name__ = mutation
     return resolve

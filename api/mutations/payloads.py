@@ -15,6 +15,7 @@ from api.serving import RequestInfo
 from api.words import spoken
 from domain.catalogue import AnyDecider, camel
 from domain.kernel import type_id
+from domain.kernel.recorded import Receipt
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -25,6 +26,8 @@ class Outcome(msgspec.Struct, frozen=True):
     position: int | None
     user_errors: list[UserError]
     idempotency_key: UUID
+    losses: int = 0
+    """How often the word of the read models had been lost before they had reached the position."""
 
 
 def payload_of(decider: AnyDecider, entity: type[Any]) -> type[Any]:
@@ -64,10 +67,17 @@ def _field(of: Any, description: str, resolve: Callable[..., Any]) -> Strawberry
 
 def _read_back(decider: AnyDecider) -> Callable[..., Any]:
     async def read_back(root: strawberry.Parent[Outcome], info: RequestInfo) -> Any:
-        if root.id is None:
+        if root.id is None or root.position is None:
             return None
-        reader = info.context.serving.reader
-        return Ready(await reader.select(type_id(decider.prefix, root.id), raw(info), info.context.sight))
+        request, losses = info.context, root.losses
+        serving = request.serving
+        while True:
+            found = await serving.reader.select(type_id(decider.prefix, root.id), raw(info), request.sight)
+            if losses == (losses := serving.progress.losses):
+                return Ready(found)
+            # The database has crashed meanwhile, and may have come back without what was posted last.
+            if not await request.caught_up(Receipt(root.id, 0, root.position), decider.kind):
+                return None
 
     return read_back
 

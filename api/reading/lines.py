@@ -5,6 +5,7 @@ Its cursors and its checkout take as much CPU as all else that a small query nee
 """
 
 import asyncio
+import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Self, TypeAlias
@@ -19,6 +20,8 @@ Row: TypeAlias = list[bytes | None]
 
 MOST_PREPARED = 100
 """Statements that PostgreSQL keeps prepared for one line."""
+LONGEST_SILENCE = 15.0
+"""Seconds after which a server that says nothing is taken for gone: longer than it may take for a statement."""
 _CANCELLING = 5.0
 """Seconds that PostgreSQL gets to give up what nobody waits for any more."""
 _BINARY = 1
@@ -88,7 +91,12 @@ class Lines:
                 if line.works:
                     return line
                 await self._pool.putconn(line.hung_up())
-            return Line(await self._pool.getconn())
+            connection = await self._pool.getconn()
+            try:
+                return Line(connection)
+            except OperationalError:  # it was lost meanwhile
+                await self._pool.putconn(connection)
+                raise
         except BaseException:
             self._places.release()
             raise
@@ -115,7 +123,9 @@ class Line:
 
     def __init__(self, connection: AsyncConnection[tuple[Any, ...]]) -> None:
         self._connection, self._pg = connection, connection.pgconn
-        self._loop, self._socket = asyncio.get_running_loop(), connection.pgconn.socket
+        # A descriptor of our own: libpq closes its one as soon as a connection is lost, and who connects next gets the
+        # same number, whose events we would then put an end to.
+        self._loop, self._socket = asyncio.get_running_loop(), os.dup(connection.pgconn.socket)
         self._answer: asyncio.Future[pq.abc.PGresult | None] | None = None
         self._result: pq.abc.PGresult | None = None
         self._statements: OrderedDict[str, bytes] = OrderedDict()
@@ -133,6 +143,7 @@ class Line:
     def hung_up(self) -> AsyncConnection[tuple[Any, ...]]:
         """The connection, ours no more; closed where it does not work."""
         self._loop.remove_reader(self._socket)
+        os.close(self._socket)
         if not self.works:
             self._pg.finish()
         return self._connection
@@ -189,12 +200,14 @@ class Line:
     async def _answered(self) -> pq.abc.PGresult:
         """The result of what was sent last. Raises psycopg's errors."""
         self._answer = self._loop.create_future()
+        silence = self._loop.call_later(LONGEST_SILENCE, self._fail, OperationalError("PostgreSQL does not answer"))
         try:
             while self._pg.flush():
                 await self._writable()  # it was more than the socket takes at once
             self._collect()
             result = await self._answer
         finally:
+            silence.cancel()
             self._answer = None
         if result is None:
             raise OperationalError("PostgreSQL sent no answer")
@@ -216,10 +229,13 @@ class Line:
             self._pg.consume_input()
         except OperationalError as error:
             self._loop.remove_reader(self._socket)
-            if self._answer is not None and not self._answer.done():
-                self._answer.set_exception(error)
+            self._fail(error)
             return
         self._collect()
+
+    def _fail(self, error: OperationalError) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
 
     def _collect(self) -> None:
         """Take the results that are complete; after the last one, that is the answer."""
