@@ -13,6 +13,11 @@ from psycopg.errors import error_from_result
 Asked: TypeAlias = tuple[str, Sequence[bytes]]
 """A prepared statement's name, and its parameters in PostgreSQL's text."""
 
+LONGEST_SILENCE = 45.0
+"""Seconds after which a server that says nothing is taken for gone: longer than anybody waits for the append lock.
+
+A session that has outlived its killed server may be stuck for ever, and its connection stays open.
+"""
 _GOOD = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 _ENDS = (pq.ExecStatus.PIPELINE_SYNC, pq.ExecStatus.PIPELINE_ABORTED)
 
@@ -74,6 +79,9 @@ class Exchange:
 
     def _wait(self, events: int) -> None:
         self._socket.register(self._pg.socket, events)
-        for _, event in self._socket.poll():
+        ready = self._socket.poll(LONGEST_SILENCE * 1000)
+        if not ready:
+            raise OperationalError("PostgreSQL does not answer")
+        for _, event in ready:
             if event & ~select.POLLOUT:
                 self._pg.consume_input()

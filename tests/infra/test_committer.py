@@ -1,6 +1,8 @@
 """The committer: whoever submits is answered, whatever another one submits, and whatever the database is set to."""
 
+import os
 import queue
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -356,3 +358,15 @@ def test_a_connection_lost_before_the_sealing_is_made_anew(
         receipt = outcome(begun(partial(handled, another, MoveDiary(id=id, address="There"), asking())))
     assert isinstance(receipt, Receipt)
     assert receipt.version == 2
+
+
+def test_a_server_that_says_nothing_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that is stuck, its connection open: the batch is appended over a new one."""
+    assert outcome(begun(submission(desk, new_id()))) == [1]
+    monkeypatch.setattr("infra.exchange.LONGEST_SILENCE", 0.5)
+    [pid] = desk.column("SELECT pid FROM pg_stat_activity WHERE application_name = 'daybook committer'")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert outcome(begun(submission(desk, new_id()))) == [2]
+    finally:
+        os.kill(pid, signal.SIGCONT)
