@@ -16,6 +16,7 @@ from api.reading.json_text import Json, bare, computed, constant, plain
 from api.reading.searches import searched
 from api.reading.sources import Many, Rows, Sort
 from api.reading.statement import Arguments, Call
+from api.reading.wheres import is_equality
 
 if TYPE_CHECKING:
     from api.reading.compiler import Compiler
@@ -169,7 +170,7 @@ def _window(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequen
             RequestErrorCode.BAD_USER_INPUT, f"`{nodes[0].name.value}` needs `first` or `last`, one of them."
         )
     order = order_of(rows, source.order, given.get("orderBy") or ())
-    conditions = Conditions(compiler, call)
+    conditions, searches = Conditions(compiler, call), bool((given.get("search") or "").strip())
 
     # Several aliases ask for the same conditions, each with parameters of its own: simple, and no name is shared.
     def listed(other: str) -> list[str]:
@@ -182,8 +183,8 @@ def _window(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequen
 
     return Window(
         source=compiler.rows(rows.table),
-        # What belongs to a record is few, and found by the record.
-        parts=[] if alias else compiler.parts(rows.table),
+        # What belongs to a record is few, and found by the record; what is planned for its values knows the best way.
+        parts=compiler.parts(rows.table) if not alias and is_equality(conditions.where) and not searches else [],
         listed=listed,
         after=_place(compiler, call, order, "after"),
         before=_place(compiler, call, order, "before"),
