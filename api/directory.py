@@ -32,6 +32,8 @@ ACCESS_FOLLOWS_FROM: Final = frozenset(("staff_member", "team", "queue", "role",
 
 POLL = 0.25
 """Seconds after which is looked again, though nobody has said that anything moved."""
+BREATH = 0.05
+"""Seconds between two looks where nobody waits: what a revocation in another process may take longer."""
 PAUSE = 0.2
 """Seconds between two tries to reach a database that is away."""
 
@@ -54,6 +56,7 @@ class Directory:
         """`lines`: open, and not shared with what may take long, or it would keep a revocation waiting."""
         self._lines, self._progress = lines, progress
         self._page, self._mark = _Page(), _NO_MARK
+        self._wanted = asyncio.Event()
         self._looked = asyncio.Event()
         self.edition = 0
         """Grows whenever something moved that access follows from: who is connected looks again."""
@@ -91,6 +94,7 @@ class Directory:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 while self.position < position:
+                    self._wanted.set()
                     await self._looked.wait()
         return self.position >= position
 
@@ -110,6 +114,11 @@ class Directory:
                     await self._look()
                 except (psycopg.Error, PoolTimeout):
                     await asyncio.sleep(PAUSE)
+                # While the book grows it is looked at some times a second, not after each command.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(BREATH):
+                        await self._wanted.wait()
+                self._wanted.clear()
         finally:
             # Whatever ends this: better nobody is known than somebody whose access was revoked meanwhile.
             self._page = _Page()
