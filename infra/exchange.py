@@ -16,7 +16,7 @@ Asked: TypeAlias = tuple[str, Sequence[bytes]]
 LONGEST_SILENCE = 45.0
 """Seconds after which a server that says nothing is taken for gone: longer than anybody waits for the append lock.
 
-A session that has outlived its killed server may be stuck for ever, and its connection stays open.
+A session may be stuck while its connection stays open: no other sign of it ever comes.
 """
 _GOOD = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 _ENDS = (pq.ExecStatus.PIPELINE_SYNC, pq.ExecStatus.PIPELINE_ABORTED)

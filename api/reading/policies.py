@@ -27,6 +27,7 @@ from projections import (
     tickets,
 )
 from projections.model import Table
+from projections.registry import models
 from projections.timeline import TIMELINE
 
 
@@ -210,3 +211,6 @@ POLICIES: Final[Mapping[str, Policy]] = {
     ),
 }
 """By the name of the table."""
+
+if undecided := {table.name for model in models for table in model.tables} - POLICIES.keys():
+    raise LookupError(f"Say in api/reading/policies.py who sees the rows of {', '.join(sorted(undecided))}.")
