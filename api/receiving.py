@@ -10,6 +10,7 @@ from uuid import uuid4
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.authentication import SECURITY_HEADERS
 from api.errors import RequestErrorCode
@@ -18,6 +19,10 @@ MOST_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers; a query over GET stands there too."""
 DEADLINE = 30.0
 """Seconds from the opening of a connection, or from a request's first byte, until all of the request is there."""
+
+
+LINGERING = 5.0
+"""Seconds for which a WebSocket that broke the protocol may go on sending before it is cut."""
 
 
 class Receiving(HttpToolsProtocol):
@@ -81,6 +86,29 @@ class Receiving(HttpToolsProtocol):
     def _too_late(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+
+
+class Conversing(WebSocketsSansIOProtocol):
+    """uvicorn's protocol of a WebSocket, whose client reads why it is sent away. Give it to uvicorn as `ws`.
+
+    Closing a connection on which something unread has come makes TCP reset it, and the client loses the reason that was
+    sent before. So what still comes is let go by until the client has read the end (RFC 9112, 9.6 has the same of HTTP).
+    """
+
+    def handle_parser_exception(self) -> None:
+        if self.close_sent:
+            return
+        failure = self.conn.close_sent
+        assert failure is not None
+        self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": failure.code, "reason": failure.reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.close_timer = self.loop.call_later(LINGERING, self.transport.close)
 
 
 def _length(header: tuple[bytes, bytes]) -> int:

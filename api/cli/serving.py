@@ -68,7 +68,7 @@ def serve(
 
     SIGTERM or Ctrl-C stops it: requests under way are answered first.
     """
-    from api.receiving import Receiving
+    from api.receiving import Conversing, Receiving
     from api.server import MOST_MESSAGE_BYTES, create_app  # takes most of a second, which other commands need not wait
     from api.throttling import Allowance
 
@@ -101,6 +101,7 @@ def serve(
             workers=workers,
             loop="uvloop",
             http=Receiving,
+            ws=Conversing,
             log_config=None,
             log_level="warning",
             access_log=False,

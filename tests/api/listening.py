@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from api.departure import cut_stalled
-from api.receiving import Receiving
+from api.receiving import Conversing, Receiving
 from api.server import MOST_MESSAGE_BYTES
 from tests.api.book import HEADERS, TOKEN, make_app
 
@@ -107,7 +107,12 @@ def listening(database: str, directory: Path, **options: Any) -> Iterator[Server
         cut_stalled(listener)
         server = uvicorn.Server(
             uvicorn.Config(
-                app, http=Receiving, log_config=None, ws_max_size=MOST_MESSAGE_BYTES, ws_per_message_deflate=False
+                app,
+                http=Receiving,
+                ws=Conversing,
+                log_config=None,
+                ws_max_size=MOST_MESSAGE_BYTES,
+                ws_per_message_deflate=False,
             )
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

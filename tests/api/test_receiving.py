@@ -141,6 +141,24 @@ def test_a_message_over_a_websocket_has_so_many_bytes(database: str, tmp_path: P
                 client.receive()
 
 
+def test_who_sends_far_too_much_over_a_websocket_reads_why_it_is_closed(database: str, tmp_path: Path) -> None:
+    with listening(database, tmp_path, projections=False) as server, server.connected() as client:
+        client.websocket.send("x" * (64 * MOST_MESSAGE_BYTES))
+        with pytest.raises(ConnectionClosed, match="1009"):
+            client.receive()
+
+
+def test_who_goes_on_sending_after_that_is_cut(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "LINGERING", SOON)
+    with listening(database, tmp_path, projections=False) as server, server.connected() as client:
+        tcp = client.websocket.socket
+        tcp.sendall(b"\xff" * 16)  # no frame of the protocol
+        until = time.monotonic() + PATIENCE
+        with pytest.raises(OSError):
+            while time.monotonic() < until:
+                tcp.sendall(b"\xff" * 65536)
+
+
 def test_a_head_has_so_many_bytes(database: str, tmp_path: Path) -> None:
     with listening(database, tmp_path, projections=False) as server:
         with connection(server) as tcp:
