@@ -92,14 +92,13 @@ class Conversing(WebSocketsSansIOProtocol):
     """uvicorn's protocol of a WebSocket, whose client reads why it is sent away. Give it to uvicorn as `ws`.
 
     Closing a connection on which something unread has come makes TCP reset it, and the client loses the reason that was
-    sent before. So what still comes is let go by until the client has read the end (RFC 9112, 9.6 has the same of HTTP).
+    sent before. So what still comes is let go by until the client has read the end (RFC 9112, 9.6 has it of HTTP).
     """
 
     def handle_parser_exception(self) -> None:
-        if self.close_sent:
-            return
         failure = self.conn.close_sent
-        assert failure is not None
+        if failure is None or self.close_sent:
+            return
         self.close_sent = True
         self.queue.put_nowait({"type": "websocket.disconnect", "code": failure.code, "reason": failure.reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
