@@ -31,7 +31,7 @@ _NEVER: tuple[int, datetime | None] = (0, None)
 
 # A statement takes a table's rows as one JSON document: a tenth of the client's time for a score of arrays.
 
-_READ_HEAD = """
+_READ_HEAD = b"""
     WITH asked AS (SELECT $1::json AS what)
     SELECT json_build_array(coalesce(last.position, 0),
         greatest(last.recorded_at, clock_timestamp()),
@@ -54,7 +54,7 @@ _READ_HEAD = """
     FROM asked
     LEFT JOIN LATERAL (SELECT position, recorded_at FROM daybook.events ORDER BY position DESC LIMIT 1) AS last ON true
 """
-_INSERT = """
+_INSERT = b"""
     WITH batch AS (SELECT $1::timestamptz AS now),
     receipts AS (
         INSERT INTO daybook.receipts (actor, idempotency_key, fingerprint, aggregate_id, version, position, recorded_at)
@@ -85,21 +85,14 @@ _COLUMNS = (
     "originator_id", "originator_version", "event_id", "topic", "subject", "actor", "on_behalf_of", "correlation_id",
     "causation_id", "idempotency_key", "state", "sealed", "commitment",
 )  # fmt: skip
-_GIVE_BACK = """
+_GIVE_BACK = b"""
     DELETE FROM daybook.reservations
     USING json_to_recordset($1::json) AS gone (scope text, fingerprint text, holder uuid)
     WHERE (reservations.scope, reservations.fingerprint, reservations.holder)
         = (gone.scope, decode(gone.fingerprint, 'base64'), gone.holder)
 """
-STATEMENTS = {
-    "begin": "BEGIN",
-    "lock": f"SELECT pg_advisory_xact_lock({APPEND_LOCK})",
-    "head": _READ_HEAD,
-    "give back": _GIVE_BACK,
-    "insert": _INSERT,
-    "commit": "COMMIT",
-}
-"""What an append says to PostgreSQL, for its Exchange to prepare."""
+_BEGIN, _COMMIT = Asked(b"BEGIN"), Asked(b"COMMIT")
+_LOCK = Asked(b"SELECT pg_advisory_xact_lock(%d)" % APPEND_LOCK)
 
 
 class Head(NamedTuple):
@@ -140,7 +133,6 @@ class Append:
     """One transaction's worth of accepted commands."""
 
     def __init__(self, exchange: Exchange, vault: Vault) -> None:
-        """`exchange` has prepared STATEMENTS."""
         self._exchange, self._vault = exchange, vault
         self._position = 0
         self._entries: list[dict[str, Any]] = []
@@ -164,7 +156,7 @@ class Append:
             ],
             "subjects": {entry.subject for entry in entries if entry.sealed is not None},
         }
-        _, _, head = self._exchange.run(("begin", ()), ("lock", ()), ("head", (_encode(asked),)))
+        _, _, head = self._exchange.run(_BEGIN, _LOCK, Asked(_READ_HEAD, [_encode(asked)]))
         self._position, now, versions, receipts, slots, keys = _decode(head.get_value(0, 0) or b"")
         held: dict[tuple[str, bytes], dict[int, UUID]] = {}
         for scope, index, slot, holder in slots or ():
@@ -212,9 +204,9 @@ class Append:
         """Insert what was accepted, and commit."""
         keys = [{"subject": subject, "wrapped": key} for subject, key in self.new_keys.items()]
         rows = [_encode(each) for each in (self._receipts, self._taken, keys, self._entries)]
-        insert = ("insert", (self._head.now.isoformat().encode(), *rows))
-        give_back: list[Asked] = [("give back", (_encode(self._given_back),))] if self._given_back else []
-        self._exchange.run(*give_back, insert, ("commit", ()))
+        insert = Asked(_INSERT, [self._head.now.isoformat().encode(), *rows])
+        give_back = [Asked(_GIVE_BACK, [_encode(self._given_back)])] if self._given_back else []
+        self._exchange.run(*give_back, insert, _COMMIT)
 
     def _check_keys(self, entries: Iterable[Entry]) -> None:
         keys, new = self._head.keys, dict[UUID, bytes]()

@@ -16,7 +16,7 @@ from psycopg import Connection
 from domain.appending import AlreadyHandled, BookUnavailable, ClaimTaken, Conditions, Entry, Moved
 from domain.kernel import Refused
 from domain.steps import Signal
-from infra.append import STATEMENTS, Append
+from infra.append import Append
 from infra.exchange import Exchange
 from infra.patience import PATIENCE
 from infra.vault import Vault
@@ -178,7 +178,7 @@ class Committer:
         if self._exchange is None:
             db: Connection[Any] = psycopg.connect(self._conninfo, autocommit=True, application_name="daybook committer")
             db.execute(_SESSION)
-            self._exchange = Exchange(db, STATEMENTS)
+            self._exchange = Exchange(db)
         return self._exchange
 
     def _disconnect(self) -> None:

@@ -20,7 +20,7 @@ from projections.tables import Change, Db, declared, sql_type
 
 class Statement(NamedTuple):
     query: bytes
-    rows: Json
+    rows: bytes
     """The statement's one parameter: a JSON array of objects, encoded already."""
 
 
@@ -52,14 +52,13 @@ class Flush:
                     raise KeyError(f"{min(row.keys() - table.columns.keys())} is no column of {table.name}")
                 alike.setdefault((verb, given), []).append(row)
             made += [
-                Statement(self._text(table, verb, given), Json(self._encode(rows), _as_it_is))
-                for (verb, given), rows in alike.items()
+                Statement(self._text(table, verb, given), self._encode(rows)) for (verb, given), rows in alike.items()
             ]
         return made
 
     def write(self, db: Db, statements: Iterable[Statement]) -> None:
         for query, rows in statements:
-            db.execute(query, (rows,), prepare=True)
+            db.execute(query, (Json(rows, _as_it_is),), prepare=True)
 
     def _text(self, table: Table, verb: str, given: frozenset[str]) -> bytes:
         name = (table.name, verb, given)

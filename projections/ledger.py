@@ -10,6 +10,7 @@ import msgspec
 import psycopg
 from psycopg import Cursor
 
+from infra.exchange import Asked, Exchange, in_text
 from projections.flush import Flush, Statement
 from projections.lanes import Lane, Parked, Unit, is_poison, park, write_carefully
 from projections.lease import RENEW, Lease
@@ -87,19 +88,20 @@ def standing(db: Db, models: Sequence[Model], known: Standing | None = None) -> 
     return Standing(current, frozenset((model, aggregate) for model, aggregate in lanes))
 
 
-def commit(db: Db, flush: Flush, lease: Lease, batch: Batch, where: Standing) -> list[Parked]:
+def commit(exchange: Exchange, flush: Flush, lease: Lease, batch: Batch, where: Standing) -> list[Parked]:
     """Write a batch and move its models, in one transaction; returns the lanes whose events the database refused.
 
     An error that the batch itself causes leads to a second try with care; others are raised, and LeaseLost, Superseded.
     """
     if batch.statements is not None and not batch.parked:
         try:
-            _commit_at_once(db, lease, batch, where, batch.statements)
+            _commit_at_once(exchange, lease, batch, where, batch.statements)
         except psycopg.Error as error:
             if not is_poison(error):
                 raise
         else:
             return []
+    db = exchange.connection
     with db.transaction():
         lease.hold(lease.renew(db))
         _hold(_move(db, batch, where), batch)
@@ -108,14 +110,16 @@ def commit(db: Db, flush: Flush, lease: Lease, batch: Batch, where: Standing) ->
     return refused
 
 
-def _commit_at_once(db: Db, lease: Lease, batch: Batch, where: Standing, statements: Sequence[Statement]) -> None:
+def _commit_at_once(
+    exchange: Exchange, lease: Lease, batch: Batch, where: Standing, statements: Sequence[Statement]
+) -> None:
     """The same as one statement, which is its own transaction: sending it in parts costs more than their work, and the
     next batch is prepared meanwhile, which each part would interrupt."""
     query = _at_once(tuple(one.query for one in statements))
     rows = (one.rows for one in statements)
-    values = (*lease.renewal, *_movement(batch, where), *rows, len(batch.models), *_notice(_moved(batch)))
+    values = in_text(*lease.renewal, *_movement(batch, where), *rows, len(batch.models), *_notice(_moved(batch)))
     # The mixtures of a single entry come again and again. Those of many are planned anew, once for hundreds of rows.
-    psycopg.RawCursor(db).execute(query, values, prepare=batch.upto == batch.after + 1)
+    exchange.run(Asked(query, values, comes_again=batch.upto == batch.after + 1))
     lease.kept()
 
 
@@ -130,7 +134,6 @@ def _at_once(queries: tuple[bytes, ...]) -> bytes:
         WITH renewed AS (%b RETURNING 1), moved AS (%b RETURNING 1)%b
         SELECT 1 / (SELECT count(*) FROM renewed), 1 / (SELECT (count(*) = %%s)::int FROM moved), pg_notify(%%s, %%s)
     """ % (RENEW.encode(), _MOVE.encode(), rows)
-    # Numbered here: psycopg would look for the placeholders of a text of this length each time.
     numbers = count(1)
     return re.sub(rb"%s", lambda _: b"$%d" % next(numbers), text)
 

@@ -9,6 +9,7 @@ import psycopg
 from domain.encoding import Catalogue, UnknownEventName
 from domain.kernel import Withheld
 from infra.entries import COLUMNS, StoredEntry
+from infra.exchange import Asked, Exchange, in_text
 from infra.mapper import SealingMapper
 from projections.lanes import Lane, Parked, Unit, described
 from projections.model import Model, Posting
@@ -16,8 +17,9 @@ from projections.tables import Db
 
 _NEXT = f"""
     SELECT {COLUMNS} FROM daybook.events
-    WHERE position > %s AND position <= %s AND topic <> ALL (%s) ORDER BY position LIMIT %s
-"""
+    WHERE position > $1 AND position <= $2 AND topic <> ALL ($3) ORDER BY position LIMIT $4
+""".encode()
+_HEAD = Asked(b"SELECT coalesce(max(position), 0) FROM daybook.events")
 _LANE = (
     f"SELECT {COLUMNS} FROM daybook.events WHERE originator_id = %s AND position BETWEEN %s AND %s ORDER BY position"
 )
@@ -40,22 +42,23 @@ class Posted(NamedTuple):
     """Lanes that stopped at an event which can't be decoded, or which a model fails on."""
 
 
-def head(db: Db) -> int:
+def head(book: Exchange) -> int:
     """The position of the last entry of the book."""
-    ((last,),) = db.execute("SELECT coalesce(max(position), 0) FROM daybook.events", prepare=True)
-    return int(last)
+    (last,) = book.run(_HEAD)
+    return int(last.get_value(0, 0) or 0)
 
 
-def scan(db: Db, after: int, stop: int | None, limit: int, others: Collection[str] = ()) -> Scanned:
+def scan(book: Exchange, after: int, stop: int | None, limit: int, others: Collection[str] = ()) -> Scanned:
     """The next entries above a position, without those of the stored names in `others`.
 
     `stop`: go no further than this position, which exists; None: to the end of the book.
     """
     if stop is None and others:
         # Entries of others may stand at the end: what was looked at has to be known before looking.
-        stop = head(db)
-    rows = db.execute(_NEXT, (after, _MOST if stop is None else stop, list(others), limit), prepare=True, binary=True)
-    entries = [StoredEntry(*row) for row in rows]
+        stop = head(book)
+    bounds = in_text(after, _MOST if stop is None else stop, [*others], limit)
+    (found,) = book.run(Asked(_NEXT, bounds), binary=True)
+    entries = book.rows(found, StoredEntry._make)
     full = len(entries) == limit
     last = entries[-1].position if entries else after
     return Scanned(entries, last if full or stop is None else stop, full)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from infra.exchange import Exchange
 from infra.mapper import SealingMapper
 from projections import tables
 from projections.flush import Flush, prepare_to_write
@@ -44,8 +45,8 @@ class _Stretch(NamedTuple):
 class Rebuild:
     """One rebuild of one model, in a schema of its own beside the rows that serve."""
 
-    def __init__(self, db: Db, reader: Db, mapper: SealingMapper, model: Model, ahead: ThreadPoolExecutor) -> None:
-        self._db, self._reader, self._mapper, self._model, self._ahead = db, reader, mapper, model, ahead
+    def __init__(self, db: Db, book: Exchange, mapper: SealingMapper, model: Model, ahead: ThreadPoolExecutor) -> None:
+        self._db, self._book, self._mapper, self._model, self._ahead = db, book, mapper, model, ahead
         self._schema = f"daybook_rebuild_{model.name}"
         self._flush = Flush(self._schema)
         self._others = names_of_others(mapper.catalogue, [model])
@@ -78,7 +79,7 @@ class Rebuild:
 
     def _follow(self, report: Callable[[int, int], None]) -> None:
         """Post up to the end of the book; the next stretch is prepared while one is written."""
-        last = head(self._db)
+        last = head(self._book)
         coming = self._ahead.submit(self._prepare, self._at, last)
         while self._at < last:
             stretch = coming.result()
@@ -95,7 +96,7 @@ class Rebuild:
             report(self._at, last)
 
     def _prepare(self, after: int, last: int) -> _Stretch:
-        scanned = scan(self._reader, after, last, SIZE, self._others)
+        scanned = scan(self._book, after, last, SIZE, self._others)
         return _Stretch(scanned.upto, post(self._mapper, scanned.entries, [self._model], self._parked))
 
     def _write(self, stretch: _Stretch) -> list[Parked]:
@@ -169,4 +170,4 @@ def rebuild(
                 f"The read model {model.name} is being rebuilt by another process; wait for that one."
             )
         ahead = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rebuild-ahead"))
-        Rebuild(db, reader, mapper, model, ahead).run(report)
+        Rebuild(db, Exchange(reader), mapper, model, ahead).run(report)

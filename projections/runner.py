@@ -17,6 +17,7 @@ from time import monotonic
 import psycopg
 
 from infra.announcer import APPENDED, Announcer
+from infra.exchange import Exchange
 from infra.mapper import SealingMapper
 from projections import posting
 from projections.flush import Flush, Statement, prepare_to_write
@@ -109,9 +110,9 @@ class ProjectionRunner:
                     # A notice may also come while a batch is being committed.
                     writer.add_notify_handler(lambda _: self.wake())
                     writer.execute(f"LISTEN {APPENDED}")
-                    reader = stack.enter_context(self._connected("daybook projections, reading"))
+                    book = Exchange(stack.enter_context(self._connected("daybook projections, reading")))
                     ahead = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="projections-ahead"))
-                    self._take_part(writer, reader, ahead)
+                    self._take_part(Exchange(writer), book, ahead)
             except psycopg.Error as error:
                 _log.warning("Projections try again, because the database said: %s", described(error))
                 pause = SHORTEST_PAUSE if monotonic() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
@@ -125,8 +126,9 @@ class ProjectionRunner:
         db.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (longest,))
         return db
 
-    def _take_part(self, writer: Db, reader: Db, ahead: ThreadPoolExecutor) -> None:
+    def _take_part(self, models: Exchange, book: Exchange, ahead: ThreadPoolExecutor) -> None:
         """Stand by until the lease is free, then lead until it is lost; again, until stopped."""
+        writer = models.connection
         while not self._stopping.is_set():
             if not self._lease.take(writer):
                 self._stopping.wait(STAND_BY)
@@ -134,7 +136,7 @@ class ProjectionRunner:
             _log.info("Projections: %s leads", self._lease.holder)
             try:
                 self._heard_here(True)
-                self._lead(writer, reader, ahead)
+                self._lead(models, book, ahead)
             except LeaseLost:
                 _log.warning("Projections: another runner took over the lead")
             else:
@@ -147,29 +149,30 @@ class ProjectionRunner:
         if self._announcer is not None:
             self._announcer.heard_here = leads
 
-    def _lead(self, writer: Db, reader: Db, ahead: ThreadPoolExecutor) -> None:
+    def _lead(self, models: Exchange, book: Exchange, ahead: ThreadPoolExecutor) -> None:
         """Post until stopped. Raises LeaseLost."""
+        writer = models.connection
         where = standing(writer, self._models)
-        while not self._done(where, reader):
+        while not self._done(where, book):
             self._receipts.sweep(writer)
             try:
-                where = self._post(writer, reader, ahead, where)
+                where = self._post(models, book, ahead, where)
                 where = standing(writer, self._models, where)
             except Superseded:
                 where = standing(writer, self._models)
 
-    def _post(self, writer: Db, reader: Db, ahead: ThreadPoolExecutor, where: Standing) -> Standing:
+    def _post(self, models: Exchange, book: Exchange, ahead: ThreadPoolExecutor, where: Standing) -> Standing:
         """Post batches as they come, until it is time to look around; returns where the models stand then."""
         until = monotonic() + FRESH
         while monotonic() < until:
             self._quiet()
-            batch = self._prepare(reader, where)
+            batch = self._prepare(book, where)
             while batch is not None:
                 following = where.moved(batch)
                 more = batch.more and monotonic() < until
-                coming = ahead.submit(self._prepare, reader, following) if more else None
+                coming = ahead.submit(self._prepare, book, following) if more else None
                 try:
-                    refused = commit(writer, self._flush, self._lease, batch, where)
+                    refused = commit(models, self._flush, self._lease, batch, where)
                 finally:
                     if coming is not None:
                         wait([coming])
@@ -182,11 +185,11 @@ class ProjectionRunner:
                 batch = coming.result() if coming is not None else None
             if self._stopping.is_set():
                 return where
-            self._lease.keep(writer)
-            self._wait(writer)
+            self._lease.keep(models.connection)
+            self._wait(models.connection)
         return where
 
-    def _prepare(self, reader: Db, where: Standing) -> Batch | None:
+    def _prepare(self, book: Exchange, where: Standing) -> Batch | None:
         """The next batch, of models that stand at the same position; None where all stand at the end of the book."""
         positions = sorted({stand.position for stand in where.models.values()}, reverse=True)
         for _ in positions:
@@ -196,7 +199,7 @@ class ProjectionRunner:
             models = [model for model in self._models if where.position(model) == after]
             others = posting.names_of_others(self._mapper.catalogue, models)
             # No further than where the next group stands: from there on they go together.
-            scanned = posting.scan(reader, after, positions[at - 1] if at else None, self._size, others)
+            scanned = posting.scan(book, after, positions[at - 1] if at else None, self._size, others)
             if scanned.upto > after:
                 posted = posting.post(self._mapper, scanned.entries, models, where.parked)
                 more = scanned.full or len(positions) > 1
@@ -209,24 +212,29 @@ class ProjectionRunner:
         except Exception:  # noqa: BLE001  # some value can't be written: `commit` finds out whose, and parks its lane
             return None
 
-    def _done(self, where: Standing, reader: Db) -> bool:
+    def _done(self, where: Standing, book: Exchange) -> bool:
         """Whether it was asked to stop, and has posted what there is, or has tried for long enough."""
         if not self._stopping.is_set():
             return False
-        last = posting.head(reader)
+        last = posting.head(book)
         return monotonic() > self._give_up_at or all(stand.position >= last for stand in where.models.values())
 
     def _wait(self, writer: Db) -> None:
         """Wait until the book grew, here or in another process, but no longer than POLL."""
         until = monotonic() + POLL
+        self._hear(writer)
         while (left := until - monotonic()) > 0:
             ready, _, _ = select.select([self._heard.fileno(), writer.fileno()], [], [], left)
             if self._heard.fileno() in ready:
                 return
             if writer.fileno() in ready:
                 writer.pgconn.consume_input()
-                while writer.pgconn.notifies() is not None:
-                    self.wake()
+                self._hear(writer)
+
+    def _hear(self, writer: Db) -> None:
+        """Call for what notices tell that have come, perhaps with the answer to something else."""
+        while writer.pgconn.notifies() is not None:
+            self.wake()
 
     def _quiet(self) -> None:
         """Forget the calls so far: what they told of is read next."""

@@ -21,6 +21,16 @@ BODY = b'{"query": "{ __typename }"}'
 HEAD = "\r\n".join(
     ["POST /graphql HTTP/1.1", "Host: localhost", "Content-Type: application/json", *map(": ".join, HEADERS.items())]
 ).encode()
+UPGRADE = b"""\
+GET /graphql HTTP/1.1\r
+Host: localhost\r
+Connection: Upgrade\r
+Upgrade: websocket\r
+Sec-WebSocket-Version: 13\r
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r
+Sec-WebSocket-Protocol: graphql-transport-ws\r
+\r
+"""
 SOON = 0.5
 """Instead of the deadline."""
 
@@ -150,8 +160,9 @@ def test_who_sends_far_too_much_over_a_websocket_reads_why_it_is_closed(database
 
 def test_who_goes_on_sending_after_that_is_cut(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receiving, "LINGERING", SOON)
-    with listening(database, tmp_path, projections=False) as server, server.connected() as client:
-        tcp = client.websocket.socket
+    with listening(database, tmp_path, projections=False) as server, connection(server) as tcp:
+        tcp.sendall(UPGRADE)
+        assert received(tcp).startswith(b"HTTP/1.1 101")
         until = time.monotonic() + PATIENCE
         with pytest.raises(ConnectionError):
             _send_no_frames(tcp, until)

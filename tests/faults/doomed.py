@@ -64,7 +64,7 @@ def _between_rows_and_commit(original: Callable[..., Any], kill: Callable[[], No
 
     @wraps(original)
     def wrapped(exchange: Exchange, *asked: Asked) -> Any:
-        if asked[-1][0] != "commit":
+        if asked[-1].sql != b"COMMIT":
             return original(exchange, *asked)
         results = original(exchange, *asked[:-1])
         kill()

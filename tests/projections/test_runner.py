@@ -13,6 +13,7 @@ import pytest
 
 from domain.kernel import new_id
 from domain.kernel.recorded import Recorded
+from infra.exchange import Exchange
 from projections.flush import Flush
 from projections.lease import Lease, LeaseLost
 from projections.ledger import Batch, Superseded, commit, standing
@@ -246,12 +247,13 @@ def test_a_leader_that_fell_silent_is_succeeded_and_can_not_commit(book: Diaries
             book.wait(last)
             before = rows(book.db)
             stale = Batch(book.models, 0, last, False, [], [], [])
+            exchange = Exchange(db)
             with pytest.raises(LeaseLost):
-                commit(db, Flush(READ), silent, stale, where)
+                commit(exchange, Flush(READ), silent, stale, where)
             with pytest.raises(LeaseLost):
-                commit(db, Flush(READ), silent, stale._replace(upto=1), where)
+                commit(exchange, Flush(READ), silent, stale._replace(upto=1), where)
             with pytest.raises(LeaseLost):
-                commit(db, Flush(READ), silent, stale._replace(statements=None), where)
+                commit(exchange, Flush(READ), silent, stale._replace(statements=None), where)
             with pytest.raises(LeaseLost):
                 silent.hold(silent.renew(db))
     assert rows(book.db) == before
@@ -282,7 +284,7 @@ def test_a_batch_for_a_model_that_somebody_else_changed_is_not_committed(book: D
     where = standing(book.db, book.models)
     book.db.execute("UPDATE daybook_projections.models SET edition = edition + 1 WHERE name = 'counted'")
     with pytest.raises(Superseded):
-        commit(book.db, Flush(READ), lease, Batch(book.models, 0, entries, False, [], [], []), where)
+        commit(Exchange(book.db), Flush(READ), lease, Batch(book.models, 0, entries, False, [], [], []), where)
     assert (book.position("diaries"), book.position("counted")) == (0, 0)
 
 

@@ -14,6 +14,7 @@ from eventsourcing.persistence import IntegrityError, Tracking, TrackingRecorder
 from eventsourcing.tests.persistence import TrackingRecorderTestCase
 
 from domain.kernel.recorded import Recorded
+from infra.exchange import Exchange
 from infra.migrations import migrate
 from projections.flush import Flush
 from projections.lease import Lease
@@ -32,7 +33,7 @@ class Positions(TrackingRecorder):
     """The projections' positions in the library's words: an application name is a model's name."""
 
     def __init__(self, db: psycopg.Connection[Any]) -> None:
-        self._db, self._flush, self._lease = db, Flush(READ), Lease("contract", 60.0)
+        self._db, self._exchange, self._flush, self._lease = db, Exchange(db), Flush(READ), Lease("contract", 60.0)
         self._models = {name: Model(name=name, version=1, tables=(), post=nothing) for name in NAMES}
         install(db, self._models.values())
         assert self._lease.take(db)
@@ -43,7 +44,7 @@ class Positions(TrackingRecorder):
         believed = max((one for one in self._recorded[model.name] if one < upto), default=0)
         batch = Batch([model], after=believed, upto=upto, more=False, units=[], parked=[], statements=[])
         try:
-            commit(self._db, self._flush, self._lease, batch, standing(self._db, [model]))
+            commit(self._exchange, self._flush, self._lease, batch, standing(self._db, [model]))
         except Superseded as refused:
             raise IntegrityError(str(refused)) from None
         self._recorded[model.name].add(upto)
