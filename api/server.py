@@ -82,8 +82,8 @@ def create_app(
         async with (
             opened_access_log(wanted=log_access),
             _in_threads(assembled(conninfo, master_key_file)) as parts,
-            _in_threads(_posting(parts, wanted=projections)),
             Progress(parts.logins.reading, models) as progress,
+            _in_threads(_posting(parts, progress, wanted=projections)),
             read_pool(parts.logins.reading) as lines,
             read_pool(parts.logins.reading, size=1) as own_line,
             Directory(own_line, progress) as directory,
@@ -168,12 +168,12 @@ async def _provider(oidc: tuple[str, str] | None) -> AsyncGenerator[Provider | N
 
 
 @contextmanager
-def _posting(parts: Parts, *, wanted: bool) -> Generator[None]:
+def _posting(parts: Parts, progress: Progress, *, wanted: bool) -> Generator[None]:
     """A runner of the projections in this process, where one is wanted; at the end it posts what the book holds."""
     if not wanted:
         yield
         return
-    runner = ProjectionRunner(parts.logins.posting, parts.mapper, models, announcer=parts.announcer)
+    runner = ProjectionRunner(parts.logins.posting, parts.mapper, models, announcer=parts.announcer, progress=progress)
     runner.start()
     try:
         yield

@@ -117,7 +117,7 @@ def _commit_at_once(
     next batch is prepared meanwhile, which each part would interrupt."""
     query = _at_once(tuple(one.query for one in statements))
     rows = (one.rows for one in statements)
-    values = in_text(*lease.renewal, *_movement(batch, where), *rows, len(batch.models), *_notice(_moved(batch)))
+    values = in_text(*lease.renewal, *_movement(batch, where), *rows, len(batch.models), *_notice(moved_by(batch)))
     # The mixtures of a single entry come again and again. Those of many are planned anew, once for hundreds of rows.
     exchange.run(Asked(query, values, comes_again=batch.upto == batch.after + 1))
     lease.kept()
@@ -155,10 +155,11 @@ def _hold(moved: Cursor[Any], batch: Batch) -> None:
 
 def _finish(db: Db, batch: Batch, parked: Sequence[Parked]) -> None:
     park(db, parked)
-    tell(db, _moved(batch, lanes=bool(parked)))
+    tell(db, moved_by(batch, lanes=bool(parked)))
 
 
-def _moved(batch: Batch, *, lanes: bool = False) -> Moved:
+def moved_by(batch: Batch, *, lanes: bool = False) -> Moved:
+    """What is to be told of a batch that was committed."""
     return Moved(batch.upto, tuple(model.name for model in batch.models), lanes)
 
 

@@ -1,12 +1,13 @@
 """Waiting for the read models, in the event loop of a process that serves: whoever wrote something reads it back.
 
-Waiting holds no thread, transaction or connection: one connection listens for everybody.
+Waiting holds no thread, transaction or connection: one connection listens for everybody, or none where the runner that
+leads is of this process, and tells.
 """
 
 import asyncio
 import heapq
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 from types import TracebackType
@@ -59,16 +60,20 @@ class Progress:
         self._queues: dict[frozenset[str], list[tuple[int, int, _Waiter]]] = {}
         self._numbers, self._waiting = count(), 0
         self._known = asyncio.Event()
-        self._late: list[str] = []
-        """Notices that came while the positions were read."""
-        self._lost = True
+        self._late: list[Moved] = []
+        """What was heard while the positions were read."""
+        self._reading, self._lost = False, True
         self.losses = 0
         """How often the connection was lost: a database that crashed may come back without what was posted last."""
         self._heard, self._unsure = False, True
-        """Whether a notice came of late; whether the positions must be read, because lanes changed or none came."""
+        """Whether anything was heard of late; whether the positions must be read, for lanes changed or nothing was."""
+        self._at_first_hand = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gone: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Returns once the positions are known. Raises TimeoutError where the database does not answer."""
+        self._loop = asyncio.get_running_loop()
         self._task = asyncio.create_task(self._follow(), name="projections' progress")
         try:
             async with asyncio.timeout(ANSWER):
@@ -82,6 +87,15 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._end()
+
+    def lead(self, here: bool) -> None:
+        """The runner that leads is of this process from now on, and tells; or it is not. Call it from any thread."""
+        self._at_first_hand = here
+        self._soon(self._doubt)
+
+    def tell(self, moved: Moved) -> None:
+        """What the runner of this process has committed. Call it from any thread."""
+        self._soon(self._hear, moved)
 
     @property
     def position(self) -> int:
@@ -157,12 +171,13 @@ class Progress:
                     )
                 async with db:
                     self._late.clear()
-                    db.add_notify_handler(lambda notice: self._late.append(notice.payload))
-                    await db.execute(f"LISTEN {PROJECTED}")
+                    db.add_notify_handler(lambda notice: self._hear(_decode(notice.payload)))
+                    listens = False
                     while True:
+                        if listens is self._at_first_hand:
+                            listens = not listens
+                            await db.execute(f"{'LISTEN' if listens else 'UNLISTEN'} {PROJECTED}")
                         await self._read(db)
-                        while self._late:
-                            self._hear(self._late.pop(0))
                         await self._listen(db.pgconn)
             self._lost = True
             self.losses += 1
@@ -173,19 +188,17 @@ class Progress:
         # psycopg's own generator of notices costs several times as much, for every mutation that a client waits for.
         # A descriptor of our own: that of a connection which is lost may be another's by the time we let go of it.
         loop, socket = asyncio.get_running_loop(), os.dup(pg.socket)
-        gone: asyncio.Future[None] = loop.create_future()
+        self._gone = gone = loop.create_future()
 
         def receive() -> None:
             try:
                 pg.consume_input()
                 while (notice := pg.notifies()) is not None:
-                    self._hear(notice.extra)
+                    self._hear(_decode(notice.extra))
             except psycopg.Error as error:
                 loop.remove_reader(socket)
                 if not gone.done():
                     gone.set_exception(error)
-            if self._unsure and not gone.done():
-                gone.set_result(None)
 
         loop.add_reader(socket, receive)
         try:
@@ -199,21 +212,39 @@ class Progress:
             loop.remove_reader(socket)
             os.close(socket)
 
-    def _hear(self, notice: str | bytes) -> None:
-        moved = _decode(notice)
+    def _soon(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Call it in the loop; what is not heard because there is none yet, or none any more, is read."""
+        if self._loop is not None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _hear(self, moved: Moved) -> None:
+        if self._reading:
+            self._late.append(moved)
+            return
         self._heard = True
         # Lanes come before positions: nobody may hear REACHED of a lane that has just been parked.
-        self._unsure |= moved.lanes
+        if moved.lanes:
+            self._doubt()
         if not self._unsure:
             for name in moved.models:
                 self._positions[name] = max(moved.position, self._positions.get(name, 0))
             self._settle()
 
+    def _doubt(self) -> None:
+        """Have the positions read."""
+        self._unsure = True
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+
     async def _read(self, db: AsyncConnection[Any]) -> None:
         """Read the positions, which a crash may have set back, and the parked lanes."""
-        self._unsure = False
-        async with asyncio.timeout(ANSWER):
-            rows = await (await db.execute(_STANDING, prepare=True)).fetchall()
+        self._unsure, self._reading = False, True
+        try:
+            async with asyncio.timeout(ANSWER):
+                rows = await (await db.execute(_STANDING, prepare=True)).fetchall()
+        finally:
+            self._reading = False
         self._positions = {
             name: position for name, version, position, _, _ in rows if self._versions.get(name) == version
         }
@@ -229,6 +260,9 @@ class Progress:
         self._lost = False
         self._settle()
         self._known.set()
+        late, self._late = self._late, []
+        for moved in late:
+            self._hear(moved)
 
     async def _end(self) -> None:
         await ended(self._task)

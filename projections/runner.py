@@ -23,8 +23,9 @@ from projections import posting
 from projections.flush import Flush, Statement, prepare_to_write
 from projections.lanes import Unit, described
 from projections.lease import Lease, LeaseLost
-from projections.ledger import Batch, Standing, Superseded, commit, standing
+from projections.ledger import Batch, Standing, Superseded, commit, moved_by, standing
 from projections.model import Model
+from projections.progress import Progress
 from projections.receipts import Receipts
 from projections.tables import READ, Db
 
@@ -56,10 +57,12 @@ class ProjectionRunner:
         batch: int = 1_000,
         lease_seconds: float = 5.0,
         announcer: Announcer | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """`name`: what operators see as the leader; by default host and process. `batch`: entries a transaction.
 
-        `lease_seconds`: how long a leader that fell silent is waited for. `announcer`: of this process; it calls.
+        `lease_seconds`: how long a leader that fell silent is waited for. `announcer`, `progress`: of this process; the
+        one calls, the other is told.
         """
         self._conninfo, self._mapper, self._models, self._size = conninfo, mapper, models, batch
         self._lease = Lease(name or f"{socket.gethostname()}:{os.getpid()}", lease_seconds)
@@ -71,7 +74,7 @@ class ProjectionRunner:
         self._heard.setblocking(False)
         self._call.setblocking(False)
         self._turn = 0
-        self._announcer = announcer
+        self._announcer, self._progress = announcer, progress
         if announcer is not None:
             announcer.also(self.wake)
         self._thread = threading.Thread(target=self._run, name="projections", daemon=True)
@@ -145,9 +148,12 @@ class ProjectionRunner:
                 self._heard_here(False)
 
     def _heard_here(self, leads: bool) -> None:
-        """What this process appends is told to the leader alone. Who takes over unseen polls until we notice."""
+        """What this process appends is told to the leader alone, and what the leader posts to those who wait here at
+        first hand. Who takes over unseen polls until we notice."""
         if self._announcer is not None:
             self._announcer.heard_here = leads
+        if self._progress is not None:
+            self._progress.lead(leads)
 
     def _lead(self, models: Exchange, book: Exchange, ahead: ThreadPoolExecutor) -> None:
         """Post until stopped. Raises LeaseLost."""
@@ -177,6 +183,8 @@ class ProjectionRunner:
                     if coming is not None:
                         wait([coming])
                 where = following
+                if self._progress is not None:
+                    self._progress.tell(moved_by(batch, lanes=bool(refused or batch.parked)))
                 if refused:
                     # What was prepared meanwhile did not know of the lanes that have just been parked.
                     return where.without(refused)

@@ -13,6 +13,7 @@ from api.composition import Parts
 from infra.announcer import Announcer
 from infra.migrations import migrate
 from projections.model import Model
+from projections.progress import Progress
 from projections.runner import ProjectionRunner
 from projections.tables import install
 from tests.projections.diaries import counted, diaries
@@ -53,6 +54,7 @@ class Diaries(NamedTuple):
         batch: int = 500,
         lease_seconds: float = 5.0,
         announcer: Announcer | None = None,
+        progress: Progress | None = None,
     ) -> ProjectionRunner:
         return ProjectionRunner(
             self.parts.logins.posting,
@@ -62,6 +64,7 @@ class Diaries(NamedTuple):
             batch=batch,
             lease_seconds=lease_seconds,
             announcer=announcer,
+            progress=progress,
         )
 
     @contextmanager
@@ -72,8 +75,11 @@ class Diaries(NamedTuple):
         batch: int = 500,
         lease_seconds: float = 5.0,
         announcer: Announcer | None = None,
+        progress: Progress | None = None,
     ) -> Iterator[ProjectionRunner]:
-        runner = self.runner(name=name, batch=batch, lease_seconds=lease_seconds, announcer=announcer)
+        runner = self.runner(
+            name=name, batch=batch, lease_seconds=lease_seconds, announcer=announcer, progress=progress
+        )
         runner.start()
         try:
             yield runner

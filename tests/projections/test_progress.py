@@ -134,6 +134,50 @@ def test_a_lost_notice_costs_a_poll_and_no_more(book: Diaries) -> None:
     run(main())
 
 
+async def follows(book: Diaries, progress: Progress) -> None:
+    for _ in range(20):
+        assert await progress.reached(await asyncio.to_thread(begin, book), 20) == "REACHED"
+
+
+def test_the_runner_of_this_process_tells_at_first_hand(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projections.progress.POLL", 60.0)
+    monkeypatch.setattr("projections.progress.PROJECTED", "where_nothing_is_sent")
+
+    async def main() -> None:
+        async with Progress(book.parts.logins.reading, book.models) as progress:
+            with book.running(progress=progress):
+                await follows(book, progress)
+
+    run(main())
+
+
+def test_notices_are_heard_again_once_another_leads(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projections.progress.POLL", 60.0)
+
+    async def main() -> None:
+        async with Progress(book.parts.logins.reading, book.models) as progress:
+            for leader in (progress, None, progress):
+                with book.running(progress=leader):
+                    await follows(book, progress)
+
+    run(main())
+
+
+def test_what_is_told_at_first_hand_of_a_parked_lane(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projections.progress.POLL", 60.0)
+
+    async def main() -> None:
+        sick = new_id()
+        async with Progress(book.parts.logins.reading, book.models) as progress:
+            with book.running(progress=progress):
+                good = await asyncio.to_thread(append, book.parts, sick, 1, DiaryBegun(owner="Ada"))
+                assert await progress.reached(good, 20, sick) == "REACHED"
+                bad = await asyncio.to_thread(append, book.parts, sick, 2, DiaryMoved(address="nowhere"))
+                assert await progress.reached(bad, 20, sick) == "PARKED"
+
+    run(main())
+
+
 def test_it_does_not_begin_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         monkeypatch.setattr("projections.progress.ANSWER", 0.5)
