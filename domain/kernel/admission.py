@@ -163,19 +163,27 @@ def plain_text(raw: object, path: Path, intake: Intake, rule: fields.Text) -> An
     text = unicodedata.normalize("NFC", raw).strip()
     if rule.multiline:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    categories = [unicodedata.category(letter) for letter in text]
-    for letter, category in zip(text, categories, strict=True):
-        if category == "Cs":
-            return intake.refuse(fields.TextNotUnicode(path=path))
-        if category == "Cc" and not (rule.multiline and letter in "\n\t"):
-            return intake.refuse(fields.TextHasControlCharacters(path=path, codepoint=f"{ord(letter):04X}"))
-    if all(category in _INVISIBLE for category in categories):
+    if not text:
         return intake.refuse(fields.TextEmpty(path=path))
+    # What is printable can be seen: blanks alone would have been stripped.
+    if not text.isprintable() and (unclean := _unclean(text, path, rule)) is not None:
+        return intake.refuse(unclean)
     if len(text) > rule.longest:
         return intake.refuse(fields.TextTooLong(path=path, length=len(text), longest=rule.longest))
     if rule.form is not None and not re.fullmatch(rule.form.pattern, text):
         return intake.refuse(fields.ValueMalformed(path=path, expected=rule.form.expected))
     return text
+
+
+def _unclean(text: str, path: Path, rule: fields.Text) -> Rule | None:
+    """The rule that its letters break; None where they break none."""
+    categories = [unicodedata.category(letter) for letter in text]
+    for letter, category in zip(text, categories, strict=True):
+        if category == "Cs":
+            return fields.TextNotUnicode(path=path)
+        if category == "Cc" and not (rule.multiline and letter in "\n\t"):
+            return fields.TextHasControlCharacters(path=path, codepoint=f"{ord(letter):04X}")
+    return fields.TextEmpty(path=path) if all(category in _INVISIBLE for category in categories) else None
 
 
 def _given(raw: object, _path: Path, _intake: Intake) -> Any:
