@@ -23,8 +23,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MADE := .venv/.made
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
-# The suite on every core; a campaign has them all for itself.
-SPREAD := --numprocesses=auto --dist=loadfile
+# The suite with two processes a core, for many tests wait; a campaign has the cores for itself.
+SPREAD := --numprocesses=$(shell echo $$((2 * $$(nproc)))) --dist=loadfile
 CLIENTS := tests/clients/node_modules/.made
 CODE := $(wildcard api domain infra projections tests benchmarks)
 
@@ -40,8 +40,9 @@ suite: $(DEV) $(CLIENTS)
 	$(BIN)/python -m pytest $(SPREAD) $(PYTEST_ARGS)
 
 # The parts that talk to PostgreSQL, on another version of it: make suite-on-16, make suite-on-15
+SPEAKING := tests/infra tests/projections tests/api/test_reading_differential.py --ignore-glob='tests/infra/test_embedded*'
 suite-on-%: $(DEV)
-	DAYBOOK_TEST_POSTGRES=$* $(BIN)/python -m pytest $(SPREAD) tests/infra tests/projections tests/api/test_reading_differential.py $(PYTEST_ARGS)
+	DAYBOOK_TEST_POSTGRES=$* $(BIN)/python -m pytest $(SPREAD) $(SPEAKING) $(PYTEST_ARGS)
 
 check: format lint types imports audit
 

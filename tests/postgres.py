@@ -6,7 +6,9 @@ from pathlib import Path
 
 from infra.embedded import EmbeddedPostgres
 
-MAJOR = int(os.environ.get("DAYBOOK_TEST_POSTGRES", "18"))
+NEWEST = 18
+"""The version that is embedded, and that all tests run on."""
+MAJOR = int(os.environ.get("DAYBOOK_TEST_POSTGRES", NEWEST))
 BINARIES = Path("/usr/lib/postgresql/15/bin") if MAJOR == 15 else None
 
 
