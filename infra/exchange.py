@@ -64,7 +64,7 @@ class Asked(NamedTuple):
 
 
 class Exchange:
-    """A connection that is spoken to in prepared statements. One thread's, which may also use psycopg in between."""
+    """A connection spoken to in prepared statements, by one thread at a time, which may use psycopg in between."""
 
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection, self._pg = connection, connection.pgconn

@@ -80,19 +80,18 @@ class Rebuild:
     def _follow(self, report: Callable[[int, int], None]) -> None:
         """Post up to the end of the book; the next stretch is prepared while one is written."""
         last = head(self._book)
-        coming = self._ahead.submit(self._prepare, self._at, last)
+        stretch = self._prepare(self._at, last)
         while self._at < last:
-            stretch = coming.result()
             self._parked |= {one.lane: one for one in stretch.posted.parked}
             coming = self._ahead.submit(self._prepare, stretch.upto, last)
             try:
                 with self._db.transaction():
                     refused = self._write(stretch)
             finally:
+                # Whatever comes next asks the book too, and it answers one thread at a time.
                 wait([coming])
-            if refused:
-                # What was prepared meanwhile did not know of the lanes that have just been parked.
-                coming = self._ahead.submit(self._prepare, stretch.upto, last)
+            # What was prepared meanwhile did not know of the lanes that have just been parked.
+            stretch = self._prepare(stretch.upto, last) if refused else coming.result()
             report(self._at, last)
 
     def _prepare(self, after: int, last: int) -> _Stretch:
