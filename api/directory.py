@@ -76,9 +76,18 @@ class Directory:
     async def __aexit__(self, *_: object) -> None:
         await ended(self._task)
 
-    def of_staff_member(self, id: UUID) -> Authority | None:
-        """What somebody who works here may do, perhaps nothing; None where nobody is known or active by this id."""
+    def of_staff_member(self, id: UUID, *, since: int | None = None) -> Authority | None:
+        """What somebody who works here may do, perhaps nothing; None where nobody is known or active by this id.
+
+        `since`: of whoever came in when this was the last deactivation; None too where there was another meanwhile.
+        """
+        if since is not None and self.last_deactivation(id) > since:
+            return None
         return self._page.of_staff_member(type_id(_STAFF, id))
+
+    def last_deactivation(self, id: UUID) -> int:
+        """The position of the entry that deactivated somebody last, active again or not; 0 where none is known."""
+        return self._page.last_deactivations.get(type_id(_STAFF, id), 0)
 
     def staff_member_by_email(self, normalised: str) -> UUID | None:
         """Whose e-mail address this is, as `infra.contacts` writes it; None where nobody's who works here."""
@@ -173,6 +182,8 @@ class _Page(msgspec.Struct, array_like=True, dict=True):
     """Team, a queue that it works on."""
     grants: list[_Grant] = []
     tokens: list[_Token] = []
+    deactivations: list[tuple[str, int]] = []
+    """Of the active ones too: the last one's position."""
 
     def of_staff_member(self, id: str) -> Authority | None:
         known = self._known.get(id)
@@ -210,6 +221,10 @@ class _Page(msgspec.Struct, array_like=True, dict=True):
     @cached_property
     def by_email(self) -> Mapping[str, str]:
         return {person.email: person.id for person in self.people if person.email is not None}
+
+    @cached_property
+    def last_deactivations(self) -> Mapping[str, int]:
+        return dict(self.deactivations)
 
     @cached_property
     def _known(self) -> dict[str, Authority]:
@@ -289,6 +304,8 @@ _EVERYTHING = f"""{_MARK}, json_build_array(
         (SELECT coalesce(json_agg(json_build_array(role_id, permission, scope)), '[]')
             FROM (TABLE daybook_read.role_grants UNION ALL TABLE daybook_read.api_token_grants) AS granted),
         (SELECT coalesce(json_agg(json_build_array(id, hash, expires_at)), '[]')
-            FROM daybook_read.api_tokens WHERE status = 'active' AND expires_at > now())
+            FROM daybook_read.api_tokens WHERE status = 'active' AND expires_at > now()),
+        (SELECT coalesce(json_agg(json_build_array(id, deactivation)), '[]')
+            FROM daybook_read.staff_members WHERE deactivation IS NOT NULL)
     )
 """

@@ -108,7 +108,7 @@ def create_app(
             )
             engine = Engine(schema, serving.reader, policy, allowance)
             ways = Ways(admin_token, directory, sessions, uses, provider)
-            async with Presences(directory, sessions) as presences, Upkeep(access, own_line, directory, uses):
+            async with Presences(directory, sessions) as presences, Upkeep(access, directory, uses):
                 endpoint = straight["/graphql"] = Endpoint(engine, serving, ways, presences, page=policy.page)
                 app.router.routes[:] = _routes(
                     endpoint,

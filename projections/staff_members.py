@@ -31,6 +31,7 @@ STAFF_MEMBERS = Table(
         "email": "text",  # as typed
         "normalised_email": "text",  # as compared
         "team_id": "text",
+        "deactivation": "bigint",  # the position of the last one's entry; NULL: never deactivated
         "created_at": "timestamptz NOT NULL",
         "changed_at": "timestamptz NOT NULL",
         **STAMP,
@@ -74,7 +75,7 @@ def post(posting: Posting, recorded: Recorded[StaffMemberEvent]) -> None:
         case StaffMemberRoleRevoked(role=role):
             posting.remove(ROLES, id, public_id("role", role))
         case StaffMemberDeactivated():
-            columns = {"status": "deactivated"}
+            columns = {"status": "deactivated", "deactivation": recorded.position}
         case StaffMemberReactivated():
             columns = {"status": "active"}
         case _ as never:
@@ -103,7 +104,7 @@ def _register(posting: Posting, id: str, recorded: Recorded[Any], event: StaffMe
 
 staff_members = Model(
     name="staff_members",
-    version=3,
+    version=4,
     tables=(STAFF_MEMBERS, ROLES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("staff_member",)),

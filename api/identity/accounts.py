@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from api.directory import Directory
+from api.identity.caller import Session
 from api.identity.passwords import Passwords, faults_of, is_outdated
 from api.identity.rules import PasswordWrong, ResetTokenNotValid, SignInRefused
 from api.identity.sessions import Sessions, digest
@@ -42,12 +43,13 @@ class Accounts:
         account = _normalised(email)
         await self._throttle.admit(address, account)
         staff_member = self.directory.staff_member_by_email(account)
+        since = 0 if staff_member is None else self.directory.last_deactivation(staff_member)
         stored = None if staff_member is None else await self._stored(staff_member)
         if not await self._passwords.fits(stored, password) or staff_member is None or stored is None:
             raise Refused(SignInRefused())
         if is_outdated(stored):
             stored = await self._rehashed(staff_member, stored, password)
-        value = await self.sessions.begin(staff_member, stored)
+        value = await self.sessions.begin(staff_member, since, stored)
         if value is None:
             raise Refused(SignInRefused())
         await self._throttle.succeeded(address, account)
@@ -55,11 +57,12 @@ class Accounts:
             await _note(db, _actor(self.directory, staff_member), staff_member, "signed in")
         return staff_member, value
 
-    async def change_password(self, staff_member: UUID, old: str, new: str, address: str) -> str:
-        """Put a new password in the place of the old one, and end every session; the cookie of a new one.
+    async def change_password(self, session: Session, old: str, new: str, address: str) -> str:
+        """Put a new password in the place of the old one, and end every session; the cookie of one in this one's place.
 
         Raises Refused, or RequestError THROTTLED.
         """
+        staff_member = session.staff_member
         if faults := faults_of(new):
             raise Refused(*faults)
         await self._throttle.admit(address, str(staff_member))
@@ -73,7 +76,7 @@ class Accounts:
             if found.rowcount == 0:
                 raise Refused(PasswordWrong(path=("old_password",)))
             await self._all_ended(db, staff_member, "password changed")
-        value = await self.sessions.begin(staff_member, hashed)
+        value = await self.sessions.begin(staff_member, session.since, hashed)
         if value is None:
             raise Refused(PasswordWrong(path=("old_password",)))
         return value

@@ -37,6 +37,8 @@ class Session(msgspec.Struct, frozen=True):
     hash: bytes
     """SHA-256 of the cookie's value."""
     staff_member: UUID
+    since: int
+    """The staff member's last deactivation when the session began, by its position."""
 
 
 class Caller(msgspec.Struct, frozen=True):

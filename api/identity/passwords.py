@@ -82,7 +82,7 @@ def throttled(why: str, seconds: int) -> RequestError:
     """Too much was asked for; come back later."""
     return RequestError(
         RequestErrorCode.THROTTLED,
-        f"{why} Come back in {seconds} seconds.",
+        f"{why} Come back in {seconds} s.",
         status=429,
         headers={"Retry-After": str(seconds)},
         extensions={"retryAfter": seconds},

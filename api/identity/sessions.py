@@ -23,20 +23,28 @@ class Open(msgspec.Struct, frozen=True):
 
     hash: bytes
     staff_member: UUID
+    since: int
+    """The deactivation, by its position, that was the holder's last when it began: none after it leaves it good."""
     until: float
     """Seconds of the epoch, when its lifetime ends."""
 
 
 class Sessions:
-    """Looked up at each request: one that has ended is good nowhere, from that moment on."""
+    """Looked up at each request: one that has ended is good nowhere, from that moment on.
+
+    What stands in the book ends them too; whoever looks one up compares it with the directory.
+    """
 
     def __init__(self, pool: Access) -> None:
         self._pool = pool
 
-    async def begin(self, staff_member: UUID, password_hash: str) -> str | None:
-        """The value for the cookie of a new session; None where the password has changed meanwhile."""
+    async def begin(self, staff_member: UUID, since: int, password_hash: str) -> str | None:
+        """The value for the cookie of a new session; None where the password has changed meanwhile.
+
+        `since`: the holder's last deactivation, as known before the password was looked at.
+        """
         value = secrets.token_urlsafe(32)
-        begun = (digest(value), staff_member, password_hash)
+        begun = (digest(value), since, staff_member, password_hash)
         async with self._pool.connection() as db:
             found = await (await db.execute(_BEGIN, begun)).fetchone()
         return None if found is None else value
@@ -49,10 +57,10 @@ class Sessions:
             found = await (await db.execute(_FIND, given)).fetchone()
             if found is None:
                 return None
-            staff_member, until, stale = found
+            staff_member, since, until, stale = found
             if stale:
                 await db.execute("UPDATE daybook_access.sessions SET used_at = now() WHERE hash = %(hash)s", given)
-        return Open(hash_, staff_member, float(until))
+        return Open(hash_, staff_member, since, float(until))
 
     async def end(self, hash: bytes) -> None:  # noqa: A002
         async with self._pool.connection() as db:
@@ -74,13 +82,14 @@ _IS_GOOD: LiteralString = "begun_at > now() - %(lifetime)s AND used_at > now() -
 
 # The lock lets a change of the password, which ends all sessions, come before or after this, and not between.
 _BEGIN: LiteralString = """
-    INSERT INTO daybook_access.sessions (hash, staff_member)
-    SELECT %s, known.staff_member
+    INSERT INTO daybook_access.sessions (hash, deactivation, staff_member)
+    SELECT %s, %s, known.staff_member
     FROM (SELECT staff_member FROM daybook_access.passwords WHERE staff_member = %s AND hash = %s FOR SHARE) AS known
     RETURNING hash
 """
 _FIND: LiteralString = f"""
-    SELECT staff_member, extract(epoch FROM begun_at + %(lifetime)s), used_at < now() - interval '1 minute'
+    SELECT staff_member, deactivation,
+        extract(epoch FROM begun_at + %(lifetime)s), used_at < now() - interval '1 minute'
     FROM daybook_access.sessions WHERE hash = %(hash)s AND {_IS_GOOD}
 """
 _GOOD: LiteralString = f"SELECT hash FROM daybook_access.sessions WHERE hash = ANY(%(hashes)s) AND {_IS_GOOD}"

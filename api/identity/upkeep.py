@@ -3,10 +3,9 @@
 import asyncio
 import logging
 from contextlib import suppress
-from typing import Any, Final, LiteralString, Self
+from typing import Final, LiteralString, Self
 
 import psycopg
-from psycopg import AsyncConnection
 from psycopg_pool import PoolTimeout
 
 from api.directory import Directory
@@ -14,9 +13,6 @@ from api.identity.sessions import IDLE, LIFETIME
 from api.identity.store import Access
 from api.identity.throttle import MOST_KEPT
 from api.identity.uses import TokenUses
-from api.reading.lines import Lines
-from domain.kernel import type_id
-from domain.staff_member import staff_member
 from projections.background import ended
 
 _log = logging.getLogger("daybook.identity")
@@ -30,11 +26,10 @@ SWEEP: Final = 12
 class Upkeep:
     """One for each process; several of them do not disturb each other:
 
-    `async with Upkeep(pool, lines, directory, uses)`."""
+    `async with Upkeep(pool, directory, uses)`."""
 
-    def __init__(self, pool: Access, lines: Lines, directory: Directory, uses: TokenUses) -> None:
-        """`lines`: to the read models, which say who was deactivated."""
-        self._pool, self._lines, self._directory, self._uses = pool, lines, directory, uses
+    def __init__(self, pool: Access, directory: Directory, uses: TokenUses) -> None:
+        self._pool, self._directory, self._uses = pool, directory, uses
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="identity's upkeep")
@@ -59,19 +54,12 @@ class Upkeep:
             await asyncio.sleep(WRITE)
 
     async def sweep(self) -> None:
-        """Remove what has expired, and the sessions of those who were deactivated: reactivated, they sign in anew."""
+        """Remove what has expired, and the sessions that a deactivation has ended."""
         async with self._pool.connection() as db:
             for statement, values in _EXPIRED:
                 await db.execute(statement, values)
-            holders = {type_id(staff_member.prefix, holder): holder for (holder,) in await _rows(db, _HOLDERS)}
-            [found] = await self._lines.fetch(_DEACTIVATED, [f"{{{','.join(holders)}}}".encode()])
-            gone = [holders[id] for id in (found or b"").decode().split()]
-            if gone:
-                await db.execute(_END, {"gone": gone})
-
-
-async def _rows(db: AsyncConnection[tuple[Any, ...]], query: LiteralString, *values: object) -> list[tuple[Any, ...]]:
-    return await (await db.execute(query, values)).fetchall()
+            holders = [holder for (holder,) in await (await db.execute(_HOLDERS)).fetchall()]
+            await db.execute(_END, (holders, [self._directory.last_deactivation(holder) for holder in holders]))
 
 
 _EXPIRED: Final[tuple[tuple[LiteralString, tuple[object, ...]], ...]] = (
@@ -88,12 +76,12 @@ _EXPIRED: Final[tuple[tuple[LiteralString, tuple[object, ...]], ...]] = (
     ),
 )
 _HOLDERS: LiteralString = "SELECT DISTINCT staff_member FROM daybook_access.sessions"
-# Not who is unknown: while the read models are made anew, everybody is.
-_DEACTIVATED = """
-    SELECT string_agg(id, ' ') FROM daybook_read.staff_members WHERE id = ANY($1::text[]) AND status = 'deactivated'
-"""
 _END: LiteralString = """
-    WITH ended AS (DELETE FROM daybook_access.sessions WHERE staff_member = ANY(%(gone)s) RETURNING staff_member)
+    WITH ended AS (
+        DELETE FROM daybook_access.sessions AS session USING unnest(%s::uuid[], %s::bigint[]) AS known (holder, last)
+        WHERE session.staff_member = known.holder AND session.deactivation < known.last
+        RETURNING session.staff_member
+    )
     INSERT INTO daybook_access.journal (actor, staff_member, what)
     SELECT DISTINCT 'daybook', staff_member, 'deactivated' FROM ended
 """

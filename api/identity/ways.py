@@ -75,16 +75,19 @@ class Ways:
         authority = None if staff_member is None else self._directory.of_staff_member(staff_member)
         if staff_member is None or authority is None:
             raise NOT_STAFF
-        return Caller(authority, partial(self._directory.of_staff_member, staff_member), verified.until)
+        since = self._directory.last_deactivation(staff_member)
+        return Caller(authority, partial(self._directory.of_staff_member, staff_member, since=since), verified.until)
 
     async def _of_cookie(self, value: str, arrival: Arrival) -> Caller:
         check_own_page(arrival.headers) if arrival.takes_cookies else check_own_socket(arrival.headers)
-        session = await self._sessions.find(value)
-        authority = None if session is None else self._directory.of_staff_member(session.staff_member)
-        if session is None or authority is None:
+        found = await self._sessions.find(value)
+        if found is None:
             return STRANGER
-        again = partial(self._directory.of_staff_member, session.staff_member)
-        return Caller(authority, again, session.until, Session(session.hash, session.staff_member))
+        again = partial(self._directory.of_staff_member, found.staff_member, since=found.since)
+        authority = again()
+        if authority is None:
+            return STRANGER
+        return Caller(authority, again, found.until, Session(found.hash, found.staff_member, found.since))
 
 
 def _authorization(params: Mapping[str, Any] | None) -> str | None:

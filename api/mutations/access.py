@@ -110,7 +110,7 @@ async def _change(info: RequestInfo, input: Mapping[str, Any]) -> SignInPayload:
         return _refused(Refused(NoSession()))
     try:
         value = await request.serving.accounts.change_password(
-            session.staff_member, input["oldPassword"], input["password"], address
+            session, input["oldPassword"], input["password"], address
         )
     except Refused as refused:
         return _refused(refused)

@@ -7,13 +7,16 @@ from uuid import uuid4
 
 import msgspec
 from graphql import (
+    GraphQLBoolean,
     GraphQLEnumType,
     GraphQLField,
     GraphQLInputObjectType,
+    GraphQLInt,
     GraphQLList,
     GraphQLNonNull,
     GraphQLType,
     get_named_type,
+    get_nullable_type,
     is_required_input_field,
 )
 
@@ -110,6 +113,22 @@ class Inputs:
         yield from self._faults_of(self._type, ())
         for value in (99, -1):
             yield self._case(("expectedVersion",), "a stale version", value)
+
+    def with_texts(self, texts: Mapping[str, str]) -> Iterator[Case]:
+        """Inputs without fault but for one text in one place, in every place that takes a text."""
+        for path in self._texts_of(self._type, ()):
+            for what, text in texts.items():
+                yield self._case(path, what, text)
+
+    def _texts_of(self, of: GraphQLInputObjectType, path: Path) -> Iterator[Path]:
+        for name, field in of.fields.items():
+            kind, here = get_nullable_type(field.type), (*path, name)
+            while isinstance(kind, GraphQLList):
+                kind, here = get_nullable_type(kind.of_type), (*here, "0")
+            if isinstance(kind, GraphQLInputObjectType):
+                yield from self._texts_of(kind, here)
+            elif not isinstance(kind, GraphQLEnumType) and kind not in (GraphQLBoolean, GraphQLInt):
+                yield here
 
     def _faults_of(self, of: GraphQLInputObjectType, path: Path) -> Iterator[Case]:
         yield self._case((*path, "noSuchField"), "unknown field", 1)

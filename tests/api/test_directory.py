@@ -22,7 +22,7 @@ from domain.catalogue import catalogue
 from domain.kernel import Command, parse_type_id, type_id
 from domain.kernel.permissions import Permission, Scope
 from domain.kernel.recorded import Recorded
-from domain.staff_member import GrantRole
+from domain.staff_member import GrantRole, StaffMemberDeactivated, StaffMemberReactivated
 from projections.progress import Progress
 from projections.registry import models
 from tests.api.book import HEADERS, Client, make_app, serving
@@ -62,14 +62,16 @@ class Fold:
         self.queues: dict[UUID, UUID | None] = {}
         self.roles: dict[UUID, dict[str, Any]] = {}
         self.tokens: dict[UUID, dict[str, Any]] = {}
-        for entry in book:
+        for position, entry in enumerate(book, 1):
             self.enter(type(entry.event).__name__, entry.originator_id, entry.event)
+            if type(entry.event).__name__ == "StaffMemberDeactivated":
+                self.people[entry.originator_id]["left"] = position
 
     def enter(self, what: str, id: UUID, said: Any) -> None:
         match what:
             case "StaffMemberRegistered":
                 self.people[id] = {
-                    "team": said.team, "active": True, "roles": set(), "email": said.normalised_email
+                    "team": said.team, "active": True, "roles": set(), "email": said.normalised_email, "left": 0
                 }  # fmt: skip
             case "StaffMemberTeamChanged":
                 self.people[id]["team"] = said.new
@@ -144,11 +146,22 @@ def valid_today(one: Recorded[Any]) -> Recorded[Any]:
     return replace(one, event=replace(one.event, hash=known_by, expires_at=SOON))
 
 
+def away_and_back(book: list[Recorded[Any]]) -> list[Recorded[Any]]:
+    """The entries by which somebody who is active is deactivated and reactivated."""
+    active = {id for id, person in Fold(book).people.items() if person["active"]}
+    last = [one for one in book if one.originator_id in active][-1]
+    return [
+        replace(last, originator_version=last.originator_version + more, event=event)
+        for more, event in ((1, StaffMemberDeactivated()), (2, StaffMemberReactivated()))
+    ]
+
+
 @pytest.mark.parametrize("seed", range(5))
 async def test_it_says_what_a_plain_fold_of_the_book_says(database: str, tmp_path: Path, seed: int) -> None:
     # Grants come often: of what is left to chance, most is refused.
     wishes: list[type[Command]] = [*COMMANDS, *20 * [GrantRole], *40 * [IssueApiToken]]
     book = [valid_today(one) for one in made_up_book(seed, 700, wishes) if one.kind in OF_ACCESS]
+    book += away_and_back(book)
     with opened(database, tmp_path) as parts:
         for one in book:
             append(parts, one.originator_id, one.originator_version, one.event)
@@ -158,6 +171,10 @@ async def test_it_says_what_a_plain_fold_of_the_book_says(database: str, tmp_pat
         assert directory.of_staff_member(uuid4()) is None
         for id, person in fold.people.items():
             assert directory.of_staff_member(id) == fold.authority(id)
+            assert directory.last_deactivation(id) == person["left"]
+            if person["left"]:
+                assert directory.of_staff_member(id, since=person["left"] - 1) is None
+            assert directory.of_staff_member(id, since=person["left"]) == fold.authority(id)
             if person["email"] is not None:
                 others = [id for id, other in fold.people.items() if other["email"] == person["email"]]
                 found = directory.staff_member_by_email(person["email"])

@@ -162,7 +162,7 @@ def test_a_book_of_an_older_version_is_divided_by_the_migration(database: str, t
     with toy_book(database, tmp_path) as parts:  # as the old version worked
         id = handled(parts, BeginDiary(id=new_id(), owner="Ada"), asking()).id
     applied, wanting = migrate(database)
-    assert (applied, wanting) == (["0004_nobody_else.sql", "0005_access.sql"], [])
+    assert (applied, wanting) == (["0004_nobody_else.sql", "0005_access.sql", "0006_deactivation.sql"], [])
     check(logins(database))
     with toy_book(database, tmp_path) as parts:
         assert owner_of(parts, id) == "Ada"

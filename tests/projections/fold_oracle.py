@@ -500,6 +500,8 @@ class _Ledger:
                 self.rows["staff_member_roles"][tuple(key.values())] = key
             case "RoleRevoked":
                 del self.rows["staff_member_roles"][own, self.id(said.role)]
+            case "Deactivated":
+                row |= {"status": "deactivated", "deactivation": entry.position}
             case other:
                 self.simple(other, said, row)
                 if other == "Renamed":

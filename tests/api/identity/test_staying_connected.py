@@ -18,7 +18,17 @@ from websockets.typing import Origin
 from domain.kernel.permissions import Permission
 from tests.api.book import HEADERS
 from tests.api.identity.issuer import AUDIENCE, issuing
-from tests.api.identity.signing_in import EMAIL, ISSUE, PASSWORD, RESET, SIGN_IN, SIGN_OUT, SIGN_OUT_EVERYWHERE
+from tests.api.identity.signing_in import (
+    CHANGE,
+    EMAIL,
+    ISSUE,
+    NEXT,
+    PASSWORD,
+    RESET,
+    SIGN_IN,
+    SIGN_OUT,
+    SIGN_OUT_EVERYWHERE,
+)
 from tests.api.listening import PATIENCE, Server, Socket, listening
 from tests.api.test_event_stream import told
 
@@ -68,12 +78,23 @@ def hire(server: Server) -> tuple[str, str]:
 def browser(server: Server) -> Iterator[httpx.Client]:
     """Rosa's browser, signed in."""
     member, _ = hire(server)
-    token = server.post(ISSUE, {"i": {"staffMember": member}})["passwordResetIssue"]["token"]
     origin = f"http://127.0.0.1:{server.port}"
     with httpx.Client(base_url=origin, headers={"Daybook-CSRF": "1", "Origin": origin}) as http:
-        send(http, RESET, {"token": token, "password": PASSWORD})
+        set_password(server, http, member, PASSWORD)
         send(http, SIGN_IN, {"email": EMAIL, "password": PASSWORD})
         yield http
+
+
+def set_password(server: Server, http: httpx.Client, member: str, password: str) -> None:
+    """With a one-time token."""
+    token = server.post(ISSUE, {"i": {"staffMember": member}})["passwordResetIssue"]["token"]
+    assert send(http, RESET, {"token": token, "password": password})["passwordReset"]["userErrors"] == []
+
+
+def only_member(server: Server) -> str:
+    (one,) = server.post("{ staffMembers(first: 2) { nodes { id } } }")["staffMembers"]["nodes"]
+    id: str = one["id"]
+    return id
 
 
 def send(http: httpx.Client, query: str, given: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -153,7 +174,7 @@ def test_what_one_may_do_has_changed_so_one_connects_again(database: str, tmp_pa
             assert closed_with(client.websocket)[0] == 4401
 
 
-@pytest.mark.parametrize("how", ["here", "everywhere", "by the operator", "idle"])
+@pytest.mark.parametrize("how", ["here", "everywhere", "by the operator", "password changed", "password reset", "idle"])
 def test_a_session_that_ends_closes_what_it_opened(database: str, tmp_path: Path, how: str) -> None:
     with listening(database, tmp_path) as server, browser(server) as http:
         origin = Origin(f"http://127.0.0.1:{server.port}")
@@ -164,10 +185,11 @@ def test_a_session_that_ends_closes_what_it_opened(database: str, tmp_path: Path
                 case "everywhere":
                     send(http, SIGN_OUT_EVERYWHERE, {})
                 case "by the operator":
-                    member = server.post("{ staffMembers(first: 1) { nodes { id } } }")["staffMembers"]["nodes"][0][
-                        "id"
-                    ]
-                    server.post(SIGN_OUT_EVERYWHERE, {"i": {"staffMember": member}})
+                    server.post(SIGN_OUT_EVERYWHERE, {"i": {"staffMember": only_member(server)}})
+                case "password changed":
+                    send(http, CHANGE, {"oldPassword": PASSWORD, "password": NEXT})
+                case "password reset":
+                    set_password(server, http, only_member(server), NEXT)
                 case _:
                     with psycopg.connect(database, autocommit=True) as db:
                         db.execute("UPDATE daybook_access.sessions SET used_at = now() - interval '13 hours'")
