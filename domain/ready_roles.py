@@ -106,12 +106,13 @@ READY = (
     _role(
         "auditor",
         "Auditor",
-        "Reads everything, personal data hidden; changes nothing.",
+        "Reads everything, personal data hidden until a reason is recorded; changes nothing.",
         {
             Permission.READ_CUSTOMERS: ALL,
             Permission.READ_OPPORTUNITIES: ALL,
             Permission.READ_TICKETS: ALL,
             Permission.SEE_AMOUNTS: ALL,
+            Permission.UNMASK_PERSONAL_DATA: ALL,
             Permission.READ_BOOK: ALL,
         },
     ),

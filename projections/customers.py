@@ -30,6 +30,7 @@ from domain.customer import (
     CustomerRestored,
     CustomerTagAdded,
     CustomerTagRemoved,
+    CustomerUnmasked,
 )
 from domain.kernel import ContactKind, Withheld, opened, type_id
 from domain.kernel.recorded import Recorded
@@ -217,6 +218,8 @@ def post(posting: Posting, recorded: Recorded[CustomerEvent]) -> None:
             columns = {"status": "archived", "archived_at": at}
         case CustomerRestored():
             columns = {"status": "active", "archived_at": None}
+        case CustomerUnmasked():
+            return posting.change(CUSTOMERS, id, **stamp(recorded))
         case _ as never:
             assert_never(never)
     return posting.change(CUSTOMERS, id, **columns, changed_at=at, **stamp(recorded))

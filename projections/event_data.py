@@ -62,6 +62,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "cpt": ("contact_point", "demoted", "promoted", "ContactPoint.id"),
     "lin": ("line",),
     "lnk": ("link",),
+    "look": ("look",),
     "msg": ("message",),
     "note": ("note",),
     "stg": (

@@ -20,6 +20,7 @@ from api.serving import Request, RequestInfo
 from api.words import described
 from domain.api_token import IssueApiToken
 from domain.catalogue import AnyDecider, Catalogue, mutation_name
+from domain.customer import UnmaskCustomer
 from domain.kernel import LINE, Refused
 from domain.kernel.admission import Intake, plain_text
 from domain.kernel.recorded import Context, Receipt
@@ -71,6 +72,7 @@ _INPUT = strawberry.argument(description="What the command needs.")
 def _resolver(decider: AnyDecider, verb: str) -> Callable[..., Any]:
     mutation = mutation_name(decider, verb)
     own_reason = "reason" in decider.commands[verb].__struct_fields__
+    unmasks = decider.commands[verb] is UnmaskCustomer
 
     async def resolve(info: RequestInfo, input: Mapping[str, Any]) -> Outcome:  # noqa: A002
         request = info.context
@@ -87,7 +89,8 @@ def _resolver(decider: AnyDecider, verb: str) -> Callable[..., Any]:
             return Outcome(None, None, user_errors(refused), said["idempotency_key"])
         losses = request.serving.progress.losses
         shown = await request.caught_up(receipt, decider.kind)
-        return Outcome(receipt.id if shown else None, receipt.position, [], said["idempotency_key"], losses)
+        found = receipt.id if shown else None
+        return Outcome(found, receipt.position, [], said["idempotency_key"], unmasked=unmasks, losses=losses)
 
     resolve.__name__ = mutation
     return resolve

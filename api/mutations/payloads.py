@@ -26,6 +26,8 @@ class Outcome(msgspec.Struct, frozen=True):
     position: int | None
     user_errors: list[UserError]
     idempotency_key: UUID
+    unmasked: bool = False
+    """Whether the personal data of the aggregate, a customer, is to be shown."""
     losses: int = 0
     """How often the word of the read models had been lost before they had reached the position."""
 
@@ -70,9 +72,11 @@ def _read_back(decider: AnyDecider) -> Callable[..., Any]:
         if root.id is None or root.position is None:
             return None
         request, losses = info.context, root.losses
-        serving = request.serving
+        serving, sight = request.serving, request.sight
+        if root.unmasked:
+            sight = sight.unmasking(root.id)
         while True:
-            found = await serving.reader.select(type_id(decider.prefix, root.id), raw(info), request.sight)
+            found = await serving.reader.select(type_id(decider.prefix, root.id), raw(info), sight)
             if losses == (losses := serving.progress.losses):
                 return Ready(found)
             # The database has crashed meanwhile, and may have come back without what was posted last.

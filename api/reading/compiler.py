@@ -209,8 +209,9 @@ class Compiler:
         found = list(hidden_fields(self.entities, entity, self.sight))
         if all(unless is None for _, unless in found):
             return constant(msgspec.json.encode([name for name, _ in found]).decode())
+        cells = self.sight.cells(alias, self.statement)
         names = (
-            f"case when {unless.format_map(Cells(alias)) if unless else 'false'} then null else '{name}' end"
+            f"case when {unless.format_map(cells) if unless else 'false'} then null else '{name}' end"
             for name, unless in found
         )
         return computed(f"to_json(array_remove(array[{', '.join(names)}], null))::text")

@@ -3,7 +3,7 @@
 Which fields these are is read off the events themselves: personal is what they seal, and money what holds decimals.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any, get_args, get_type_hints
@@ -34,12 +34,17 @@ def hidden_fields(*, personal: bool, amounts: bool) -> Mapping[str, tuple[str, .
     return found | {name: found[older.into] for name, older in catalogue.older.items() if older.into in found}
 
 
-def entry_columns(*, personal: bool, amounts: bool) -> str:
-    """SQL: the columns of the timeline for a row called `seen`."""
+def entry_columns(*, personal: bool, amounts: bool, unmasked: str | None) -> str:
+    """SQL: the columns of the timeline for a row called `seen`; where a condition holds, persons are not hidden."""
     hidden = hidden_fields(personal=personal, amounts=amounts)
     if not hidden:
         return "*"
-    names = f"('{msgspec.json.encode(hidden).decode()}'::jsonb -> seen.\"event\")"
+    by_event = _literal(hidden)
+    if unmasked is not None:
+        by_event = (
+            f"case when {unmasked} then {_literal(hidden_fields(personal=True, amounts=amounts))} else {by_event} end"
+        )
+    names = f'(({by_event}) -> seen."event")'
     instead = {
         "data": (
             f'case when {names} is null then seen."data" else (select coalesce(json_object_agg(field.key,'
@@ -49,9 +54,13 @@ def entry_columns(*, personal: bool, amounts: bool) -> str:
         "withheld": f'seen."withheld" || array(select jsonb_array_elements_text({names}))',
     }
     if not personal:
-        instead["reason"] = "NULL::text"
+        instead["reason"] = f'case when {unmasked or "false"} then seen."reason" end'
     columns = ((column, instead.get(column, f'seen."{column}"')) for column in TIMELINE.columns)
     return ", ".join(f'{sql} as "{column}"' for column, sql in columns)
+
+
+def _literal(hidden: Mapping[str, Sequence[str]]) -> str:
+    return f"'{msgspec.json.encode(hidden).decode()}'::jsonb"
 
 
 def _money(event: type[Event]) -> Iterator[str]:

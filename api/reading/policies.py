@@ -84,19 +84,29 @@ class Mask(msgspec.Struct, frozen=True):
     unless: str | None = None
     """A condition on the row, as a template; where it holds the column is not hidden."""
 
-    def sql(self, column: str, of: str) -> str:
-        """The SQL of a column of this type, in a row called `seen`."""
+    def unless_also(self, condition: str) -> "Mask":
+        """The same, but where another condition holds too."""
+        return msgspec.structs.replace(
+            self, unless=condition if self.unless is None else f"({self.unless} or {condition})"
+        )
+
+    def sql(self, column: str, of: str, seen: Cells) -> str:
+        """The SQL of a column of this type, in a row called `seen`, which has these cells."""
         kind, _, _ = of.partition(" NOT NULL")
         nothing = f"{self.instead}::{kind}"
         if self.unless is None:
             return nothing
-        return f'case when {self.unless.format_map(Cells("seen"))} then seen."{column}" else {nothing} end'
+        return f'case when {self.unless.format_map(seen)} then seen."{column}" else {nothing} end'
+
+
+UNMASKED = "unmasked"
+"""In templates: the public id of the customer who is unmasked."""
 
 
 class Columns(Protocol):
-    """Makes the SQL of a table's columns, by what is seen."""
+    """Makes the SQL of a table's columns, by what is seen; `unmasked`: a condition under which persons are."""
 
-    def __call__(self, *, personal: bool, amounts: bool) -> str: ...
+    def __call__(self, *, personal: bool, amounts: bool, unmasked: str | None) -> str: ...
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +121,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Every row tells of a person, or is found by what does."""
     columns: Columns | None = None
     """In place of masks."""
+    customer: str | None = None
+    """The column that names the customer whose record this is, or is part of: what unmasking a customer shows."""
+
+    @property
+    def of_unmasked(self) -> str:
+        """The condition that a row is of the customer who is unmasked, as a template."""
+        return f"{{{self.customer}}} = {{{UNMASKED}}}"
 
 
 def _masks(*columns: str) -> dict[str, Mask]:
@@ -120,6 +137,7 @@ def _masks(*columns: str) -> dict[str, Mask]:
 _OF_ORGANISATIONS = "{kind} = 'organisation'"
 _NOTES = Policy(personal=_masks("text"))
 _ALL_PERSONAL = Policy(all_personal=True)
+_ALL_PERSONAL_OF_CUSTOMER = Policy(all_personal=True, customer="customer_id")
 
 _CUSTOMERS = OfRecord(
     Permission.READ_CUSTOMERS,
@@ -148,14 +166,15 @@ POLICIES: Final[Mapping[str, Policy]] = {
             **_masks("salutation", "job_title", "birthday", "description"),
         },
         amounts=_masks("annual_revenue", "revenue_currency"),
+        customer="id",
     ),
-    customers.CONTACT_POINTS.name: Policy(personal=_masks("value", "normalised", "label")),
-    customers.TAGS.name: _ALL_PERSONAL,
+    customers.CONTACT_POINTS.name: Policy(personal=_masks("value", "normalised", "label"), customer="customer_id"),
+    customers.TAGS.name: _ALL_PERSONAL_OF_CUSTOMER,
     customers.CLASSIFICATIONS.name: Policy(),
     customers.LINKS.name: Policy(personal=_masks("role")),
-    customers.CONSENTS.name: Policy(personal=_masks("proof")),
-    customers.NOTES.name: _NOTES,
-    customers.EXTERNAL_IDS.name: _ALL_PERSONAL,
+    customers.CONSENTS.name: Policy(personal=_masks("proof"), customer="customer_id"),
+    customers.NOTES.name: Policy(personal=_masks("text"), customer="customer_id"),
+    customers.EXTERNAL_IDS.name: _ALL_PERSONAL_OF_CUSTOMER,
     customers.SEARCH.name: _ALL_PERSONAL,
     opportunities.OPPORTUNITIES.name: Policy(
         rows=_OPPORTUNITIES,
@@ -208,6 +227,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
             }
         ),
         columns=entry_columns,
+        customer="aggregate_id",
     ),
 }
 """By the name of the table."""

@@ -8,11 +8,13 @@ lists, counts, totals, conditions, order, cursors, search, histories. A hidden c
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from api.reading.entities import Entities, Entity, bound, columns_of, in_template
 from api.reading.entries import hidden_fields as hidden_fields_of_entries
 from api.reading.policies import (
     POLICIES,
+    UNMASKED,
     Branch,
     Everybody,
     Mask,
@@ -24,7 +26,7 @@ from api.reading.policies import (
     WithinRecord,
 )
 from api.reading.sources import Many, Part, Totals, Values
-from api.reading.statement import Statement
+from api.reading.statement import Cells, Statement
 from domain.access import Authority
 from domain.kernel.permissions import Permission, Scope
 from projections.model import Table, public_id, public_id_or_none
@@ -39,8 +41,9 @@ MOST_BRANCHES = 4
 class Sight:
     """What an authority sees."""
 
-    def __init__(self, authority: Authority) -> None:
-        self._grants = authority.grants
+    def __init__(self, authority: Authority, unmasked: UUID | None = None) -> None:
+        """`unmasked`: the customer whose personal data is shown, though others' is hidden."""
+        self._authority, self._grants = authority, authority.grants
         self.personal = Permission.SEE_PERSONAL_DATA in authority.grants
         self.amounts = Permission.SEE_AMOUNTS in authority.grants
         self.values: Mapping[str, Any] = {
@@ -49,9 +52,12 @@ class Sight:
             Who.QUEUES.value: sorted(public_id("queue", queue) for queue in authority.queues),
         }
         """What its statements take beside a query's variables."""
+        self._unmasks = unmasked is not None and not self.personal
+        if unmasked is not None:
+            self.values = {**self.values, UNMASKED: public_id("customer", unmasked)}
         several = (len(self.values[each.value]) for each in (Who.TEAMS, Who.QUEUES))
         grants = tuple(sorted((permission.name, scope.name) for permission, scope in authority.grants.items()))
-        self.plan_key: Hashable = (grants, *(min(many, MOST_BRANCHES + 1) for many in several))
+        self.plan_key: Hashable = (grants, self._unmasks, *(min(many, MOST_BRANCHES + 1) for many in several))
         """Those of the same key share their plans."""
         self.key: Hashable = (grants, *(tuple(each or ()) for each in self.values.values()))
         """Those of the same key see the same."""
@@ -59,7 +65,7 @@ class Sight:
     def rows(self, table: Table, source: RowSource, statement: Statement) -> str:
         """SQL for FROM: the rows of a table that are seen, with the columns that are seen; `source` gives all of it."""
         policy, everything = POLICIES[table.name], source(table)
-        columns = self._columns(table, policy)
+        columns = self._columns(table, policy, statement)
         if self.sees_nothing(table):
             return f"(select {columns} from {everything} seen where false)"
         branches = self._branches(policy, source, statement)
@@ -76,7 +82,15 @@ class Sight:
         branches = () if self.sees_nothing(table) else self._branches(policy, source, statement)
         if len(branches) < 2:
             return [self.rows(table, source, statement)]
-        return list(_each(self._columns(table, policy), source(table), branches))
+        return list(_each(self._columns(table, policy, statement), source(table), branches))
+
+    def unmasking(self, customer: UUID) -> "Sight":
+        """The same, but for this customer's personal data: of the record and its parts, and of what happened to it."""
+        return Sight(self._authority, customer)
+
+    def cells(self, alias: str, statement: Statement) -> Cells:
+        """What the conditions of masks name of a row."""
+        return Cells(alias, **({UNMASKED: statement.of_caller(UNMASKED, "text")} if self._unmasks else {}))
 
     @property
     def hidden_fields(self) -> Mapping[str, Sequence[str]]:
@@ -92,6 +106,8 @@ class Sight:
         found: dict[str, Mask] = {}
         if not self.personal:
             found.update(policy.personal)
+            if self._unmasks_some(policy):
+                found = {column: mask.unless_also(policy.of_unmasked) for column, mask in found.items()}
         if not self.amounts:
             found.update(policy.amounts)
         return found
@@ -99,7 +115,7 @@ class Sight:
     def sees_nothing(self, table: Table) -> bool:
         """Whether all of a table is hidden, whatever stands in it."""
         policy = POLICIES[table.name]
-        hidden = policy.all_personal and not self.personal
+        hidden = policy.all_personal and not self.personal and not self._unmasks_some(policy)
         match policy.rows:
             case Takes(permission=permission):
                 return hidden or permission not in self._grants
@@ -108,20 +124,31 @@ class Sight:
             case _:
                 return hidden or not self._grants
 
-    def _columns(self, table: Table, policy: Policy) -> str:
-        hidden = self.hidden(table)
+    def unmasks_rows(self, table: Table) -> bool:
+        """Whether all of a table is hidden but the rows of the customer who is unmasked."""
+        policy = POLICIES[table.name]
+        return policy.all_personal and self._unmasks_some(policy)
+
+    def _unmasks_some(self, policy: Policy) -> bool:
+        return self._unmasks and policy.customer is not None
+
+    def _columns(self, table: Table, policy: Policy, statement: Statement) -> str:
+        hidden, seen = self.hidden(table), self.cells("seen", statement)
         if policy.columns is not None:
-            return policy.columns(personal=self.personal, amounts=self.amounts)
+            unmasked = policy.of_unmasked.format_map(seen) if self._unmasks_some(policy) else None
+            return policy.columns(personal=self.personal, amounts=self.amounts, unmasked=unmasked)
         if not hidden:
             return "*"
         return ", ".join(
-            f'{hidden[column].sql(column, of)} as "{column}"' if column in hidden else f'seen."{column}"'
+            f'{hidden[column].sql(column, of, seen)} as "{column}"' if column in hidden else f'seen."{column}"'
             for column, of in table.columns.items()
         )
 
     def _branches(self, policy: Policy, source: RowSource, statement: Statement) -> Sequence[str]:
         """Conditions of which a row that is seen meets one at least; none at all: every row is seen."""
         match policy.rows:
+            case WithinRecord() if policy.all_personal and self._unmasks_some(policy):
+                return [policy.of_unmasked.format_map(self.cells("seen", statement))]
             case Everybody() | WithinRecord() | Takes():
                 return []
             case OfRecord(permission=permission, branches=branches):
@@ -170,8 +197,11 @@ def hidden_fields(entities: Entities, entity: Entity, sight: Sight) -> Iterator[
     for name, source in entity.sources.items():
         if isinstance(source, Many | Values | Totals):
             own = source.table if isinstance(source, Many | Values) else None
-            if sight.sees_nothing(own or bound(entities.of(entity.type.fields[name])).table):
+            of = own or bound(entities.of(entity.type.fields[name])).table
+            if sight.sees_nothing(of):
                 yield name, None
+            elif sight.unmasks_rows(of):
+                yield name, POLICIES[bound(entity).table.name].of_unmasked
         elif isinstance(source, Part) and source.present not in hidden:
             for inner, template in source.fields.items():
                 for column in in_template(template):

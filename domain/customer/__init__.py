@@ -31,6 +31,7 @@ from domain.customer.commands import (
     RestoreCustomer,
     SharedEmailReason,
     UnlinkCustomerContact,
+    UnmaskCustomer,
     WithdrawCustomerConsent,
 )
 from domain.customer.decisions import consults, decide, taken
@@ -58,6 +59,7 @@ from domain.customer.events import (
     CustomerRestored,
     CustomerTagAdded,
     CustomerTagRemoved,
+    CustomerUnmasked,
 )
 from domain.customer.rules import (
     BirthdayInTheFuture,
@@ -141,11 +143,13 @@ __all__ = [
     "CustomerExternalIdAdded", "CustomerExternalIdRemoved", "CustomerExternalIdTaken",
     "CustomerIsArchived", "CustomerKind", "CustomerNotActive", "CustomerNoteAdded", "CustomerOwnerAssigned",
     "CustomerParentAssigned", "CustomerRegistered", "CustomerRelationshipChanged", "CustomerRenamed",
-    "CustomerRestored", "CustomerTagAdded", "CustomerTagRemoved", "EmailTaken", "Fact", "GrantCustomerConsent",
-    "Link", "LinkCustomerContact", "LinkEndsBeforeItBegins", "LinkUnknown", "MakeCustomerContactPointPrimary",
+    "CustomerRestored", "CustomerTagAdded", "CustomerTagRemoved", "CustomerUnmasked", "EmailTaken", "Fact",
+    "GrantCustomerConsent", "Link", "LinkCustomerContact", "LinkEndsBeforeItBegins", "LinkUnknown",
+    "MakeCustomerContactPointPrimary",
     "NameOrContactPointNeeded", "OnlyForPersons", "OnlyOrganisationsHaveContacts", "OnlyPersonsAreContacts",
     "ParentCycle", "ParentsTooDeep", "Purpose", "RegisterCustomer", "Relationship", "RemoveCustomerContactPoint",
     "RemoveCustomerExternalId", "RemoveCustomerTag", "RenameCustomer", "RestoreCustomer", "RevenueCurrencyMissing",
     "SeveralPrimaries", "SharedEmailReason", "StaffNotActive", "TeamNotActive", "UnlinkCustomerContact",
-    "WithdrawCustomerConsent", "claims", "consults", "customer", "decide", "evolve", "standing", "taken",
+    "UnmaskCustomer", "WithdrawCustomerConsent", "claims", "consults", "customer", "decide", "evolve", "standing",
+    "taken",
 ]  # fmt: skip

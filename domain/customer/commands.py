@@ -214,6 +214,13 @@ class RestoreCustomer(Command, frozen=True, kw_only=True):
     shared_email_reason: SharedEmailReason = None
 
 
+class UnmaskCustomer(Command, frozen=True, kw_only=True):
+    """Be shown the customer's personal data in this answer, though it is hidden otherwise. It is recorded before."""
+
+    look: Annotated[UUID, Derived("look")]
+    reason: Annotated[str, Doc("Why it has to be seen, for whoever looks into this later."), LINE]
+
+
 CustomerCommand: TypeAlias = (
     RegisterCustomer
     | RenameCustomer
@@ -236,6 +243,7 @@ CustomerCommand: TypeAlias = (
     | AddCustomerNote
     | ArchiveCustomer
     | RestoreCustomer
+    | UnmaskCustomer
 )
 
 COMMANDS: Mapping[str, type[CustomerCommand]] = {
@@ -260,5 +268,6 @@ COMMANDS: Mapping[str, type[CustomerCommand]] = {
     "addNote": AddCustomerNote,
     "archive": ArchiveCustomer,
     "restore": RestoreCustomer,
+    "unmask": UnmaskCustomer,
 }
 """By verb: `rename` is the mutation `customerRename`."""

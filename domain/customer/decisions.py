@@ -27,6 +27,7 @@ from domain.customer.commands import (
     RenameCustomer,
     RestoreCustomer,
     UnlinkCustomerContact,
+    UnmaskCustomer,
     WithdrawCustomerConsent,
 )
 from domain.customer.consents import consent_granted, consent_withdrawn
@@ -54,6 +55,7 @@ from domain.customer.events import (
     CustomerRestored,
     CustomerTagAdded,
     CustomerTagRemoved,
+    CustomerUnmasked,
 )
 from domain.customer.parents import ancestors, parent_faults
 from domain.customer.rules import CustomerExternalIdTaken, CustomerIsArchived, EmailTaken, NameOrContactPointNeeded
@@ -81,7 +83,7 @@ from domain.kernel import (
 
 def decide(state: Customer, command: CustomerCommand, known: Known) -> list[CustomerEvent]:
     """What follows from a command. A request already met yields nothing."""
-    if state.archived and not isinstance(command, ArchiveCustomer | RestoreCustomer):
+    if state.archived and not isinstance(command, ArchiveCustomer | RestoreCustomer | UnmaskCustomer):
         refuse(CustomerIsArchived())
     match command:
         case RegisterCustomer():
@@ -132,6 +134,8 @@ def decide(state: Customer, command: CustomerCommand, known: Known) -> list[Cust
         case RestoreCustomer(shared_email_reason=reason):
             shared = reason is not None
             return [CustomerRestored(shared=shared, shared_email_reason=reason)] if state.archived else []
+        case UnmaskCustomer(look=look, reason=reason):
+            return [] if look in state.parts else [CustomerUnmasked(look=look, reason=reason)]
         case _:
             assert_never(command)
 

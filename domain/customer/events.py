@@ -183,6 +183,13 @@ class CustomerRestored(Event, frozen=True, kw_only=True):
     shared_email_reason: Personal[str | None]
 
 
+class CustomerUnmasked(Event, frozen=True, kw_only=True):
+    """Somebody to whom personal data is hidden was shown the customer's, for this reason."""
+
+    look: UUID
+    reason: Personal[str]
+
+
 CustomerEvent: TypeAlias = (
     CustomerRegistered
     | CustomerRenamed
@@ -205,6 +212,7 @@ CustomerEvent: TypeAlias = (
     | CustomerNoteAdded
     | CustomerArchived
     | CustomerRestored
+    | CustomerUnmasked
 )
 
 EVENTS: Mapping[str, type[CustomerEvent]] = {
@@ -229,5 +237,6 @@ EVENTS: Mapping[str, type[CustomerEvent]] = {
     "CustomerNoteAdded": CustomerNoteAdded,
     "CustomerArchived": CustomerArchived,
     "CustomerRestored": CustomerRestored,
+    "CustomerUnmasked": CustomerUnmasked,
 }
 """By stored name."""

@@ -31,6 +31,7 @@ from domain.customer.events import (
     CustomerRestored,
     CustomerTagAdded,
     CustomerTagRemoved,
+    CustomerUnmasked,
 )
 from domain.customer.words import ConsentBasis, ConsentChannel, ContactPoint, CustomerKind, Fact, Relationship
 from domain.kernel import Claim, ContactKind, ExternalId, Place, Seen, Standing, State, Withheld, opened
@@ -80,7 +81,7 @@ class Customer(State, frozen=True, kw_only=True):
     consents: Mapping[tuple[str, ConsentChannel], Consent] = {}
     """Purpose without case, channel -> what was said last."""
     parts: Seen = Seen()
-    """The ids of all notes, contact points and links there ever were: what was added once is not added again."""
+    """The ids of all notes, contact points, links and looks there ever were: what was added once is not added again."""
 
     def primary(self, kind: ContactKind) -> ContactPoint | None:
         """The contact point to use first among its kind."""
@@ -137,6 +138,8 @@ def evolve(state: Customer, event: CustomerEvent) -> Customer:
             return replace(state, archived=True)
         case CustomerRestored(shared=shared):
             return _restored(state, shared=shared)
+        case CustomerUnmasked(look=look):
+            return replace(state, parts=state.parts.add(look))
         case CustomerRegistered():
             return _beginning(event)
         case _:
@@ -224,7 +227,7 @@ STANDING_FROM: frozenset[type[CustomerEvent]] = frozenset(
     (CustomerRegistered, CustomerOwnerAssigned, CustomerParentAssigned, CustomerArchived, CustomerRestored)
 )
 FOLDED_SEALED: frozenset[type[CustomerEvent]] = frozenset(
-    (CustomerNoteAdded, CustomerContactPointRemoved, CustomerArchived, CustomerRestored)
+    (CustomerNoteAdded, CustomerContactPointRemoved, CustomerArchived, CustomerRestored, CustomerUnmasked)
 )
 OVERWRITES: frozenset[type[CustomerEvent]] = frozenset(
     (CustomerRenamed, CustomerRelationshipChanged, CustomerOwnerAssigned, CustomerParentAssigned)

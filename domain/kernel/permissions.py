@@ -47,6 +47,10 @@ class Permission(Word):
     CONFIGURE = "configure", "Change pipelines, products, queues, teams and the company. Its scope is always ALL."
     MANAGE_STAFF = "manage_staff", "Enter and change staff members. Its scope is always ALL."
     MANAGE_ACCESS = "manage_access", "Grant roles, define them, issue and revoke tokens. Its scope is always ALL."
+    UNMASK_PERSONAL_DATA = (
+        "unmask_personal_data",
+        "Be shown one customer's personal data for a reason, which is recorded. Its scope is always ALL.",
+    )
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -66,6 +70,7 @@ SCOPELESS: Final = frozenset(
     (
         Permission.SEE_AMOUNTS,
         Permission.SEE_PERSONAL_DATA,
+        Permission.UNMASK_PERSONAL_DATA,
         Permission.READ_BOOK,
         Permission.CONFIGURE,
         Permission.MANAGE_STAFF,

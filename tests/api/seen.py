@@ -62,8 +62,19 @@ HIDDEN_AMOUNTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def seen(rows: Rows, who: Authority) -> Rows:
-    """The world as it is for somebody."""
+OF_CUSTOMER = {"customers": "id", "customer_contact_points": "customer_id", "customer_consents": "customer_id",
+               "customer_notes": "customer_id", "customer_tags": "customer_id", "customer_external_ids": "customer_id",
+               "timeline": "aggregate_id"}  # fmt: skip
+"""What unmasking a customer shows: by table, the column that names them."""
+KINDS_OF_CUSTOMER = {"Customer": "id", "ContactPoint": "customer_id", "Consent": "customer_id", "Note": "customer_id"}
+
+
+def seen(rows: Rows, who: Authority, unmasked: str | None = None) -> Rows:
+    """The world as it is for somebody; `unmasked`: the customer whose personal data is shown to them."""
+
+    def is_shown(table: str, row: Row) -> bool:
+        return unmasked is not None and table in OF_CUSTOMER and row[OF_CUSTOMER[table]] == unmasked
+
     world = {table: list(some) for table, some in rows.items()}
     for table, kept in _records(who).items():
         world[table] = [row for row in rows[table] if kept(row)]
@@ -73,12 +84,12 @@ def seen(rows: Rows, who: Authority) -> Rows:
     world["timeline"] = [
         row for row in rows["timeline"] if row["aggregate_id"] in left.get(row["aggregate_kind"], {row["aggregate_id"]})
     ]
-    world["timeline"] = [_entry(row, who) for row in world["timeline"]]
+    world["timeline"] = [_entry(row, who, personal=is_shown("timeline", row)) for row in world["timeline"]]
     if Permission.SEE_PERSONAL_DATA not in who.grants:
         for table in OF_PERSONS_ONLY:
-            world[table] = []
+            world[table] = [row for row in world[table] if is_shown(table, row)]
         for table, columns in PERSONAL.items():
-            world[table] = [_without(row, columns) for row in world[table]]
+            world[table] = [row if is_shown(table, row) else _without(row, columns) for row in world[table]]
     if Permission.SEE_AMOUNTS not in who.grants:
         for table, columns in AMOUNTS.items():
             world[table] = [_without(row, columns) for row in world[table]]
@@ -137,10 +148,11 @@ LISTED = {
 """Lists and sums that say of what one never sees."""
 
 
-def hidden_fields(who: Authority, kind: str, row: Row) -> list[str]:
+def hidden_fields(who: Authority, kind: str, row: Row, unmasked: str | None = None) -> list[str]:
     """The names that `hiddenFields` gives of an object."""
+    shown = unmasked is not None and kind in KINDS_OF_CUSTOMER and row.get(KINDS_OF_CUSTOMER[kind]) == unmasked
     found = [name for permission, names in LISTED.items() if permission not in who.grants for name in names]
-    if Permission.SEE_PERSONAL_DATA not in who.grants:
+    if Permission.SEE_PERSONAL_DATA not in who.grants and not shown:
         exempt = OF_ORGANISATIONS if kind == "Customer" and row["kind"] == "organisation" else ()
         found += [name for name in HIDDEN_PERSONAL.get(kind, ()) if name not in exempt]
     if Permission.SEE_AMOUNTS not in who.grants:
@@ -200,10 +212,10 @@ def _records(who: Authority) -> Mapping[str, Callable[[Row], bool]]:
 EVERYBODY_S = ("roles", "staff_members", "teams", "queues", "pipelines", "pipeline_stages", "products", "company")
 
 
-def _entry(row: Row, who: Authority) -> Row:
+def _entry(row: Row, who: Authority, *, personal: bool) -> Row:
     """An entry as it is seen: its hidden fields are null, and named."""
     hidden = list[str]()
-    if Permission.SEE_PERSONAL_DATA not in who.grants and row["event"] == "CustomerRegistered":
+    if not personal and Permission.SEE_PERSONAL_DATA not in who.grants and row["event"] == "CustomerRegistered":
         hidden += ["contactPoints", "externalIds", "name", "sharedEmailReason"]
     if Permission.SEE_AMOUNTS not in who.grants and row["event"] == "OpportunityAmountChanged":
         hidden += ["newAmount", "oldAmount"]

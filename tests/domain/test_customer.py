@@ -56,6 +56,7 @@ from domain.customer import (
     CustomerRestored,
     CustomerTagAdded,
     CustomerTagRemoved,
+    CustomerUnmasked,
     EmailTaken,
     GrantCustomerConsent,
     LinkCustomerContact,
@@ -80,6 +81,7 @@ from domain.customer import (
     StaffNotActive,
     TeamNotActive,
     UnlinkCustomerContact,
+    UnmaskCustomer,
     WithdrawCustomerConsent,
     customer,
 )
@@ -664,6 +666,14 @@ class TestLifecycle:
         given(person).when(RestoreCustomer(id=ID)).then()
         assert customer.standing(given(person, gone, back).state).active
 
+    def test_each_unmasking_is_recorded_with_its_reason(self) -> None:
+        asked = UnmaskCustomer(id=ID, look=MAIL, reason="complaint 17")
+        said = CustomerUnmasked(look=MAIL, reason="complaint 17")
+        given(person).when(asked).then(said)
+        again = UnmaskCustomer(id=ID, look=NOTE, reason="complaint 17")
+        given(person, said).when(again).then(CustomerUnmasked(look=NOTE, reason="complaint 17"))
+        given(person, archived).when(asked).then(said)
+
     @pytest.mark.parametrize(
         "command",
         [
@@ -809,6 +819,7 @@ commands: st.SearchStrategy[CustomerCommand] = st.one_of(
     st.builds(AddCustomerNote, id=own, note=parts, text=words),
     st.builds(ArchiveCustomer, id=own),
     st.builds(RestoreCustomer, id=own, shared_email_reason=maybe_words),
+    st.builds(UnmaskCustomer, id=own, look=parts, reason=words),
 )
 
 

@@ -31,6 +31,7 @@ PERMISSIONS = (
     "assign_customers", "read_opportunities", "open_opportunities", "write_opportunities", "override_probability",
     "assign_opportunities", "read_tickets", "open_tickets", "work_tickets", "see_amounts", "see_personal_data",
     "read_book", "configure", "manage_staff", "manage_access",
+    "unmask_personal_data",
 )  # fmt: skip
 RANKS = ("low", "normal", "high", "urgent")
 DONE = ("solved", "closed")
@@ -78,6 +79,8 @@ def _public_ids(book: list[Recorded[Any]]) -> dict[UUID, str]:
                 parts = [("stg", said.added.stage)]
             case "TicketOpened" | "TicketCustomerReplied" | "TicketAgentReplied":
                 parts = [("msg", said.message)] if said.message else []
+            case "CustomerUnmasked":
+                parts = [("look", said.look)]
             case "CustomerNoteAdded" | "OpportunityNoteAdded" | "TicketNoteAdded":
                 parts = [("note", said.note)]
             case _:
@@ -130,7 +133,8 @@ class _Ledger:
         if entry.kind in ("customer", "opportunity", "ticket"):
             row.setdefault("registered_position", entry.position)
         getattr(self, entry.kind)(type(entry.event).__name__, entry.event, own, row, entry)
-        row["last_touched_at" if entry.kind == "opportunity" else "changed_at"] = at
+        if entry.name != "CustomerUnmasked":  # to be seen is no change
+            row["last_touched_at" if entry.kind == "opportunity" else "changed_at"] = at
         row.update(version=entry.originator_version, position=entry.position, recorded_at=entry.recorded_at)
         self.timeline(entry, own)
 
@@ -242,6 +246,8 @@ class _Ledger:
                 row |= {"status": "archived", "archived_at": at}
             case "Restored":
                 row |= {"status": "active", "archived_at": None}
+            case "Unmasked":
+                pass
             case other:
                 raise AssertionError(f"the oracle knows no {other}")
 

@@ -1,0 +1,190 @@
+"""Unmasking: whoever personal data is hidden from is shown one customer's, for a reason that is recorded before."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import msgspec
+import pytest
+from graphql import parse
+
+from api.beginning import define_roles
+from api.reading.sight import Sight
+from domain.access import Authority
+from domain.kernel import parse_type_id
+from domain.kernel.permissions import Permission
+from domain.ready_roles import READY
+from tests.api.desk import Desk, desk
+from tests.api.filled import opened
+from tests.api.identity.test_role_matrix import signed_in
+from tests.api.listening import PATIENCE, Server, listening
+from tests.api.questions import question
+from tests.api.reference import Reference, plain
+from tests.api.sample import Row, load, sample
+from tests.api.seen import hidden_fields, seen, somebody
+
+ROWS = sample(seed=3)
+QUESTIONS = 300
+
+UNMASK = """
+mutation ($input: CustomerUnmaskInput!) {
+  customerUnmask(input: $input) {
+    customer {
+      name hiddenFields tags
+      contactPoints { value hiddenFields }
+      notes(first: 5) { nodes { text hiddenFields } }
+      parent { name hiddenFields }
+      history(first: 10) { nodes { type data withheld reason actor } }
+      opportunities(first: 5) { nodes { title hiddenFields } }
+    }
+    position
+    userErrors { code path }
+  }
+}
+"""
+MASKED = "query ($id: ID!) { customer(id: $id) { name hiddenFields contactPoints { value } tags } }"
+SECRETS = ("Grace Hopper", "grace@example.com", "Likes tea", "gold")
+
+
+@pytest.fixture(scope="module")
+def module_rows(module_database: str) -> str:
+    load(module_database, ROWS)
+    return module_database
+
+
+@pytest.fixture
+def at(module_rows: str) -> Iterator[Desk]:
+    with desk(module_rows) as one:
+        yield one
+
+
+def test_what_is_shown_is_that_customer_s_and_nobody_else_s(at: Desk) -> None:
+    """Every answer is the one of a world in which plain Python has hidden all personal data but theirs."""
+    for number in range(QUESTIONS):
+        chance = Random(number)
+        who = somebody(chance, ROWS)
+        grants = {each: scope for each, scope in who.grants.items() if each is not Permission.SEE_PERSONAL_DATA}
+        who = msgspec.structs.replace(who, grants=grants)
+        customer = chance.choice(ROWS["customers"])["id"]
+        reference = Reference(
+            seen(ROWS, who, customer),
+            searches=False,
+            hidden=partial(_hidden, who, customer),
+        )
+        asked, variables = question(number, at.schema, ROWS)
+        document, operation = at.parsed(asked)
+        sight = Sight(who, parse_type_id(customer)[1])
+        answer = at.runner.run(at.reader.query(document, operation, variables, sight)).data
+        expected = plain(reference.answer(parse(asked), variables))
+        assert msgspec.json.decode(answer) == expected, (number, who, customer, asked, variables)
+
+
+def _hidden(who: Authority, customer: str, kind: str, row: Row) -> list[str]:
+    return hidden_fields(who, kind, row, customer)
+
+
+class Office:
+    """A book with a person to look up, their mother's company, and an auditor who is signed in."""
+
+    def __init__(self, server: Server, http: httpx.Client, rep: httpx.Client, customer: str) -> None:
+        self.server, self.auditor, self.rep, self.customer = server, http, rep, customer
+
+    def ask(self, query: str, http: httpx.Client | None = None, **variables: Any) -> Any:
+        sent = {"query": query, "variables": variables}
+        answer = (http or self.auditor).post("/graphql", json=sent, timeout=PATIENCE).json()
+        assert query is UNMASK or "errors" not in answer, answer
+        return answer
+
+    def unmask(self, http: httpx.Client | None = None, **given: Any) -> Any:
+        given = {"id": self.customer, "idempotencyKey": str(uuid4()), "reason": "Complaint 17 says so"} | given
+        return self.ask(UNMASK, http, input=given)
+
+
+@pytest.fixture
+def office(database: str, tmp_path: Path) -> Iterator[Office]:
+    with opened(database, tmp_path) as parts:
+        define_roles(parts, READY)
+    with listening(database, tmp_path) as server:
+
+        def make(mutation: str, noun: str, /, **given: Any) -> str:
+            payload = server.mutate(mutation, f"{noun} {{ id }} userErrors {{ code path }}", **given)
+            assert payload["userErrors"] == [], (mutation, payload)
+            id: str = payload[noun]["id"]
+            return id
+
+        roles = {
+            one["name"]: one["id"]
+            for one in server.post("{ roles(first: 20) { nodes { id name } } }")["roles"]["nodes"]
+        }
+        people = {}
+        for role in ("Auditor", "Marketing"):
+            people[role] = make("staffMemberRegister", "staffMember", name=role, email=f"{role}@acme.example")
+            server.mutate("staffMemberGrantRole", id=people[role], role=roles[role])
+        parent = make("customerRegister", "customer", kind="PERSON", name="Rear Admiral")
+        points = [{"kind": "EMAIL", "value": "grace@example.com"}]
+        customer = make(
+            "customerRegister", "customer", kind="PERSON", name="Grace Hopper", contactPoints=points, parent=parent
+        )
+        server.mutate("customerAddNote", id=customer, text="Likes tea")
+        server.mutate("customerAddTag", id=customer, tag="gold")
+        stages = [{"name": "New", "probability": "10", "category": "PIPELINE"}]
+        pipeline = make("pipelineDefine", "pipeline", name="Sales", stages=stages)
+        make("opportunityOpen", "opportunity", title="A ship for Grace", pipeline=pipeline, customer=customer)
+        with (
+            signed_in(server, people["Auditor"], "Auditor@acme.example") as auditor,
+            signed_in(server, people["Marketing"], "Marketing@acme.example") as marketing,
+        ):
+            yield Office(server, auditor, marketing, customer)
+
+
+def test_an_auditor_is_shown_a_customer_for_a_reason(office: Office) -> None:
+    before = office.ask(MASKED, id=office.customer)["data"]["customer"]
+    assert (before["name"], before["contactPoints"], before["tags"]) == (None, [{"value": None}], [])
+
+    payload = office.unmask()["data"]["customerUnmask"]
+    shown = payload["customer"]
+    assert payload["userErrors"] == []
+    assert (shown["name"], shown["tags"], shown["hiddenFields"]) == ("Grace Hopper", ["gold"], [])
+    assert shown["contactPoints"] == [{"value": "grace@example.com", "hiddenFields": []}]
+    assert shown["notes"]["nodes"] == [{"text": "Likes tea", "hiddenFields": []}]
+    # Of others, and of records that are not the customer's own, nothing more is shown than before.
+    assert shown["parent"]["name"] is None
+    assert "name" in shown["parent"]["hiddenFields"]
+    assert shown["opportunities"]["nodes"][0]["title"] is None
+    assert "Rear Admiral" not in msgspec.json.encode(payload).decode()
+    first, *_, last = sorted(shown["history"]["nodes"], key=lambda each: each["type"] == "CustomerUnmasked")
+    assert (first["data"]["name"], first["withheld"]) == ("Grace Hopper", [])
+    assert (last["type"], last["data"]["reason"]) == ("CustomerUnmasked", "Complaint 17 says so")
+    assert last["actor"].startswith("user:stf_")
+
+    # It holds for that answer alone.
+    assert office.ask(MASKED, id=office.customer)["data"]["customer"] == before
+    assert not [one for one in SECRETS if one in msgspec.json.encode(office.ask(MASKED, id=office.customer)).decode()]
+
+
+def test_it_stands_in_the_book_before_anything_is_shown(office: Office) -> None:
+    history = "query ($id: ID!) { customer(id: $id) { history(first: 50) { nodes { type actor position data } } } }"
+
+    def recorded() -> list[Any]:
+        nodes = office.server.post(history, {"id": office.customer})["customer"]["history"]["nodes"]
+        return [each for each in nodes if each["type"] == "CustomerUnmasked"]
+
+    key = str(uuid4())
+    said = [office.unmask(idempotencyKey=key)["data"]["customerUnmask"] for _ in range(2)]
+    assert said[0]["position"] == said[1]["position"] == recorded()[0]["position"]
+    assert [each["data"]["reason"] for each in recorded()] == ["Complaint 17 says so"]
+    office.unmask()
+    assert len(recorded()) == 2
+
+
+def test_without_a_reason_or_the_permission_nothing_is_shown(office: Office) -> None:
+    blank = office.unmask(reason="  ")["data"]["customerUnmask"]
+    assert (blank["customer"], blank["userErrors"]) == (None, [{"code": "TEXT_EMPTY", "path": ["reason"]}])
+    missing = office.ask(UNMASK, input={"id": office.customer, "idempotencyKey": str(uuid4())})
+    assert missing["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    refused = office.unmask(office.rep)["data"]["customerUnmask"]
+    assert (refused["customer"], refused["userErrors"][0]["code"]) == (None, "NOT_ALLOWED")
