@@ -196,27 +196,31 @@ class Daybook(Application[UUID]):
             require(not_allowed(authority, command, place))
         before: State = decider.initial if own.state is None else own.state
         number = await Look(self._book.next_number) if type(command) in decider.numbered else None
-        known = Known(now=datetime.now(UTC), number=number, standings=self._standings(wanted, folds))
-        require(
-            UnknownId(kind=one.kind, path=one.path)
-            for one in wanted
-            if one.id in known.standings and not authority.sees(one.kind, known.of(one.id).place)
-        )
+        known = Known(now=datetime.now(UTC), number=number, standings=self._standings(wanted, folds, authority))
         while more := [one for one in decider.consults(before, command, known) if one.id not in folds]:
-            wanted += more
             folds |= await self._looked_up({one.id: False for one in more}, trusting=trusting)
-            known = msgspec.structs.replace(known, standings=self._standings(wanted, folds))
+            known = msgspec.structs.replace(known, standings={**known.standings, **self._standings(more, folds)})
         expects = {id: fold.version for id, fold in folds.items()} | {command.id: own.version}
         return own, known, expects
 
-    def _standings(self, wanted: Sequence[Reference], folds: Mapping[UUID, Fold]) -> dict[UUID, Standing]:
-        require(
-            UnknownId(kind=one.kind, path=one.path)
-            for one in wanted
-            if folds[one.id].kind != one.kind and not (one.optional and folds[one.id].version == 0)
-        )
-        found = {one.id: folds[one.id] for one in wanted if folds[one.id].state is not None}
-        return {id: self.catalogue.deciders[str(fold.kind)].standing(fold.state) for id, fold in found.items()}
+    def _standings(
+        self, wanted: Sequence[Reference], folds: Mapping[UUID, Fold], authority: Authority | None = None
+    ) -> dict[UUID, Standing]:
+        """The standings of references, where they exist.
+
+        What an authority does not see is refused together with what is not there: one without the other would tell
+        which is which.
+        """
+        there = {one.id: folds[one.id] for one in wanted if folds[one.id].kind == one.kind}
+        found = {id: self.catalogue.deciders[str(fold.kind)].standing(fold.state) for id, fold in there.items()}
+
+        def is_known(one: Reference) -> bool:
+            if folds[one.id].kind != one.kind:
+                return one.optional and not folds[one.id].version
+            return authority is None or authority.sees(one.kind, found[one.id].place)
+
+        require(UnknownId(kind=one.kind, path=one.path) for one in wanted if not is_known(one))
+        return found
 
     async def _looked_up(self, wanted: Mapping[UUID, bool], *, trusting: bool) -> dict[UUID, Fold]:
         """The folds of aggregates; `trusting`: what is remembered may be out of date, it is not read on."""

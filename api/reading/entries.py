@@ -1,6 +1,7 @@
 """What is seen of an entry of the book by whom persons, or amounts, are hidden: its fields go null, and are named.
 
 Which fields these are is read off the events themselves: personal is what they seal, and money what holds decimals.
+External ids are hidden with what is personal, as they are in the records (`policies.py`): not all events seal them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,10 @@ _HOLD_MONEY_TOO = {"CustomerDetailsChanged": ("changes",)}
 _NO_MONEY = ("Pipeline", "Product", "OpportunityProbability")
 """The beginnings of events whose decimals are per cents, or the prices that everybody is told."""
 
+_EXTERNAL_IDS = {"external_id", "external_ids"}
+_FOUND_BY_EVERYBODY = "Product"
+"""The beginning of events whose external ids everybody is told."""
+
 
 @cache
 def hidden_fields(*, personal: bool, amounts: bool) -> Mapping[str, tuple[str, ...]]:
@@ -26,6 +31,8 @@ def hidden_fields(*, personal: bool, amounts: bool) -> Mapping[str, tuple[str, .
     found: dict[str, tuple[str, ...]] = {}
     for name, shape in catalogue.shapes.items():
         hidden = set(() if personal else shape.personal)
+        if not personal and not name.startswith(_FOUND_BY_EVERYBODY):
+            hidden.update(_EXTERNAL_IDS.intersection(shape.type.__struct_fields__))
         if not amounts:
             hidden.update(() if name.startswith(_NO_MONEY) else _money(shape.type))
             hidden.update(_HOLD_MONEY_TOO.get(name, ()))

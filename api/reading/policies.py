@@ -55,6 +55,13 @@ class WithinRecord(msgspec.Struct, frozen=True):
     """Parts of a record: whoever sees the record sees them."""
 
 
+class PartOf(msgspec.Struct, frozen=True):
+    """Parts of the record that a column names, reached from another record too: whoever sees the first sees them."""
+
+    column: str
+    record: Table
+
+
 class OfRecord(msgspec.Struct, frozen=True):
     """A kind of record with a permission of its own, and what its scopes mean."""
 
@@ -74,7 +81,7 @@ class Takes(msgspec.Struct, frozen=True):
     permission: Permission
 
 
-Rows: TypeAlias = Everybody | WithinRecord | OfRecord | OfEntries | Takes
+Rows: TypeAlias = Everybody | WithinRecord | PartOf | OfRecord | OfEntries | Takes
 
 
 class Mask(msgspec.Struct, frozen=True):
@@ -171,7 +178,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
     customers.CONTACT_POINTS.name: Policy(personal=_masks("value", "normalised", "label"), customer="customer_id"),
     customers.TAGS.name: _ALL_PERSONAL_OF_CUSTOMER,
     customers.CLASSIFICATIONS.name: Policy(),
-    customers.LINKS.name: Policy(personal=_masks("role")),
+    customers.LINKS.name: Policy(rows=PartOf("organisation_id", customers.CUSTOMERS), personal=_masks("role")),
     customers.CONSENTS.name: Policy(personal=_masks("proof"), customer="customer_id"),
     customers.NOTES.name: Policy(personal=_masks("text"), customer="customer_id"),
     customers.EXTERNAL_IDS.name: _ALL_PERSONAL_OF_CUSTOMER,

@@ -20,6 +20,7 @@ from api.reading.policies import (
     Mask,
     OfEntries,
     OfRecord,
+    PartOf,
     Policy,
     Takes,
     Who,
@@ -121,6 +122,8 @@ class Sight:
                 return hidden or permission not in self._grants
             case OfRecord(permission=permission):
                 return hidden or permission not in self._grants
+            case PartOf(record=record):
+                return hidden or self.sees_nothing(record)
             case _:
                 return hidden or not self._grants
 
@@ -157,6 +160,8 @@ class Sight:
                     return []
                 reached = (each for each in branches if each.scope.rank <= scope.rank)
                 return [condition for each in reached for condition in self._conditions(each, statement)]
+            case PartOf(column=column, record=record):
+                return [self._there(record, column, source, statement)] if self._limits(record) else []
             case OfEntries(records=records):
                 return self._of_entries(records, source, statement)
 
@@ -178,12 +183,14 @@ class Sight:
         others = ", ".join(f"'{kind}'" for kind in limited)
         conditions = [f'seen."aggregate_kind" not in ({others})']
         for kind, table in limited.items():
-            there = self.rows(table, source, statement)
-            conditions.append(
-                f"seen.\"aggregate_kind\" = '{kind}' and exists"
-                f' (select from {there} record where record."id" = seen."aggregate_id")'
-            )
+            there = self._there(table, "aggregate_id", source, statement)
+            conditions.append(f"seen.\"aggregate_kind\" = '{kind}' and {there}")
         return [f"({' or '.join(f'({each})' for each in conditions)})"]
+
+    def _there(self, record: Table, column: str, source: RowSource, statement: Statement) -> str:
+        """The condition that the record which a column names is seen."""
+        rows = self.rows(record, source, statement)
+        return f'exists (select from {rows} record where record."id" = seen."{column}")'
 
     def _limits(self, table: Table) -> bool:
         """Whether there may be rows of a table that are not seen."""

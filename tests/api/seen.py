@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.access import READS, Authority
-from domain.kernel import parse_type_id
+from domain.kernel import parse_type_id, type_id
 from domain.kernel.permissions import Permission, Scope
 from domain.ready_roles import READY
 from projections.sorting import sort_key
@@ -78,9 +78,11 @@ def seen(rows: Rows, who: Authority, unmasked: str | None = None) -> Rows:
     world = {table: list(some) for table, some in rows.items()}
     for table, kept in _records(who).items():
         world[table] = [row for row in rows[table] if kept(row)]
-    # Who sees all records of a kind sees their entries, also where a record has no row.
+    # Who sees all records of a kind sees what belongs to them, also where a record has no row.
     limited = {kind: table for kind, table in RECORDS.items() if who.grants.get(READS[kind]) is not Scope.ALL}
     left = {kind: {row["id"] for row in world[table]} for kind, table in limited.items()}
+    if "customer" in left:
+        world["customer_links"] = [row for row in rows["customer_links"] if row["organisation_id"] in left["customer"]]
     world["timeline"] = [
         row for row in rows["timeline"] if row["aggregate_id"] in left.get(row["aggregate_kind"], {row["aggregate_id"]})
     ]
@@ -111,6 +113,11 @@ def elsewhere(rows: Rows, who: Authority, chance: Random, others: Rows) -> Rows:
             elif chance.random() < 0.5:
                 made.append({**chance.choice(others[table]), **{name: row[name] for name in _STAYS if name in row}})
         world[table] = made
+    if who.grants.get(Permission.READ_CUSTOMERS) is not Scope.ALL:
+        customers = {row["id"] for row in rows["customers"] if kept["customers"](row)}
+        world["customer_links"] = [
+            row for row in world["customer_links"] if row["organisation_id"] in customers or chance.random() < 0.5
+        ]
     hidden = [*((PERSONAL,) if Permission.SEE_PERSONAL_DATA not in who.grants else ())]
     hidden += [AMOUNTS] if Permission.SEE_AMOUNTS not in who.grants else []
     for tables in hidden:
@@ -174,6 +181,13 @@ def somebody(chance: Random, rows: Rows) -> Authority:
         queues=frozenset(_id(row) for row in chance.sample(rows["queues"], chance.choice((0, 1, 3, 7)))),
         grants=grants,
     )
+
+
+def is_seen(who: Authority, kind: str, place: Mapping[str, UUID | None]) -> bool:
+    """Whether a record of this kind is seen where it stands there, by the names of its first command's fields."""
+    columns = ("owner", "team", "assignee", "queue", "escalated_to_team")
+    row = {f"{name}_id": None if (id := place.get(name)) is None else type_id("any", id) for name in columns}
+    return _records(who)[RECORDS[kind]](row)
 
 
 def _records(who: Authority) -> Mapping[str, Callable[[Row], bool]]:

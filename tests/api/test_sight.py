@@ -10,8 +10,10 @@ import pytest
 from graphql import GraphQLError, parse
 from strawberry.utils.str_converters import to_snake_case
 
+from api.reading.entries import hidden_fields as hidden_fields_of_entries
 from api.reading.policies import POLICIES
 from api.reading.sight import Sight
+from domain.catalogue import camel, catalogue
 from domain.kernel.permissions import Permission
 from tests.api.desk import Desk, desk
 from tests.api.questions import question
@@ -46,6 +48,17 @@ def test_what_is_hidden_may_be_null() -> None:
         for column, mask in {**policy.personal, **policy.amounts}.items():
             required = "NOT NULL" in TABLES[name].columns[column]
             assert required == (mask.instead != "NULL"), (name, column)
+
+
+def test_external_ids_are_hidden_in_entries_as_they_are_in_records() -> None:
+    hidden = hidden_fields_of_entries(personal=False, amounts=True)
+    told = {
+        name
+        for name, shape in catalogue.shapes.items()
+        for field in shape.type.__struct_fields__
+        if field.startswith("external_id") and camel(field) not in hidden.get(name, ())
+    }
+    assert told == {"ProductAdded", "ProductExternalIdAdded"}, "of records, those of products alone are everybody's"
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from domain.kernel.permissions import Permission
 from domain.ready_roles import READY
 from tests.api.desk import Desk, desk
 from tests.api.filled import opened
-from tests.api.identity.test_role_matrix import signed_in
+from tests.api.identity.signing_in import signed_in
 from tests.api.listening import PATIENCE, Server, listening
 from tests.api.questions import question
 from tests.api.reference import Reference, plain

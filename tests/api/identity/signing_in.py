@@ -1,7 +1,7 @@
 """A browser: keeps cookies, sends the header and the origin that our own page sends."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import psycopg
 
 from tests.api.book import HEADERS, make_app
 from tests.api.identity.company import Company
+from tests.api.listening import PATIENCE, Server
 
 ORIGIN = "http://localhost:8000"
 OWN_PAGE = {"Daybook-CSRF": "1", "Origin": ORIGIN, "Accept": "application/graphql-response+json"}
@@ -103,3 +104,18 @@ async def house(database: str, directory: Path, **options: Any) -> AsyncIterator
         httpx.AsyncClient(transport=transport, base_url=ORIGIN, timeout=30) as http,
     ):
         yield House(app, Company(http), database)
+
+
+@contextmanager
+def signed_in(server: Server, id: str, email: str) -> Iterator[httpx.Client]:
+    """The browser of somebody who has just made a password and signed in, at a server that listens."""
+    token = server.post(ISSUE, {"i": {"staffMember": id}})["passwordResetIssue"]["token"]
+    origin = f"http://127.0.0.1:{server.port}"
+    with httpx.Client(base_url=origin, headers={"Daybook-CSRF": "1", "Origin": origin}) as http:
+        for query, given in (
+            (RESET, {"token": token, "password": PASSWORD}),
+            (SIGN_IN, {"email": email, "password": PASSWORD}),
+        ):
+            answer = http.post("/graphql", json={"query": query, "variables": {"i": given}}, timeout=PATIENCE).json()
+            assert "errors" not in answer, answer
+        yield http

@@ -23,7 +23,7 @@ from domain.catalogue import catalogue, mutation_name
 from domain.ready_roles import READY
 from tests.api.bad_values import Inputs
 from tests.api.filled import opened
-from tests.api.identity.signing_in import ISSUE, PASSWORD, RESET, SIGN_IN
+from tests.api.identity.signing_in import ISSUE, signed_in
 from tests.api.listening import PATIENCE, Server, Socket, listening
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operator" / "roles.md"
@@ -186,20 +186,6 @@ def firm(database: str, directory: Path) -> Iterator[Firm]:
                 )
         others["staff_member"], others["role"] = outsider, roles["Marketing"]
         yield Firm(server, people, others)
-
-
-@contextmanager
-def signed_in(server: Server, id: str, email: str) -> Iterator[httpx.Client]:
-    token = server.post(ISSUE, {"i": {"staffMember": id}})["passwordResetIssue"]["token"]
-    origin = f"http://127.0.0.1:{server.port}"
-    with httpx.Client(base_url=origin, headers={"Daybook-CSRF": "1", "Origin": origin}) as http:
-        for query, given in (
-            (RESET, {"token": token, "password": PASSWORD}),
-            (SIGN_IN, {"email": email, "password": PASSWORD}),
-        ):
-            answer = http.post("/graphql", json={"query": query, "variables": {"i": given}}, timeout=PATIENCE).json()
-            assert "errors" not in answer, answer
-        yield http
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,102 @@
+"""Somebody who asks and follows, and what they are told, written without what may differ between two worlds."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from graphql import GraphQLObjectType
+
+from domain.kernel import parse_type_id
+from tests.api.attempts import everything
+from tests.api.desk import the_schema
+from tests.api.listening import PATIENCE, Socket
+
+LEFT_OUT = {
+    "eventId", "correlationId", "causationId", "requestId",  # made anew for each entry and request
+    "recordedAt", "occurredAt",  # the worlds are told one after the other
+    "number",  # of a ticket; declared: one sequence for all
+}  # fmt: skip
+"""Fields that may differ, by name. Versions may not: a record's own entries are as many in both worlds."""
+SAID_TO_BE_THERE = {"position"}
+"""Declared, too: the book is longer where more happened. That there is a position, or none, is told alike."""
+
+SCHEMA = the_schema()._schema
+
+
+class Plainly:
+    """Writes what A is told without what may differ."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, str] = {}
+
+    def written(self, told: Any) -> str:
+        text = json.dumps(self._kept(told), sort_keys=True)
+        return re.sub(r"[a-z_]+_[0-7][0-9a-hjkmnp-tv-z]{25}", lambda found: self._id(found[0]), text)
+
+    def _kept(self, told: Any) -> Any:
+        match told:
+            case dict():
+                return {
+                    name: value is not None if name in SAID_TO_BE_THERE else self._kept(value)
+                    for name, value in told.items()
+                    if name not in LEFT_OUT
+                }
+            case list():
+                return [self._kept(one) for one in told]
+            case _:
+                return told
+
+    def _id(self, id: str) -> str:
+        """Ids of new records are random, so they are named by their order; all others are the same in both worlds."""
+        prefix, uuid = parse_type_id(id)
+        return self._made.setdefault(id, f"{prefix} made {len(self._made)}") if uuid.version == 7 else id
+
+
+class A:
+    """Signed in, with a connection on which everything is followed."""
+
+    def __init__(self, http: httpx.Client, socket: Socket) -> None:
+        self.http, self.socket = http, socket
+        self.plainly, self.answers, self.streams = Plainly(), list[str](), dict[str, list[Any]]()
+
+    def ask(self, query: str, variables: Any = None, at_least: str | None = None) -> dict[str, Any]:
+        extensions = {"atLeast": at_least} if at_least else {}
+        body = {"query": query, "variables": variables, "extensions": extensions}
+        answer: dict[str, Any] = self.http.post("/graphql", json=body, timeout=PATIENCE).json()
+        told = {name: answer[name] for name in ("data", "errors") if name in answer}
+        self.answers.append(f"{query[:60]} {self.plainly.written([variables, told])}")
+        return answer
+
+    def follow(self, what: str, query: str) -> None:
+        self.streams[what] = []
+        self.socket.subscribe(query, id=what)
+        self.hear(lambda: self.streams[what])
+
+    def follow_record(self, kind: str, id: str) -> None:
+        of = SCHEMA.subscription_type.fields[f"{kind}Changed"].type if SCHEMA.subscription_type else None
+        assert isinstance(of, GraphQLObjectType)
+        self.follow(id, f'subscription {{ told: {kind}Changed(id: "{id}") {everything(of, 1)} }}')
+
+    def hear(self, enough: Callable[[], object]) -> None:
+        """Take messages until there are enough."""
+        while not enough():
+            message = self.socket.receive()
+            if message["type"] != "complete":
+                self.streams[message["id"]].append(message["payload"])
+
+    def heard_of(self, id: str, position: int) -> None:
+        """Wait for what is to be told of a record after something happened to it: how it stands now, or null."""
+        versions = " ".join(f"... on {name} {{ version }}" for name in ("Customer", "Opportunity", "Ticket"))
+        query = f"query($id: ID!) {{ node(id: $id) {{ id {versions} }} }}"
+        found = self.ask(query, {"id": id}, str(position))["data"]["node"]
+        if id in self.streams:
+            self.hear(lambda: self._is_told(self.streams[id][-1], found))
+        if isinstance(self.streams["changes"][0], dict):  # else A may not follow all changes
+            self.hear(lambda: int(self.streams["changes"][-1]["data"]["told"]["position"]) >= position)
+
+    @staticmethod
+    def _is_told(message: dict[str, Any], found: dict[str, Any] | None) -> bool:
+        told = message["data"]["told"]
+        return told is None if found is None else told is not None and told["version"] >= found["version"]
