@@ -1,6 +1,6 @@
 """Which requests are heard at all: those addressed to a Host of ours. And the security headers of every response."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from functools import lru_cache
 from uuid import uuid4
 
@@ -43,13 +43,13 @@ class Doorkeeper:
             await _refuse(scope, receive, send)
             return
 
-        async def send_secured(message: Message) -> None:
+        def send_secured(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
                 given = {name for name, _ in headers}
                 missing = _SECURED if given.isdisjoint(_NAMES) else [one for one in _SECURED if one[0] not in given]
                 message["headers"] = [*headers, *missing]
-            await send(message)
+            return send(message)
 
         await self._app(scope, receive, send_secured)
 

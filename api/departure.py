@@ -39,9 +39,8 @@ class Departure:
         self._gone = False
 
     def __enter__(self) -> None:
-        if self._matters:
-            self._task = asyncio.current_task()
-            self._timer = asyncio.get_running_loop().call_later(GRACE, self._begin)
+        if self._matters and (task := asyncio.current_task()) is not None:
+            self._task, self._timer = task, task.get_loop().call_later(GRACE, self._begin)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

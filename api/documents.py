@@ -121,9 +121,7 @@ class Documents:
         document = self._remembered.get(asked)
         if document is not None:
             self._remembered.move_to_end(asked)
-            operation = document.operation(operation_name)
-            document.cost(operation, variables)
-            return document, operation
+            return document, document.operation(operation_name)
         document = self._read(asked, operation_name, variables)
         self._remembered[asked] = document
         if len(self._remembered) > MOST_REMEMBERED:

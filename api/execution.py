@@ -149,11 +149,11 @@ class Engine:
         self._buckets.take(request.account, 1)
         try:
             document, operation = self._documents.of(asked, operation_name, variables)
+            cost = document.cost(operation, variables)
         except (GraphQLError, Faulty):
             self._buckets.charge(request.account, FAULTY_COST - 1)
             raise
         request.operation = operation
-        cost = document.cost(operation, variables)
         standing = self._buckets.take(request.account, cost, paid=1)
         if operation.operation is not OperationType.SUBSCRIPTION:
             request.cost, request.standing = cost, standing

@@ -33,12 +33,13 @@ from api.wire import NotJson, read_json
 
 MOST_OF_STRANGERS = 16 * 1024
 """Bytes of a body from somebody who is not known."""
-AT_LEAST = "daybook-at-least"
+AT_LEAST = b"daybook-at-least"
 """A position that the read models must have reached before a query is answered."""
 CLIENT_GONE = 499
 """What is counted where nobody was there to hear the answer."""
 
 _Code = RequestErrorCode
+_MEDIA_TYPES = {media: (b"content-type", f"{media}; charset=utf-8".encode()) for media in (GRAPHQL, JSON)}
 
 
 class Asked(NamedTuple):
@@ -82,7 +83,7 @@ class Endpoint:
 
     async def respond(self, http: Incoming, request: Request) -> ASGIApp:
         """The answer, with a code and the request's id whatever goes wrong."""
-        accept = http.header("accept") or ""
+        accept = http.header(b"accept") or ""
         single, events = negotiated(accept), takes_events(accept)
         media = single or (GRAPHQL if events else None)
         with REQUESTS.timed() as outcome:
@@ -145,7 +146,7 @@ class Endpoint:
 
 
 def _comes_from_a_browser(http: Incoming) -> bool:
-    if http.method != "GET" or "text/html" not in (http.header("accept") or ""):
+    if http.method != "GET" or "text/html" not in (http.header(b"accept") or ""):
         return False
     return not http.query_params.keys() & {"query", "documentId", "extensions"}
 
@@ -180,12 +181,12 @@ def _check_head(http: Incoming, media: str | None) -> None:
     if media is None:
         raise RequestError(_Code.NOT_ACCEPTABLE, f"We answer with {GRAPHQL}, {JSON} or {EVENTS}.", status=406)
     if http.method == "GET":
-        if not http.header(CSRF):
+        if not http.header(CSRF.encode()):
             raise RequestError(_Code.CSRF_HEADER_MISSING, "A query over GET needs the header `Daybook-CSRF: 1`.")
         return
-    if not is_json(http.header("content-type") or ""):
+    if not is_json(http.header(b"content-type") or ""):
         raise RequestError(_Code.UNSUPPORTED_MEDIA_TYPE, f"Send the request as {JSON} in UTF-8.", status=415)
-    if (http.header("content-encoding") or "identity").lower() != "identity":
+    if (http.header(b"content-encoding") or "identity").lower() != "identity":
         raise RequestError(_Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, not compressed.", status=415)
 
 
@@ -248,9 +249,8 @@ def _bad(message: str) -> NoReturn:
 
 
 def _response(answer: Answer, request: Request, media: str | None, status: int) -> ASGIApp:
-    media_type = (b"content-type", f"{media or JSON}; charset=utf-8".encode())
     others = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-    return Reply(answer.encoded, status, (media_type, *_headers(request), *others))
+    return Reply(answer.encoded, status, (_MEDIA_TYPES[media or JSON], *_headers(request), *others))
 
 
 def _headers(request: Request) -> list[tuple[bytes, bytes]]:

@@ -22,9 +22,9 @@ class Incoming:
         # Where a header comes twice, the first one counts.
         self._headers: dict[bytes, bytes] = dict(reversed(list(scope["headers"])))
 
-    def header(self, name: str) -> str | None:
+    def header(self, name: bytes) -> str | None:
         """A header's value; its name in small letters."""
-        value = self._headers.get(name.encode())
+        value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
     @property

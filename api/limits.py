@@ -109,7 +109,9 @@ class Measure:
         }
         self.operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
         self.sizing_variables = tuple(sorted({*_sizing_variables(document)}))
-        """The variables whose values decide about the cost."""
+        """The variables whose values decide about the cost, beside those that hold conditions."""
+        self._conditional = any(weights_of(schema, one, {}) for one in self.operations)
+        """Whether any variable does: most documents have none."""
         self._weights: Weights = {}
         self.introspects = False
         """Whether an operation asks about the schema; known once `shape` has been asked for."""
@@ -136,7 +138,7 @@ class Measure:
 
     def weights(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Weights:
         """What the conditions in these variables weigh."""
-        return weights_of(self._schema, operation, variables)
+        return weights_of(self._schema, operation, variables) if self._conditional else {}
 
     def cost(self, operation: OperationDefinitionNode, variables: Mapping[str, Any], weights: Weights) -> Cost:
         """What an operation of the document costs with these variables, as they came."""

@@ -26,6 +26,8 @@ _CANCELLING = 5.0
 """Seconds that PostgreSQL gets to give up what nobody waits for any more."""
 _BINARY = 1
 """Of a text: its bytes in UTF-8, as they are."""
+_IDLE, _GOOD = int(pq.TransactionStatus.IDLE), (int(pq.ExecStatus.TUPLES_OK), int(pq.ExecStatus.COMMAND_OK))
+"""As libpq says them: looking an enumeration's member up and comparing it takes longer than asking libpq."""
 
 
 class Lines:
@@ -138,7 +140,7 @@ class Line:
     @property
     def works(self) -> bool:
         """Whether it is connected, and PostgreSQL owes it no answer."""
-        return self._pg.transaction_status == pq.TransactionStatus.IDLE
+        return self._pg.transaction_status == _IDLE
 
     def hung_up(self) -> AsyncConnection[tuple[Any, ...]]:
         """The connection, ours no more; closed where it does not work."""
@@ -150,7 +152,9 @@ class Line:
 
     async def fetch(self, sql: str, parameters: Sequence[bytes | None], *, anew: bool) -> Row:
         """As `Lines.fetch`. A statement is prepared where it comes a second time: many come once."""
-        await self._plan_by("force_custom_plan" if anew else "force_generic_plan")
+        # Left to itself, PostgreSQL takes a page for a tenth of its table, and plans each list of a large one anew.
+        if self._plans != (mode := "force_custom_plan" if anew else "force_generic_plan"):
+            await self._plan_by(mode)
         if anew or (name := self._statements.get(sql)) is None:
             if not anew:
                 self._statements[sql] = b""
@@ -176,12 +180,10 @@ class Line:
             pass  # `works` says how it went
 
     async def _plan_by(self, mode: str) -> None:
-        # Left to itself, PostgreSQL takes a page for a tenth of its table, and plans each list of a large one anew.
-        if self._plans != mode:
-            self._plans = None
-            self._pg.send_query(b"SET plan_cache_mode = " + mode.encode())
-            await self._answered()
-            self._plans = mode
+        self._plans = None
+        self._pg.send_query(b"SET plan_cache_mode = " + mode.encode())
+        await self._answered()
+        self._plans = mode
 
     async def _prepared(self, sql: str) -> bytes:
         self._number += 1
@@ -211,7 +213,7 @@ class Line:
             self._answer = None
         if result is None:
             raise OperationalError("PostgreSQL sent no answer")
-        if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
+        if result.status not in _GOOD:
             raise error_from_result(result)
         return result
 

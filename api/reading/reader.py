@@ -10,7 +10,6 @@ from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
-    GraphQLError,
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLSchema,
@@ -18,7 +17,6 @@ from graphql import (
     SelectionSetNode,
     execute_sync,  # pyright: ignore[reportUnknownVariableType]  # its middleware is not typed
     get_named_type,
-    get_variable_values,
     print_ast,
 )
 from graphql.execution.values import VariableValues
@@ -34,6 +32,7 @@ from api.reading.lines import Lines
 from api.reading.selections import Selections
 from api.reading.sight import RowSource, Sight
 from api.reading.statement import Arguments, Plan
+from api.reading.variables import Variables
 
 MOST_PLANS = 1_000
 ABOUT_SCHEMA = ("__schema", "__type")
@@ -81,16 +80,17 @@ class Reader:
         self, lines: Lines, schema: strawberry.Schema, rows: RowSource = present, *, hide_suggestions: bool = False
     ) -> None:
         """Raises DeclarationError where a read field of the schema does not fit its table."""
-        self._lines, self._rows, self._hide_suggestions = lines, rows, hide_suggestions
+        self._lines, self._rows = lines, rows
         self._entities = Entities(schema)
         self._schema: GraphQLSchema = self._entities.schema
+        self._variables = Variables(self._schema, hide_suggestions=hide_suggestions)
         self._plans: OrderedDict[Hashable, Plan] = OrderedDict()
 
     async def query(
         self, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any], sight: Sight
     ) -> Found:
         """The JSON text of `data`, for a valid document's query and its variables as they came. Raises GraphQLError."""
-        coerced = self._coerced(operation, variables)
+        coerced = self._variables.coerced(operation, variables)
         key = (_text(document), operation.loc and operation.loc.start, shape(coerced.coerced), sight.plan_key)
         plan = self._plans.get(key)
         if plan is not None:
@@ -131,19 +131,6 @@ class Reader:
             plan = compiler.record(entity, info.field_nodes)
             self._keep(key, plan)
         return (await self._run(plan, info.variable_values, given)).data
-
-    def _coerced(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> VariableValues:
-        found = get_variable_values(
-            self._schema,
-            operation.variable_definitions or (),
-            dict(variables),
-            max_errors=1,
-            hide_suggestions=self._hide_suggestions,
-        )
-        if isinstance(found, VariableValues):
-            return found
-        error = found[0]
-        raise GraphQLError(error.message, error.nodes, extensions={"code": RequestErrorCode.BAD_USER_INPUT.value})
 
     def _keep(self, key: Hashable, plan: Plan) -> None:
         self._plans[key] = plan
@@ -192,14 +179,20 @@ def shape(value: object) -> Hashable:
     """What of the variables decides the SQL: which are given and null, the keys of inputs, Booleans, what to order and
     group by, and which texts are blank. Words and other texts are parameters.
     """
-    if isinstance(value, Mapping):
-        return tuple((key, shape(each)) for key, each in cast("Mapping[str, Any]", value).items())
+    # What most variables are comes first: to see that something is no mapping takes long.
+    if isinstance(value, str):
+        return "value" if value.strip() else "blank"
+    if value is None or isinstance(value, _AS_IT_IS):
+        return cast("Hashable", value)
     if isinstance(value, list):
         items = cast("list[object]", value)
         return tuple(map(shape, items)) if items and isinstance(items[0], Mapping | Choice) else "list"
-    if isinstance(value, str) and not isinstance(value, Choice) and not value.strip():
-        return "blank"
-    return value if value is None or isinstance(value, bool | Choice) else "value"
+    if isinstance(value, Mapping):
+        return tuple([(key, shape(each)) for key, each in cast("Mapping[str, Any]", value).items()])
+    return "value"
+
+
+_AS_IT_IS = (bool, Choice)
 
 
 def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:

@@ -17,6 +17,7 @@ from api.reading.json_text import Json, as_array, as_object, computed
 
 Parameter: TypeAlias = str | list[str] | None
 Arguments: TypeAlias = Mapping[str, Any]
+ReadArguments: TypeAlias = Callable[[VariableValues], Arguments]
 
 _PARAMETER = re.compile(r"\$\d+")
 
@@ -48,8 +49,8 @@ class Plan(msgspec.Struct, frozen=True):
     """A statement, and how its parameters are read from the arguments of the fields that it serves."""
 
     sql: str
-    calls: Sequence[tuple[GraphQLField, FieldNode]]
-    """The fields in whose arguments variables stand."""
+    calls: Sequence["ReadArguments"]
+    """Of the fields in whose arguments variables stand: how these are read at each run."""
     binds: Sequence[tuple[int, Callable[[Arguments], Parameter]] | bytes | None]
     """What is sent where no variable stands in a field's arguments; else of which call it is, counted from 1, and how
     it is read from its arguments. Those of call 0 are the caller's, not of a field.
@@ -59,7 +60,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     def parameters(self, variables: VariableValues, given: Arguments) -> list[bytes | None]:
         """The statement's parameters; `given` are those of the caller, not of a field. Raises RequestError."""
-        arguments = [given, *(get_argument_values(field, node, variables) for field, node in self.calls)]
+        arguments = [given, *(read(variables) for read in self.calls)]
         return [_sendable(one[1](arguments[one[0]])) if isinstance(one, tuple) else one for one in self.binds]
 
 
@@ -83,7 +84,7 @@ class Statement:
         self.planned_anew = False
         """Set where the best way to find rows depends on the values of parameters."""
         self._aliases = 0
-        self._calls: list[tuple[GraphQLField, FieldNode]] = []
+        self._calls: list[ReadArguments] = []
         self._binds: list[tuple[int, Callable[[Arguments], Parameter]] | bytes | None] = []
         self._typed: list[str] = []
         self._of_caller: dict[str, str] = {}
@@ -97,7 +98,7 @@ class Statement:
         values = get_argument_values(field, node, self.variables)
         if not any(_varies(each.value) for each in node.arguments or ()):
             return Call(None, values)
-        self._calls.append((field, node))
+        self._calls.append(_reading(field, node, self.variables, values))
         return Call(len(self._calls), values)
 
     def parameter(self, call: Call, read: Callable[[Arguments], Parameter], sql_type: str) -> str:
@@ -142,6 +143,20 @@ def too_complex() -> RequestError:
     return RequestError(
         RequestErrorCode.QUERY_TOO_COMPLEX, "This query asks for too many fields at once; ask for less, or in parts."
     )
+
+
+def _reading(field: GraphQLField, node: FieldNode, first: VariableValues, values: Arguments) -> ReadArguments:
+    """How a field's arguments are read at each run of a plan; `first` and `values` are those of its first run."""
+    taken: dict[str, str] = {}
+    for one in node.arguments or ():
+        if not isinstance(one.value, VariableNode):
+            if _varies(one.value):
+                return lambda variables: get_argument_values(field, node, variables)
+        elif (variable := one.value.name.value) in first.coerced:
+            taken[field.args[one.name.value].out_name or one.name.value] = variable
+    # All others say at each run what they said at the first, as variables that are not given do: the library would
+    # find it out anew for each argument that the field has.
+    return lambda variables: {**values, **{name: variables.coerced[variable] for name, variable in taken.items()}}
 
 
 def _varies(value: ValueNode) -> bool:

@@ -128,7 +128,7 @@ def test_a_search_is_served_by_an_index(database: str, search: str, served: str)
         document, operation = at.parsed(FOUND.replace(" totalCount", ""))
         at.runner.run(at.reader.query(document, operation, {"search": "other words"}, ALL))
         [plan] = at.reader._plans.values()
-        sent = plan.parameters(at.reader._coerced(operation, {"search": search}), {})
+        sent = plan.parameters(at.reader._variables.coerced(operation, {"search": search}), {})
         parameters = [None if one is None else one.decode() for one in sent]
         shown = "\n".join(line for (line,) in db.execute(f"EXPLAIN {plan.sql}".encode(), parameters))
     assert served in shown

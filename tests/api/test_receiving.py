@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,6 +86,32 @@ def test_who_does_not_finish_a_request_is_cut_off(
                         assert answer(tcp).startswith(b"HTTP/1.1 200")
                     tcp.sendall(sent)
                     assert cut(tcp), (sent, before)
+
+
+def segments(tcp: socket.socket) -> int:
+    """How many segments with data have come, by the kernel's count: `tcpi_data_segs_in` of its `struct tcp_info`."""
+    count: int
+    (count,) = struct.unpack_from("I", tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160), 152)
+    return count
+
+
+def test_head_and_body_leave_together(database: str, tmp_path: Path) -> None:
+    with listening(database, tmp_path, projections=False) as server, connection(server) as tcp:
+        for answers in range(1, 4):
+            tcp.sendall(request())
+            assert answer(tcp).startswith(b"HTTP/1.1 200")
+            assert segments(tcp) == answers
+
+
+def test_a_head_that_no_body_follows_leaves_alone(database: str, tmp_path: Path) -> None:
+    with listening(database, tmp_path, projections=False) as server, connection(server) as tcp:
+        tcp.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        head = received(tcp)
+        assert head.startswith(b"HTTP/1.1 200")
+        assert b"content-length: 14\r\n" in head
+        assert head.endswith(b"\r\n\r\n")
+        tcp.sendall(request())
+        assert answer(tcp).startswith(b"HTTP/1.1 200")
 
 
 def test_a_byte_now_and_then_does_not_help(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
