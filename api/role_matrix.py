@@ -54,7 +54,7 @@ def _rows() -> Iterator[str]:
                 who = "whoever sees the record"
         personal = "all of it" if policy.all_personal else _listed(policy.personal)
         if policy.columns is not None:
-            personal = "what the event seals, and the reason"
+            personal = "what the event seals, external ids, and the reason"
         amounts = _listed(policy.amounts) if policy.columns is None else "what holds money"
         yield f"| `{name}` | {who} | {personal} | {amounts} |"
 

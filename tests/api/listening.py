@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -32,16 +32,15 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-class Server:
-    """A running server."""
+class Operator:
+    """What the administrator's token says to a server that listens on this host."""
 
-    def __init__(self, port: int, server: uvicorn.Server) -> None:
-        self.port, self.uvicorn = port, server
+    def __init__(self, port: int, headers: Mapping[str, str] = HEADERS) -> None:
+        self.port, self.origin, self._headers = port, f"http://127.0.0.1:{port}", headers
 
     def post(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
         body = {"query": query, "variables": variables or {}}
-        url = f"http://127.0.0.1:{self.port}/graphql"
-        answer = httpx.post(url, json=body, headers=HEADERS, timeout=PATIENCE).json()
+        answer = httpx.post(f"{self.origin}/graphql", json=body, headers=self._headers, timeout=PATIENCE).json()
         assert "errors" not in answer, answer
         data: dict[str, Any] = answer["data"]
         return data
@@ -59,6 +58,14 @@ class Server:
         payload = self.mutate("customerRegister", "customer { id }", kind="PERSON", name=name)
         id: str = payload["customer"]["id"]
         return id
+
+
+class Server(Operator):
+    """A running server."""
+
+    def __init__(self, port: int, server: uvicorn.Server) -> None:
+        super().__init__(port)
+        self.uvicorn = server
 
     def socket(self, **options: Any) -> ClientConnection:
         options.setdefault("subprotocols", [Subprotocol("graphql-transport-ws")])

@@ -6,7 +6,6 @@ stateful phase finds no link between our operations: it looks for mutations that
 A document that does not fit the schema was made so on purpose, and is sent as it is.
 """
 
-import os
 import re
 from collections import defaultdict, deque
 from dataclasses import replace
@@ -15,7 +14,6 @@ from typing import Any
 from uuid import UUID
 from zlib import crc32
 
-import httpx
 import schemathesis
 from graphql import (
     REMOVE,
@@ -139,23 +137,16 @@ class Repair(Visitor):
         return StringValueNode(value=ids[chance % len(ids)]) if not self._command or chance % 8 != 7 else None
 
 
-@schemathesis.hook
-def map_body(context: schemathesis.HookContext, body: DocumentNode) -> DocumentNode:
-    if validate(SCHEMA, body):
-        return body
+def repaired(document: DocumentNode) -> DocumentNode | None:
+    """A document as it is sent; None: it does not fit the schema."""
+    if validate(SCHEMA, document):
+        return None
     types = TypeInfo(SCHEMA)
-    repaired: DocumentNode = visit(body, TypeInfoVisitor(types, Repair(types)))
-    return repaired
+    done: DocumentNode = visit(document, TypeInfoVisitor(types, Repair(types)))
+    return done
 
 
-@schemathesis.hook
-def after_call(
-    context: schemathesis.HookContext, case: schemathesis.Case[Any], response: schemathesis.Response
-) -> None:
-    take_up(response.text)
-
-
-def _lists() -> str:
+def lists() -> str:
     """A query for the ids of every kind of record that can be listed."""
     assert SCHEMA.query_type is not None
     lists = [
@@ -167,12 +158,3 @@ def _lists() -> str:
         and "id" in get_named_type(connection.fields["nodes"].type).fields
     ]
     return "{" + " ".join(f"{name}(first: 20) {{ nodes {{ id }} }}" for name in lists) + "}"
-
-
-take_up(
-    httpx.post(
-        os.environ["DAYBOOK_URL"],
-        json={"query": _lists()},
-        headers={"Authorization": f"Bearer {os.environ['DAYBOOK_TOKEN']}"},
-    ).text
-)

@@ -10,7 +10,7 @@ import psycopg
 
 from tests.api.book import HEADERS, make_app
 from tests.api.identity.company import Company
-from tests.api.listening import PATIENCE, Server
+from tests.api.listening import PATIENCE, Operator
 
 ORIGIN = "http://localhost:8000"
 OWN_PAGE = {"Daybook-CSRF": "1", "Origin": ORIGIN, "Accept": "application/graphql-response+json"}
@@ -107,15 +107,15 @@ async def house(database: str, directory: Path, **options: Any) -> AsyncIterator
 
 
 @contextmanager
-def signed_in(server: Server, id: str, email: str) -> Iterator[httpx.Client]:
+def signed_in(operator: Operator, id: str, email: str) -> Iterator[httpx.Client]:
     """The browser of somebody who has just made a password and signed in, at a server that listens."""
-    token = server.post(ISSUE, {"i": {"staffMember": id}})["passwordResetIssue"]["token"]
-    origin = f"http://127.0.0.1:{server.port}"
-    with httpx.Client(base_url=origin, headers={"Daybook-CSRF": "1", "Origin": origin}) as http:
+    token = operator.post(ISSUE, {"i": {"staffMember": id}})["passwordResetIssue"]["token"]
+    headers = {**OWN_PAGE, "Origin": operator.origin}
+    with httpx.Client(base_url=operator.origin, headers=headers, timeout=PATIENCE) as http:
         for query, given in (
             (RESET, {"token": token, "password": PASSWORD}),
             (SIGN_IN, {"email": email, "password": PASSWORD}),
         ):
-            answer = http.post("/graphql", json={"query": query, "variables": {"i": given}}, timeout=PATIENCE).json()
+            answer = http.post("/graphql", json={"query": query, "variables": {"i": given}}).json()
             assert "errors" not in answer, answer
         yield http

@@ -23,21 +23,11 @@ from domain.catalogue import catalogue, mutation_name
 from domain.ready_roles import READY
 from tests.api.bad_values import Inputs
 from tests.api.filled import opened
+from tests.api.identity.role_document import DOCUMENT, REACHED, READ_BY, ROLES, Matrix, documented, reaches
 from tests.api.identity.signing_in import ISSUE, signed_in
 from tests.api.listening import PATIENCE, Server, Socket, listening
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "operator" / "roles.md"
 SCHEMA = build_schema(schema_text())
-ROLES = tuple(role.name for role in READY)
-
-REACHED = {
-    "own": {"own", "queue", "team", "all"},
-    "queue": {"queue", "team", "all"},  # of a ticket
-    "team": {"team", "all"},  # of a customer or a deal
-    "elsewhere": {"all"},
-}
-"""By place of a record: the scopes that reach it."""
-READ_BY = {"customer": "READ_CUSTOMERS", "opportunity": "READ_OPPORTUNITIES", "ticket": "READ_TICKETS"}
 
 BEGINNINGS = {
     mutation_name(decider, verb)
@@ -71,41 +61,6 @@ BY_ID_OF_EVERYBODY_S = {"pipeline", "product", "staffMember", "team", "queue", "
 ELSEWHERE = {"node", "nodes", "history", "apiTokens", "apiToken", "customerByEmail", "ticketByNumber",
              "productByExternalId"}  # fmt: skip
 """Fields with a test of their own below."""
-
-
-class Matrix(NamedTuple):
-    """The tables of the document."""
-
-    scopes: Mapping[str, Mapping[str, str]]
-    """By permission and role."""
-    needs: Mapping[str, str]
-    """By mutation."""
-
-
-def documented() -> Matrix:
-    scopes = {
-        name.strip("`"): dict(zip(ROLES, held, strict=True))
-        for name, _, *held in _rows("| permission | what it allows")
-    }
-    needs = {
-        mutation.strip("`"): name.strip("`")
-        for name, mutations in _rows("| permission | mutations")
-        for mutation in mutations.split(", ")
-    }
-    return Matrix(scopes, needs)
-
-
-def _rows(head: str) -> Iterator[list[str]]:
-    """The cells of a table that begins so."""
-    lines = iter(DOCUMENT.read_text().splitlines())
-    for line in lines:
-        if line.startswith(head):
-            next(lines)
-            break
-    for line in lines:
-        if not line.startswith("|"):
-            return
-        yield [cell.strip() for cell in line[1:-1].split("|")]
 
 
 class Person:
@@ -192,10 +147,6 @@ def firm(database: str, directory: Path) -> Iterator[Firm]:
 def acme(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firm]:
     with firm(module_database, tmp_path_factory.mktemp("acme")) as made:
         yield made
-
-
-def reaches(matrix: Matrix, role: str, permission: str, place: str) -> bool:
-    return matrix.scopes[permission][role] in REACHED[place]
 
 
 def seen(acme: Firm, matrix: Matrix, person: Person, kind: str) -> set[str]:
