@@ -30,8 +30,11 @@ NOUNS = {camel(decider.kind): decider for decider in catalogue.deciders.values()
 CALLED = ("name", "title", "subject")
 NAMED_BY = {"rename", "changeSubject"}
 EXAMPLES, STEPS = 8, 25
-LEAST_MUTATIONS = 70
-"""Of a hundred, those that must have had an effect; without them only refusals were tested."""
+LEAST_MUTATIONS = 50
+"""Of a hundred, those that must have had an effect; without them only refusals were tested.
+
+Some 60 to 85 have: which, is drawn otherwise whenever the schema has one more.
+"""
 
 
 class Sequences(RuleBasedStateMachine):
