@@ -18,7 +18,7 @@ from tests.api.desk import Desk, desk
 from tests.api.sample import Row, Rows, load, sample
 from tests.api.sights import ALL
 
-ROWS: Rows = sample(seed=38)
+ROWS: Rows = sample(seed=40)
 BAD, COMPLEX = {"code": "BAD_USER_INPUT"}, {"code": "QUERY_TOO_COMPLEX"}
 
 
