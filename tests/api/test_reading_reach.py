@@ -16,6 +16,7 @@ OURS = {
     ("customer_tags", "added_at"),
     # What the door alone compares with.
     ("api_tokens", "hash"),
+    ("staff_members", "deactivation"),
 }
 ONE_WAY = {
     # From a part, whose record leads on: a line of a deal, a step of its way.
