@@ -7,9 +7,9 @@ in the thread that calls it; `following` runs it in an event loop.
 import asyncio
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Generator
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import suppress
-from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 T = TypeVar("T")
@@ -86,29 +86,34 @@ class Signal(Step[T]):
 
     def __init__(self) -> None:
         self._given: list[T | Exception] = []
-        self._wake: Callable[[], object] | None = None
+        self._asleep: threading.Lock | None = None
+        self._followed: asyncio.Future[None] | None = None
 
     def give(self, value: T | Exception) -> None:
-        # Given before looking who waits, as the waiting say so before they look what was given: no wake-up is lost.
+        give_all([(self, value)])
+
+    def put(self, value: T | Exception) -> "asyncio.Future[None] | None":
+        """Put the value there and wake who stands still for it; what is left to do is to wake who follows, if anybody.
+
+        Put before looking who waits, as the waiting say so before they look what was put: no wake-up is lost.
+        """
         self._given.append(value)
-        if self._wake is not None:
-            self._wake()
+        if self._asleep is not None:
+            self._asleep.release()
+        return self._followed
 
     def wait(self) -> T:
         # A bare lock: a condition variable costs three times as much, 32 times in each batch of the committer.
-        asleep = threading.Lock()
+        self._asleep = asleep = threading.Lock()
         asleep.acquire()
-        self._wake = asleep.release
         if not self._given:
             asleep.acquire()
         return self._taken()
 
     async def follow(self) -> T:
-        loop = asyncio.get_running_loop()
-        given = loop.create_future()
-        self._wake = partial(_call, loop, given)
+        self._followed = asyncio.get_running_loop().create_future()
         if not self._given:
-            await given
+            await self._followed
         return self._taken()
 
     def _taken(self) -> T:
@@ -118,11 +123,18 @@ class Signal(Step[T]):
         return value
 
 
-def _call(loop: asyncio.AbstractEventLoop, given: "asyncio.Future[None]") -> None:
-    with suppress(RuntimeError):  # a loop that is closed waits for nothing
-        loop.call_soon_threadsafe(_settle, given)
+def give_all(given: Iterable[tuple[Signal[T], T | Exception]]) -> None:
+    """Give each signal its value. An event loop that follows many of them is woken once, not once for each."""
+    followed = defaultdict[asyncio.AbstractEventLoop, list["asyncio.Future[None]"]](list)
+    for signal, value in given:
+        if (future := signal.put(value)) is not None:
+            followed[future.get_loop()].append(future)
+    for loop, futures in followed.items():
+        with suppress(RuntimeError):  # a loop that is closed waits for nothing
+            loop.call_soon_threadsafe(_settle, futures)
 
 
-def _settle(given: "asyncio.Future[None]") -> None:
-    if not given.done():
-        given.set_result(None)
+def _settle(futures: "Iterable[asyncio.Future[None]]") -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import psycopg
 
+from infra.exchange import Asked, Exchange
+
 APPENDED = "daybook_appended"
 """The channel on which appends are announced. A notice may be lost: listeners poll with a bound beside it."""
 
@@ -53,6 +55,7 @@ class Announcer:
                 self._closing.wait(1.0)
 
     def _send(self, db: psycopg.Connection[tuple[object, ...]]) -> None:
+        exchange, notice = Exchange(db), Asked(b"NOTIFY %b" % APPENDED.encode())
         while self._wanted.wait() and not self._closing.is_set():
             self._wanted.clear()
-            db.execute(f"NOTIFY {APPENDED}")
+            exchange.run(notice)

@@ -146,13 +146,14 @@ class Append:
 
         The head is a statement of its own after the lock: its snapshot must be younger.
         """
+        self._indexes = {
+            claim: self._vault.blind_index(claim) for one in conditions for claim in (*one.takes, *one.gives_back)
+        }
         asked = {
             "ids": {id for one in conditions for id in one.expects} | {one.originator_id for one in entries},
             "keys": [{"actor": one.actor, "key": one.idempotency_key} for one in conditions],
             "claims": [
-                {"scope": claim.scope, "fingerprint": self._vault.blind_index(claim)}
-                for one in conditions
-                for claim in one.takes
+                {"scope": claim.scope, "fingerprint": self._indexes[claim]} for one in conditions for claim in one.takes
             ],
             "subjects": {entry.subject for entry in entries if entry.sealed is not None},
         }
@@ -242,7 +243,7 @@ class Append:
         """The slots that the command takes: a shared claim stands beside others, any other stands alone."""
         taken, holder = list[Slot](), conditions.receipt.id
         for claim in conditions.takes:
-            index = self._vault.blind_index(claim)
+            index = self._indexes[claim]
             slots = {slot for slot, other in self._head.slots.get((claim.scope, index), {}).items() if other != holder}
             if slots and not claim.shared:
                 raise ClaimTaken(claim)
@@ -253,7 +254,7 @@ class Append:
     def _keep(self, conditions: Conditions, position: int, taken: Iterable[Slot]) -> None:
         slots, holder = self._head.slots, conditions.receipt.id
         for claim in conditions.gives_back:
-            index = self._vault.blind_index(claim)
+            index = self._indexes[claim]
             self._given_back.append({"scope": claim.scope, "fingerprint": index, "holder": holder})
             held = slots.get((claim.scope, index), {})
             for slot in [slot for slot, other in held.items() if other == holder]:

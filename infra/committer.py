@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from domain.appending import AlreadyHandled, BookUnavailable, ClaimTaken, Conditions, Entry, Moved
 from domain.kernel import Refused
-from domain.steps import Signal
+from domain.steps import Signal, give_all
 from infra.append import Append
 from infra.exchange import Exchange
 from infra.patience import PATIENCE
@@ -164,15 +164,12 @@ class Committer:
             self._commit([one], deadline)
 
     def _give_up(self, batch: list[Submission], error: Exception) -> None:
-        for one in batch:
-            one.give(
-                BookUnavailable(f"The book did not answer ({type(error).__name__}); send it again with the same key.")
-            )
+        why = f"The book did not answer ({type(error).__name__}); send it again with the same key."
+        give_all((one, BookUnavailable(why)) for one in batch)
 
     def _reply(self, batch: list[Submission], answers: list[Answer]) -> None:
         self._appended()
-        for one, answer in zip(batch, answers, strict=True):
-            one.give(answer)
+        give_all(zip(batch, answers, strict=True))
 
     def _connect(self) -> Exchange:
         if self._exchange is None:

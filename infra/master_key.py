@@ -8,6 +8,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from domain.kernel.randomness import random_bytes
 from infra.private_files import PrivateFileError, private_directory, secret
 
 _HEADER = "daybook-master-key-1:"
@@ -24,7 +25,7 @@ class MasterKey:
         self._cipher = AESGCM(key)
 
     def wrap(self, key: bytes, purpose: bytes) -> bytes:
-        nonce = os.urandom(12)
+        nonce = random_bytes(12)
         return nonce + self._cipher.encrypt(nonce, key, purpose)
 
     def unwrap(self, wrapped: bytes, purpose: bytes) -> bytes:

@@ -15,6 +15,7 @@ from psycopg_pool import ConnectionPool
 from domain.appending import Row
 from domain.encoding import Reading
 from domain.kernel import Claim, Withheld
+from domain.kernel.randomness import random_bytes
 from infra.entries import StoredEntry
 from infra.master_key import MasterKey
 from infra.patience import patient
@@ -71,7 +72,7 @@ class Vault:
         if not begins and (key := self._keys_of((subject,)).get(subject)):
             return key, None
         # A destroyed key gets here too; it is refused under the append lock, where nobody can destroy it meanwhile.
-        key = os.urandom(32)
+        key = random_bytes(32)
         made = (key, self._master.wrap(key, subject.bytes))
         with self._lock:
             pending = self._pending.setdefault(subject, made)  # two at once must seal under one key

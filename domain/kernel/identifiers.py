@@ -1,11 +1,12 @@
 """Ids: UUIDs inside, TypeIDs outside (`cus_01h455vb4pex5vsknk084sn02q`), and ids derived from an idempotency key."""
 
 import hashlib
-import os
 import re
 import time
 from functools import lru_cache
 from uuid import UUID
+
+from domain.kernel.randomness import random_bytes
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
@@ -23,8 +24,7 @@ class NotATypeId(ValueError):
 
 def new_id() -> UUID:
     """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then random bits."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    return _stamp(value, version=7)
+    return _stamp((time.time_ns() // 1_000_000) << 80 | int.from_bytes(random_bytes(10), "big"), version=7)
 
 
 def derived_id(actor: str, key: UUID, ordinal: int) -> UUID:

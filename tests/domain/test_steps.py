@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from domain.folds import Turns
-from domain.steps import Look, Signal, Steps, blocking, following
+from domain.steps import Look, Signal, Steps, blocking, following, give_all
 
 T = TypeVar("T")
 Run = Callable[[Steps[Any]], Any]
@@ -95,6 +95,33 @@ def test_an_exception_is_raised_where_the_signal_is_waited_for(run: Run) -> None
     signal.give(LookupError("gone"))
     with pytest.raises(LookupError, match="gone"):
         run(value_of(signal))
+
+
+def test_many_that_are_given_at_once_reach_threads_and_loops_and_wake_a_loop_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signals, numbers = [Signal[int]() for _ in range(40)], range(40)
+    woken = list[object]()
+
+    async def follow(mine: list[Signal[int]]) -> list[int]:
+        loop = asyncio.get_running_loop()
+        wake = loop.call_soon_threadsafe
+
+        def counted(callback: Callable[..., object], *arguments: Any) -> asyncio.Handle:
+            woken.append(callback)
+            return wake(callback, *arguments)
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+        tasks = [asyncio.create_task(following(value_of(each))) for each in mine]
+        await asyncio.sleep(0)  # now each of them follows
+        give_all(zip(signals, numbers, strict=True))
+        return await asyncio.gather(*tasks)
+
+    with ThreadPoolExecutor(20) as threads:
+        standing_still = [threads.submit(blocking, value_of(each)) for each in signals[::2]]
+        assert asyncio.run(follow(signals[1::2])) == list(numbers[1::2])
+        assert [each.result(PATIENCE) for each in standing_still] == list(numbers[::2])
+    assert len(woken) == 1
 
 
 def test_a_signal_for_a_loop_that_is_closed_disturbs_nobody() -> None:

@@ -81,7 +81,7 @@ POINTS: dict[str, tuple[Any, str, Wrap]] = {
     "before-commit": (Exchange, "run", _between_rows_and_commit),
     "sent-unheard": (Exchange, "_send", _after),
     "committed-unanswered": (Committer, "_reply", _before),
-    "one-of-batch-answered": (Submission, "give", _after),
+    "one-of-batch-answered": (Submission, "put", _after),
     "projection-unsent": (ledger, "_commit_at_once", _before),
     IN_STATEMENT: (ledger, "_commit_at_once", _before),
     "projection-committed": (runner, "commit", _after),
