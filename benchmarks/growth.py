@@ -145,8 +145,7 @@ def _said(books: list[Book], filled: list[float], memory: str, held: str) -> Ite
     )
     yield (
         "Without a goal, because what is read grows with the book: frequent words, which are counted, or put in order,"
-        " or of which few have the other word too; and a telephone number, of which every three digits stand in a"
-        " hundredth of all texts."
+        " or of which few have the other word too."
     )
 
 

@@ -100,8 +100,7 @@ QUESTIONS = (
     Question("searched for the beginning of a rare name", "search: $text", _beginning),
     Question("searched for a rare name and a frequent one", "search: $text", _with_a_frequent_one),
     Question("searched for what nobody has", "search: $text", _text("xyzzy", "nobody here", "陈")),
-    # One customer is found, but by lists of all texts with three of its digits, each a hundredth of all texts long.
-    Question("searched for a telephone number: one customer", "search: $text", _number, constant=False),
+    Question("searched for a telephone number: one customer", "search: $text", _number),
     Question("searched for what every tenth has", "search: $text", _text("and", "ander", "andre"), False),
     Question("searched for what all have", "search: $text", _text("example", "@example.com", "a", "exam"), False),
     Question(

@@ -267,7 +267,7 @@ def _terms(line: OpportunityLine) -> dict[str, Any]:
 
 opportunities = Model(
     name="opportunities",
-    version=2,
+    version=3,
     tables=(OPPORTUNITIES, LINES, STAGE_HISTORY, NOTES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("opportunity",)),

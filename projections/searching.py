@@ -39,8 +39,15 @@ PIECES = """(
         || regexp_replace(substr({text}, 3), '(...)|..?$', '\\1/', 'g'),
         '/'), '')
     || string_to_array(regexp_replace({text}, '[\\u0001-\\u2E7F]+', '', 'g'), NULL)
+    || CASE WHEN {text} ~ '[0-9]{{4}}' THEN array_remove(string_to_array(
+        regexp_replace(regexp_replace({text}, '[^0-9]+', '', 'g'), '(....)|..?.?$', '\\1/', 'g')
+        || regexp_replace(substr(regexp_replace({text}, '[^0-9]+', '', 'g'), 2), '(....)|..?.?$', '\\1/', 'g')
+        || regexp_replace(substr(regexp_replace({text}, '[^0-9]+', '', 'g'), 3), '(....)|..?.?$', '\\1/', 'g')
+        || regexp_replace(substr(regexp_replace({text}, '[^0-9]+', '', 'g'), 4), '(....)|..?.?$', '\\1/', 'g'),
+        '/'), '') END
 )"""
-"""SQL, a template of a text's column: every two and three neighbouring letters, and each that is a word by itself.
+"""SQL, a template of a text's column: every two and three neighbouring letters, each that is a word by itself, and
+every four digits, those of two numbers side by side included.
 
 Functions of the server's own and nothing else, so that the index computes them and no row stores them. No key has a
 slash: it is punctuation.
@@ -51,15 +58,18 @@ def pieces_of(word: str) -> list[str]:
     """The pieces to look a word up by: so many as cover it, or all of a long word but its beginning, which it may share
     with many others, as telephone numbers do. None for a single letter of an alphabet.
 
+    A number is looked up by four digits at a time: every three of them stand in a hundredth of all telephone numbers.
     Overlapping ones would hardly narrow further, but the planner multiplies how rare each is: it would take a word that
     stands in every second address for a rare one.
     """
     if len(word) == 1:
         return [word] if word > "\u2e7f" else []
-    begin = len(word) % 3 if len(word) >= _LONG else 0
-    return sorted({word[-3:], *(word[at : at + 3] for at in range(begin, len(word) - 2, 3))})
+    many = 4 if _NUMBER.fullmatch(word) else 3
+    begin = len(word) % many if len(word) >= _LONG else 0
+    return sorted({word[-many:], *(word[at : at + many] for at in range(begin, len(word) - many + 1, many))})
 
 
+_NUMBER = re.compile("[0-9]{4,}")
 _LONG = 9
 """Letters. Three pieces side by side narrow well enough; each further one is another long list to read."""
 

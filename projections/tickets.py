@@ -228,7 +228,7 @@ def _say(
 
 tickets = Model(
     name="tickets",
-    version=2,
+    version=3,
     tables=(TICKETS, MESSAGES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("ticket",)),

@@ -1,12 +1,16 @@
 """Searching lists: every word, anywhere in a text, whatever its case and accents; with conditions, and counted."""
 
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from graphql import GraphQLError
+from hypothesis import given
+from hypothesis import strategies as st
 
+from projections.searching import PIECES, pieces_of, search_key
 from tests.api.book import Client, serving
 from tests.api.desk import desk
 from tests.api.plain_lists import in_order
@@ -49,7 +53,16 @@ async def test_people_are_found_by_names_addresses_and_numbers_in_any_script(dat
         "Владимир Йотов": ["влад", "ЙОТОВ", "иотов"],
         "Ελένη Παπαδοπούλου": ["ελενη", "ΠΑΠΑΔΟΠΟΥΛΟΥ", "παπα ελε"],
         "Seán O'Brien": ["o'brien", "obrien", "brien sean"],
-        "Ada Lovelace": ["ada@example.com", "EXAMPLE", "044 668 18 00", "+41446681800", "668-18-00", "ada 6681"],
+        "Ada Lovelace": [
+            "ada@example.com",
+            "EXAMPLE",
+            "044 668 18 00",
+            "+41446681800",
+            "668-18-00",
+            "ada 6681",
+            "4466",
+            "81800",
+        ],
     }
     points = [{"kind": "EMAIL", "value": "Ada@Example.com"}, {"kind": "PHONE", "value": "+41 (0)44 668 18 00"}]
     async with serving(database, tmp_path) as client:
@@ -60,6 +73,25 @@ async def test_people_are_found_by_names_addresses_and_numbers_in_any_script(dat
             for search in searches:
                 assert await found(client, search) == [name], search
         assert await found(client, "müller 王小明") == []
+        assert await found(client, "180041446") == []  # the end of one number and the beginning of the next
+
+
+WORDS = st.text("0123456789", min_size=1, max_size=16) | st.text("0123456789aß王", min_size=1, max_size=16)
+
+
+def test_every_part_of_a_word_is_looked_up_by_pieces_that_its_text_has(database: str) -> None:
+    with psycopg.connect(database) as db:
+
+        @given(st.lists(WORDS, min_size=1, max_size=3))
+        def looked_up(words: list[str]) -> None:
+            text = search_key(" ".join(words))
+            asked = f"SELECT {PIECES.format(text='$1::text')}"
+            [(pieces,)] = psycopg.RawCursor(db).execute(asked, [text]).fetchall()
+            for word in text.split():
+                for begin, end in combinations(range(len(word) + 1), 2):
+                    assert {*pieces_of(word[begin:end])} <= {*pieces}
+
+        looked_up()
 
 
 async def found(client: Client, search: str) -> list[str]:
