@@ -93,7 +93,7 @@ def write(
         operation = request.operation
         line = Line(
             time=now,
-            request_id=str(request.id),
+            request_id=request.id,
             actor=request.actor if request.authorised else None,
             method=method,
             path=where,

@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Iterable
 from functools import lru_cache
-from uuid import uuid4
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import request_id
 
 OPEN_PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
 """Asked by address, not by name, from the operator's own network; they tell no data."""
@@ -45,9 +46,9 @@ class Doorkeeper:
 
         def send_secured(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                headers = list(message.get("headers", ()))
-                given = {name for name, _ in headers}
-                missing = _SECURED if given.isdisjoint(_NAMES) else [one for one in _SECURED if one[0] not in given]
+                headers = message.get("headers", ())
+                given = dict(headers)
+                missing = _SECURED if _NAMES.isdisjoint(given) else [one for one in _SECURED if one[0] not in given]
                 message["headers"] = [*headers, *missing]
             return send(message)
 
@@ -70,6 +71,6 @@ async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
         "This server is not known under the name in the Host header. The operator lists further names in"
         " DAYBOOK_ALLOWED_HOSTS."
     )
-    id = str(uuid4())
+    id = request_id()
     body = {"errors": [{"message": message, "extensions": {"code": "BAD_REQUEST", "requestId": id}}]}
     await JSONResponse(body, 421, headers={**SECURITY_HEADERS, "Daybook-Request-Id": id})(scope, receive, send)

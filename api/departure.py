@@ -6,6 +6,8 @@ from types import TracebackType
 
 from starlette.types import Receive
 
+from api.deadlines import Deadlines
+
 GRACE = 0.1
 """Seconds that a request takes before anybody looks whether its client is still there: most are answered by then."""
 STALLED = 20
@@ -27,26 +29,26 @@ class ClientGone(Exception):
 class Departure:
     """Cancels the block when the client goes away; it ends with ClientGone then.
 
-    Nothing else may receive meanwhile. A block that is over within GRACE costs no task. `matters`: whether it is to be
-    cancelled at all.
+    Nothing else may receive meanwhile. A block that is over within GRACE, which `graces` sees to, costs no task.
+    `matters`: whether it is to be cancelled at all.
     """
 
-    def __init__(self, receive: Receive, *, matters: bool = True) -> None:
-        self._receive, self._matters = receive, matters
+    def __init__(self, receive: Receive, graces: Deadlines, *, matters: bool = True) -> None:
+        self._receive, self._graces, self._matters = receive, graces, matters
         self._task: asyncio.Task[object] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
         self._gone = False
 
     def __enter__(self) -> None:
-        if self._matters and (task := asyncio.current_task()) is not None:
-            self._task, self._timer = task, task.get_loop().call_later(GRACE, self._begin)
+        if self._matters:
+            self._task = asyncio.current_task()
+            self._graces.begin(self._begin)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._matters:
+            self._graces.end(self._begin)
         if self._watch is not None:
             self._watch.cancel()
         if self._gone and self._task is not None and self._task.uncancel() == 0 and kind is asyncio.CancelledError:

@@ -146,15 +146,16 @@ class Engine:
         Raises GraphQLError, Faulty.
         """
         # The first point is taken before anybody looks at what is asked: whoever has none left does not make us parse.
-        self._buckets.take(request.account, 1)
+        account = request.account
+        self._buckets.take(account, 1)
         try:
             document, operation = self._documents.of(asked, operation_name, variables)
             cost = document.cost(operation, variables)
         except (GraphQLError, Faulty):
-            self._buckets.charge(request.account, FAULTY_COST - 1)
+            self._buckets.charge(account, FAULTY_COST - 1)
             raise
         request.operation = operation
-        standing = self._buckets.take(request.account, cost, paid=1)
+        standing = self._buckets.take(account, cost, paid=1)
         if operation.operation is not OperationType.SUBSCRIPTION:
             request.cost, request.standing = cost, standing
         return document, operation

@@ -13,7 +13,8 @@ from graphql import OperationDefinitionNode, OperationType
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access_log import REQUEST
-from api.departure import ClientGone, Departure
+from api.deadlines import Deadlines
+from api.departure import GRACE, ClientGone, Departure
 from api.documents import Document
 from api.errors import RequestError, RequestErrorCode, explained
 from api.event_stream import EVENTS, EventStream
@@ -71,6 +72,7 @@ class Endpoint:
         """`page`: whether a browser gets a page to try queries on."""
         self._engine, self._serving, self._page = engine, serving, page
         self._ways, self._presences = ways, presences
+        self._graces = Deadlines(GRACE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         http = Incoming(scope, receive)
@@ -107,7 +109,7 @@ class Endpoint:
                 if operation.operation is OperationType.QUERY:
                     request.at_least = _at_least(http, asked)
                 mutation = operation.operation is OperationType.MUTATION
-                with Departure(http.receive, matters=not mutation):
+                with Departure(http.receive, self._graces, matters=not mutation):
                     answer, rest = await self._answer(request, document, operation, asked.variables)
                 if streamed and answer.data is not msgspec.UNSET:
                     outcome.status = 200
@@ -256,7 +258,7 @@ def _response(answer: Answer, request: Request, media: str | None, status: int) 
 def _headers(request: Request) -> list[tuple[bytes, bytes]]:
     said = [
         (b"cache-control", b"no-store"),
-        (b"daybook-request-id", str(request.id).encode()),
+        (b"daybook-request-id", request.id.encode()),
         (b"vary", b"Accept, Authorization, Cookie"),
     ]
     return said if request.cookie is None else [*said, (b"set-cookie", request.cookie.encode())]

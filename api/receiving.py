@@ -4,8 +4,8 @@ A client that sends a byte a minute would otherwise keep a connection, and what 
 """
 
 import asyncio
-from typing import Any, cast
-from uuid import uuid4
+from collections.abc import Awaitable
+from typing import Any
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,7 +13,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.authentication import SECURITY_HEADERS
-from api.errors import RequestErrorCode
+from api.deadlines import Deadlines
+from api.errors import RequestErrorCode, request_id
+from api.sending import Sending
 
 MOST_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers; a query over GET stands there too."""
@@ -31,6 +33,8 @@ class Receiving(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
+        self._silences = Deadlines(self.timeout_keep_alive)
+        """Between two requests: uvicorn's own way takes a timer for each."""
         self._head = 0
         """Bytes of the head that have come."""
         self._head_ended = self._complete = self._handed_over = False
@@ -43,6 +47,7 @@ class Receiving(HttpToolsProtocol):
         self._handed_over = True
         self._wait()
         super().connection_lost(exc)
+        self._silences.close()
 
     def data_received(self, data: bytes) -> None:
         if not self._head_ended:
@@ -75,8 +80,22 @@ class Receiving(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
-        cycle.transport = cast("asyncio.Transport", _WayOut(self.transport, cycle))
-        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+        def answering(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            # Were the cycle to hold it, whatever belongs to the request would wait for the garbage collector.
+            return app(scope, receive, Sending(cycle, send))
+
+        super()._start_asgi_task(cycle, answering)  # type: ignore[arg-type]
+
+    def on_response_complete(self) -> None:
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._silences.begin(self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._silences.end(self.timeout_keep_alive_handler)
 
     def _wait(self) -> None:
         """Have the deadline run while the next request, or the rest of this one, is to come; and then only."""
@@ -90,28 +109,6 @@ class Receiving(HttpToolsProtocol):
     def _too_late(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
-
-
-class _WayOut:
-    """The transport of one response, whose head waits for the beginning of its body: both leave with one system call.
-
-    uvicorn writes them one by one, and uvloop sends at once what is written, which wakes the client twice.
-    """
-
-    def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
-        self._transport, self._cycle = transport, cycle
-        self._head = b""
-        self.close, self.is_closing = transport.close, transport.is_closing
-
-    def write(self, data: bytes) -> None:
-        cycle = self._cycle
-        if self._head:
-            self._transport.writelines((self._head, data))
-            cycle.transport = self._transport
-        elif cycle.response_started and cycle.expected_content_length and cycle.scope["method"] != "HEAD":
-            self._head = data  # of a response whose body comes next: so many bytes were said to
-        else:
-            self._transport.write(data)
 
 
 class Conversing(WebSocketsSansIOProtocol):
@@ -141,7 +138,7 @@ def _length(header: tuple[bytes, bytes]) -> int:
 
 
 async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
-    id = str(uuid4())
+    id = request_id()
     message = f"The head of the request has more than {MOST_HEAD_BYTES:,} bytes. Send long queries with POST."
     extensions = {"code": RequestErrorCode.REQUEST_TOO_LARGE, "requestId": id}
     headers = {**SECURITY_HEADERS, "Daybook-Request-Id": id, "Connection": "close"}

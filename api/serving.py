@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
-from uuid import UUID, uuid4
 
 import anyio
 import msgspec
@@ -12,7 +11,7 @@ from strawberry import Info
 from api.commands import Commands
 from api.directory import ACCESS_FOLLOWS_FROM, Directory
 from api.documents import cost_extension
-from api.errors import RequestError, RequestErrorCode
+from api.errors import RequestError, RequestErrorCode, request_id
 from api.feed import Feed
 from api.identity.accounts import Accounts
 from api.identity.caller import STRANGER, Arrival, Caller
@@ -48,32 +47,32 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 class Request:
     """The context of one request, or of one WebSocket connection."""
 
+    connection_params: dict[str, Any] | None = None
+    """What a WebSocket client said in `connection_init`; the protocol's handler writes it here."""
+    read_model: Outcome | None = None
+    """`extensions.readModel`: why the entity of a committed mutation is null.
+
+    BEHIND: the read models had not reached the position in time; ask again with `Daybook-At-Least`. PARKED: the
+    record's lane stands still at an entry that can't be posted; an operator has to look.
+    """
+    at_least: int | None = None
+    """The position that a query has to reflect, where the client names one."""
+    position: str | None = None
+    """`extensions.position`: the position that a query's answer reflects."""
+    cookie: str | None = None
+    """`Set-Cookie` of the answer, where somebody signs in or out."""
+    cost: int | None = None
+    """Of the query or mutation that is answered; the events of a subscription do not repeat it."""
+    standing: Standing | None = None
+    """What the actor may still ask for after it, where actors are throttled."""
+    operation: OperationDefinitionNode | None = None
+    codes: Sequence[str] = ()
+    """Of the errors that were answered; like `operation`, for the access log."""
+
     def __init__(self, serving: Serving, arrival: Arrival, caller: Caller = STRANGER) -> None:
         """`caller`: who asks, where that is known already."""
         self.serving, self.arrival, self.caller = serving, arrival, caller
-        self.id: UUID = uuid4()
-        self.connection_params: dict[str, Any] | None = None
-        """What a WebSocket client said in `connection_init`; the protocol's handler writes it here."""
-        self.read_model: Outcome | None = None
-        """`extensions.readModel`: why the entity of a committed mutation is null.
-
-        BEHIND: the read models had not reached the position in time; ask again with `Daybook-At-Least`. PARKED: the
-        record's lane stands still at an entry that can't be posted; an operator has to look.
-        """
-        self.at_least: int | None = None
-        """The position that a query has to reflect, where the client names one."""
-        self.position: str | None = None
-        """`extensions.position`: the position that a query's answer reflects."""
-
-        self.cookie: str | None = None
-        """`Set-Cookie` of the answer, where somebody signs in or out."""
-        self.cost: int | None = None
-        """Of the query or mutation that is answered; the events of a subscription do not repeat it."""
-        self.standing: Standing | None = None
-        """What the actor may still ask for after it, where actors are throttled."""
-        self.operation: OperationDefinitionNode | None = None
-        self.codes: Sequence[str] = ()
-        """Of the errors that were answered; like `operation`, for the access log."""
+        self.id = request_id()
 
     @property
     def sight(self) -> Sight:

@@ -20,10 +20,13 @@ class Number(Decimal):
 def read_json(text: str | bytes) -> Any:
     """The value. Raises NotJson, for an object too that has a key twice: readers on the way may take another value."""
     try:
-        text = text.decode() if isinstance(text, bytes) else text
-        return _DECODER.decode(text)
+        text = (text.decode() if isinstance(text, bytes) else text).strip(_SPACE)
+        value, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError):
         raise NotJson from None
+    if end < len(text):
+        raise NotJson
+    return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -37,5 +40,6 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(name)
 
 
+_SPACE = " \t\n\r"
 _DECODER = json.JSONDecoder(parse_float=Number, parse_constant=_no_number, object_pairs_hook=_object)
-"""Made once: `json.loads` would make one for every text."""
+"""Made once: `json.loads` would make one for every text, and look for space with regular expressions."""

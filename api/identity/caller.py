@@ -28,7 +28,7 @@ class Arrival(msgspec.Struct, frozen=True):
 def arrival(scope: Scope) -> Arrival:
     """How a request or a WebSocket came."""
     client = scope.get("client")
-    return Arrival(Headers(scope=scope), client[0] if client else "", scope["type"] == "http")
+    return Arrival(Headers(raw=scope["headers"]), client[0] if client else "", scope["type"] == "http")
 
 
 class Session(msgspec.Struct, frozen=True):

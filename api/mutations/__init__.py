@@ -106,7 +106,7 @@ async def _submitted(
     context = Context(
         actor=request.actor,
         idempotency_key=said["idempotency_key"],
-        correlation_id=request.id,
+        correlation_id=UUID(request.id),
         reason=reason,
         expected_version=said["expected_version"],
     )

@@ -14,6 +14,8 @@ from psycopg import AsyncConnection, Error, OperationalError, pq
 from psycopg.errors import error_from_result
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from api.deadlines import Deadlines
+
 Connections: TypeAlias = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
 
 Row: TypeAlias = list[bytes | None]
@@ -37,6 +39,7 @@ class Lines:
         """`pool`: not open yet; ours alone."""
         self._pool, self._idle = pool, list[Line]()
         self._places = asyncio.Semaphore(pool.max_size)
+        self._silences = Deadlines(LONGEST_SILENCE)
         self._mending: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -55,6 +58,7 @@ class Lines:
             await asyncio.wait(self._mending)
         while self._idle:
             await self._pool.putconn(self._idle.pop().hung_up())
+        self._silences.close()
         await self._pool.close()
 
     async def fetch(self, sql: str, parameters: Sequence[bytes | None], *, anew: bool = False) -> Row:
@@ -95,7 +99,7 @@ class Lines:
                 await self._pool.putconn(line.hung_up())
             connection = await self._pool.getconn()
             try:
-                return Line(connection)
+                return Line(connection, self._silences)
             except OperationalError:  # it was lost meanwhile
                 await self._pool.putconn(connection)
                 raise
@@ -123,8 +127,9 @@ def _settled(writable: asyncio.Future[None]) -> None:
 class Line:
     """One connection, which the event loop watches as long as it is ours."""
 
-    def __init__(self, connection: AsyncConnection[tuple[Any, ...]]) -> None:
-        self._connection, self._pg = connection, connection.pgconn
+    def __init__(self, connection: AsyncConnection[tuple[Any, ...]], silences: Deadlines) -> None:
+        """`silences`: what PostgreSQL may say nothing for."""
+        self._connection, self._pg, self._silences = connection, connection.pgconn, silences
         # A descriptor of our own: libpq closes its one as soon as a connection is lost, and who connects next gets the
         # same number, whose events we would then put an end to.
         self._loop, self._socket = asyncio.get_running_loop(), os.dup(connection.pgconn.socket)
@@ -202,14 +207,14 @@ class Line:
     async def _answered(self) -> pq.abc.PGresult:
         """The result of what was sent last. Raises psycopg's errors."""
         self._answer = self._loop.create_future()
-        silence = self._loop.call_later(LONGEST_SILENCE, self._fail, OperationalError("PostgreSQL does not answer"))
+        self._silences.begin(self._give_up)
         try:
             while self._pg.flush():
                 await self._writable()  # it was more than the socket takes at once
             self._collect()
             result = await self._answer
         finally:
-            silence.cancel()
+            self._silences.end(self._give_up)
             self._answer = None
         if result is None:
             raise OperationalError("PostgreSQL sent no answer")
@@ -234,6 +239,9 @@ class Line:
             self._fail(error)
             return
         self._collect()
+
+    def _give_up(self) -> None:
+        self._fail(OperationalError("PostgreSQL does not answer"))
 
     def _fail(self, error: OperationalError) -> None:
         if self._answer is not None and not self._answer.done():

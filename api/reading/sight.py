@@ -58,8 +58,8 @@ class Sight:
             self.values = {**self.values, UNMASKED: public_id("customer", unmasked)}
         several = (len(self.values[each.value]) for each in (Who.TEAMS, Who.QUEUES))
         grants = tuple(sorted((permission.name, scope.name) for permission, scope in authority.grants.items()))
-        self.plan_key: Hashable = (grants, self._unmasks, *(min(many, MOST_BRANCHES + 1) for many in several))
-        """Those of the same key share their plans."""
+        self.plan_key = repr((grants, self._unmasks, *(min(many, MOST_BRANCHES + 1) for many in several)))
+        """Those of the same key share their plans. A text: its hash is worked out once."""
         self.key: Hashable = (grants, *(tuple(each or ()) for each in self.values.values()))
         """Those of the same key see the same."""
 

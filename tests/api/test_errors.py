@@ -4,14 +4,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import RFC_4122, UUID, uuid4
 
 import httpx
 import psycopg
 import pytest
 
 from api.documents import Documents
-from api.errors import RequestErrorCode
+from api.errors import RequestErrorCode, request_id
 from api.reading.compiler import Compiler
 from api.reading.json_text import computed
 from tests.api.book import HEADERS
@@ -52,6 +52,12 @@ def told(errors: list[dict[str, Any]], log: pytest.LogCaptureFixture) -> str:
     assert str(UUID(extensions["requestId"])) in log.text
     code: str = extensions["code"]
     return code
+
+
+def test_ids_of_requests_are_random_uuids() -> None:
+    ids = [request_id() for _ in range(1_000)]
+    assert {(UUID(id).version, UUID(id).variant, str(UUID(id)) == id) for id in ids} == {(4, RFC_4122, True)}
+    assert len(set(ids)) == len(ids)
 
 
 def over_http(server: Server, text: str, variables: dict[str, Any]) -> httpx.Response:

@@ -212,10 +212,9 @@ async def test_a_list_of_texts_arrives_as_it_was_sent(database: str, texts: list
 async def test_a_server_that_says_nothing_is_given_up_and_the_line_replaced(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("api.reading.lines.LONGEST_SILENCE", 0.3)
     async with lines_to(database) as lines:
         assert await one(lines, "SELECT 'before'", []) == b"before"
-        monkeypatch.setattr("api.reading.lines.LONGEST_SILENCE", 0.3)
         with pytest.raises(OperationalError, match="does not answer"):
             await one(lines, "SELECT pg_sleep(60)::text", [])
-        monkeypatch.setattr("api.reading.lines.LONGEST_SILENCE", 15.0)
         assert await one(lines, "SELECT 'after'", []) == b"after"

@@ -1,5 +1,6 @@
 """How requests arrive: heads without end, bodies that do not come, connections on which nothing happens."""
 
+import gc
 import json
 import socket
 import struct
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from websockets.exceptions import ConnectionClosed
 
 from api import receiving
@@ -228,3 +230,18 @@ def test_a_head_without_end_is_not_kept(database: str, tmp_path: Path, begin: by
         except ConnectionError:
             pass
         assert sent < 100 * MOST_HEAD_BYTES
+
+
+def test_nothing_of_a_request_waits_for_the_garbage_collector(database: str, tmp_path: Path) -> None:
+    requests = 20
+    with listening(database, tmp_path, projections=False) as server, connection(server) as tcp:
+        gc.disable()
+        try:
+            for _ in range(requests):
+                tcp.sendall(request())
+                assert b"__typename" in answer(tcp)
+            # The connection holds its last one.
+            left = sum(type(each) is RequestResponseCycle for each in gc.get_objects())
+        finally:
+            gc.enable()
+    assert left < requests / 2
