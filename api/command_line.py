@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from api.cli import access, filling, keeping, reading, serving
+from api.cli import access, filling, keeping, proving, reading, serving
 from api.cli.book import EXIT_CODES, told
 
 app = typer.Typer(
@@ -17,14 +17,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Daybook, a customer management system whose history can be replayed, asked and proved.\n\n"
     "Settings come from the environment: DAYBOOK_DATA (default .daybook), DATABASE_URL (none: a PostgreSQL of our own"
-    " in DAYBOOK_DATA), DAYBOOK_HOST, DAYBOOK_PORT, DAYBOOK_ENV, DAYBOOK_MASTER_KEY_FILE, DAYBOOK_ADMIN_TOKEN,"
-    " DAYBOOK_ALLOWED_HOSTS, DAYBOOK_OIDC_ISSUER, DAYBOOK_OIDC_AUDIENCE, DAYBOOK_PROXIES, DAYBOOK_DOCUMENTS,"
-    " DAYBOOK_TRUSTED_ONLY, DAYBOOK_COST_PER_SECOND, DAYBOOK_CONNECTIONS_PER_ACTOR,"
+    " in DAYBOOK_DATA), DAYBOOK_HOST, DAYBOOK_PORT, DAYBOOK_ENV, DAYBOOK_MASTER_KEY_FILE, DAYBOOK_SIGNING_KEY_FILE,"
+    " DAYBOOK_ADMIN_TOKEN, DAYBOOK_ALLOWED_HOSTS, DAYBOOK_OIDC_ISSUER, DAYBOOK_OIDC_AUDIENCE, DAYBOOK_PROXIES,"
+    " DAYBOOK_DOCUMENTS, DAYBOOK_TRUSTED_ONLY, DAYBOOK_COST_PER_SECOND, DAYBOOK_CONNECTIONS_PER_ACTOR,"
     " DAYBOOK_SUBSCRIPTIONS_PER_ACTOR, DAYBOOK_CORS_ORIGINS and DAYBOOK_ACCESS_LOG.",
     epilog=EXIT_CODES,
 )
 
-SERVE, KEEP, FILL, READ = "Serving", "Keeping", "Filling", "Reading"
+SERVE, KEEP, FILL, READ, PROVE = "Serving", "Keeping", "Filling", "Reading", "Proving"
 
 app.command(rich_help_panel=SERVE)(serving.serve)
 app.command(rich_help_panel=SERVE)(serving.work)
@@ -37,6 +37,9 @@ app.command("import", rich_help_panel=FILL)(filling.import_rows)
 app.command(rich_help_panel=FILL)(filling.demo)
 app.command(rich_help_panel=READ)(reading.replay)
 app.command(rich_help_panel=READ)(reading.schema)
+app.command(rich_help_panel=PROVE)(proving.verify)
+app.command(rich_help_panel=PROVE)(proving.checkpoint)
+app.command(rich_help_panel=PROVE)(proving.prove)
 
 
 def main() -> None:

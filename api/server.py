@@ -38,6 +38,7 @@ from api.reading.reader import Reader, read_pool
 from api.schema import make_schema
 from api.serving import Serving
 from api.throttling import Allowance, Places
+from infra.log.checkpointer import checkpointing
 from projections.progress import Progress
 from projections.registry import models
 from projections.runner import ProjectionRunner
@@ -57,6 +58,7 @@ def create_app(
     conninfo: str,
     *,
     master_key_file: Path,
+    signing_key_file: Path,
     admin_token: str,
     hosts: Sequence[str] = (),
     projections: bool = True,
@@ -70,7 +72,7 @@ def create_app(
     """The application on a migrated database whose read models are installed.
 
     `hosts`: names that a request may be addressed to, beside the loopback ones. `projections`: whether this process
-    takes part in posting to the read models. `patience`: seconds that a request waits for them.
+    takes part in posting to the read models and in the log. `patience`: seconds that a request waits for the former.
     `policy`: which documents it takes. `allowance`: what each actor may take of this process. `origins`: whose pages
     may call it from a browser. `log_access`: whether each request leaves a line on standard error. `oidc`: issuer and
     audience of the identity provider's tokens.
@@ -83,7 +85,7 @@ def create_app(
             opened_access_log(wanted=log_access),
             _in_threads(assembled(conninfo, master_key_file)) as parts,
             Progress(parts.logins.reading, models) as progress,
-            _in_threads(_posting(parts, progress, wanted=projections)),
+            _in_threads(_posting(parts, progress, signing_key_file, wanted=projections)),
             read_pool(parts.logins.reading) as lines,
             read_pool(parts.logins.reading, size=1) as own_line,
             Directory(own_line, progress) as directory,
@@ -174,17 +176,21 @@ async def _provider(oidc: tuple[str, str] | None) -> AsyncGenerator[Provider | N
 
 
 @contextmanager
-def _posting(parts: Parts, progress: Progress, *, wanted: bool) -> Generator[None]:
-    """A runner of the projections in this process, where one is wanted; at the end it posts what the book holds."""
+def _posting(parts: Parts, progress: Progress, signing_key_file: Path, *, wanted: bool) -> Generator[None]:
+    """A runner of the projections in this process, where one is wanted; at the end it posts what the book holds.
+
+    Beside it the log grows.
+    """
     if not wanted:
         yield
         return
     runner = ProjectionRunner(parts.logins.posting, parts.mapper, models, announcer=parts.announcer, progress=progress)
-    runner.start()
-    try:
-        yield
-    finally:
-        runner.stop()
+    with checkpointing(parts.logins.posting, signing_key_file):
+        runner.start()
+        try:
+            yield
+        finally:
+            runner.stop()
 
 
 @asynccontextmanager

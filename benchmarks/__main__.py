@@ -20,6 +20,7 @@ NAMES = (
     "mutations",
     "importing",
     "rebuild",
+    "log",
     "serving",
     "reading",
     "growth",

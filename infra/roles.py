@@ -30,12 +30,20 @@ class Role(StrEnum):
     SEALING = "sealing"
     """What commands look up, and the vault: the one that may read every key."""
     POSTING = "posting"
-    """The projections. What they open, they open through the vault."""
+    """What is computed from the book: the projections, and the log. What they open, they open through the vault."""
     ADMITTING = "admitting"
     """Signing in: passwords, sessions, attempts."""
 
 
-SCHEMAS = ("daybook", "daybook_access", "daybook_keys", "daybook_migrations", "daybook_projections", "daybook_read")
+SCHEMAS = (
+    "daybook",
+    "daybook_access",
+    "daybook_keys",
+    "daybook_log",
+    "daybook_migrations",
+    "daybook_projections",
+    "daybook_read",
+)
 
 READ_MODELS = "daybook_read.*"
 """Every read model's every table."""
@@ -73,6 +81,9 @@ GRANTS: Mapping[Role, Mapping[str, str]] = {
         "daybook_projections.models": "SELECT, UPDATE",
         "daybook_projections.parked": "SELECT, INSERT, UPDATE, DELETE",
         "daybook_projections.lease": "SELECT, UPDATE",
+        "daybook_log.leaves": "SELECT, INSERT",
+        "daybook_log.subtrees": "SELECT, INSERT",
+        "daybook_log.checkpoints": "SELECT, INSERT",
     },
     Role.ADMITTING: {
         "daybook_access.passwords": "SELECT, INSERT, UPDATE",

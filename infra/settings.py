@@ -24,13 +24,14 @@ class Settings:
     """Where the book lies and where it is served. Secrets stay out of the representation."""
 
     data: Path
-    """Everything that we keep on disk: master key, administrator's token, embedded PostgreSQL."""
+    """Everything that we keep on disk: master key, signing key, administrator's token, embedded PostgreSQL."""
     host: str = "127.0.0.1"
     port: int = 8000
     database_url: str | None = field(default=None, repr=False)
     """None: an embedded PostgreSQL under `data`."""
     environment: Literal["development", "production"] = "development"
     master_key_file: Path
+    signing_key_file: Path
     allowed_hosts: tuple[str, ...] = ()
     """Host names, beside our own, that a request may be addressed to."""
     documents: tuple[Path, ...] = ()
@@ -70,6 +71,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         database_url=_database_url(given.get("DATABASE_URL")),
         environment=kind,
         master_key_file=_path(given, "DAYBOOK_MASTER_KEY_FILE", data / "master.key"),
+        signing_key_file=_path(given, "DAYBOOK_SIGNING_KEY_FILE", data / "signing.key"),
         allowed_hosts=_allowed_hosts(given.get("DAYBOOK_ALLOWED_HOSTS", "")),
         documents=_documents(given.get("DAYBOOK_DOCUMENTS", "")),
         trusted_only=_switch("DAYBOOK_TRUSTED_ONLY", given.get("DAYBOOK_TRUSTED_ONLY", "no")),

@@ -15,6 +15,8 @@ from domain.kernel import Refused
 from infra import migrations
 from infra.database import DatabaseError, connect_info
 from infra.embedded import EmbeddedPostgresError
+from infra.log.signing_key import SigningKeyError
+from infra.log.store import LogError
 from infra.master_key import MasterKeyError
 from infra.private_files import PrivateFileError
 from infra.roles import RoleError
@@ -28,7 +30,7 @@ FAILED, USAGE, OUT_OF_REACH = 1, 2, 3
 
 EXIT_CODES = """
 Exit codes: **0** all went well · **1** refused, or something failed · **2** wrong usage, settings or mapping ·
-**3** the book is out of reach (database, data directory or master key).
+**3** the book is out of reach (database, data directory, master key or signing key).
 """
 
 Conninfo = str
@@ -52,6 +54,8 @@ EXPECTED: dict[type[Exception], int] = {
     DatabaseError: OUT_OF_REACH,
     EmbeddedPostgresError: OUT_OF_REACH,
     MasterKeyError: OUT_OF_REACH,
+    SigningKeyError: OUT_OF_REACH,
+    LogError: FAILED,
     PrivateFileError: OUT_OF_REACH,
     RoleError: OUT_OF_REACH,
     PoolTimeout: OUT_OF_REACH,

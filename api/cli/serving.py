@@ -16,10 +16,12 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
-from api.cli.book import OUT_OF_REACH, USAGE, CommandFailed, book, database
+from api.cli.book import OUT_OF_REACH, USAGE, CommandFailed, database
 from api.cli.output import note, say
+from api.composition import assembled
 from api.departure import cut_stalled
 from api.discretion import log_discreetly
+from infra.log.checkpointer import checkpointing
 from infra.settings import Settings, admin_token
 from projections.registry import models
 from projections.runner import ProjectionRunner
@@ -82,6 +84,7 @@ def serve(
             create_app,
             conninfo,
             master_key_file=settings.master_key_file,
+            signing_key_file=settings.signing_key_file,
             admin_token=admin_token(settings),
             hosts=(host or settings.host, *settings.allowed_hosts),
             projections=projections,
@@ -147,7 +150,7 @@ def _policy(settings: Settings, documents: Sequence[Path] | None, trusted_only: 
 
 
 def work() -> None:
-    """Keep the read models up to date, and nothing else. Any number may run: one leads, the others stand by.
+    """Keep the read models and the log up to date, and nothing else. Any number may run: one leads, others stand by.
 
     Example:
 
@@ -159,7 +162,11 @@ def work() -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda _signal, _frame: stop.set())
     log_discreetly()
-    with book(begin=True) as parts:
+    with (
+        database(begin=True) as (settings, conninfo),
+        assembled(conninfo, settings.master_key_file) as parts,
+        checkpointing(parts.logins.posting, settings.signing_key_file),
+    ):
         runner = ProjectionRunner(parts.logins.posting, parts.mapper, models)
         runner.start()
         note("Posting to the read models. Ctrl-C stops it; `daybook status` says how far it is.")

@@ -24,7 +24,8 @@ def make_app(database: str, directory: Path, **options: Any) -> Starlette:
     migrate(database)
     with psycopg.connect(database, autocommit=True) as db:
         install(db, models)
-    return create_app(database, master_key_file=directory / "master.key", admin_token=TOKEN, **options)
+    master, signing = directory / "master.key", directory / "signing.key"
+    return create_app(database, master_key_file=master, signing_key_file=signing, admin_token=TOKEN, **options)
 
 
 class Client:

@@ -31,7 +31,10 @@ from domain.role import role
 from domain.steps import blocking
 from tests.api.filled import asked, entries, opened, url
 
-COMMANDS = ("serve", "work", "migrate", "status", "rebuild", "retry", "import", "demo", "replay", "schema", "access")
+COMMANDS = (
+    "serve", "work", "migrate", "status", "rebuild", "retry", "import", "demo", "replay", "schema", "access", "verify",
+    "checkpoint", "prove",
+)  # fmt: skip
 END_OF_THE_DEMO = len(READY) + len(demo.story())
 """The ready roles come first."""
 OK, FAILED, USAGE, OUT_OF_REACH = 0, 1, 2, 3

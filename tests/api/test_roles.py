@@ -21,6 +21,7 @@ SESSIONS = {
     ("daybook announcer", "daybook_reading"),
     ("daybook commands", "daybook_sealing"),
     ("daybook committer", "daybook_appending"),
+    ("daybook log", "daybook_posting"),
     ("daybook progress", "daybook_reading"),
     ("daybook projections", "daybook_posting"),
     ("daybook projections, reading", "daybook_posting"),

@@ -19,6 +19,7 @@ def test_without_environment_everything_has_a_default() -> None:
     assert settings.data == Path.cwd() / ".daybook"
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert settings.master_key_file == settings.data / "master.key"
+    assert settings.signing_key_file == settings.data / "signing.key"
     assert settings.environment == "development"
     assert settings.database_url is None
     assert settings.allowed_hosts == ()
@@ -39,6 +40,7 @@ def test_everything_can_be_set() -> None:
             "DAYBOOK_ADMIN_TOKEN": TOKEN,
             "DAYBOOK_ENV": "production",
             "DAYBOOK_MASTER_KEY_FILE": "/etc/daybook/key",
+            "DAYBOOK_SIGNING_KEY_FILE": "/etc/daybook/signs",
             "DAYBOOK_ALLOWED_HOSTS": "CRM.example.com, 10.0.0.1",
             "DAYBOOK_DOCUMENTS": "/srv/web.json, /srv/mobile.json",
             "DAYBOOK_TRUSTED_ONLY": "yes",
@@ -57,6 +59,7 @@ def test_everything_can_be_set() -> None:
     assert settings.database_url == "postgresql://me:secret@db/crm"
     assert settings.environment == "production"
     assert settings.master_key_file == Path("/etc/daybook/key")
+    assert settings.signing_key_file == Path("/etc/daybook/signs")
     assert settings.allowed_hosts == ("crm.example.com", "10.0.0.1")
     assert settings.documents == (Path("/srv/web.json"), Path("/srv/mobile.json"))
     assert settings.trusted_only

@@ -1,0 +1,49 @@
+"""Checkpoints (C2SP tlog-checkpoint): the size and the root of the tree, under the name of the log."""
+
+import base64
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from infra.log.note import NoteError, Signer, Verifier, opened, signatures
+
+
+class Checkpoint(NamedTuple):
+    """What the log says of itself."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    @property
+    def text(self) -> str:
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+
+
+def checkpoint(size: int, root: bytes, signer: Signer) -> str:
+    """A signed checkpoint; the log has the name of its key."""
+    return signer.signed(Checkpoint(signer.verifier.name, size, root).text)
+
+
+def read(note: str) -> Checkpoint:
+    """A checkpoint, whoever has signed it. Raises NoteError where it is none."""
+    return _parsed(signatures(note)[0])
+
+
+def verified(note: str, verifiers: Iterable[Verifier]) -> Checkpoint:
+    """A checkpoint that one of these has signed in its own name. Raises NoteError."""
+    found = read(note)
+    opened(note, [verifier for verifier in verifiers if verifier.name == found.origin])
+    return found
+
+
+def _parsed(text: str) -> Checkpoint:
+    lines = text.split("\n")
+    try:
+        origin, size, encoded = lines[:3]
+        root = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        origin, size, root = "", "", b""
+    if not origin or not re.fullmatch(r"0|[1-9][0-9]{0,18}", size) or len(root) != 32 or "" in lines[:-1]:
+        raise NoteError("it is no checkpoint")
+    return Checkpoint(origin, int(size), root)

@@ -1,0 +1,127 @@
+"""Makes the log grow: hashes what is new in the book, and signs a checkpoint over it. Never in the way of a commit."""
+
+import logging
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from infra.log.checkpoint import checkpoint, read
+from infra.log.leaf import leaves
+from infra.log.note import NoteError, Signer
+from infra.log.signing_key import signing_key
+from infra.log.store import Kept, LogError, append, frontier, latest
+from infra.log.tree import Frontier, Subtree
+
+LOG_LOCK = 0x6461_7962_6F6F_6B06
+"""The advisory lock of whoever makes the log grow: a size has one root, whatever number of processes look at it."""
+
+INTERVAL = 2.0
+"""Seconds between two looks at the book."""
+
+MOST = 8_192
+"""Entries that a transaction takes: a book that was never logged is caught up with in steps."""
+
+_log = logging.getLogger("daybook.log")
+
+
+class Growth:
+    """One process's part in it. Remembers the tree, which another process may have made grow meanwhile."""
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+        self._tree = Frontier()
+        self._last: Kept | None = None
+
+    def catch_up(self, db: Connection[Any]) -> None:
+        """Log all that the book holds, in steps. `db`: in autocommit mode. Raises LogError rather than sign a tree
+        that does not go on from the last checkpoint."""
+        while self._differs(db) and self._step(db):
+            pass
+
+    def _differs(self, db: Connection[Any]) -> bool:
+        """Whether the book is not as large as the tree: what a look costs where nothing was entered."""
+        last = db.execute("SELECT position FROM daybook.events ORDER BY position DESC LIMIT 1").fetchone()
+        return (0 if last is None else last[0]) != self._tree.size
+
+    def _step(self, db: Connection[Any]) -> bool:
+        """Log what is new, or a part of it; whether there may be more."""
+        before = self._tree.copy(), self._last
+        try:
+            with db.transaction():
+                db.execute("SELECT pg_advisory_xact_lock(%s)", (LOG_LOCK,))
+                self._refresh(db, latest(db))
+                return self._grow(db) == MOST
+        except BaseException:
+            self._tree, self._last = before  # if it was stored all the same, the next step reads it
+            raise
+
+    def _grow(self, db: Connection[Any]) -> int:
+        size, added, completed = self._tree.size, list[bytes](), list[Subtree]()
+        for position, digest in leaves(db, size, MOST):
+            if position != size + len(added) + 1:
+                raise LogError(f"Entry {size + len(added) + 1} is missing in the book. `daybook verify` says more.")
+            added.append(digest)
+            completed += self._tree.add(digest)
+        if added:
+            self._last = Kept(self._tree.size, checkpoint(self._tree.size, self._tree.root(), self._signer))
+            append(db, size + 1, added, completed, self._last)
+        return len(added)
+
+    def _refresh(self, db: Connection[Any], last: Kept | None) -> None:
+        """Read the tree anew where another has made the last checkpoint, or where nothing was read yet."""
+        if self._last == last:
+            return
+        size = 0 if last is None else last.size
+        if size < self._tree.size:
+            raise LogError("Checkpoints that were signed are gone. `daybook verify --checkpoint` says more.")
+        tree = frontier(db, size)
+        if last is not None and not _leads_to(tree, last.note):
+            raise LogError("The stored log does not lead to its last checkpoint. `daybook verify` says more.")
+        self._tree, self._last = tree, last
+
+
+def _leads_to(tree: Frontier, note: str) -> bool:
+    try:
+        return read(note)[1:] == (tree.size, tree.root())
+    except NoteError:
+        return False
+
+
+@contextmanager
+def checkpointing(conninfo: str, key_file: Path) -> Generator[None]:
+    """While the block lasts, a thread logs what comes, at most every INTERVAL; at its end what is left.
+
+    Raises SigningKeyError where the key file is missing for a log that has begun, or holds no key.
+    """
+    with psycopg.connect(conninfo, autocommit=True) as db:
+        signer = signing_key(key_file, begun=latest(db) is not None)
+    stopping = threading.Event()
+    thread = threading.Thread(target=_run, args=(conninfo, Growth(signer), stopping), name="log", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join(timeout=5.0)  # a database that is away is not waited for: the next start goes on from here
+
+
+def _run(conninfo: str, growth: Growth, stopping: threading.Event) -> None:
+    stopped = False
+    while not stopped:
+        try:
+            with psycopg.connect(conninfo, autocommit=True, application_name="daybook log") as db:
+                db.execute("SET idle_in_transaction_session_timeout = '30s'")  # a host that died gives the lock back
+                while not stopped:
+                    stopped = stopping.wait(INTERVAL)
+                    growth.catch_up(db)
+        except psycopg.Error as error:
+            _log.warning("The log waits, because of the database: %s", type(error).__name__)
+            stopped = stopped or stopping.wait(INTERVAL)
+        except LogError as error:
+            _log.error("No more checkpoints are made. %s", error)
+            return

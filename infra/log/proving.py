@@ -1,0 +1,63 @@
+"""Proofs out of the stored log, in C2SP's formats: of one entry (tlog-proof), and for a witness (tlog-witness)."""
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg import Connection
+
+from infra.log.checkpoint import Checkpoint, read
+from infra.log.leaf import encoded
+from infra.log.proofs import consistency, consistent, included, inclusion
+from infra.log.store import LogError, StoredTree, latest
+from infra.log.tree import leaf_hash
+
+_CONTRADICTION = "The stored log does not lead to its last checkpoint. `daybook verify` says more."
+
+
+def entry_proof(db: Connection[Any], position: int) -> str:
+    """The proof that an entry stands in the book, with the entry's leaf as extra data.
+
+    Raises LogError where there is no such entry, no checkpoint over it, or none that it leads to.
+    """
+    note, last = _latest(db)
+    leaf = next(encoded(db, position - 1, 1), b"") if 0 < position <= last.size else b""
+    if not leaf:
+        raise LogError(f"There is no entry {position} under a checkpoint: the last one covers {last.size} entries.")
+    proof = inclusion(position - 1, last.size, StoredTree(db).node)
+    if not included(leaf_hash(leaf), position - 1, last.size, proof, last.root):
+        raise LogError(_CONTRADICTION)
+    head = ["c2sp.org/tlog-proof@v1", f"extra {base64.b64encode(leaf).decode()}", f"index {position - 1}"]
+    return _lines(*head, *_encoded(proof)) + "\n" + note
+
+
+def witness_request(db: Connection[Any], former: Checkpoint) -> str:
+    """What a C2SP witness is asked with that knows a former checkpoint: the proof that the last one goes on from it.
+
+    Raises LogError where it does not.
+    """
+    note, last = _latest(db)
+    if former.size > last.size:
+        raise LogError(f"That checkpoint covers {former.size} entries, and the last one here only {last.size}.")
+    proof = consistency(former.size, last.size, StoredTree(db).node)
+    if not consistent(former.size, former.root, last.size, last.root, proof):
+        raise LogError(
+            f"This book does not go on from that checkpoint: something up to entry {former.size} was altered since."
+            " `daybook verify --checkpoint` says more."
+        )
+    return _lines(f"old {former.size}", *_encoded(proof)) + "\n" + note
+
+
+def _latest(db: Connection[Any]) -> tuple[str, Checkpoint]:
+    last = latest(db)
+    if last is None:
+        raise LogError("There is no checkpoint yet. `daybook checkpoint` makes one.")
+    return last.note, read(last.note)
+
+
+def _encoded(proof: Iterable[bytes]) -> Iterable[str]:
+    return (base64.b64encode(digest).decode() for digest in proof)
+
+
+def _lines(*lines: str) -> str:
+    return "".join(f"{line}\n" for line in lines)

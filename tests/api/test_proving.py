@@ -1,0 +1,130 @@
+"""`verify`, `checkpoint` and `prove`, as a shell sees them, and the processes that sign checkpoints by themselves."""
+
+import base64
+import json
+import signal
+from asyncio import run
+from hashlib import sha256
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from api.beginning import define_roles, missing_roles
+from domain.ready_roles import READY
+from infra.log.checkpoint import read
+from infra.log.store import latest
+from tests.api.book import serving
+from tests.api.filled import entries, opened
+from tests.api.test_command_line import FAILED, OK, OUT_OF_REACH, USAGE, Shell
+
+HEAD = len(READY)
+
+
+@pytest.fixture
+def told(database: str, tmp_path: Path) -> Shell:
+    """A shell with the ready roles in its book, and nothing else."""
+    with opened(database, tmp_path) as parts, psycopg.connect(database, autocommit=True) as db:
+        define_roles(parts, missing_roles(db))
+        assert entries(parts) == HEAD
+    return Shell(database, tmp_path)
+
+
+def covered(database: str) -> int:
+    with psycopg.connect(database) as db:
+        last = latest(db)
+    return 0 if last is None else last.size
+
+
+def test_a_checkpoint_that_is_kept_elsewhere_proves_the_book(told: Shell, database: str) -> None:
+    before = told.run("verify")
+    assert (before.returncode, before.stdout) == (OK, f"Entries 1 to {HEAD} are under no checkpoint yet.\n")
+    kept = told.folder / "kept.txt"
+    kept.write_text(told.run("checkpoint").stdout)
+    assert read(kept.read_text()).size == HEAD
+    assert told.run("checkpoint").stdout == kept.read_text(), "nothing is new"
+    done = told.run("verify", "--checkpoint", str(kept))
+    assert (done.returncode, done.stdout) == (
+        OK,
+        f"Entries 1 to {HEAD} are unaltered, as 2 checkpoints say.\n",
+    )
+    assert told.run("checkpoint", "--since", str(kept)).stdout == f"old {HEAD}\n\n{kept.read_text()}"
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("ALTER TABLE daybook.events DISABLE TRIGGER append_only")
+        db.execute("UPDATE daybook.events SET occurred_at = occurred_at - interval '1 day' WHERE position = 3")
+    found = told.run("verify", "--checkpoint", str(kept), "--json")
+    verdict = json.loads(found.stdout)
+    assert (found.returncode, verdict["holds"], verdict["covered"]) == (FAILED, False, 0)
+    assert [(one["fault"], one["position"]) for one in verdict["findings"]] == [
+        ("altered", 3),
+        ("checkpoint", 1),
+        ("checkpoint", 1),
+    ]
+    assert "! Entry 3 is not the one" in told.run("verify").stdout
+
+
+def test_an_entry_is_proven_to_somebody_who_sees_no_other(told: Shell) -> None:
+    refused = told.run("prove", "3")
+    assert (refused.returncode, refused.stdout) == (FAILED, "")
+    assert "`daybook checkpoint` makes one" in refused.stderr
+    checkpoint = told.run("checkpoint").stdout
+    proof = told.run("prove", "3").stdout
+    head, _, note = proof.partition("\n\n")
+    form, extra, index, *path = head.split("\n")
+    assert (form, index, note) == ("c2sp.org/tlog-proof@v1", "index 2", checkpoint)
+    leaf = base64.b64decode(extra.removeprefix("extra "))
+    digest, at, last = sha256(b"\x00" + leaf).digest(), 2, HEAD - 1
+    for step in map(base64.b64decode, path):
+        while at == last and not at & 1:
+            at, last = at >> 1, last >> 1
+        digest = sha256(b"\x01" + (step + digest if at & 1 else digest + step)).digest()
+        at, last = at >> 1, last >> 1
+    assert digest == read(checkpoint).root
+    assert told.run("prove", "9999").returncode == FAILED
+
+
+def test_a_signing_key_that_is_lost_is_not_replaced_in_silence(told: Shell) -> None:
+    key = told.run("checkpoint", "--key").stdout.strip()
+    told.run("checkpoint")
+    assert "There is a key" in told.run("checkpoint", "--new-key").stderr
+    (told.folder / "signing.key").unlink()
+    lost = told.run("checkpoint")
+    assert (lost.returncode, lost.stdout) == (OUT_OF_REACH, "")
+    assert "Put the key file back" in lost.stderr
+    assert told.run("work").returncode == OUT_OF_REACH
+    assert "whose key is not here" in told.run("verify").stdout
+    assert told.run("verify", "--key", key).returncode == OK
+    assert told.run("checkpoint", "--new-key").returncode == OK
+    assert told.run("checkpoint", "--key").stdout.strip() != key
+    assert told.run("verify", "--key", key).returncode == OK
+
+
+def test_what_can_not_be_read_is_told(told: Shell) -> None:
+    file = told.folder / "some.txt"
+    file.write_text("nothing")
+    for asked in (
+        ("verify", "--checkpoint", "no.txt"),
+        ("verify", "--key", "no"),
+        ("checkpoint", "--since", str(file)),
+    ):
+        done = told.run(*asked)
+        assert (done.returncode, done.stdout, len(done.stderr.strip().splitlines())) == (USAGE, "", 1)
+
+
+def test_work_signs_what_the_book_holds(told: Shell, database: str) -> None:
+    with told.running("work") as process:
+        assert process.stdout is not None
+        assert "Posting to the read models" in process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert covered(database) == HEAD
+    assert told.run("verify").returncode == OK
+
+
+def test_serve_signs_what_the_book_holds(told: Shell, database: str) -> None:
+    async def serve() -> None:
+        async with serving(database, told.folder):
+            pass
+
+    run(serve())
+    assert covered(database) == HEAD
