@@ -56,6 +56,10 @@ class Report:
         """The same, where rows were imported."""
         self._runs.append(Run(self._campaign, seed, faults, rows, faults, events))
 
+    def add_tampering(self, *, seed: int, faults: int, events: int) -> None:
+        """Each of these alterations of a book, one after another, was found where it was."""
+        self._runs.append(Run(self._campaign, seed, faults, events, 0, events))
+
 
 def markdown(runs: Sequence[Run], not_held: Mapping[str, str], former: str) -> str:
     """RESULTS.md, after what was run in full just now; the other campaigns keep their lines of the `former` one.
@@ -81,7 +85,9 @@ Made by `make campaign`. Each book was written to by concurrent clients over HTT
 were killed, starved or cut off; clients sent what was not answered again, under the same key. Then it was checked
 against its raw tables: every acknowledged command is there once and nothing else, positions and versions are dense,
 receipts and reservations agree with the events, read models equal a plain fold, and a subscriber that reconnected with
-its last cursor saw each entry once (tests/faults/invariants.py). A line stands until its campaign is run in full again.
+its last cursor saw each entry once (tests/faults/invariants.py). Where history is altered, a superuser of the database
+did it, and each time what recomputes the log said where (tests/faults/test_tampering.py). A line stands until its
+campaign is run in full again.
 
 | campaign | books | faults | commands | asked again | events | every invariant | commit, seeds, PostgreSQL, Python |
 |---|---:|---:|---:|---:|---:|---|---|"""
