@@ -86,9 +86,8 @@ class Answer(msgspec.Struct, frozen=True, dict=True):
     headers: Mapping[str, str] = {}
     """Of the HTTP response, where there is one."""
 
-    @cached_property
-    def encoded(self) -> bytes:
-        """The response as JSON. Whoever shares the answer shares the bytes."""
+    def encode(self) -> bytes:
+        """The response as JSON."""
         rest: dict[str, Any] = {}
         if self.errors:
             rest["errors"] = [error.formatted for error in self.errors]
@@ -100,6 +99,11 @@ class Answer(msgspec.Struct, frozen=True, dict=True):
         tail = b"," + msgspec.json.encode(rest)[1:] if rest else b"}"
         # The data may be long: it is copied once, here.
         return b"".join((b'{"data":', data, tail))
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The same; whoever shares the answer shares the bytes."""
+        return self.encode()
 
     @cached_property
     def text(self) -> str:
@@ -229,7 +233,8 @@ class Engine:
         self, document: Document, operation: OperationDefinitionNode, variables: dict[str, Any], request: Request
     ) -> Answer:
         try:
-            await request.wait()
+            if request.at_least is not None:
+                await request.reach(request.at_least)
             found = await self._reader.query(document.parsed, operation, variables, request.sight)
         except GraphQLError as error:
             return failed([error], request, RequestErrorCode.BAD_USER_INPUT)

@@ -3,7 +3,7 @@
 Strawberry's own view costs two to three times as much on small queries and answers 500 to some malformed bodies.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NamedTuple, NoReturn, cast
@@ -15,7 +15,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.access_log import REQUEST
 from api.deadlines import Deadlines
 from api.departure import GRACE, ClientGone, Departure
-from api.documents import Document
 from api.errors import RequestError, RequestErrorCode, explained
 from api.event_stream import EVENTS, EventStream
 from api.execution import Answer, Engine, failed, refused
@@ -110,7 +109,12 @@ class Endpoint:
                     request.at_least = _at_least(http, asked)
                 mutation = operation.operation is OperationType.MUTATION
                 with Departure(http.receive, self._graces, matters=not mutation):
-                    answer, rest = await self._answer(request, document, operation, asked.variables)
+                    rest = None
+                    if operation.operation is OperationType.SUBSCRIPTION:
+                        rest = self._engine.stream(document, operation, asked.variables, request)
+                        answer = await anext(rest)
+                    else:
+                        answer = await self._engine.answer(document, operation, asked.variables, request)
                 if streamed and answer.data is not msgspec.UNSET:
                     outcome.status = 200
                     return EventStream(answer, rest, _headers(request), partial(self._watched, request))
@@ -132,19 +136,6 @@ class Endpoint:
         return self._presences.watched(
             request.caller, lambda why: end(failed([why], request, RequestErrorCode.UNAUTHENTICATED))
         )
-
-    async def _answer(
-        self,
-        request: Request,
-        document: Document,
-        operation: OperationDefinitionNode,
-        variables: dict[str, Any],
-    ) -> tuple[Answer, AsyncGenerator[Answer, None] | None]:
-        """The answer, and of a subscription those that follow."""
-        if operation.operation is OperationType.SUBSCRIPTION:
-            answers = self._engine.stream(document, operation, variables, request)
-            return await anext(answers), answers
-        return await self._engine.answer(document, operation, variables, request), None
 
 
 def _comes_from_a_browser(http: Incoming) -> bool:
@@ -252,7 +243,7 @@ def _bad(message: str) -> NoReturn:
 
 def _response(answer: Answer, request: Request, media: str | None, status: int) -> ASGIApp:
     others = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-    return Reply(answer.encoded, status, (_MEDIA_TYPES[media or JSON], *_headers(request), *others))
+    return Reply(answer.encode(), status, (_MEDIA_TYPES[media or JSON], *_headers(request), *others))
 
 
 def _headers(request: Request) -> list[tuple[bytes, bytes]]:

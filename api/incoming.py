@@ -40,9 +40,10 @@ class Incoming:
             if message["type"] == "http.disconnect":
                 said = "The client went away before its request was complete."
                 raise RequestError(RequestErrorCode.BAD_REQUEST, said)
-            body += message.get("body", b"")
-            if len(body) > most:
+            piece: bytes = message.get("body", b"")
+            if len(body) + len(piece) > most:
                 said = f"The body has more than {most:,} bytes."
                 raise RequestError(RequestErrorCode.REQUEST_TOO_LARGE, said, status=413)
             if not message.get("more_body", False):
-                return bytes(body)
+                return bytes(body + piece) if body else piece
+            body += piece

@@ -113,10 +113,10 @@ class Request:
             outcome = "REACHED" if await serving.directory.reached(position, serving.patience) else "BEHIND"
         return self._noted(outcome)
 
-    async def wait(self) -> None:
-        """Wait until the read models have reached `at_least`. Raises RequestError where they do not in time."""
-        position, serving = self.at_least, self.serving
-        if position is None or serving.progress.is_at(position):
+    async def reach(self, position: int) -> None:
+        """Wait until the read models have reached a position. Raises RequestError where they do not in time."""
+        serving = self.serving
+        if serving.progress.is_at(position):
             return
         head = await anyio.to_thread.run_sync(serving.store.max_notification_id, limiter=serving.readers) or 0
         if position > head:

@@ -6,7 +6,7 @@ Its cursors and its checkout take as much CPU as all else that a small query nee
 
 import asyncio
 import os
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any, Self, TypeAlias
 
@@ -37,8 +37,10 @@ class Lines:
 
     def __init__(self, pool: Connections) -> None:
         """`pool`: not open yet; ours alone."""
-        self._pool, self._idle = pool, list[Line]()
-        self._places = asyncio.Semaphore(pool.max_size)
+        self._pool = pool
+        self._free: list[Line | None] = [None] * pool.max_size
+        """Lines that nobody uses; None in the place of one that is still to be made."""
+        self._waiting = deque[asyncio.Future[Line | None]]()
         self._silences = Deadlines(LONGEST_SILENCE)
         self._mending: set[asyncio.Task[None]] = set()
 
@@ -56,8 +58,9 @@ class Lines:
         """Hang up, and close the pool."""
         if self._mending:
             await asyncio.wait(self._mending)
-        while self._idle:
-            await self._pool.putconn(self._idle.pop().hung_up())
+        for line in self._free:
+            if line is not None:
+                await self._pool.putconn(line.hung_up())
         self._silences.close()
         await self._pool.close()
 
@@ -69,34 +72,48 @@ class Lines:
         Where the caller is cancelled, so is the statement. Raises PoolTimeout where no line gets free in time, and
         psycopg's errors.
         """
-        line = await self._free_line()
+        line = self._free.pop() if self._free else await self._turn()
+        if line is None or not line.works:
+            line = await self._made(line)
         try:
             return await line.fetch(sql, parameters, anew=anew)
         finally:
             if line.works:
-                self._idle.append(line)
-                self._places.release()
+                self._give_back(line)
             else:
                 # Nobody waits for this: the caller may be cancelled, and cancelled again.
                 mending = asyncio.create_task(self._mend(line))
                 self._mending.add(mending)
                 mending.add_done_callback(self._mending.discard)
 
-    async def _free_line(self) -> "Line":
-        if self._places.locked():
-            try:
-                async with asyncio.timeout(self._pool.timeout):
-                    await self._places.acquire()
-            except TimeoutError:
-                raise PoolTimeout(f"no line got free within {self._pool.timeout} s") from None
-        else:
-            await self._places.acquire()
+    async def _turn(self) -> "Line | None":
+        """The line, or its place, that gets free after all who wait already have theirs."""
+        waiting: asyncio.Future[Line | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
         try:
-            while self._idle:
-                line = self._idle.pop()
-                if line.works:
-                    return line
-                await self._pool.putconn(line.hung_up())
+            async with asyncio.timeout(self._pool.timeout):
+                return await waiting
+        except BaseException as error:
+            if waiting.done() and not waiting.cancelled():
+                self._give_back(waiting.result())  # given to one who was just then leaving
+            if isinstance(error, TimeoutError):
+                raise PoolTimeout(f"no line got free within {self._pool.timeout} s") from None
+            raise
+
+    def _give_back(self, line: "Line | None") -> None:
+        """To the first who waits for it, if anybody does."""
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(line)
+                return
+        self._free.append(line)
+
+    async def _made(self, lost: "Line | None") -> "Line":
+        """A line for a place that has none, or one that was lost."""
+        try:
+            if lost is not None:
+                await self._pool.putconn(lost.hung_up())
             connection = await self._pool.getconn()
             try:
                 return Line(connection, self._silences)
@@ -104,19 +121,20 @@ class Lines:
                 await self._pool.putconn(connection)
                 raise
         except BaseException:
-            self._places.release()
+            self._give_back(None)
             raise
 
     async def _mend(self, line: "Line") -> None:
         """End the statement that nobody waits for any more; the pool replaces a line that is past mending."""
+        mended = None
         try:
             await line.cancel()
             if line.works:
-                self._idle.append(line)
+                mended = line
             else:
                 await self._pool.putconn(line.hung_up())
         finally:
-            self._places.release()
+            self._give_back(mended)
 
 
 def _settled(writable: asyncio.Future[None]) -> None:

@@ -13,7 +13,7 @@ from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
 from api.reading import lines as module
-from api.reading.lines import Lines
+from api.reading.lines import Line, Lines
 from api.reading.reader import read_pool
 from api.reading.statement import Plan
 
@@ -94,6 +94,25 @@ async def test_a_caller_that_is_cancelled_while_it_waits_takes_no_line(database:
             assert await one(lines, WHO, [])
 
 
+async def test_a_line_is_not_lost_on_one_who_leaves_just_as_it_is_handed_over(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with lines_to(database) as lines:
+        first, leaving, staying = (asyncio.ensure_future(one(lines, WHO, [])) for _ in range(3))
+        await asyncio.sleep(0)
+        assert len(lines._waiting) == 2
+        hand_over = lines._give_back
+
+        def hand_over_to_one_who_leaves(line: Line | None) -> None:
+            hand_over(line)
+            leaving.cancel()  # it has its line, and has not heard of it yet
+
+        monkeypatch.setattr(lines, "_give_back", hand_over_to_one_who_leaves)
+        assert await first == await staying
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+
+
 async def test_a_line_that_broke_under_a_statement_is_replaced(database: str) -> None:
     async with lines_to(database) as lines:
         with Onlooker(database) as onlooker:
@@ -110,7 +129,9 @@ async def test_a_line_that_broke_while_idle_is_replaced_before_anybody_uses_it(d
         assert pid is not None
         with Onlooker(database) as onlooker:
             onlooker.terminate(int(pid))
-        await until(lambda: not lines._idle[0].works)
+        [line] = lines._free
+        assert line is not None
+        await until(lambda: not line.works)
         assert await one(lines, WHO, []) != pid
 
 
