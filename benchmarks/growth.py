@@ -29,7 +29,7 @@ from projections.tables import READ, create, drop, index, install
 EVERYTHING = Sight(unlimited("benchmark"))
 TABLES = (*customers.customers.tables, *opportunities.opportunities.tables)
 _FILL = Path(__file__).with_suffix(".sql")
-_TURNS, _TIMES = 10, 10
+_TURNS, TIMES = 10, 10
 """In each round: how often the sizes take turns, and how many requests each then answers; one of those that grow."""
 _MEMORY = 4
 """Kilobytes for each customer that PostgreSQL may keep in memory: all that is read of them."""
@@ -55,7 +55,7 @@ class Book:
         """Ask so many times, each time with other values."""
         document, operation = question.parsed()
 
-        times = _TIMES if question.constant else 1
+        times = TIMES if question.constant else 1
 
         async def asked() -> list[float]:
             found: list[float] = []
@@ -139,7 +139,7 @@ def _said(books: list[Book], filled: list[float], memory: str, held: str) -> Ite
         "Read models filled straight with made-up rows, not from a book: customers with an e-mail address, a telephone"
         f" number, a tag and a deal each; filling them took {', '.join(shown(each, 's') for each in filled)}. Each"
         " request is a page of 50 with contact points and deals, with other values each time, through the compiler and"
-        f" the reader, on one connection; {_TIMES} at one size, then at the next. PostgreSQL has {memory} of"
+        f" the reader, on one connection; {TIMES} at one size, then at the next. PostgreSQL has {memory} of"
         " shared_buffers, enough for all tables, and every request has been made once before: what is measured is"
         f" finding and reading, not a disk. {held}"
     )
