@@ -20,8 +20,8 @@ def private_directory(directory: Path) -> Path:
         raise PrivateFileError(f"The directory {directory} can't be made: {error.strerror}.") from None
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         raise PrivateFileError(
-            f"The directory {directory} belongs to another account. Run Daybook as its owner, or choose another"
-            " directory with DAYBOOK_DATA."
+            f"The directory {directory} belongs to another account. Run Daybook as its owner, or name another"
+            " directory: with DAYBOOK_DATA, or for a witness with --keep."
         )
     return directory
 
@@ -41,24 +41,42 @@ def secret(file: Path, make: Callable[[], str]) -> str:
     return kept
 
 
+def replace(file: Path, content: str) -> None:
+    """Let a file hold this and nothing else. Killed meanwhile, or without power, it holds the former or this, whole.
+
+    One process at a time.
+    """
+    beside = file.with_name(f".{file.name}.new")
+    try:
+        _write(beside, content, os.O_TRUNC)
+        beside.replace(file)
+        _sync(file.parent)
+    except OSError as error:
+        raise PrivateFileError(f"The file {file} can't be written: {error.strerror}.") from None
+
+
 def _store(file: Path, content: str) -> None:
     # Written beside and linked into place: of two processes one wins, and neither ever reads half a secret.
     beside = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     try:
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            with os.fdopen(handle, "w", encoding="ascii") as out:
-                out.write(content + "\n")
-                out.flush()
-                os.fsync(out.fileno())
+            _write(beside, content + "\n", os.O_EXCL)
             file.hardlink_to(beside)
         except FileExistsError:
             pass  # another process was first: its secret counts
         finally:
-            beside.unlink()
+            beside.unlink(missing_ok=True)
         _sync(file.parent)
     except OSError as error:
         raise PrivateFileError(f"The file {file} can't be written: {error.strerror}.") from None
+
+
+def _write(file: Path, content: str, how: int) -> None:
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | how, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
 
 
 def _sync(directory: Path) -> None:

@@ -17,6 +17,7 @@ from infra.database import DatabaseError, connect_info
 from infra.embedded import EmbeddedPostgresError
 from infra.log.signing_key import SigningKeyError
 from infra.log.store import LogError
+from infra.log.witness import NotCosigned
 from infra.master_key import MasterKeyError
 from infra.private_files import PrivateFileError
 from infra.roles import RoleError
@@ -56,6 +57,7 @@ EXPECTED: dict[type[Exception], int] = {
     MasterKeyError: OUT_OF_REACH,
     SigningKeyError: OUT_OF_REACH,
     LogError: FAILED,
+    NotCosigned: FAILED,
     PrivateFileError: OUT_OF_REACH,
     RoleError: OUT_OF_REACH,
     PoolTimeout: OUT_OF_REACH,
@@ -72,7 +74,8 @@ def told(error: Exception) -> int:
         code = next((code for kind, code in EXPECTED.items() if isinstance(error, kind)), None)
     if code is None:
         raise error
-    note(f"daybook: {' '.join(str(error).split())}")
+    words = " ".join(str(error).split())
+    note("daybook: " + "".join(one if one.isprintable() else ascii(one)[1:-1] for one in words))
     return code
 
 

@@ -50,7 +50,7 @@ def verify(
         daybook verify --checkpoint kept/2026-11-26.txt --json
     """
     with _log() as (settings, book, log):
-        verifiers = [_verifier(one) for one in key or ()]
+        verifiers = [trusted_key(one) for one in key or ()]
         if settings.signing_key_file.exists():
             verifiers.append(signing_key(settings.signing_key_file, begun=True).verifier)
         elsewhere = [_text(file) for file in checkpoint or ()]
@@ -128,7 +128,8 @@ def _signer(settings: Settings, db: Db, *, new_key: bool) -> Signer:
     return signing_key(file, begun=not new_key and latest(db) is not None)
 
 
-def _verifier(text: str) -> Verifier:
+def trusted_key(text: str) -> Verifier:
+    """A verifier key, as `--key` takes it."""
     try:
         return Verifier.read(text)
     except NoteError as error:

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from infra.log.note import NoteError, Signer, Verifier, opened, signatures
 
+SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
+"""How the number of entries is written."""
+
 
 class Checkpoint(NamedTuple):
     """What the log says of itself."""
@@ -44,6 +47,6 @@ def _parsed(text: str) -> Checkpoint:
         root = base64.b64decode(encoded, validate=True)
     except ValueError:
         origin, size, root = "", "", b""
-    if not origin or not re.fullmatch(r"0|[1-9][0-9]{0,18}", size) or len(root) != 32 or "" in lines[:-1]:
+    if not origin or not SIZE.fullmatch(size) or len(root) != 32 or "" in lines[:-1]:
         raise NoteError("it is no checkpoint")
     return Checkpoint(origin, int(size), root)
