@@ -40,10 +40,16 @@ def login(database: str) -> Logins:
     return migrated(database)
 
 
+@pytest.fixture(scope="module")
+def refusing(module_database: str) -> Logins:
+    """Of one book for all tests in which everything is refused."""
+    return migrated(module_database)
+
+
 @pytest.fixture(params=list(Role))
-def narrow(request: pytest.FixtureRequest, login: Logins) -> str:
+def narrow(request: pytest.FixtureRequest, refusing: Logins) -> str:
     """Each role's connection string."""
-    return by_role(login)[request.param]
+    return by_role(refusing)[request.param]
 
 
 @contextmanager
@@ -125,8 +131,8 @@ def test_nobody_changes_the_book(narrow: str, statement: str) -> None:
     "table",
     ["daybook.events", "daybook.receipts", "daybook.reservations", "daybook_keys.subjects", "daybook_keys.purposes"],
 )
-def test_who_reads_for_clients_reads_neither_book_nor_keys(login: Logins, table: str) -> None:
-    with psycopg.connect(login.reading, autocommit=True) as db, pytest.raises(InsufficientPrivilege):
+def test_who_reads_for_clients_reads_neither_book_nor_keys(refusing: Logins, table: str) -> None:
+    with psycopg.connect(refusing.reading, autocommit=True) as db, pytest.raises(InsufficientPrivilege):
         db.execute(f"SELECT FROM {table}".encode())
 
 
