@@ -13,7 +13,7 @@ import msgspec
 from graphql import GraphQLField
 
 from api.reading.comparisons import Compared, Comparisons, conjunction
-from api.reading.entities import Entity, belonging, bound, named_type, object_of
+from api.reading.entities import Entity, belonging, bound, is_list, named_type, object_of
 from api.reading.sources import Column, Expression, Many, Part, Relation, Rows, Totals, Values
 from api.reading.statement import Call, Cells
 from api.reading.wheres import MOST, Path, Where, fields_named, is_equality, measured, met_by_nothing, too_many
@@ -69,8 +69,10 @@ class Conditions:
             case Column():
                 return self._comparisons.value(_column(bound(entity), source, field, alias), given, path)
             case Expression():
-                value = Compared(f"({source.sql.format_map(self._compiler.cells(entity, alias))})", _cast(field))
-                return self._comparisons.value(value, given, path)
+                sql = f"({source.sql.format_map(self._compiler.cells(entity, alias))})"
+                if is_list(field):
+                    return self._elements(sql, given, path)
+                return self._comparisons.value(Compared(sql, _cast(field)), given, path)
             case Part():
                 return self._part(source, field, given, path, alias)
             case Relation():
@@ -118,6 +120,14 @@ class Conditions:
                 conditions += self._compiler.condition(template, other)
             met = self._all(entity, where, (*path, quantifier), other)
             found.append(_quantified(quantifier, f"{self._compiler.rows(rows.table)} {other}", conditions, met))
+        return conjunction(found)
+
+    def _elements(self, array: str, given: Where, path: Path) -> str:
+        found: list[str] = []
+        for quantifier, where in given.items():
+            other = self._compiler.statement.alias()
+            met = self._comparisons.value(Compared(f"{other}.element", "text"), where, (*path, quantifier))
+            found.append(_quantified(quantifier, f"unnest({array}) {other} (element)", (), met))
         return conjunction(found)
 
     def _values(self, source: Values, given: Where, path: Path, alias: str) -> str:
@@ -176,7 +186,7 @@ def _is_key(entity: Entity, name: str, column: str) -> bool:
 
 
 def _quantified(quantifier: str, source: str, conditions: Sequence[str], met: str) -> str:
-    rows = f"select from {source} where {' and '.join(conditions)}"
+    rows = f"select from {source} where {conjunction(conditions)}"
     match quantifier:
         case "some":
             return f"exists ({rows} and {met})"

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, cast
 
 import strawberry
-from strawberry.types.base import StrawberryObjectDefinition
+from strawberry.types.base import StrawberryList, StrawberryObjectDefinition
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
@@ -92,7 +92,7 @@ def _filter_of(field: StrawberryField) -> Any:
         case Part():
             return MoneyFilter if bare(field.type) is Money else _filter_parts(listed_by(field.type))
         case _:
-            return _filter_by(_leaf(field.type))
+            return (_filter_values if isinstance(field.type, StrawberryList) else _filter_by)(_leaf(field.type))
 
 
 def _later(listed: StrawberryObjectDefinition) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 from strawberry.scalars import JSON
 
-from api.reading.declarations import all_of, column, connection, hidden, rows_of
+from api.reading.declarations import all_of, column, connection, expression, hidden, rows_of
 from api.reading.relay import Connection
 from api.reading.sources import Beside
 from api.scalars import Position
@@ -38,6 +38,18 @@ class Note:
     hidden_fields: list[str] = hidden()
 
 
+_FIELDS = """array(
+    select coalesce(detail.key, fact.key) from (
+        select *, key in ('changes', 'personalChanges') and json_typeof(value) = 'object' as changes
+        from json_each({data}) with ordinality each (key, value, at)
+    ) fact
+    left join lateral json_object_keys(case when fact.changes then fact.value end)
+        with ordinality detail (key, at) on true
+    where detail.key is not null or not fact.changes order by fact.at, detail.at)"""
+"""SQL template: the facts of an entry by name; of changed details, each detail. Read off what is seen of the entry, so
+that it tells nothing of what is hidden."""
+
+
 @rows_of(TIMELINE, order="position")
 @strawberry.type(description="An entry of the book: something that happened to a record, who did it, when and why.")
 class HistoryEntry:
@@ -51,6 +63,12 @@ class HistoryEntry:
     version: int = column("version", "The record's version after it.", filtered=True)
     data: JSON = column(
         "data", "The facts, by name: amounts as text, records by id. What was erased, or is hidden from you, is null."
+    )
+    fields: list[str] = expression(
+        _FIELDS,
+        "The names of the facts in `data`; of changed details, each detail's, such as `annualRevenue`, unless they are"
+        " hidden from you.",
+        filtered=True,
     )
     withheld: list[str] = column("withheld", "The names in `data` whose values were erased or are hidden from you.")
     erased: bool = column("erased", "Whether its personal part was erased.", filtered=True)

@@ -234,7 +234,7 @@ def _pools(rows: Rows, ids: list[str]) -> Mapping[str, Sequence[Any]]:
     """Values to compare with, by scalar, or by the field's name: such as occur, and others."""
     return {
         "ID": ids,
-        "String": [*TEXTS, "zo", "Z", "å", "ss", "Ł", "小", "ab", "0", "'", "\\", "%", "__"],
+        "String": [*TEXTS, "zo", "Z", "å", "ss", "Ł", "小", "ab", "0", "'", "\\", "%", "__", "name", "website"],
         "Int": [-1, 0, 1, 2, 3, 20, 2**31 - 1],
         "Decimal": ["0", "10", "10.00", "33.33", "33.34", "100", "12345678901234567.12", "-1e3"],
         "Boolean": [True, False],

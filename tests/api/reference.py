@@ -75,9 +75,18 @@ def _satisfaction(row: Row) -> Any:
     return None if score is None else {"score": score, "comment": row["satisfaction_comment"]}
 
 
+def _facts(row: Row) -> list[str]:
+    """Of an entry; those of changed details each by its own name."""
+    told: list[str] = []
+    for fact, value in row["data"].items():
+        told += value if fact in ("changes", "personalChanges") and value is not None else [fact]
+    return told
+
+
 BY_HAND: Mapping[tuple[str, str], Callable[[Row], Any]] = {
     ("ApiToken", "lastUsedAt"): lambda _: None,  # of sample rows nobody has used any
     ("Customer", "annualRevenue"): _amount("annual_revenue", "revenue_currency"),
+    ("HistoryEntry", "fields"): _facts,
     ("Opportunity", "amount"): _amount("amount"),
     ("Opportunity", "weighted"): _weighted,
     ("OpportunityLine", "price"): _amount("price"),
@@ -285,6 +294,9 @@ class Reference:
                     return value_meets(folded(value), folded(given))
                 keyed = source.sort not in (None, source.name)
                 return value_meets(value, given, sort_key if keyed else lower_ascii)
+            case Expression() if str(field.type).startswith("["):
+                told = self._by_hand(kind, name)(row)
+                return several(given, lambda where: [value_meets(one, where) for one in told])
             case Expression() | Part():
                 value = None if row.get("*nothing") else self._by_hand(kind, name)(row)
                 return object_meets(value, given) if isinstance(source, Part) else value_meets(value, given)

@@ -190,7 +190,12 @@ def _value(chance: random.Random, table: str, column: str, declared: str, at: in
     makers: dict[str, Any] = {
         "text": f"{chance.choice(TEXTS)}{'' if chance.random() < 0.5 else at}",
         "text[]": [chance.choice(TEXTS) for _ in range(chance.randrange(3))],
-        "json": {"name": chance.choice(TEXTS), "list": [1, None, {"deep": "1.50"}]},
+        "json": {
+            "name": chance.choice(TEXTS),
+            "list": [1, None, {"deep": "1.50"}],
+            "changes": {"annualRevenue": ["1.50", None], "website": [None, "x"]},
+            "personalChanges": {},
+        },
         "numeric": Decimal(chance.choice(("10.00", "33.335", "0.5", "100", "12345678901234567.125"))),
         "bigint": chance.randrange(5),
         "integer": chance.randrange(3),
