@@ -26,7 +26,7 @@ DEV := .venv/.dev
 # The suite with two processes a core, for many tests wait; a campaign has the cores for itself.
 SPREAD := --numprocesses=$(shell echo $$((2 * $$(nproc)))) --dist=loadfile
 CLIENTS := tests/clients/node_modules/.made
-CODE := $(wildcard api domain infra projections tests benchmarks)
+CODE := $(wildcard api domain infra projections verifier tests benchmarks)
 
 help:
 	@sed -n '2,12s/^# \{0,1\}//p' Makefile

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from api.cli import access, filling, keeping, proving, reading, serving, witnessing
+from api.cli import access, bundling, filling, keeping, proving, reading, serving, witnessing
 from api.cli.book import EXIT_CODES, told
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ app.command(rich_help_panel=READ)(reading.schema)
 app.command(rich_help_panel=PROVE)(proving.verify)
 app.command(rich_help_panel=PROVE)(proving.checkpoint)
 app.command(rich_help_panel=PROVE)(proving.prove)
+app.command(rich_help_panel=PROVE)(bundling.bundle)
 app.command(rich_help_panel=PROVE)(witnessing.witness)
 
 

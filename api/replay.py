@@ -38,7 +38,9 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     values: Mapping[str, Any]
 
 
-class _Record(NamedTuple):
+class Record(NamedTuple):
+    """A record, by its kind."""
+
     kind: str
     id: UUID
 
@@ -49,7 +51,7 @@ def replay(parts: Parts, name: str, *, everything: bool = False) -> Iterator[Hap
     `everything`: with all entries about it in other records, such as its deals and tickets, by when they happened.
     Raises NobodyCalledThat.
     """
-    record = _found(parts, name)
+    record = found(parts, name)
     recorded = _of_record(parts, record.id)
     if everything:
         own = {one.position for one in recorded}
@@ -60,16 +62,17 @@ def replay(parts: Parts, name: str, *, everything: bool = False) -> Iterator[Hap
         yield _happening(one, names)
 
 
-def _found(parts: Parts, name: str) -> _Record:
+def found(parts: Parts, name: str) -> Record:
+    """The record that is called so: an id such as cus_..., or a customer's external id. Raises NobodyCalledThat."""
     prefixes = {prefix: kind for kind, prefix in catalogue.prefixes.items()}
     try:
         prefix, id = parse_type_id(name)
     except NotATypeId:
         claim = Claim("external_id", name)
         holder = Reservations(parts.pool, parts.vault).holders([claim]).get(claim)
-        record = None if holder is None else _Record("customer", holder)
+        record = None if holder is None else Record("customer", holder)
     else:
-        record = _Record(prefixes[prefix], id) if prefix in prefixes else None
+        record = Record(prefixes[prefix], id) if prefix in prefixes else None
     if record is None or parts.daybook.fold(record.id).kind != record.kind:
         raise NobodyCalledThat(
             f"Nothing in the book is called {name!r}. Give an id such as {type_id('cus', UUID(int=0))}, or a customer's"

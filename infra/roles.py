@@ -73,6 +73,10 @@ GRANTS: Mapping[Role, Mapping[str, str]] = {
         "daybook_projections.models": "SELECT",
         "daybook_projections.parked": "SELECT",
         "daybook_projections.lease": "SELECT",
+        # For proofs of entries that were looked up.
+        "daybook_log.leaves": "SELECT",
+        "daybook_log.subtrees": "SELECT",
+        "daybook_log.checkpoints": "SELECT",
     },
     Role.POSTING: {
         "daybook.events": "SELECT",

@@ -19,7 +19,7 @@ from domain.kernel.randomness import random_bytes
 from infra.entries import StoredEntry
 from infra.master_key import MasterKey
 from infra.patience import patient
-from infra.seals import Opener, Prf, SealBroken, erased, opener, seal
+from infra.seals import Opener, Prf, SealBroken, derive, erased, opener, seal
 
 SealedRow: TypeAlias = tuple[int, int, str, bytes, bytes | None, bytes, bytes]
 """Version, position, stored name, public part, sealed part, event id, subject."""
@@ -34,6 +34,15 @@ class Sealed(NamedTuple):
     ciphertext: bytes
     commitment: bytes
     new_key: bytes | None
+
+
+class EventKeys(NamedTuple):
+    """The keys that are derived for one entry. They can be shown to somebody, and lead to no other entry's."""
+
+    event: bytes
+    """Opens its personal part."""
+    commitment: bytes
+    """Shows that it opens to nothing else."""
 
 
 class Vault:
@@ -117,14 +126,20 @@ class Vault:
             for entry in entries
         ]
 
+    def event_keys(self, entry: StoredEntry) -> EventKeys | Withheld | None:
+        """The keys of one entry. ERASED where its subject's key was destroyed; None where nothing is sealed."""
+        if entry.sealed is None:
+            return None
+        key = self._keys_of((entry.subject,)).get(entry.subject)
+        if key is None:
+            raise _missing(entry.subject)
+        return EventKeys(*derive(key, entry.event_id)) if key else Withheld.ERASED
+
     def _openers(self, subjects: set[UUID]) -> dict[UUID, Opener]:
         """By subject; where its key was destroyed a tombstone stands in its place, and everything is ERASED."""
         keys = self._keys_of(subjects)
         for subject in subjects - keys.keys():
-            raise SealBroken(
-                f"The key of subject {subject} is missing from daybook_keys.subjects, and was not destroyed by an"
-                " erasure: restore that table."
-            )
+            raise _missing(subject)
         return {subject: opener(key) if key else erased for subject, key in keys.items()}
 
     def blind_index(self, claim: Claim) -> bytes:
@@ -175,6 +190,13 @@ class Vault:
             if len(self._keys) > self._remember:
                 self._keys.popitem(last=False)
         return key
+
+
+def _missing(subject: UUID) -> SealBroken:
+    return SealBroken(
+        f"The key of subject {subject} is missing from daybook_keys.subjects, and was not destroyed by an erasure:"
+        " restore that table."
+    )
 
 
 def token_hash(token: str) -> bytes:

@@ -24,10 +24,10 @@ MATRIX = """
     daybook_keys                -        u          u        -        -
     daybook_keys.subjects       -        SI         S        -        -
     daybook_keys.purposes       -        -          SI       -        -
-    daybook_log                 -        -          -        u        -
-    daybook_log.leaves          -        -          -        SI       -
-    daybook_log.subtrees        -        -          -        SI       -
-    daybook_log.checkpoints     -        -          -        SI       -
+    daybook_log                 -        -          u        u        -
+    daybook_log.leaves          -        -          S        SI       -
+    daybook_log.subtrees        -        -          S        SI       -
+    daybook_log.checkpoints     -        -          S        SI       -
     daybook_migrations          -        -          -        -        -
     daybook_migrations.applied  -        -          -        -        -
     daybook_projections         u        -          u        u        -

@@ -9,8 +9,9 @@ themselves; times are integers, the microseconds since 1970-01-01 00:00 UTC. doc
 PostgreSQL's own binary COPY writes exactly these fields, so that nothing is made of a row but its hash.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from psycopg import Connection
 
@@ -33,10 +34,12 @@ def _encoded(name: str) -> str:
     return name
 
 
-_ENTRIES = f"""
-    COPY (SELECT {", ".join(map(_encoded, COLUMNS))} FROM daybook.events WHERE position > %s ORDER BY position LIMIT %s)
-    TO STDOUT (FORMAT binary)
-""".encode()
+_SELECT = f"SELECT {', '.join(map(_encoded, COLUMNS))} FROM daybook.events"
+_ENTRIES = f"COPY ({_SELECT} WHERE position > %s ORDER BY position LIMIT %s) TO STDOUT (FORMAT binary)".encode()
+_HISTORY = (
+    f"COPY ({_SELECT} WHERE originator_id = %s AND position <= %s ORDER BY originator_version)"
+    " TO STDOUT (FORMAT binary)"
+).encode()
 _HEADER = 19
 """Bytes before the first row: signature, flags, and the length of an extension that there is none of."""
 _COUNT = 2
@@ -57,13 +60,27 @@ ALL = 2**63 - 1
 def leaves(db: Connection[Any], after: int = _SMALLEST, most: int = ALL) -> Iterator[Leaf]:
     """The leaves of the entries above a position, by position, at most so many; streamed."""
     for leaf in encoded(db, after, most):
-        start = len(TAG) + 4
-        yield Leaf(int.from_bytes(leaf[start : start + 8], "big", signed=True), leaf_hash(leaf))
+        yield Leaf(position_of(leaf), leaf_hash(leaf))
+
+
+def position_of(leaf: bytes) -> int:
+    """The position of the entry whose leaf this is: the first field."""
+    start = len(TAG) + 4
+    return int.from_bytes(leaf[start : start + 8], "big", signed=True)
 
 
 def encoded(db: Connection[Any], after: int = _SMALLEST, most: int = ALL) -> Iterator[bytes]:
     """The same, as the bytes that are hashed."""
-    with db.cursor() as cursor, cursor.copy(_ENTRIES, (after, most)) as rows:
+    return _copied(db, _ENTRIES, (after, most))
+
+
+def history(db: Connection[Any], originator: UUID, through: int) -> Iterator[bytes]:
+    """The leaves of one record's entries up to a position, by version, as the bytes that are hashed."""
+    return _copied(db, _HISTORY, (originator, through))
+
+
+def _copied(db: Connection[Any], statement: bytes, given: Sequence[object]) -> Iterator[bytes]:
+    with db.cursor() as cursor, cursor.copy(statement, given) as rows:
         skipped = _HEADER + _COUNT
         for row in rows:  # libpq gives one at a time, the header with the first
             if len(row) > skipped:

@@ -1,18 +1,27 @@
 """Proofs out of the stored log, in C2SP's formats: of one entry (tlog-proof), and for a witness (tlog-witness)."""
 
 import base64
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from psycopg import Connection
 
 from infra.log.checkpoint import Checkpoint, read
-from infra.log.leaf import encoded
-from infra.log.proofs import consistency, consistent, included, inclusion
+from infra.log.leaf import encoded, history, position_of
+from infra.log.proofs import Node, consistency, consistent, included, inclusion
 from infra.log.store import LogError, StoredTree, latest
 from infra.log.tree import leaf_hash
 
 _CONTRADICTION = "The stored log does not lead to its last checkpoint. `daybook verify` says more."
+
+
+class NotYetSigned(LogError):
+    """No checkpoint reaches as far as it is asked for."""
+
+    def __init__(self, covered: int) -> None:
+        super().__init__(f"The last checkpoint covers {covered} entries. It is signed over new ones within seconds.")
 
 
 def entry_proof(db: Connection[Any], position: int) -> str:
@@ -24,11 +33,49 @@ def entry_proof(db: Connection[Any], position: int) -> str:
     leaf = next(encoded(db, position - 1, 1), b"") if 0 < position <= last.size else b""
     if not leaf:
         raise LogError(f"There is no entry {position} under a checkpoint: the last one covers {last.size} entries.")
-    proof = inclusion(position - 1, last.size, StoredTree(db).node)
-    if not included(leaf_hash(leaf), position - 1, last.size, proof, last.root):
-        raise LogError(_CONTRADICTION)
+    proof = _proof(leaf, last, StoredTree(db).node)
     head = ["c2sp.org/tlog-proof@v1", f"extra {base64.b64encode(leaf).decode()}", f"index {position - 1}"]
     return _lines(*head, *_encoded(proof)) + "\n" + note
+
+
+class ProvenEntry(NamedTuple):
+    """A leaf, and the proof that it stands in the tree of a checkpoint."""
+
+    leaf: bytes
+    proof: Sequence[bytes]
+
+
+class ProvenHistory(NamedTuple):
+    """A record's entries up to a position, each with its proof against one checkpoint."""
+
+    note: str
+    """The signed checkpoint."""
+    through: int
+    entries: Sequence[ProvenEntry]
+
+
+def proven_history(db: Connection[Any], originator: UUID, through: int | None = None) -> ProvenHistory:
+    """The entries of a record up to a position, or to the last checkpoint, with their proofs against that one.
+
+    Raises LogError where the checkpoint does not reach that far, or an entry does not lead to it.
+    """
+    note, last = _latest(db)
+    through = last.size if through is None else through
+    if through > last.size:
+        raise NotYetSigned(last.size)
+    node = cache(StoredTree(db).node)  # entries of one record share most of what is above them
+    # All of them first: while they are streamed, the connection does nothing else.
+    entries = [ProvenEntry(leaf, _proof(leaf, last, node)) for leaf in [*history(db, originator, through)]]
+    return ProvenHistory(note, through, entries)
+
+
+def _proof(leaf: bytes, last: Checkpoint, node: Node) -> Sequence[bytes]:
+    """The proof that a leaf stands in the tree of a checkpoint. Raises LogError where it does not."""
+    index = position_of(leaf) - 1
+    proof = inclusion(index, last.size, node)
+    if not included(leaf_hash(leaf), index, last.size, proof, last.root):
+        raise LogError(_CONTRADICTION)
+    return proof
 
 
 def witness_request(db: Connection[Any], former: Checkpoint) -> str:

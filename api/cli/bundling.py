@@ -1,0 +1,80 @@
+"""`bundle`: a customer's history that proves itself, for somebody outside."""
+
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID, uuid4
+
+import psycopg
+import typer
+
+from api.auditing.bundle import NothingToShow
+from api.auditing.bundle import bundle as bundled
+from api.cli.access import ACTOR
+from api.cli.book import FAILED, USAGE, CommandFailed, book
+from api.cli.output import note, say
+from api.composition import Parts
+from api.replay import NobodyCalledThat, found
+from domain.access import unlimited
+from domain.customer import customer as customers
+from domain.kernel.recorded import Context
+from domain.steps import blocking
+from infra.log.checkpointer import Growth
+from infra.log.signing_key import signing_key
+from infra.log.store import latest
+from infra.private_files import replace
+from infra.settings import read_settings
+
+
+def bundle(
+    customer: Annotated[str, typer.Argument(help="An id such as cus_01h4..., or an external id as SOURCE:ID.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", show_default=False)],
+    as_of: Annotated[
+        int | None, typer.Option(min=1, help="A position: leave out what was entered after it.", show_default=False)
+    ] = None,
+    reason: Annotated[
+        str | None,
+        typer.Option(
+            help="Why personal data has to be readable in it, which is recorded. Without a reason it stays sealed.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write a customer's history into one file that proves itself, to somebody without access to this book.
+
+    It holds the customer's own entries as they are stored, the proof of each, a signed checkpoint, what the events
+    mean, and the story in words. With --reason, also the keys that open their personal parts: of these entries only.
+    verifier/daybook_verify_bundle.py checks it offline; docs/auditor/bundle.md says what that proves.
+
+    Examples:
+
+        daybook bundle cus_01h455vb4pex5vsknk084sn02q --reason "Audit of 2026, request 17" -o alpenhof.bundle.json
+
+        daybook bundle maven:Cancity --as-of 250 -o cancity.bundle.json
+    """
+    try:
+        with book() as parts:
+            record = found(parts, customer)
+            if record.kind != customers.kind:
+                raise CommandFailed(f"{customer} is no customer.", USAGE)
+            if reason is not None:
+                _record(parts, record.id, reason)
+            _sign(parts)
+            made = bundled(parts, record.id, through=as_of, disclose=reason is not None)
+            replace(output, made.file)
+    except (NobodyCalledThat, NothingToShow) as error:
+        raise CommandFailed(str(error), FAILED) from None
+    say(f"{output}: {made.entries} entries, up to position {made.through}.")
+    note("Copies of this file outlive an erasure: note who has one.")
+
+
+def _record(parts: Parts, id: UUID, reason: str) -> None:
+    """Enter that personal data is shown, before it is."""
+    context = Context(actor=ACTOR, idempotency_key=uuid4(), correlation_id=uuid4())
+    raw = {"id": id, "reason": reason}
+    blocking(parts.commands.submit(customers, "unmask", raw, context, unlimited(ACTOR)))
+
+
+def _sign(parts: Parts) -> None:
+    """Have a checkpoint over all that the book holds."""
+    with psycopg.connect(parts.logins.posting, autocommit=True) as db:
+        Growth(signing_key(read_settings().signing_key_file, begun=latest(db) is not None)).catch_up(db)
