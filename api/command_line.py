@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from api.cli import access, bundling, filling, keeping, proving, reading, serving, witnessing
+from api.cli import access, bundling, filling, keeping, proving, reading, rotating, serving, witnessing
 from api.cli.book import EXIT_CODES, told
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command(rich_help_panel=KEEP)(keeping.status)
 app.command(rich_help_panel=KEEP)(keeping.rebuild)
 app.command(rich_help_panel=KEEP)(keeping.retry)
 app.add_typer(access.app, name="access", rich_help_panel=KEEP)
+app.add_typer(rotating.app, name="rotate", rich_help_panel=KEEP)
 app.command("import", rich_help_panel=FILL)(filling.import_rows)
 app.command(rich_help_panel=FILL)(filling.demo)
 app.command(rich_help_panel=READ)(reading.replay)

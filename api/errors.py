@@ -19,6 +19,7 @@ from domain.catalogue import camel
 from domain.kernel import Refused, Rule
 from domain.kernel.randomness import random_bytes
 from infra import contacts
+from infra.master_key import MasterKeyError
 
 _log = logging.getLogger("daybook.api")
 
@@ -199,6 +200,9 @@ def explained(error: Exception, request_id: str) -> RequestError:
             return TOOK_TOO_LONG
         case BookUnavailable() | psycopg.OperationalError() | psycopg.InterfaceError() | PoolTimeout():
             _log.warning("Request %s: the book did not answer (%s).", request_id, type(error).__name__)
+            return UNAVAILABLE
+        case MasterKeyError():  # it was rotated, and this host's key file was not brought along
+            _log.error("Request %s failed.", request_id, exc_info=error)
             return UNAVAILABLE
         case _:
             _log.error("Request %s failed.", request_id, exc_info=error)

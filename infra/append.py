@@ -21,6 +21,7 @@ from domain.appending import (
 from domain.kernel import refuse
 from domain.kernel.recorded import Receipt
 from infra.exchange import Asked, Exchange
+from infra.master_key import epoch_of
 from infra.vault import Vault
 
 APPEND_LOCK = 0x6461_7962_6F6F_6B02
@@ -50,7 +51,8 @@ _READ_HEAD = b"""
             ON (r.scope, r.fingerprint) = (wanted.scope, decode(wanted.fingerprint, 'base64'))),
         (SELECT json_agg(json_build_array(s.subject, replace(encode(s.wrapped, 'base64'), E'\\n', '')))
             FROM json_array_elements_text(what -> 'subjects') AS wanted (subject)
-            JOIN daybook_keys.subjects s ON s.subject = wanted.subject::uuid))
+            JOIN daybook_keys.subjects s ON s.subject = wanted.subject::uuid),
+        (SELECT max(epoch) FROM daybook_keys.epochs))
     FROM asked
     LEFT JOIN LATERAL (SELECT position, recorded_at FROM daybook.events ORDER BY position DESC LIMIT 1) AS last ON true
 """
@@ -104,6 +106,8 @@ class Head(NamedTuple):
     receipts: dict[tuple[str, UUID], KeptReceipt]
     slots: dict[tuple[str, bytes], dict[int, UUID]]
     keys: dict[UUID, bytes | None]
+    epoch: int
+    """Of the master key under which new keys are wrapped."""
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -123,8 +127,9 @@ _Head: TypeAlias = tuple[
     list[tuple[str, UUID, bytes, tuple[UUID, int, int]]] | None,
     list[tuple[str, bytes, int, UUID]] | None,
     list[tuple[UUID, bytes | None]] | None,
+    int,
 ]
-"""What `_READ_HEAD` answers: the last position, the time, and what was found of each kind that was asked for."""
+"""What `_READ_HEAD` answers: the last position, the time, what was found of each kind that was asked for, the epoch."""
 _decode = msgspec.json.Decoder(_Head).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -158,7 +163,7 @@ class Append:
             "subjects": {entry.subject for entry in entries if entry.sealed is not None},
         }
         _, _, head = self._exchange.run(_BEGIN, _LOCK, Asked(_READ_HEAD, [_encode(asked)]))
-        self._position, now, versions, receipts, slots, keys = _decode(head.get_value(0, 0) or b"")
+        self._position, now, versions, receipts, slots, keys, epoch = _decode(head.get_value(0, 0) or b"")
         held: dict[tuple[str, bytes], dict[int, UUID]] = {}
         for scope, index, slot, holder in slots or ():
             held.setdefault((scope, index), {})[slot] = holder
@@ -171,6 +176,7 @@ class Append:
             },
             slots=held,
             keys=dict(keys or ()),
+            epoch=epoch,
         )
 
     def accept(self, entries: Sequence[Entry], conditions: Conditions | None) -> list[int]:
@@ -215,7 +221,11 @@ class Append:
             if entry.sealed is None:
                 continue
             if entry.subject not in keys:
-                holds = entry.new_key is not None and new.setdefault(entry.subject, entry.new_key) == entry.new_key
+                holds = (
+                    entry.new_key is not None
+                    and self._lasts(entry.new_key)
+                    and new.setdefault(entry.subject, entry.new_key) == entry.new_key
+                )
             elif (stored := keys[entry.subject]) is None:
                 self._vault.forget(entry.subject)
                 refuse(SubjectErased())
@@ -225,6 +235,13 @@ class Append:
                 # Sealed under a key that lost the race to be stored: forget it and seal again.
                 self._vault.forget(entry.subject)
                 raise Moved
+
+    def _lasts(self, new_key: bytes) -> bool:
+        """Whether a new key is wrapped under the master key of today. A former one is destroyed in a moment."""
+        if epoch_of(new_key) == self._head.epoch:
+            return True
+        self._vault.turn()
+        return False
 
     def _occurred(self, entries: Iterable[Entry]) -> list[datetime]:
         now, last, found = self._head.now, dict[UUID, datetime](), list[datetime]()

@@ -30,15 +30,20 @@ def secret(file: Path, make: Callable[[], str]) -> str:
     """The secret in this file; where there is no file, a new secret, stored with mode 0600 before it is used."""
     if not file.exists():
         _store(file, make())
+    return kept(file)
+
+
+def kept(file: Path) -> str:
+    """The secret in this file."""
     try:
         if stat.S_IMODE(file.stat().st_mode) & 0o077:
             raise PrivateFileError(f"The file {file} can be read by others. Forbid it with: chmod 600 {file}")
-        kept = file.read_text(encoding="ascii").strip()
+        held = file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise PrivateFileError(f"The file {file} can't be read: {error}.") from None
-    if not kept:
+    if not held:
         raise PrivateFileError(f"The file {file} is empty. Put back what it held, or remove it to have it made anew.")
-    return kept
+    return held
 
 
 def replace(file: Path, content: str) -> None:
@@ -53,6 +58,27 @@ def replace(file: Path, content: str) -> None:
         _sync(file.parent)
     except OSError as error:
         raise PrivateFileError(f"The file {file} can't be written: {error.strerror}.") from None
+
+
+def supersede(file: Path, content: str) -> None:
+    """`replace`, and what the file held is overwritten, with whatever a killed process of ours has left of it beside.
+
+    As far as that is in our hands: a file system that copies on write, a snapshot or a backup keeps it.
+    """
+    try:
+        if file.stat().st_uid != os.geteuid():
+            raise PrivateFileError(f"The file {file} belongs to another account. Run Daybook as its owner.")
+        for left in file.parent.glob(f".{file.name}.*"):
+            left.unlink()
+        with file.open("r+b") as former:
+            replace(file, content)
+            held = os.fstat(former.fileno())
+            if held.st_nlink == 0:  # nobody else calls it by another name
+                former.write(bytes(held.st_size))
+                former.flush()
+                os.fsync(former.fileno())
+    except OSError as error:
+        raise PrivateFileError(f"The file {file} can't be replaced: {error.strerror}.") from None
 
 
 def _store(file: Path, content: str) -> None:

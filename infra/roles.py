@@ -60,6 +60,7 @@ GRANTS: Mapping[Role, Mapping[str, str]] = {
         "daybook.receipts": "SELECT, INSERT",
         "daybook.reservations": "SELECT, INSERT, DELETE",
         "daybook_keys.subjects": "SELECT, INSERT",
+        "daybook_keys.epochs": "SELECT",
     },
     Role.SEALING: {
         "daybook.events": "SELECT",
@@ -69,6 +70,7 @@ GRANTS: Mapping[Role, Mapping[str, str]] = {
         "daybook.numbers": "USAGE",
         "daybook_keys.subjects": "SELECT",
         "daybook_keys.purposes": "SELECT, INSERT",
+        "daybook_keys.epochs": "SELECT",
         # For `status` and /readyz, which compare the read models with the book.
         "daybook_projections.models": "SELECT",
         "daybook_projections.parked": "SELECT",

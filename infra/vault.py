@@ -17,7 +17,7 @@ from domain.encoding import Reading
 from domain.kernel import Claim, Withheld
 from domain.kernel.randomness import random_bytes
 from infra.entries import StoredEntry
-from infra.master_key import MasterKey
+from infra.master_key import EpochUnknown, MasterKey
 from infra.patience import patient
 from infra.seals import Opener, Prf, SealBroken, derive, erased, opener, seal
 
@@ -25,7 +25,12 @@ SealedRow: TypeAlias = tuple[int, int, str, bytes, bytes | None, bytes, bytes]
 """Version, position, stored name, public part, sealed part, event id, subject."""
 
 _SEALED = Withheld.SEALED
-_LOCK = 0x6461_7962_6F6F_6B01
+PURPOSES_LOCK = 0x6461_7962_6F6F_6B01
+"""The advisory lock of whoever makes keys for purposes, or wraps them anew."""
+_ASK = 0
+"""In the place of an epoch: none that there is."""
+_EPOCH_PROOF = b"epoch"
+_TODAY = "SELECT epoch, proof FROM daybook_keys.epochs ORDER BY epoch DESC LIMIT 1"
 
 
 class Sealed(NamedTuple):
@@ -57,10 +62,11 @@ class Vault:
         self._pending: OrderedDict[UUID, tuple[bytes, bytes]] = OrderedDict()
         self._lock = threading.Lock()
         with pool.connection() as db, db.transaction():
-            db.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-            self._blind_index = Prf(_purpose_key(db, master, "blind index"))
-            self._fingerprint = Prf(_purpose_key(db, master, "fingerprint"))
-            self._api_token = Prf(_purpose_key(db, master, "API token"))
+            db.execute("SELECT pg_advisory_xact_lock(%s)", (PURPOSES_LOCK,))
+            self._epoch = epoch = master_epoch(db)
+            self._blind_index = Prf(_purpose_key(db, master, epoch, "blind index"))
+            self._fingerprint = Prf(_purpose_key(db, master, epoch, "fingerprint"))
+            self._api_token = Prf(_purpose_key(db, master, epoch, "API token"))
 
     @patient
     def seal(self, subject: UUID, event_id: UUID, originator: UUID, version: int, personal: bytes) -> Sealed:
@@ -82,7 +88,7 @@ class Vault:
             return key, None
         # A destroyed key gets here too; it is refused under the append lock, where nobody can destroy it meanwhile.
         key = random_bytes(32)
-        made = (key, self._master.wrap(key, subject.bytes))
+        made = (key, self._wrap(key, subject))
         with self._lock:
             pending = self._pending.setdefault(subject, made)  # two at once must seal under one key
             if len(self._pending) > self._remember:
@@ -156,10 +162,11 @@ class Vault:
         return "daybook_" + urlsafe_b64encode(drawn).rstrip(b"=").decode()
 
     def learned(self, subject: UUID, wrapped: bytes) -> None:
-        """A new key was appended with its first entry: ours, or another's that was first in the same batch."""
+        """A new key was appended with its first entry. Where it is not the one that is pending here, forget that."""
         with self._lock:
             key, made = self._pending.pop(subject, (b"", b""))
-        self._put(subject, key if made == wrapped else self._master.unwrap(wrapped, subject.bytes))
+        if made == wrapped:
+            self._put(subject, key)
 
     def forget(self, subject: UUID) -> None:
         """Another process was first to make this subject's key, or it was destroyed."""
@@ -167,22 +174,52 @@ class Vault:
             self._keys.pop(subject, None)
             self._pending.pop(subject, None)
 
+    def turn(self) -> None:
+        """The master key is rotated: from now on wrap new keys under the one of today, and forget those before it."""
+        with self._lock:
+            self._epoch = _ASK
+            self._pending.clear()
+
+    def _wrap(self, key: bytes, subject: UUID) -> bytes:
+        try:
+            return self._master.wrap(key, subject.bytes, self._epoch)
+        except EpochUnknown:  # we turn, or whoever reads has met the key of today first, and the former one is gone
+            self._epoch = self._epoch_of_today()
+            return self._master.wrap(key, subject.bytes, self._epoch)
+
+    def _epoch_of_today(self) -> int:
+        """Raises MasterKeyError where our key of that epoch is not the book's."""
+        with self._pool.connection() as db:
+            epoch, proof = db.execute(_TODAY).fetchone() or (1, None)
+        if proof is not None:
+            self._master.unwrap(proof, _EPOCH_PROOF)
+        return int(epoch)
+
     def _keys_of(self, subjects: Collection[UUID]) -> dict[UUID, bytes]:
         """The keys that exist; a destroyed one is b""."""
         with self._lock:
             found = {subject: key for subject in subjects if (key := self._keys.get(subject))}
         missing = [subject for subject in subjects if subject not in found]
         if missing:
-            with self._pool.connection() as db:
-                rows = db.execute(
-                    "SELECT subject, wrapped FROM daybook_keys.subjects WHERE subject = ANY(%s)",
-                    (missing,),
-                    binary=True,
-                    prepare=True,
-                ).fetchall()
-            for subject, wrapped in rows:
-                found[subject] = self._put(subject, self._master.unwrap(wrapped, subject.bytes)) if wrapped else b""
+            try:
+                found.update(self._fetched(missing))
+            except EpochUnknown:
+                # Since a key was read it was wrapped anew, and the master key that it was wrapped under destroyed.
+                found.update(self._fetched(missing))
         return found
+
+    def _fetched(self, subjects: Sequence[UUID]) -> dict[UUID, bytes]:
+        with self._pool.connection() as db:
+            rows = db.execute(
+                "SELECT subject, wrapped FROM daybook_keys.subjects WHERE subject = ANY(%s)",
+                (subjects,),
+                binary=True,
+                prepare=True,
+            ).fetchall()
+        return {
+            subject: self._put(subject, self._master.unwrap(wrapped, subject.bytes)) if wrapped else b""
+            for subject, wrapped in rows
+        }
 
     def _put(self, subject: UUID, key: bytes) -> bytes:
         with self._lock:
@@ -209,7 +246,18 @@ def holds_keys(db: Connection[Any]) -> bool:
     return db.execute("SELECT EXISTS (SELECT FROM daybook_keys.purposes)").fetchone() == (True,)
 
 
-def _purpose_key(db: Connection[Any], master: MasterKey, purpose: str) -> bytes:
+def master_epoch(db: Connection[Any]) -> int:
+    """The epoch of the master key under which new keys are wrapped."""
+    row = db.execute("SELECT max(epoch) FROM daybook_keys.epochs").fetchone()
+    return int(row[0]) if row else 1
+
+
+def proof_of(master: MasterKey, epoch: int) -> bytes:
+    """What opens under the master key of this epoch and no other: a host may have another one of that number."""
+    return master.wrap(random_bytes(32), _EPOCH_PROOF, epoch)
+
+
+def _purpose_key(db: Connection[Any], master: MasterKey, epoch: int, purpose: str) -> bytes:
     row = db.execute(
         "SELECT wrapped FROM daybook_keys.purposes WHERE purpose = %s ORDER BY epoch DESC LIMIT 1", (purpose,)
     ).fetchone()
@@ -218,6 +266,6 @@ def _purpose_key(db: Connection[Any], master: MasterKey, purpose: str) -> bytes:
     key = os.urandom(32)
     db.execute(
         "INSERT INTO daybook_keys.purposes (purpose, epoch, wrapped) VALUES (%s, 1, %s)",
-        (purpose, master.wrap(key, purpose.encode())),
+        (purpose, master.wrap(key, purpose.encode(), epoch)),
     )
     return key

@@ -11,6 +11,7 @@ from domain.kernel import Withheld
 from infra.entries import COLUMNS, StoredEntry
 from infra.exchange import Asked, Exchange, in_text
 from infra.mapper import SealingMapper
+from infra.master_key import EpochUnknown
 from projections.lanes import Lane, Parked, Unit, described
 from projections.model import Model, Posting
 from projections.tables import Db
@@ -129,7 +130,7 @@ def _opened(mapper: SealingMapper, entries: Sequence[StoredEntry]) -> Sequence[b
     """The personal parts: all at once, or one by one where one of them does not open."""
     try:
         return mapper.open(entries)
-    except psycopg.Error:
+    except (psycopg.Error, EpochUnknown):  # this host's key file is not of today: every lane would be parked
         raise
     except Exception as error:  # noqa: BLE001  # as above
         return [error] if len(entries) == 1 else [part for entry in entries for part in _opened(mapper, [entry])]

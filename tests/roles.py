@@ -24,6 +24,7 @@ MATRIX = """
     daybook_keys                -        u          u        -        -
     daybook_keys.subjects       -        SI         S        -        -
     daybook_keys.purposes       -        -          SI       -        -
+    daybook_keys.epochs         -        S          S        -        -
     daybook_log                 -        -          u        u        -
     daybook_log.leaves          -        -          S        SI       -
     daybook_log.subtrees        -        -          S        SI       -

@@ -21,6 +21,7 @@ from infra.log.witness import NotCosigned
 from infra.master_key import MasterKeyError
 from infra.private_files import PrivateFileError
 from infra.roles import RoleError
+from infra.rotation import RotationError
 from infra.settings import Settings, SettingsError, read_settings
 from projections.model import Model
 from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, rebuild
@@ -55,6 +56,7 @@ EXPECTED: dict[type[Exception], int] = {
     DatabaseError: OUT_OF_REACH,
     EmbeddedPostgresError: OUT_OF_REACH,
     MasterKeyError: OUT_OF_REACH,
+    RotationError: FAILED,
     SigningKeyError: OUT_OF_REACH,
     LogError: FAILED,
     NotCosigned: FAILED,

@@ -33,7 +33,7 @@ from tests.api.filled import asked, entries, opened, url
 
 COMMANDS = (
     "serve", "work", "migrate", "status", "rebuild", "retry", "import", "demo", "replay", "schema", "access", "verify",
-    "checkpoint", "prove", "witness", "bundle",
+    "checkpoint", "prove", "witness", "bundle", "rotate",
 )  # fmt: skip
 END_OF_THE_DEMO = len(READY) + len(demo.story())
 """The ready roles come first."""

@@ -17,6 +17,7 @@ import api.server  # noqa: F401  # `serve` imports it late; a process forked fro
 from api import command_line
 from api.importing.entering import Entering
 from domain.steps import Steps
+from infra import private_files, rotation
 from infra.append import Append
 from infra.committer import Committer, Submission
 from infra.exchange import Asked, Exchange
@@ -86,6 +87,11 @@ POINTS: dict[str, tuple[Any, str, Wrap]] = {
     IN_STATEMENT: (ledger, "_commit_at_once", _before),
     "projection-committed": (runner, "commit", _after),
     "import-row-entered": (Entering, "enter", _after_steps),
+    "rotation-file-beside": (private_files, "_write", _after),
+    "rotation-file-replaced": (private_files, "replace", _after),
+    "rotation-epoch-begun": (rotation, "_begin", _after),
+    "rotation-keys-wrapped": (rotation, "_store", _after),
+    "rotation-epoch-ended": (rotation, "_end_former", _after),
 }
 """Name -> where it is: owner, attribute, and how it is wrapped."""
 

@@ -30,7 +30,7 @@ def store(database: str) -> Iterator[EventStore]:
     with ConnectionPool[Connection[tuple[Any, ...]]](
         database, min_size=1, max_size=12, kwargs={"autocommit": True}
     ) as pool:
-        vault = Vault(MasterKey(bytes(32)), pool)
+        vault = Vault(MasterKey(lambda: {1: bytes(32)}), pool)
         committer = Committer(database, vault, lambda: None)
         yield EventStore(pool, committer, vault)
         committer.close()

@@ -161,7 +161,7 @@ def test_a_book_of_an_older_version_is_divided_by_the_migration(database: str, t
         db.execute(
             "CREATE TABLE daybook_migrations.applied (name text PRIMARY KEY, applied_at timestamptz DEFAULT now())"
         )
-        for name in ("0001_book.sql", "0002_projections.sql", "0003_imported.sql"):
+        for name in ("0001_book.sql", "0002_projections.sql", "0003_imported.sql", "0010_epochs.sql"):
             db.execute((files(migrations) / name).read_bytes())
             db.execute("INSERT INTO daybook_migrations.applied (name) VALUES (%s)", (name,))
         db.execute("GRANT USAGE ON SCHEMA daybook TO PUBLIC; GRANT SELECT ON ALL TABLES IN SCHEMA daybook TO PUBLIC")

@@ -205,7 +205,7 @@ def test_a_master_key_is_its_owners_alone_and_made_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         keys = list(threads.map(lambda _: master_key(file, begun=False), range(8)))
     assert file.stat().st_mode & 0o777 == 0o600
-    wrapped = keys[0].wrap(b"k" * 32, b"one")
+    wrapped = keys[0].wrap(b"k" * 32, b"one", 1)
     assert {key.unwrap(wrapped, b"one") for key in keys} == {b"k" * 32}
     file.chmod(0o644)
     with pytest.raises(MasterKeyError, match="chmod 600"):
@@ -226,8 +226,8 @@ def test_of_many_processes_that_begin_a_book_one_makes_its_master_key(database: 
 
 
 def test_a_wrapped_key_serves_its_own_purpose_only() -> None:
-    master = MasterKey(os.urandom(32))
-    wrapped = master.wrap(b"k" * 32, b"one")
+    master = MasterKey({1: os.urandom(32)}.copy)
+    wrapped = master.wrap(b"k" * 32, b"one", 1)
     assert master.unwrap(wrapped, b"one") == b"k" * 32
     with pytest.raises(MasterKeyError):
         master.unwrap(wrapped, b"two")
