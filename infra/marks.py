@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
+from psycopg import Connection
+
 from infra.event_store import Pool
 
 _MARKS = """
@@ -63,7 +65,6 @@ def begun(pool: Pool, name: str) -> list[UUID]:
         return [id for (id,) in db.execute(_BEGUN, (name,), binary=True)]
 
 
-def used(pool: Pool, house: str) -> bool:
+def used(db: Connection[tuple[object, ...]], house: str) -> bool:
     """Whether anybody but this actor, the house itself, has entered anything."""
-    with pool.connection() as db:
-        return db.execute(_USED, (house,)).fetchone() == (True,)
+    return db.execute(_USED, (house,)).fetchone() == (True,)

@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from domain.kernel import Refused
+from infra.contacts import email_address
 from infra.private_files import private_directory, secret
 
 COST_PER_SECOND, CONNECTIONS_PER_ACTOR, SUBSCRIPTIONS_PER_ACTOR = 20_000, 100, 1_000
 """More than anybody needs at a screen: 20,000 points are twenty-eight boards of 50 customers, each second."""
+ADMIN_EMAIL = "administrator@daybook.example"
+"""Nobody can own a domain below `example`: no provider can verify it as somebody's, and no mail to it arrives."""
 
 
 class SettingsError(Exception):
@@ -54,6 +58,8 @@ class Settings:
     """Whom its tokens must be made for; there where the issuer is."""
     proxies: tuple[str, ...] = ()
     """Addresses of proxies that are believed about whose requests they pass on."""
+    admin_email: str = ADMIN_EMAIL
+    """The e-mail address of the administrator that a new book begins with."""
     given_admin_token: str | None = field(default=None, repr=False)
     """The token from the environment; `admin_token()` gives the one that counts."""
 
@@ -83,6 +89,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         oidc_issuer=issuer,
         oidc_audience=audience,
         proxies=_proxies(given.get("DAYBOOK_PROXIES", "")),
+        admin_email=_admin_email(given.get("DAYBOOK_ADMIN_EMAIL", ADMIN_EMAIL)),
         given_admin_token=_admin_token(given.get("DAYBOOK_ADMIN_TOKEN")),
     )
 
@@ -216,6 +223,16 @@ def _proxies(value: str) -> tuple[str, ...]:
                 " (127.0.0.1,10.0.0.0/8)."
             ) from None
     return proxies
+
+
+def _admin_email(value: str) -> str:
+    try:
+        email_address(value)
+    except Refused:
+        raise SettingsError(
+            f"DAYBOOK_ADMIN_EMAIL is {value!r}, but must be an e-mail address such as administrator@example.com."
+        ) from None
+    return value
 
 
 def _admin_token(value: str | None) -> str | None:

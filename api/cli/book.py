@@ -7,7 +7,14 @@ from typing import NamedTuple
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from api.beginning import define_roles, missing_roles
+from api.beginning import (
+    administrators_email,
+    define_roles,
+    has_no_password,
+    is_new,
+    missing_roles,
+    register_administrator,
+)
 from api.cli.output import note, progress
 from api.composition import Parts, assembled
 from domain.appending import BookUnavailable
@@ -85,8 +92,9 @@ def told(error: Exception) -> int:
 def database(*, begin: bool = False) -> Generator[tuple[Settings, Conninfo]]:
     """The settings and a connection string to a migrated database.
 
-    `begin`: whether a new book may be begun where there is none; it gets the ready roles that it lacks. In development
-    the database is migrated on the way; in production that is a step of its own: `daybook migrate`.
+    `begin`: whether a new book may be begun where there is none; it gets the ready roles that it lacks, and an
+    administrator. In development the database is migrated on the way; in production that is a step of its own:
+    `daybook migrate`.
     """
     settings = read_settings()
     if not begin and settings.database_url is None and not (settings.data / "postgres").exists():
@@ -100,7 +108,7 @@ def database(*, begin: bool = False) -> Generator[tuple[Settings, Conninfo]]:
         else:
             _require_migrated(conninfo)
         if begin:
-            _define_missing_roles(settings, conninfo)
+            _begin(settings, conninfo)
         yield settings, conninfo
 
 
@@ -136,6 +144,15 @@ def rebuild_outdated(settings: Settings, conninfo: Conninfo, outdated: Sequence[
                     rebuild_model(parts, model)
 
 
+def awaited(settings: Settings, conninfo: Conninfo) -> str | None:
+    """The e-mail address of the administrator that the book began with, as long as they have no password."""
+    with psycopg.connect(conninfo, autocommit=True) as db:
+        if not has_no_password(db):
+            return None
+    with assembled(conninfo, settings.master_key_file) as parts:
+        return administrators_email(parts)
+
+
 def rebuild_model(parts: Parts, model: Model) -> int:
     """Build a read model anew, telling how far it is; the position that it stands at then."""
     at = 0
@@ -150,12 +167,14 @@ def rebuild_model(parts: Parts, model: Model) -> int:
     return at
 
 
-def _define_missing_roles(settings: Settings, conninfo: Conninfo) -> None:
+def _begin(settings: Settings, conninfo: Conninfo) -> None:
     with psycopg.connect(conninfo, autocommit=True) as db:
-        missing = missing_roles(db)
-    if missing:
+        missing, new = missing_roles(db), is_new(db)
+    if missing or new:
         with assembled(conninfo, settings.master_key_file) as parts:
             define_roles(parts, missing)
+            if new:
+                register_administrator(parts, settings.admin_email)
 
 
 def _require_migrated(conninfo: Conninfo) -> None:

@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 
-from api import beginning
 from api import demo as demonstration
+from api.beginning import is_new
 from api.cli.book import FAILED, USAGE, CommandFailed, book
 from api.cli.output import note, progress, say, say_json
 from api.importing.importer import Import
 from api.importing.mapping import KINDS, MappingError, read_mapping
-from infra.marks import used
 
 
 class Rows(StrEnum):
@@ -88,7 +87,9 @@ def demo(
         daybook demo --if-empty
     """
     with book(begin=True) as parts:
-        if if_empty and used(parts.pool, beginning.ACTOR):
+        with parts.pool.connection() as db:
+            empty = is_new(db)
+        if if_empty and not empty:
             note("The book is not empty: no demo data.")
             return
         with progress("Entering demo data", len(demonstration.story())) as advance:

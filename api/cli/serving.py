@@ -1,6 +1,7 @@
 """`serve` and `work`: the processes that keep running."""
 
 import os
+import shlex
 import signal
 import socket
 import threading
@@ -16,7 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
-from api.cli.book import OUT_OF_REACH, USAGE, CommandFailed, database
+from api.cli.book import OUT_OF_REACH, USAGE, CommandFailed, awaited, database
 from api.cli.output import note, say
 from api.composition import assembled
 from api.departure import cut_stalled
@@ -115,7 +116,7 @@ def serve(
             ws_per_message_deflate=False,  # it would pack what all subscribers share for each of them anew
             timeout_graceful_shutdown=DRAIN,
         )
-        welcome = _welcome(listener, settings)
+        welcome = _welcome(listener, settings, awaited(settings, conninfo))
         if workers > 1:
             say(welcome)
             Multiprocess(config, sockets=[listener]).run()
@@ -238,7 +239,7 @@ def _listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _welcome(listener: socket.socket, settings: Settings) -> str:
+def _welcome(listener: socket.socket, settings: Settings, administrator: str | None) -> str:
     host, port, *_ = listener.getsockname()
     shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104
     place = f"http://{shown}:{port}"
@@ -251,7 +252,8 @@ def _welcome(listener: socket.socket, settings: Settings) -> str:
     lines: Sequence[str] = (
         "",
         f"Daybook is open at {place}/graphql",
-        f"  The token that it asks for {token}.",
+        *_signing_in(settings, administrator),
+        f"  The operator's token, which opens everything, {token}.",
         "  A first query from a shell:",
         "",
         f"    curl -s {place}/graphql -H 'Content-Type: application/json' \\",
@@ -260,6 +262,19 @@ def _welcome(listener: socket.socket, settings: Settings) -> str:
         "",
     )
     return "\n".join(lines)
+
+
+def _signing_in(settings: Settings, administrator: str | None) -> Sequence[str]:
+    if administrator is None:
+        return ()
+    provided = "" if settings.oidc_issuer is None else " comes in with the identity provider's token, or"
+    return (
+        f"  The administrator, {administrator},{provided} signs in with a password.",
+        "  There is none yet; a one-time token to set it with is made by:",
+        "",
+        f"    daybook access reset {shlex.quote(administrator)}",
+        "",
+    )
 
 
 def _short(file: Path) -> Path:

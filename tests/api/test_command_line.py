@@ -21,20 +21,36 @@ import pytest
 from typer.testing import CliRunner
 
 from api import demo
-from api.beginning import role_id
+from api.beginning import (
+    ADMINISTRATOR,
+    administrators_email,
+    define_roles,
+    has_no_password,
+    is_new,
+    register_administrator,
+    role_id,
+)
+from api.cli.book import awaited
 from api.command_line import app, main
 from domain.access import unlimited
-from domain.kernel import type_id
+from domain.kernel import Refused, type_id
 from domain.kernel.recorded import Context
 from domain.ready_roles import READY
 from domain.role import role
+from domain.staff_member import StaffMember
 from domain.steps import blocking
+from infra.settings import read_settings
 from tests.api.filled import asked, entries, opened, url
+from tests.api.identity.signing_in import PASSWORD, RESET, SIGN_IN
 
 COMMANDS = (
     "serve", "work", "migrate", "status", "rebuild", "retry", "import", "demo", "replay", "schema", "access", "verify",
     "checkpoint", "prove", "witness", "bundle", "rotate",
 )  # fmt: skip
+WHO = """{
+  staffMembers(first: 9) { nodes { id roles(first: 9) { nodes { id name } } } }
+  history(first: 9, where: {aggregateKind: {eq: "staff_member"}}) { nodes { type actor } }
+}"""
 END_OF_THE_DEMO = len(READY) + len(demo.story())
 """The ready roles come first."""
 OK, FAILED, USAGE, OUT_OF_REACH = 0, 1, 2, 3
@@ -186,7 +202,61 @@ def test_a_company_keeps_its_own_role_of_the_same_name(shell: Shell, database: s
     assert shell.run("demo").returncode == OK
     with psycopg.connect(database, autocommit=True) as db:
         [(defined,)] = db.execute("SELECT count(*) FROM daybook.events WHERE topic = 'RoleDefined'")
+        begun = db.execute("SELECT FROM daybook.events WHERE originator_id = %s", (ADMINISTRATOR,)).fetchall()
     assert defined == len(READY)  # seven of them, and the company's
+    assert begun == [], "a book that was begun by somebody else gets no administrator"
+
+
+def test_the_first_start_says_how_the_administrator_signs_in(shell: Shell, database: str) -> None:
+    provider = {"DAYBOOK_OIDC_ISSUER": "https://login.example.com", "DAYBOOK_OIDC_AUDIENCE": "daybook"}
+    shell.environment |= {"DAYBOOK_ADMIN_EMAIL": "Rosa@Acme.example", **provider}
+    with shell.running("serve", "--port", "0") as server:
+        assert server.stdout is not None
+        said = ""
+        while "-d '" not in said:
+            line = server.stdout.readline()
+            assert line, said
+            said += line
+        assert "Rosa@Acme.example, comes in with the identity provider's token, or signs in with a password." in said
+        [command] = re.findall(r"^    daybook (access reset .*)$", said, re.MULTILINE)
+        token = shell.run(*command.split()).stdout.strip()
+        assert token
+        assert token not in said
+        [origin] = re.findall(r"http://127\.0\.0\.1:\d+", said)[:1]
+        headers = {"Daybook-CSRF": "1", "Origin": origin}
+        with httpx.Client(base_url=origin, headers=headers, timeout=20) as http:
+            for query, given in (
+                (RESET, {"token": token, "password": PASSWORD}),
+                (SIGN_IN, {"email": "rosa@acme.example", "password": PASSWORD}),
+            ):
+                done = http.post("/graphql", json={"query": query, "variables": {"i": given}}).json()
+                assert [one["userErrors"] for one in done["data"].values()] == [[]]
+            told = http.post("/graphql", json={"query": WHO}).json()["data"]
+    [person] = told["staffMembers"]["nodes"]
+    assert person["id"] == type_id("stf", ADMINISTRATOR)
+    assert person["roles"]["nodes"] == [{"name": "Administrator", "id": type_id("rol", role_id("administrator"))}]
+    assert [(one["type"], one["actor"]) for one in told["history"]["nodes"]] == [
+        ("StaffMemberRegistered", "daybook"),
+        ("StaffMemberRoleGranted", "daybook"),
+    ]
+    assert awaited(read_settings(shell.environment), database) is None, "who has a password is not told again"
+
+
+def test_a_beginning_that_was_interrupted_is_finished_by_the_next(database: str, tmp_path: Path) -> None:
+    with opened(database, tmp_path) as parts:
+        with pytest.raises(Refused):  # entered, but for the role, which is not there yet
+            register_administrator(parts, "rosa@acme.example")
+        assert entries(parts) == 1
+        define_roles(parts, READY)
+        for email in ("rosa@acme.example", "another@acme.example"):
+            register_administrator(parts, email)
+            assert entries(parts) == 2 + len(READY)
+        state = parts.daybook.fold(ADMINISTRATOR).state
+        assert isinstance(state, StaffMember)
+        assert (state.email, set(state.roles)) == ("rosa@acme.example", {role_id("administrator")})
+        assert administrators_email(parts) == "rosa@acme.example"
+        with psycopg.connect(database) as db:
+            assert (is_new(db), has_no_password(db)) == (True, True)
 
 
 def test_demo_only_where_the_book_is_empty(shell: Shell) -> None:

@@ -28,6 +28,7 @@ def test_without_environment_everything_has_a_default() -> None:
     limits = (settings.cost_per_second, settings.connections_per_actor, settings.subscriptions_per_actor)
     assert limits == (20_000, 100, 1_000)
     assert (settings.oidc_issuer, settings.oidc_audience, settings.proxies) == (None, None, ())
+    assert settings.admin_email == "administrator@daybook.example"
 
 
 def test_everything_can_be_set() -> None:
@@ -38,6 +39,7 @@ def test_everything_can_be_set() -> None:
             "DAYBOOK_PORT": "0",
             "DATABASE_URL": "postgresql://me:secret@db/crm",
             "DAYBOOK_ADMIN_TOKEN": TOKEN,
+            "DAYBOOK_ADMIN_EMAIL": "Rosa@Acme.example",
             "DAYBOOK_ENV": "production",
             "DAYBOOK_MASTER_KEY_FILE": "/etc/daybook/key",
             "DAYBOOK_SIGNING_KEY_FILE": "/etc/daybook/signs",
@@ -71,6 +73,7 @@ def test_everything_can_be_set() -> None:
     assert (settings.oidc_issuer, settings.oidc_audience) == ("https://login.example.com/realms/acme", "daybook")
     assert settings.proxies == ("127.0.0.1", "10.0.0.0/8")
     assert admin_token(settings) == TOKEN
+    assert settings.admin_email == "Rosa@Acme.example"
     assert "secret" not in repr(settings)
     assert TOKEN not in repr(settings)
 
@@ -91,6 +94,7 @@ def test_everything_can_be_set() -> None:
         ("DATABASE_URL", "mysql://me:secret@db/crm"),
         ("DAYBOOK_ALLOWED_HOSTS", "https://crm.example.com"),
         ("DAYBOOK_ADMIN_TOKEN", "short"),
+        ("DAYBOOK_ADMIN_EMAIL", "administrator"),
         ("DAYBOOK_COST_PER_SECOND", "-1"),
         ("DAYBOOK_CONNECTIONS_PER_ACTOR", "many"),
         ("DAYBOOK_SUBSCRIPTIONS_PER_ACTOR", "1.5"),
