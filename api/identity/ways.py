@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final
+from uuid import UUID
 
 from api.directory import Directory
 from api.errors import RequestError, RequestErrorCode
@@ -72,11 +73,20 @@ class Ways:
     async def _of_provider(self, provider: Provider, token: str) -> Caller:
         verified = await provider.verified(token)
         staff_member = None if verified.email is None else self._directory.staff_member_by_email(verified.email)
-        authority = None if staff_member is None else self._directory.of_staff_member(staff_member)
-        if staff_member is None or authority is None:
+        if verified.email is None or staff_member is None:
             raise NOT_STAFF
         since = self._directory.last_deactivation(staff_member)
-        return Caller(authority, partial(self._directory.of_staff_member, staff_member, since=since), verified.until)
+        again = partial(self._of_verified_now, verified.email, staff_member, since)
+        authority = again()
+        if authority is None:
+            raise NOT_STAFF
+        return Caller(authority, again, verified.until)
+
+    def _of_verified_now(self, email: str, staff_member: UUID, since: int) -> Authority | None:
+        # The provider knows an address, not the person: whose it is no more does not stay in with it.
+        if self._directory.staff_member_by_email(email) != staff_member:
+            return None
+        return self._directory.of_staff_member(staff_member, since=since)
 
     async def _of_cookie(self, value: str, arrival: Arrival) -> Caller:
         check_own_page(arrival.headers) if arrival.takes_cookies else check_own_socket(arrival.headers)

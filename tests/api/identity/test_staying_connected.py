@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection
 from websockets.typing import Origin
 
 from domain.kernel.permissions import Permission
-from tests.api.book import HEADERS
+from tests.api.book import HEADERS, TOKEN
 from tests.api.identity.issuer import AUDIENCE, issuing
 from tests.api.identity.signing_in import (
     CHANGE,
@@ -172,6 +172,20 @@ def test_what_one_may_do_has_changed_so_one_connects_again(database: str, tmp_pa
         with following(server, token=issuer.token()) as client:
             server.mutate("staffMemberDeactivate", id=member)
             assert closed_with(client.websocket)[0] == 4401
+
+
+def test_a_token_for_an_address_that_is_somebodys_no_more_closes_what_it_opened(database: str, tmp_path: Path) -> None:
+    with issuing() as issuer, listening(database, tmp_path, oidc=(issuer.address, AUDIENCE)) as server:
+        member, _ = hire(server)
+        other = server.mutate("staffMemberRegister", "staffMember { id }", name="Bea", email="bea@acme.example")
+        with following(server, token=issuer.token()) as client, following(server, token=TOKEN) as unmoved:
+            server.mutate("staffMemberChangeEmail", id=other["staffMember"]["id"], email="b@acme.example")
+            assert client.next("changes"), "it is told of somebody else's new address"
+            server.mutate("staffMemberChangeEmail", id=member, email="rosa.luz@acme.example")
+            assert closed_with(client.websocket)[0] == 4401
+            assert unmoved.next("changes")
+        with following(server, token=issuer.token(email="rosa.luz@acme.example")):
+            pass
 
 
 @pytest.mark.parametrize("how", ["here", "everywhere", "by the operator", "password changed", "password reset", "idle"])
