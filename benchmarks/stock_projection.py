@@ -127,7 +127,7 @@ class ModelsView(PostgresTrackingRecorder):
     def write(self, posting: Posting, tracking: Tracking) -> None:
         with self.datastore.transaction(commit=True) as cursor:
             self._insert_tracking(cursor, tracking)
-            for statement in self._flush.statements(posting.changes):
+            for statement in self._flush.statements([(tracking.notification_id, posting.changes)]):
                 cursor.execute(statement.query, (statement.rows,), prepare=True)
 
 

@@ -56,5 +56,5 @@ def post(posting: Posting, recorded: Recorded[ApiTokenEvent]) -> None:
 
 
 api_tokens = Model(
-    name="api_tokens", version=1, tables=(API_TOKENS, GRANTS), post=post, kinds=frozenset(("api_token",))
+    name="api_tokens", version=2, tables=(API_TOKENS, GRANTS), post=post, kinds=frozenset(("api_token",))
 )

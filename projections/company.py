@@ -46,4 +46,4 @@ def _columns(settings: CompanySettings) -> dict[str, Any]:
     }
 
 
-company = Model(name="company", version=1, tables=(COMPANY,), post=post, kinds=frozenset(("company",)))
+company = Model(name="company", version=2, tables=(COMPANY,), post=post, kinds=frozenset(("company",)))

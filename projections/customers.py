@@ -361,7 +361,7 @@ def _state_consent(
 
 customers = Model(
     name="customers",
-    version=5,
+    version=6,
     tables=(CUSTOMERS, CONTACT_POINTS, TAGS, CLASSIFICATIONS, LINKS, CONSENTS, NOTES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("customer",)),

@@ -1,5 +1,9 @@
 """From postings to set-based SQL: what a batch changes, folded to one change a row, as a few statements a table.
 
+What each row was before, and after each event of the batch but the last, goes into the past (`past.py`) beside it.
+These statements read the rows as they were: they come first where statements run one by one, and where all are one
+statement it has one snapshot.
+
 The rows of a statement travel as one JSON text, which the server takes apart with the column types of the Table
 (`json_to_recordset`). That is as fast as arrays through `unnest`, and it carries what arrays can't: columns that are
 arrays themselves (`text[]`), JSON columns, and rows of any shape. So a value is anything that msgspec writes as JSON
@@ -15,6 +19,7 @@ from psycopg.sql import SQL, Composable, Identifier, Placeholder
 from psycopg.types.json import Json
 
 from projections.model import Key, Table
+from projections.past import UNTIL, Turn, past_of, stored
 from projections.tables import Change, Db, declared, sql_type
 
 
@@ -32,25 +37,33 @@ class Flush:
         self._texts: dict[tuple[str, str, frozenset[str]], bytes] = {}
         self._encode = msgspec.json.Encoder().encode
 
-    def statements(self, changes: Iterable[Change]) -> list[Statement]:
+    def statements(self, postings: Iterable[tuple[int, Iterable[Change]]]) -> list[Statement]:
         """The statements that leave the rows as these changes, one after the other, would have left them.
 
-        Raises whatever a value raises that can't be written as JSON.
+        Each event's changes come with its position, in the order of the book. Raises whatever a value raises that can't
+        be written as JSON.
         """
         made: list[Statement] = []
-        for table, rows in folded(changes):
+        for table, turns in folded(postings):
             alike: dict[tuple[str, frozenset[str]], list[Mapping[str, Any]]] = {}
-            for key, (verb, columns) in rows.items():
+            for key, turn in turns.items():
+                if not table.grows:
+                    # What is read of the rows as they were stands before what changes them.
+                    alike.setdefault(_ENDED, []).append({**_named(table, key), UNTIL: turn.first})
+                    for verb, columns, since, until in turn.former:
+                        if verb == "change":
+                            patch = {**_checked(table, verb, columns), table.since: since}
+                            row: Mapping[str, Any] = {**_named(table, key), _PATCH: patch, UNTIL: until}
+                            alike.setdefault(_BETWEEN, []).append(row)
+                        elif verb == "insert":
+                            row = {**_checked(table, verb, columns), table.since: since, UNTIL: until}
+                            alike.setdefault(_WHOLE, []).append(row)
+            for key, turn in turns.items():
+                columns = _checked(table, turn.verb, turn.columns)
                 # Left out of an insert is NULL, left out of a change is unchanged: only changes need sets of their own.
-                given = frozenset(columns) if verb == "change" else frozenset[str]()
-                if given & {*table.key}:
-                    raise KeyError(
-                        f"a change of {table.name} sets a column of its key: remove the row and insert another"
-                    )
-                row = columns if verb == "insert" else dict(zip(table.key, key, strict=True)) | columns
-                if not row.keys() <= table.columns.keys():
-                    raise KeyError(f"{min(row.keys() - table.columns.keys())} is no column of {table.name}")
-                alike.setdefault((verb, given), []).append(row)
+                given = frozenset(columns) - {table.since} if turn.verb == "change" else frozenset[str]()
+                row = columns if turn.verb == "insert" else _named(table, key) | columns
+                alike.setdefault((turn.verb, given), []).append({**row, table.since: turn.since})
             made += [
                 Statement(self._text(table, verb, given), self._encode(rows)) for (verb, given), rows in alike.items()
             ]
@@ -83,32 +96,45 @@ def prepare_to_write(db: Db) -> None:
     )
 
 
-def folded(changes: Iterable[Change]) -> list[tuple[Table, dict[Key, tuple[str, dict[str, Any]]]]]:
-    """One change for each row that was touched, by table: the last insert or removal, with the changes since.
+_ENDED = ("ended", frozenset[str]())
+_BETWEEN = ("between", frozenset[str]())
+_WHOLE = ("whole", frozenset[str]())
+_PATCH = "*patch"
+"""Beside a row's key: the columns in which it differs from the one in the table. No column is called so."""
 
-    A change of a row that was removed changes nothing, as it would one by one.
-    """
-    tables: dict[str, tuple[Table, dict[Key, tuple[str, dict[str, Any]]]]] = {}
-    for verb, table, key, columns in changes:
-        if table.name not in tables:
-            tables[table.name] = (table, {})
-        rows = tables[table.name][1]
-        if verb != "change":
-            rows[key] = (verb, columns)
-        elif columns:
-            former = rows.get(key)
-            if former is None:
-                rows[key] = (verb, columns)
-            elif former[0] != "remove":
-                # A new dict: the posting's own must stay as it is, in case the batch is posted again in parts.
-                rows[key] = (former[0], {**former[1], **columns})
+
+def _named(table: Table, key: Key) -> dict[str, Any]:
+    return dict(zip(table.key, key, strict=True))
+
+
+def _checked(table: Table, verb: str, columns: dict[str, Any]) -> dict[str, Any]:
+    """The columns, which are such as the table has. Raises KeyError."""
+    if not columns.keys() <= table.columns.keys():
+        raise KeyError(f"{min(columns.keys() - table.columns.keys())} is no column of {table.name}")
+    if verb == "change" and not columns.keys().isdisjoint(table.key):
+        raise KeyError(f"a change of {table.name} sets a column of its key: remove the row and insert another")
+    return columns
+
+
+def folded(postings: Iterable[tuple[int, Iterable[Change]]]) -> list[tuple[Table, dict[Key, Turn]]]:
+    """What becomes of each row that was touched, by table."""
+    tables: dict[str, tuple[Table, dict[Key, Turn]]] = {}
+    for position, changes in postings:
+        for verb, table, key, columns in changes:
+            if table.name not in tables:
+                tables[table.name] = (table, {})
+            rows = tables[table.name][1]
+            if (turn := rows.get(key)) is not None:
+                turn.goes_on(verb, columns, position)
+            elif verb != "change" or columns:
+                rows[key] = Turn(verb, columns, position)
     return list(tables.values())
 
 
 def _text(schema: str, table: Table, verb: str, given: frozenset[str]) -> Composable:
     match verb:
         case "insert":
-            return _insert(Identifier(schema, table.name), table)
+            return _insert(Identifier(schema, table.name), stored(table))
         case "change":
             return _change(Identifier(schema, table.name), table, [name for name in table.columns if name in given])
         case "remove":
@@ -116,31 +142,49 @@ def _text(schema: str, table: Table, verb: str, given: frozenset[str]) -> Compos
                 Identifier(schema, table.name), _rows(table, table.key), _same(table)
             )
         case _:
-            raise AssertionError(verb)
+            return _to_past(schema, table, verb)
 
 
 def _insert(target: Identifier, table: Table) -> Composable:
     columns = _list(Identifier(name) for name in table.columns)
-    rest = [Identifier(name) for name in table.columns if name not in table.key]
-    instead = (
-        SQL("UPDATE SET {}").format(_list(SQL("{0} = excluded.{0}").format(name) for name in rest))
-        if rest
-        else SQL("NOTHING")
-    )
+    rest = _list(SQL("{0} = excluded.{0}").format(Identifier(name)) for name in table.columns if name not in table.key)
+    # One whose columns are all of its key has a position beside them, but for one that is its own position.
+    instead = SQL("UPDATE SET {}").format(rest) if set(table.columns) > set(table.key) else SQL("NOTHING")
     return SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO {}").format(
         target, columns, columns, _rows(table, table.columns), _list(map(Identifier, table.key)), instead
     )
 
 
 def _change(target: Identifier, table: Table, given: list[str]) -> Composable:
-    values = _list(SQL("{0} = new.{0}").format(Identifier(name)) for name in given)
+    changed = [*given, *((table.since,) if table.since not in given else ())]
+    values = _list(SQL("{0} = new.{0}").format(Identifier(name)) for name in changed)
     return SQL("UPDATE {} AS old SET {} FROM {} WHERE {}").format(
-        target, values, _rows(table, [*table.key, *given]), _same(table)
+        target, values, _rows(table, [*table.key, *changed]), _same(table)
     )
 
 
+def _to_past(schema: str, table: Table, kind: str) -> Composable:
+    """Rows of the past: those of the table, those with other columns, or such as never stood in the table."""
+    past, old = past_of(table), Identifier(schema, table.name)
+    columns = _list(map(Identifier, past.columns))
+    into = SQL("INSERT INTO {} ({})").format(Identifier(schema, past.name), columns)
+    if kind == "whole":
+        return SQL("{} SELECT {} FROM {}").format(into, columns, _rows(past, past.columns))
+    of = "old" if kind == "ended" else "made"
+    values = _list(Identifier("new" if name == UNTIL else of, name) for name in past.columns)
+    if kind == "ended":
+        rows = SQL("{}, {} AS old WHERE {}").format(_rows(past, [*table.key, UNTIL]), old, _same(table))
+    else:
+        patched = msgspec.structs.replace(past, columns={**past.columns, _PATCH: "json"})
+        rows = SQL("{}, {} AS old, json_populate_record(old, new.{}) AS made WHERE {}").format(
+            _rows(patched, [*table.key, _PATCH, UNTIL]), old, Identifier(_PATCH), _same(table)
+        )
+    return SQL("{} SELECT {} FROM {}").format(into, values, rows)
+
+
 def _rows(table: Table, columns: Iterable[str]) -> Composable:
-    typed = _list(SQL("{} {}").format(Identifier(name), declared(sql_type(table.columns[name]))) for name in columns)
+    kinds = stored(table).columns
+    typed = _list(SQL("{} {}").format(Identifier(name), declared(sql_type(kinds[name]))) for name in columns)
     return SQL("json_to_recordset({}::json) AS new ({})").format(Placeholder(), typed)
 
 

@@ -82,7 +82,7 @@ def write_carefully(db: Db, flush: Flush, units: Sequence[Unit]) -> list[Parked]
             return
         try:
             with db.transaction():
-                flush.write(db, flush.statements(change for unit in units for change in unit.changes))
+                flush.write(db, flush.statements((unit.position, unit.changes) for unit in units))
         except Exception as error:
             if not is_poison(error):
                 raise

@@ -31,6 +31,13 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """Columns of texts of any length that rows are found by, as a whole."""
     gin: tuple[str, ...] = ()
     """SQL of arrays that rows are found by elements of."""
+    grows: bool = False
+    """Rows are only ever added, never changed or removed: they have no past."""
+
+    @property
+    def since(self) -> str:
+        """The column that holds the position from which on a row is as it is: added where a table has no `position`."""
+        return "position" if "position" in self.columns else "since_position"
 
 
 STAMP: Mapping[str, str] = {

@@ -108,6 +108,7 @@ STAGE_HISTORY = Table(
     },
     key=("opportunity_id", "ordinal"),
     indexes=("stage_id, entered_at, opportunity_id",),
+    grows=True,
 )
 
 NOTES, EXTERNAL_IDS = notes_of("opportunity"), external_ids_of("opportunity")
@@ -267,7 +268,7 @@ def _terms(line: OpportunityLine) -> dict[str, Any]:
 
 opportunities = Model(
     name="opportunities",
-    version=3,
+    version=4,
     tables=(OPPORTUNITIES, LINES, STAGE_HISTORY, NOTES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("opportunity",)),

@@ -77,6 +77,7 @@ def notes_of(kind: str) -> Table:
             "written_at": "timestamptz NOT NULL",
         },
         indexes=(f"{kind}_id, ordinal",),
+        grows=True,
     )
 
 

@@ -124,7 +124,7 @@ def _put_in_order(posting: Posting, order: Sequence[UUID]) -> None:
 
 pipelines = Model(
     name="pipelines",
-    version=2,
+    version=3,
     tables=(PIPELINES, STAGES),
     post=post,
     kinds=frozenset(("pipeline",)),

@@ -53,4 +53,4 @@ def post(posting: Posting, recorded: Recorded[QueueEvent]) -> None:
     return posting.change(QUEUES, id, **columns, changed_at=at, **stamp(recorded))
 
 
-queues = Model(name="queues", version=3, tables=(QUEUES,), post=post, kinds=frozenset(("queue",)))
+queues = Model(name="queues", version=4, tables=(QUEUES,), post=post, kinds=frozenset(("queue",)))

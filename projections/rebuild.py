@@ -59,8 +59,8 @@ class Rebuild:
         tables.create(self._db, self._schema, self._model.tables)
         self._follow(report)
         tables.index(self._db, self._schema, self._model.tables)
-        for table in self._model.tables:
-            self._db.execute(SQL("ANALYZE {}").format(Identifier(self._schema, table.name)))
+        for table in tables.names(self._model):
+            self._db.execute(SQL("ANALYZE {}").format(Identifier(self._schema, table)))
         deadline = monotonic() + PATIENCE
         while True:
             self._follow(report)
@@ -121,9 +121,9 @@ class Rebuild:
                 self._parked |= {one.lane: one for one in stretch.posted.parked}
                 self._write(stretch)
             tables.drop(db, READ, old)
-            for table in model.tables:
+            for table in tables.names(model):
                 db.execute(
-                    SQL("ALTER TABLE {} SET SCHEMA {}").format(Identifier(self._schema, table.name), Identifier(READ))
+                    SQL("ALTER TABLE {} SET SCHEMA {}").format(Identifier(self._schema, table), Identifier(READ))
                 )
             db.execute("DELETE FROM daybook_projections.parked WHERE model = %s", (model.name,))
             park(db, self._parked.values())

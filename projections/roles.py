@@ -94,4 +94,4 @@ def add_grants(posting: Posting, table: Table, id: str, grants: Sequence[Grant])
         posting.insert(table, **row, ordinal=order.index(grant.permission))
 
 
-roles = Model(name="roles", version=1, tables=(ROLES, GRANTS), post=post, kinds=frozenset(("role",)))
+roles = Model(name="roles", version=2, tables=(ROLES, GRANTS), post=post, kinds=frozenset(("role",)))

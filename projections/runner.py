@@ -216,7 +216,7 @@ class ProjectionRunner:
 
     def _statements(self, units: Sequence[Unit]) -> list[Statement] | None:
         try:
-            return self._flush.statements(change for unit in units for change in unit.changes)
+            return self._flush.statements((unit.position, unit.changes) for unit in units)
         except Exception:  # noqa: BLE001  # some value can't be written: `commit` finds out whose, and parks its lane
             return None
 

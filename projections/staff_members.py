@@ -104,7 +104,7 @@ def _register(posting: Posting, id: str, recorded: Recorded[Any], event: StaffMe
 
 staff_members = Model(
     name="staff_members",
-    version=5,
+    version=6,
     tables=(STAFF_MEMBERS, ROLES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("staff_member",)),

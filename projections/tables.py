@@ -9,6 +9,7 @@ from psycopg.sql import SQL, Identifier
 
 from infra.granting import admit
 from projections.model import Key, Model, Table
+from projections.past import with_past
 
 Db: TypeAlias = Connection[Any]
 
@@ -62,13 +63,14 @@ def install(db: Db, models: Iterable[Model]) -> list[str]:
 
 
 def names(model: Model) -> list[str]:
-    return [table.name for table in model.tables]
+    """Of its tables, those of its past included."""
+    return [table.name for table in with_past(model.tables)]
 
 
 def create(db: Db, schema: str, tables: Iterable[Table]) -> None:
-    """Make the tables with their keys, but without their other indexes, for whoever reads and posts."""
+    """Make the tables and their past with their keys, but without their other indexes, for whoever reads and posts."""
     made: list[Identifier] = []
-    for table in tables:
+    for table in with_past(tables):
         columns = SQL(", ").join(
             SQL("{} {}").format(Identifier(name), declared(kind)) for name, kind in table.columns.items()
         )
@@ -80,7 +82,7 @@ def create(db: Db, schema: str, tables: Iterable[Table]) -> None:
 
 def index(db: Db, schema: str, tables: Iterable[Table]) -> None:
     """Make the other indexes: after a rebuild has filled the tables, which is several times as fast."""
-    for table in tables:
+    for table in with_past(tables):
         for columns in table.indexes:
             db.execute(SQL("CREATE INDEX ON {} ({})").format(Identifier(schema, table.name), declared(columns)))
         for column in table.hashes:
@@ -115,6 +117,8 @@ def _check(models: Iterable[Model]) -> None:
                     raise ModelError(f"{table.name}.{name} is bytea, but rows travel as JSON: store text.")
             if missing := [name for name in table.key if name not in table.columns]:
                 raise ModelError(f"The key of {table.name} names {', '.join(missing)}, which is no column of it.")
+            if table.since in table.key and not table.grows:
+                raise ModelError(f"{table.name} has its position as a key: its rows are entries, so it `grows`.")
 
 
 def declared(text: str) -> SQL:

@@ -83,7 +83,7 @@ def _create(posting: Posting, id: str, recorded: Recorded[Any], event: TeamCreat
 
 teams = Model(
     name="teams",
-    version=3,
+    version=4,
     tables=(TEAMS, EXTERNAL_IDS),
     post=post,
     kinds=frozenset(("team",)),

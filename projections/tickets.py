@@ -97,6 +97,7 @@ MESSAGES = Table(
         "written_at": "timestamptz NOT NULL",
     },
     indexes=("ticket_id, ordinal",),
+    grows=True,
 )
 
 EXTERNAL_IDS = external_ids_of("ticket")
@@ -228,7 +229,7 @@ def _say(
 
 tickets = Model(
     name="tickets",
-    version=3,
+    version=4,
     tables=(TICKETS, MESSAGES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("ticket",)),

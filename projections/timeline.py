@@ -30,6 +30,7 @@ TIMELINE = Table(
         "withheld": "text[] NOT NULL",  # the names of the fields whose values are gone: they are null in data
     },
     key=("position",),
+    grows=True,
     indexes=("aggregate_id, position", "subject_id, position", "correlation_id, position"),
 )
 
@@ -65,4 +66,4 @@ def _subject(recorded: Recorded[Any]) -> str:
     return public_id(recorded.kind if recorded.subject == own else "customer", recorded.subject)
 
 
-timeline = Model(name="timeline", version=1, tables=(TIMELINE,), post=post)
+timeline = Model(name="timeline", version=2, tables=(TIMELINE,), post=post)

@@ -60,7 +60,7 @@ def post(posting: Posting, recorded: Recorded[Any]) -> None:
 
 diaries = Model(name="diaries", version=1, tables=(DIARIES, PAGES), post=post)
 
-COUNTED = Table(name="counted", columns={"position": "bigint NOT NULL"}, key=("position",))
+COUNTED = Table(name="counted", columns={"position": "bigint NOT NULL"}, key=("position",), grows=True)
 
 
 def count(posting: Posting, recorded: Recorded[Any]) -> None:
@@ -95,10 +95,18 @@ def _insert(book: Parts, entries: Sequence[Entry]) -> int:
 
 
 def rows(db: psycopg.Connection[Any]) -> dict[str, list[tuple[Any, ...]]]:
-    """Everything in the toy tables, in order."""
+    """Everything in the toy tables, in order; and every row that ever was, with the positions that it was so between."""
     return {
         "diaries": db.execute("SELECT * FROM daybook_read.diaries ORDER BY id").fetchall(),
-        "pages": db.execute("SELECT * FROM daybook_read.diary_pages ORDER BY diary, page").fetchall(),
+        "pages": db.execute("SELECT diary, page, text FROM daybook_read.diary_pages ORDER BY diary, page").fetchall(),
+        "diaries of all times": db.execute(
+            "SELECT *, NULL AS until_position FROM daybook_read.diaries"
+            " UNION ALL SELECT * FROM daybook_read.diaries_past ORDER BY id, position"
+        ).fetchall(),
+        "pages of all times": db.execute(
+            "SELECT *, NULL AS until_position FROM daybook_read.diary_pages"
+            " UNION ALL SELECT * FROM daybook_read.diary_pages_past ORDER BY diary, page, since_position"
+        ).fetchall(),
     }
 
 
@@ -106,27 +114,43 @@ def plain_fold(recorded: Iterable[Recorded[Any]]) -> dict[str, list[tuple[Any, .
     """The rows that the events leave, applied one after the other to dicts."""
     found: dict[UUID, dict[str, Any]] = {}
     pages: dict[tuple[UUID, UUID], str | None] = {}
+    diaries_then: dict[UUID, list[tuple[Any, ...]]] = {}
+    pages_then: dict[tuple[UUID, UUID], list[tuple[Any, ...]]] = {}
     for one in recorded:
         id, event = one.originator_id, one.event
         mark = {"version": one.originator_version, "position": one.position, "recorded_at": one.recorded_at}
+        before = found.get(id)
         match event:
             case DiaryBegun():
                 more = {"name": one.name, "at": [one.originator_version]}
                 known = {"id": id, "owner": event.owner, "address": event.address}
                 found[id] = {**known, "closed": False, "seen": [1, 2], "more": more, **mark}
             case DiaryMoved() if id in found:
-                found[id] |= {"address": event.address, **mark}
+                found[id] = found[id] | {"address": event.address, **mark}
             case PageWritten():
                 pages[id, event.page] = opened(event.text)
+                _end(pages_then.setdefault((id, event.page), []), one.position)
+                pages_then[id, event.page].append((id, event.page, opened(event.text), one.position, None))
                 if id in found:
-                    found[id] |= mark
+                    found[id] = found[id] | mark
             case DiaryClosed() if id in found:
-                found[id] |= {"closed": True, **mark}
+                found[id] = found[id] | {"closed": True, **mark}
             case DiaryEnclosed():
                 found.pop(id, None)
             case _:
                 pass
+        if (now := found.get(id)) is not before:
+            _end(diaries_then.setdefault(id, []), one.position)
+            diaries_then[id] += [(*now.values(), None)] if now else []
     return {
         "diaries": [tuple(found[id].values()) for id in sorted(found)],
         "pages": [(*key, pages[key]) for key in sorted(pages)],
+        "diaries of all times": [row for id in sorted(diaries_then) for row in diaries_then[id]],
+        "pages of all times": [row for key in sorted(pages_then) for row in pages_then[key]],
     }
+
+
+def _end(rows: list[tuple[Any, ...]], position: int) -> None:
+    """The last of these is not so any more from this position on, if it was until then."""
+    if rows and rows[-1][-1] is None:
+        rows[-1] = (*rows[-1][:-1], position)

@@ -53,6 +53,7 @@ def test_any_batching_gives_the_rows_of_one_by_one(
     expected: dict[int, dict[str, Any]] = {}
     pairs: set[tuple[str, int]] = set()
     postings: list[Posting] = []
+    history: list[dict[int, dict[str, Any]]] = []
     for verb, id, columns in changes:
         posting = Posting()
         match verb:
@@ -71,14 +72,29 @@ def test_any_batching_gives_the_rows_of_one_by_one(
                 expected.pop(id, None)
                 pairs.discard((str(id % 2), id))
         postings.append(posting)
+        history.append({id: {**row} for id, row in expected.items()})
     flush, edges = Flush(READ), sorted({0, *cuts, len(postings)})
     with db.transaction(force_rollback=True):
         create(db, READ, [THINGS, PAIRS])
         for begin, end in pairwise(edges):
-            flush.write(db, flush.statements(change for one in postings[begin:end] for change in one.changes))
-        found = db.execute("SELECT * FROM daybook_read.things ORDER BY id").fetchall()
+            flush.write(
+                db, flush.statements((at, postings[at].changes) for at in range(begin, min(end, len(postings))))
+            )
+        found = db.execute("SELECT id, name, amount, tags, more FROM daybook_read.things ORDER BY id").fetchall()
         assert found == [(id, *expected[id].values()) for id in sorted(expected)]
-        assert set(db.execute("SELECT * FROM daybook_read.pairs")) == pairs
+        assert set(db.execute("SELECT one, two FROM daybook_read.pairs")) == pairs
+        for position, then in enumerate(history):
+            found = db.execute(_THEN, {"position": position}).fetchall()
+            assert found == [(id, *then[id].values()) for id in sorted(then)], f"as of {position}"
+
+
+_THEN = """
+    SELECT id, name, amount, tags, more FROM daybook_read.things WHERE since_position <= %(position)s
+    UNION ALL
+    SELECT id, name, amount, tags, more FROM daybook_read.things_past
+    WHERE since_position <= %(position)s AND until_position > %(position)s
+    ORDER BY id
+"""
 
 
 def test_every_sort_of_value_arrives_as_it_was(db: psycopg.Connection[Any]) -> None:
@@ -102,13 +118,15 @@ def test_every_sort_of_value_arrives_as_it_was(db: psycopg.Connection[Any]) -> N
     posting.insert(table, **values)
     create(db, READ, [table])
     flush = Flush(READ)
-    flush.write(db, flush.statements(posting.changes))
-    assert db.execute("SELECT * FROM daybook_read.kinds").fetchall() == [tuple(values.values())]
+    flush.write(db, flush.statements([(1, posting.changes)]))
+    assert db.execute("SELECT * FROM daybook_read.kinds").fetchall() == [(*values.values(), 1)]
     changing = Posting()
     del values["id"]
     changing.change(table, UUID(int=7), **values)
-    flush.write(db, flush.statements(changing.changes))
-    assert db.execute("SELECT * FROM daybook_read.kinds").fetchall() == [(UUID(int=7), *values.values())]
+    flush.write(db, flush.statements([(2, changing.changes), (3, changing.changes)]))
+    assert db.execute("SELECT * FROM daybook_read.kinds").fetchall() == [(UUID(int=7), *values.values(), 3)]
+    past = db.execute("SELECT * FROM daybook_read.kinds_past ORDER BY since_position").fetchall()
+    assert past == [(UUID(int=7), *values.values(), at, at + 1) for at in (1, 2)]
 
 
 def test_a_batch_of_any_size_is_a_few_statements() -> None:
@@ -118,14 +136,14 @@ def test_a_batch_of_any_size_is_a_few_statements() -> None:
         posting.change(THINGS, id, amount=Decimal(1))
         posting.change(THINGS, id + 5_000, name="b")
         posting.remove(THINGS, id + 10_000)
-    assert len(Flush(READ).statements(posting.changes)) == 3
+    assert len(Flush(READ).statements([(1, posting.changes)])) == 4
 
 
 def test_a_posting_that_does_not_fit_its_table_is_refused() -> None:
     def statements(verb: str, *key: Any, **columns: Any) -> None:
         posting = Posting()
         getattr(posting, verb)(THINGS, *key, **columns)
-        Flush(READ).statements(posting.changes)
+        Flush(READ).statements([(1, posting.changes)])
 
     with pytest.raises(KeyError, match="no column of things"):
         statements("insert", id=1, colour="red")

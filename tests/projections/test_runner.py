@@ -87,7 +87,7 @@ def test_a_new_model_catches_up_and_holds_nobody_back(book: Diaries) -> None:
             gate.wait(0.05)
         posting.insert(numbers, position=recorded.position)
 
-    numbers = Table(name="slow", columns={"position": "bigint NOT NULL"}, key=("position",))
+    numbers = Table(name="slow", columns={"position": "bigint NOT NULL"}, key=("position",), grows=True)
     late = Model(name="slow", version=1, tables=(numbers,), post=slow)
     install(book.db, (diaries,))
     with only.running():
