@@ -235,7 +235,7 @@ class Engine:
         try:
             if request.at_least is not None:
                 await request.reach(request.at_least)
-            found = await self._reader.query(document.parsed, operation, variables, request.sight)
+            found = await self._reader.query(document.parsed, operation, variables, request.sight, request.moment)
         except GraphQLError as error:
             return failed([error], request, RequestErrorCode.BAD_USER_INPUT)
         except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id

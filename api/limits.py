@@ -30,8 +30,8 @@ from graphql import (
 )
 
 from api.reading.entities import is_bound, is_list, named_type, source_of
-from api.reading.sources import AnyNode, Many, Totals
-from api.reading.weights import ARGUMENTS, OF_PAGES, weight_of
+from api.reading.sources import AnyNode, AsOf, Many, Totals
+from api.reading.weights import ARGUMENTS, OF_PAGES, PAST, weight_of
 from api.weighing import Weights, weight_of_conditions, weights_of
 
 MOST_CHARACTERS = 12_000
@@ -175,7 +175,8 @@ class Measure:
                     cost += its_cost
                     records += its_records
                 depth = max(depth, inner.depth + 1)
-                width += 1
+                # Below a past moment stands a root again.
+                width += 1 + (inner.width if field is not None and isinstance(source_of(field), AsOf) else 0)
                 fields += inner.fields + 1
                 aliases += inner.aliases + (selection.alias is not None)
             else:
@@ -223,6 +224,8 @@ class Measure:
             case Many(paged=True):
                 page = next((self._count(given[name]) for name in ("first", "last") if name in given), _LARGEST_PAGE)
                 return own + inner.cost + page * inner.cost_of_each, inner.records + page * inner.records_of_each
+            case AsOf():
+                return own + PAST * inner.cost, inner.records
             case AnyNode(several=True):
                 times = self._count(given["ids"]) if "ids" in given else _LARGEST_PAGE
             case Totals(grouped=True):

@@ -1,6 +1,7 @@
 """What resolvers work with: the parts of the serving process, and the one request that they answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import anyio
@@ -16,6 +17,7 @@ from api.feed import Feed
 from api.identity.accounts import Accounts
 from api.identity.caller import STRANGER, Arrival, Caller
 from api.identity.store import Access
+from api.reading.moments import Then, named
 from api.reading.reader import Reader
 from api.reading.sight import Sight, sight_of
 from api.throttling import Standing
@@ -132,6 +134,21 @@ class Request:
                 f" {serving.progress.position}. Ask again in a moment, or without a position for what there is.",
                 status=503,
             )
+
+    async def moment(self, at: Mapping[str, Any]) -> Then:
+        """The moment that a Moment of the input names, once the read models have reached it. Raises RequestError."""
+        asked, serving = named(at), self.serving
+        if isinstance(asked, datetime):
+            position = await anyio.to_thread.run_sync(serving.store.position_at, asked, limiter=serving.readers)
+            if position is None:
+                raise RequestError(
+                    RequestErrorCode.BAD_USER_INPUT,
+                    f"`time` lies in the future: {asked.isoformat()}. Leave out `asOf` to ask about now.",
+                )
+            await self.reach(position)
+            return Then(position, asked)
+        await self.reach(asked)
+        return Then(asked, None)
 
     def _noted(self, outcome: Outcome) -> bool:
         if outcome == "REACHED":

@@ -23,6 +23,7 @@ NAMES = (
     "log",
     "serving",
     "reading",
+    "past",
     "growth",
     "rights",
     "live",

@@ -34,17 +34,17 @@ FROM made;
 
 -- What is one customer's lies together, as where a projection has written it.
 INSERT INTO daybook_read.customer_contact_points (
-    id, customer_id, kind, value, normalised, is_primary, ordinal, added_at
+    id, customer_id, kind, value, normalised, is_primary, ordinal, added_at, since_position
 )
-SELECT 'cpt_' || letter || n, id, kind, value, normalised, true, ordinal, at
+SELECT 'cpt_' || letter || n, id, kind, value, normalised, true, ordinal, at, n
 FROM made
 CROSS JOIN LATERAL (SELECT lower(replace(name, ' ', '.')) || n || '@example.com' AS mail) AS addressed
 CROSS JOIN LATERAL (
     VALUES ('m', 'email', mail, mail, 1000), ('p', 'phone', phone, '+41' || substr(phone, 2), 1001)
 ) AS point (letter, kind, value, normalised, ordinal);
 
-INSERT INTO daybook_read.customer_search (customer_id, what, which, text)
-SELECT id, what, which, text
+INSERT INTO daybook_read.customer_search (customer_id, what, which, text, since_position)
+SELECT id, what, which, text, n
 FROM made
 CROSS JOIN LATERAL (
     VALUES
@@ -53,7 +53,8 @@ CROSS JOIN LATERAL (
         ('contact_point', 'cpt_p' || n, phone || ' 41' || substr(phone, 2))
 ) AS searched (what, which, text);
 
-INSERT INTO daybook_read.customer_tags (customer_id, tag_key, tag, added_at) SELECT id, tag, tag, at FROM made;
+INSERT INTO daybook_read.customer_tags (customer_id, tag_key, tag, added_at, since_position)
+SELECT id, tag, tag, at, n FROM made;
 
 INSERT INTO daybook_read.opportunities (
     id, title, title_key, status, customer_id, pipeline_id, stage_id, stage_entered_at, probability,

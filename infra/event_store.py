@@ -5,6 +5,7 @@ inside the append, a pool and a sequence of its own, each of which would have to
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -97,6 +98,15 @@ class EventStore(ApplicationRecorder):
             row = db.execute("SELECT max(position) FROM daybook.events").fetchone()
         return row[0] if row else None
 
+    @patient
+    def position_at(self, time: datetime) -> int | None:
+        """The position of the last entry recorded at a time or before it, 0 before the first one; None for a time that
+        lies in the future.
+        """
+        with self._pool.connection() as db:
+            row = db.execute(_POSITION_AT, {"time": time}, prepare=True).fetchone()
+        return None if row is None else row[0]
+
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
         return PollingSubscription(self, gt=gt, topics=topics)
 
@@ -157,6 +167,20 @@ _SEALED = """
 _OPENED = """
     SELECT originator_version, position, topic, state, sealed, uuid_send(event_id), uuid_send(subject)
     FROM daybook.events WHERE originator_id = %(id)s AND originator_version > %(after)s ORDER BY originator_version
+"""
+# Positions are dense and times never decrease with them: halving needs no index by time, which every append would pay.
+_POSITION_AT = """
+    WITH RECURSIVE search (low, high) AS (
+        SELECT 0::bigint, coalesce(max(position), 0) FROM daybook.events
+        HAVING %(time)s <= clock_timestamp()
+        UNION ALL
+        SELECT CASE WHEN middle.recorded_at <= %(time)s THEN middle.position ELSE low END,
+            CASE WHEN middle.recorded_at <= %(time)s THEN high ELSE middle.position - 1 END
+        FROM search, LATERAL (
+            SELECT position, recorded_at FROM daybook.events WHERE position = (low + high + 1) / 2 LIMIT 1) AS middle
+        WHERE low < high
+    )
+    SELECT low FROM search WHERE low = high
 """
 _RECEIPT = """
     SELECT fingerprint, aggregate_id, version, position FROM daybook.receipts WHERE actor = %s AND idempotency_key = %s

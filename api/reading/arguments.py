@@ -13,10 +13,12 @@ from strawberry.types.field import StrawberryField
 
 from api.reading.filters import is_filtered, where_of
 from api.reading.inputs import Given, bare, choice_of, input_of, listed_by
+from api.reading.moments import Moment
 from api.reading.sources import (
     ROWS,
     SOURCE,
     AnyNode,
+    AsOf,
     Column,
     Expression,
     Lookup,
@@ -63,6 +65,8 @@ def arguments_of(source: Source, of: Any) -> list[StrawberryArgument]:
             return [_argument("id", strawberry.ID, "The id of anything.")]
         case AnyNode(several=True):
             return [_argument("ids", list[strawberry.ID], "At most 100 ids, in the order that you want the answer in.")]
+        case AsOf():
+            return [_argument("at", Moment, "Which moment.")]
         case _:
             return []
 

@@ -19,8 +19,10 @@ from api.reading.json_text import Json, as_array, computed, constant
 from api.reading.selections import Selections
 from api.reading.sight import RowSource, Sight, hidden_fields
 from api.reading.sources import (
+    NOW,
     AnyNode,
     Argument,
+    AsOf,
     Beside,
     Column,
     Expression,
@@ -31,6 +33,7 @@ from api.reading.sources import (
     Only,
     Part,
     Rate,
+    Reflected,
     Relation,
     Tally,
     Total,
@@ -39,17 +42,36 @@ from api.reading.sources import (
 )
 from api.reading.statement import Arguments, Cells, CellsBeside, Plan, Statement
 from projections.model import Table
+from projections.past import UNTIL, past_of
 from projections.tables import READ, sql_type
+from projections.timeline import TIMELINE
 
 REFLECTED = "(select min(position) from daybook_projections.models)"
 """SQL: the position that every read model has reached. In the statement it is that of the statement's own snapshot."""
 
 MOST_IDS = 100
+ABOUT_SCHEMA = ("__schema", "__type")
+"""The fields of the root that are not ours."""
 
 
 def present(table: Table) -> str:
     """The rows as they are now."""
     return f'{READ}."{table.name}"'
+
+
+def past(table: Table, position: str) -> str:
+    """The rows as they were at a position: those that are so still, and those that have changed or gone since."""
+    columns = ", ".join(f'"{column}"' for column in table.columns)
+    since = table.since
+    if table.grows:
+        return f'(select {columns} from {READ}."{table.name}" where "{since}" <= {position})'
+    # Conditions stand outside, so that the planner takes the two for one table, with the indexes of both.
+    of_all_times = (
+        f'select {columns}, "{since}" as since_, null::bigint as until_ from {READ}."{table.name}" union all'
+        f' select {columns}, "{since}", "{UNTIL}" from {READ}."{past_of(table).name}"'
+    )
+    valid = f"since_ <= {position} and (until_ > {position} or until_ is null)"
+    return f"(select {columns} from ({of_all_times}) of_all_times where {valid})"
 
 
 class Compiler:
@@ -65,7 +87,10 @@ class Compiler:
         given: Arguments | None = None,
     ) -> None:
         self.entities, self.sight = entities, sight
-        self._source = source
+        self._source, self._then = source, source
+        """What stands in FROM for a table: of today, and at the moment that is asked about."""
+        self._moment: tuple[str, str] | None = None
+        """Position and perhaps time of a past moment, while it is one."""
         self.selections = Selections(fragments, variables)
         self.statement = Statement(variables, given or {})
         self.conditions = 0
@@ -73,11 +98,11 @@ class Compiler:
 
     def rows(self, table: Table) -> str:
         """SQL for FROM: the rows of a table as the caller sees them."""
-        return self.sight.rows(table, self._source, self.statement)
+        return self.sight.rows(table, self._then, self._source, self.statement)
 
     def parts(self, table: Table) -> Sequence[str]:
         """The same, in parts that have no row in common and that an index reads in a list's order."""
-        return self.sight.parts(table, self._source, self.statement)
+        return self.sight.parts(table, self._then, self._source, self.statement)
 
     def query(self, root: GraphQLObjectType, selected: Mapping[str, list[FieldNode]]) -> Plan:
         """The plan of an operation's root fields and of the position that they reflect. Raises RequestError."""
@@ -102,6 +127,8 @@ class Compiler:
         name = nodes[0].name.value
         if name == "__typename":
             return constant(f'"{kind.name}"')
+        if name in ABOUT_SCHEMA:
+            raise _refused(f"`{name}` stands below another field: ask about the schema at the root of the query.")
         own = self.entities.by_name[kind.name]
         field, source = kind.fields[name], own.sources[name]
         match source:
@@ -128,6 +155,10 @@ class Compiler:
                 return self._hidden(own, alias)
             case AnyNode():
                 return self._node(field, source, nodes)
+            case AsOf():
+                return self._as_of(kind, field, nodes)
+            case Reflected():
+                return json_of(field, REFLECTED if self._moment is None else self._moment[0], nullable=False)
             case Totals():
                 return sums.totals(self, field, source, nodes, alias)
             case Tally() | Total() | Rate() | Mean():
@@ -138,7 +169,8 @@ class Compiler:
 
     def cells(self, entity: Entity, alias: str, **others: Cells) -> Cells:
         """What templates of an entity's fields name: its row's columns, and those of rows beside it."""
-        return Cells(alias, **others, **self.beside(entity, lambda column: f'{alias}."{column}"'))
+        now = {NOW: "now()" if self._moment is None else _time_of(*self._moment)}
+        return Cells(alias, **now, **others, **self.beside(entity, lambda column: f'{alias}."{column}"'))
 
     def beside(self, entity: Entity, ours: Callable[[str], str]) -> dict[str, CellsBeside]:
         """The rows beside an entity's row by name; `ours` gives the SQL of a column of its own."""
@@ -154,6 +186,16 @@ class Compiler:
     def condition(self, template: str | None, alias: str) -> list[str]:
         """SQL: a declared condition on a row, if there is one."""
         return [] if template is None else [f"({template.format_map(Cells(alias))})"]
+
+    def _as_of(self, root: GraphQLObjectType, field: GraphQLField, nodes: Sequence[FieldNode]) -> Json:
+        if self._moment is not None:
+            raise _refused("`asOf` stands within another `asOf`: ask for each moment at the root of the query.")
+        self._moment = position, _ = self.statement.moment(self.statement.call(field, nodes[0]))
+        self._then = lambda table: past(table, position)
+        try:
+            return self.statement.object(self.fields(root, nodes, ""))
+        finally:
+            self._moment, self._then = None, self._source
 
     def _part(self, field: GraphQLField, source: Part, nodes: Sequence[FieldNode], alias: str) -> Json:
         whole = self.statement.object(self.templates(object_of(field), source.fields, nodes, Cells(alias)))
@@ -237,6 +279,16 @@ class Compiler:
             cases.append(f"when '{prefix}' then {self.statement.object(fields, tail).sql}")
         # A TypeID is its prefix, an underscore and 26 letters. CASE evaluates the branch that it takes, no other.
         return computed(f"case left({id}, -27) {' '.join(cases)} else 'null' end")
+
+
+def _time_of(position: str, time: str) -> str:
+    """SQL: the time of a moment, where it names none that of its last entry."""
+    rows = f'{READ}."{TIMELINE.name}" where position <= {position} order by position desc limit 1'
+    return f"coalesce({time}, (select recorded_at from {rows}))"
+
+
+def _refused(message: str) -> RequestError:
+    return RequestError(RequestErrorCode.BAD_USER_INPUT, message)
 
 
 def _given(one: Argument, given: Arguments) -> str:

@@ -12,6 +12,7 @@ from api.reading.sources import (
     SOURCE,
     AnyNode,
     Argument,
+    AsOf,
     Beside,
     Column,
     Expression,
@@ -23,6 +24,7 @@ from api.reading.sources import (
     Only,
     Part,
     Rate,
+    Reflected,
     Relation,
     Rows,
     Search,
@@ -193,6 +195,16 @@ def hidden() -> Any:
 def any_node(description: str, *, several: bool = False) -> Any:
     """A root field: `node(id:)`, or `nodes(ids:)` where `several`."""
     return _field(AnyNode(several), description)
+
+
+def as_of(description: str) -> Any:
+    """A root field: the root once more, as it stood at a past moment. Its type is the root's own."""
+    return _field(AsOf(), description)
+
+
+def reflected(description: str) -> Any:
+    """A root field: the position of the book that the fields beside it reflect."""
+    return _field(Reflected(), description)
 
 
 def totals(

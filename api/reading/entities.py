@@ -18,6 +18,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from api.reading.json_text import Json, bare, escaped, plain
 from api.reading.sources import (
+    NOW,
     ROWS,
     SOURCE,
     Column,
@@ -241,9 +242,9 @@ def _their_columns(source: Relation | Many | Lookup | Totals | Values) -> Iterat
 
 
 def in_template(sql: str) -> Iterator[str]:
-    """`{amount}` -> amount; `{line[total]}` -> line.total."""
+    """Its columns: `{amount}` -> amount; `{line[total]}` -> line.total."""
     for _, name, _, _ in Formatter().parse(sql):
-        if name is not None:
+        if name is not None and name != NOW:
             outer, bracket, inner = name.partition("[")
             yield f"{outer}.{inner[:-1]}" if bracket else outer
 

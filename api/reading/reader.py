@@ -25,17 +25,17 @@ from psycopg.errors import QueryCanceled
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from api.errors import UNAVAILABLE, RequestError, RequestErrorCode
-from api.reading.compiler import Compiler, present
+from api.reading.compiler import ABOUT_SCHEMA, Compiler, present
 from api.reading.entities import Entities
 from api.reading.inputs import Choice
 from api.reading.lines import Lines
+from api.reading.moments import FindMoment, Then
 from api.reading.selections import Selections
 from api.reading.sight import RowSource, Sight
 from api.reading.statement import Arguments, Plan
 from api.reading.variables import Variables
 
 MOST_PLANS = 1_000
-ABOUT_SCHEMA = ("__schema", "__type")
 
 
 def read_pool(conninfo: str, *, size: int = 8, seconds: float = 10) -> Lines:
@@ -87,29 +87,35 @@ class Reader:
         self._plans: OrderedDict[Hashable, Plan] = OrderedDict()
 
     async def query(
-        self, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any], sight: Sight
+        self,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        variables: Mapping[str, Any],
+        sight: Sight,
+        moment: FindMoment | None = None,
     ) -> Found:
-        """The JSON text of `data`, for a valid document's query and its variables as they came. Raises GraphQLError."""
+        """The JSON text of `data`, for a valid document's query and its variables as they came. Raises GraphQLError.
+
+        `moment` finds the past moments that it names; without it, none can be asked about.
+        """
         coerced = self._variables.coerced(operation, variables)
         key = (_text(document), operation.loc and operation.loc.start, shape(coerced.coerced), sight.plan_key)
         plan = self._plans.get(key)
         if plan is not None:
             self._plans.move_to_end(key)
-            return await self._run(plan, coerced, sight.values)
+            return await self._run(plan, coerced, sight.values, moment)
         fragments = _fragments(document)
         root = cast("GraphQLObjectType", self._schema.query_type)
         selected = Selections(fragments, coerced).of(root, [operation.selection_set])
-        about_schema = {
-            name: nodes for name, nodes in selected.items() if nodes[0].name.value in ("__schema", "__type")
-        }
+        about_schema = {name: nodes for name, nodes in selected.items() if nodes[0].name.value in ABOUT_SCHEMA}
         rows = {name: nodes for name, nodes in selected.items() if name not in about_schema}
         plan = Compiler(self._entities, self._rows, sight, fragments, coerced).query(root, rows)
         if not about_schema:
             self._keep(key, plan)
-            return await self._run(plan, coerced, sight.values)
+            return await self._run(plan, coerced, sight.values, moment)
         parts, position = self._introspected(document, operation, about_schema, variables), None
         if rows:
-            found, position = await self._run(plan, coerced, sight.values)
+            found, position = await self._run(plan, coerced, sight.values, moment)
             parts |= msgspec.json.decode(found, type=dict[str, msgspec.Raw])
         return Found(msgspec.json.encode({name: parts[name] for name in selected}), position)
 
@@ -137,9 +143,13 @@ class Reader:
         if len(self._plans) > MOST_PLANS:
             self._plans.popitem(last=False)
 
-    async def _run(self, plan: Plan, variables: VariableValues, given: Arguments) -> Found:
+    async def _run(
+        self, plan: Plan, variables: VariableValues, given: Arguments, moment: FindMoment | None = None
+    ) -> Found:
+        asked = plan.moments_asked(variables) if plan.moments else ()
+        moments = [await _found(moment, each) for each in asked]
         try:
-            row = await self._lines.fetch(plan.sql, plan.parameters(variables, given), anew=plan.planned_anew)
+            row = await self._lines.fetch(plan.sql, plan.parameters(variables, given, moments), anew=plan.planned_anew)
         except QueryCanceled:
             raise RequestError(
                 RequestErrorCode.QUERY_TOO_COMPLEX, "This query takes too long; ask for less, or in parts."
@@ -173,6 +183,12 @@ class Reader:
         for error in result.errors or ():
             raise error
         return result.data or {}
+
+
+async def _found(moment: FindMoment | None, at: Arguments) -> Then:
+    if moment is None:
+        raise LookupError("nobody here finds past moments")
+    return await moment(at)
 
 
 def shape(value: object) -> Hashable:

@@ -63,26 +63,31 @@ class Sight:
         self.key: Hashable = (grants, *(tuple(each or ()) for each in self.values.values()))
         """Those of the same key see the same."""
 
-    def rows(self, table: Table, source: RowSource, statement: Statement) -> str:
-        """SQL for FROM: the rows of a table that are seen, with the columns that are seen; `source` gives all of it."""
+    def rows(self, table: Table, source: RowSource, today: RowSource, statement: Statement) -> str:
+        """SQL for FROM: the rows of a table that are seen, with the columns that are seen; `source` gives all of it.
+
+        Whether they are is for the rows of `today` to say, also where those of a past moment are asked for.
+        """
         policy, everything = POLICIES[table.name], source(table)
         columns = self._columns(table, policy, statement)
         if self.sees_nothing(table):
             return f"(select {columns} from {everything} seen where false)"
-        branches = self._branches(policy, source, statement)
+        branches = self._branches(policy, today, statement)
+        if branches and source is not today and isinstance(policy.rows, OfRecord):
+            branches = [self._there(table, "id", today, statement)]
         if not branches:
             return everything if columns == "*" else f"(select {columns} from {everything} seen)"
         return f"(select {columns} from {everything} seen where {' or '.join(branches)})"
 
-    def parts(self, table: Table, source: RowSource, statement: Statement) -> Sequence[str]:
+    def parts(self, table: Table, source: RowSource, today: RowSource, statement: Statement) -> Sequence[str]:
         """The same in parts that have no row in common, one for each reason to see a row.
 
         An index reads each of them in a list's order; all at once would have to be sorted, or looked through.
         """
         policy = POLICIES[table.name]
-        branches = () if self.sees_nothing(table) else self._branches(policy, source, statement)
-        if len(branches) < 2:
-            return [self.rows(table, source, statement)]
+        branches = () if self.sees_nothing(table) else self._branches(policy, today, statement)
+        if len(branches) < 2 or source is not today:
+            return [self.rows(table, source, today, statement)]
         return list(_each(self._columns(table, policy, statement), source(table), branches))
 
     def unmasking(self, customer: UUID) -> "Sight":
@@ -147,7 +152,7 @@ class Sight:
             for column, of in table.columns.items()
         )
 
-    def _branches(self, policy: Policy, source: RowSource, statement: Statement) -> Sequence[str]:
+    def _branches(self, policy: Policy, today: RowSource, statement: Statement) -> Sequence[str]:
         """Conditions of which a row that is seen meets one at least; none at all: every row is seen."""
         match policy.rows:
             case WithinRecord() if policy.all_personal and self._unmasks_some(policy):
@@ -161,9 +166,9 @@ class Sight:
                 reached = (each for each in branches if each.scope.rank <= scope.rank)
                 return [condition for each in reached for condition in self._conditions(each, statement)]
             case PartOf(column=column, record=record):
-                return [self._there(record, column, source, statement)] if self._limits(record) else []
+                return [self._there(record, column, today, statement)] if self._limits(record) else []
             case OfEntries(records=records):
-                return self._of_entries(records, source, statement)
+                return self._of_entries(records, today, statement)
 
     def _conditions(self, branch: Branch, statement: Statement) -> Iterator[str]:
         column = f'seen."{branch.column}"'
@@ -176,20 +181,20 @@ class Sight:
         else:
             yield from (f"{column} = ({ids})[{at}]" for at in range(1, many + 1))
 
-    def _of_entries(self, records: Mapping[str, Table], source: RowSource, statement: Statement) -> Sequence[str]:
+    def _of_entries(self, records: Mapping[str, Table], today: RowSource, statement: Statement) -> Sequence[str]:
         limited = {kind: table for kind, table in records.items() if self._limits(table)}
         if not limited:
             return []
         others = ", ".join(f"'{kind}'" for kind in limited)
         conditions = [f'seen."aggregate_kind" not in ({others})']
         for kind, table in limited.items():
-            there = self._there(table, "aggregate_id", source, statement)
+            there = self._there(table, "aggregate_id", today, statement)
             conditions.append(f"seen.\"aggregate_kind\" = '{kind}' and {there}")
         return [f"({' or '.join(f'({each})' for each in conditions)})"]
 
-    def _there(self, record: Table, column: str, source: RowSource, statement: Statement) -> str:
+    def _there(self, record: Table, column: str, today: RowSource, statement: Statement) -> str:
         """The condition that the record which a column names is seen."""
-        rows = self.rows(record, source, statement)
+        rows = self.rows(record, today, today, statement)
         return f'exists (select from {rows} record where record."id" = seen."{column}")'
 
     def _limits(self, table: Table) -> bool:

@@ -1,7 +1,7 @@
 """Where a read field's value comes from. Each field declares it once, beside its GraphQL type; the compiler reads it.
 
 SQL in a declaration is a template: `{amount}` is a column of the row that the field belongs to, `{stage[idle_days]}`
-one of the row that the type's `beside` calls `stage`.
+one of the row that the type's `beside` calls `stage`. `{now}` is the moment that is asked about.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +10,9 @@ from typing import Any, TypeAlias
 import msgspec
 
 from projections.model import Table
+
+NOW = "now"
+"""In templates: the moment that is asked about. No column is called so."""
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -131,6 +134,14 @@ class AnyNode(msgspec.Struct, frozen=True):
     several: bool
 
 
+class AsOf(msgspec.Struct, frozen=True):
+    """The root once more, as it stood at the moment that the argument `at` names."""
+
+
+class Reflected(msgspec.Struct, frozen=True):
+    """The position that what is asked beside it reflects."""
+
+
 class Totals(msgspec.Struct, frozen=True):
     """Figures over the rows that belong to this one, by groups where `grouped`."""
 
@@ -176,7 +187,20 @@ class Mean(msgspec.Struct, frozen=True):
 
 Figure: TypeAlias = Tally | Total | Rate | Mean
 Source: TypeAlias = (
-    Column | Expression | Part | Relation | Many | Values | Lookup | Only | Hidden | AnyNode | Totals | Figure
+    Column
+    | Expression
+    | Part
+    | Relation
+    | Many
+    | Values
+    | Lookup
+    | Only
+    | Hidden
+    | AnyNode
+    | AsOf
+    | Reflected
+    | Totals
+    | Figure
 )
 
 

@@ -14,6 +14,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 
 from api.errors import RequestError, RequestErrorCode
 from api.reading.json_text import Json, as_array, as_object, computed
+from api.reading.moments import Then
 
 Parameter: TypeAlias = str | list[str] | None
 Arguments: TypeAlias = Mapping[str, Any]
@@ -22,6 +23,8 @@ ReadArguments: TypeAlias = Callable[[VariableValues], Arguments]
 _PARAMETER = re.compile(r"\$\d+")
 
 MOST_PARAMETERS = 60_000
+MOMENTS = "moments"
+"""Among what the caller gives: the past moments that were found."""
 
 
 class Cells(dict[str, Any]):
@@ -57,10 +60,23 @@ class Plan(msgspec.Struct, frozen=True):
     """
     planned_anew: bool = False
     """Whether the server has to plan it for its parameters at each run."""
+    moments: Sequence["Call"] = ()
+    """The fields whose argument `at` names a past moment."""
 
-    def parameters(self, variables: VariableValues, given: Arguments) -> list[bytes | None]:
-        """The statement's parameters; `given` are those of the caller, not of a field. Raises RequestError."""
-        arguments = [given, *(read(variables) for read in self.calls)]
+    def moments_asked(self, variables: VariableValues) -> list[Arguments]:
+        """What each of them names, as it was sent."""
+        return [
+            (each.values if each.number is None else self.calls[each.number - 1](variables))["at"]
+            for each in self.moments
+        ]
+
+    def parameters(
+        self, variables: VariableValues, given: Arguments, moments: Sequence[Then] = ()
+    ) -> list[bytes | None]:
+        """The statement's parameters; `given` are those of the caller, not of a field, `moments` what was found for
+        `moments_asked`. Raises RequestError.
+        """
+        arguments = [{**given, MOMENTS: moments}, *(read(variables) for read in self.calls)]
         return [_sendable(one[1](arguments[one[0]])) if isinstance(one, tuple) else one for one in self.binds]
 
 
@@ -88,6 +104,7 @@ class Statement:
         self._binds: list[tuple[int, Callable[[Arguments], Parameter]] | bytes | None] = []
         self._typed: list[str] = []
         self._of_caller: dict[str, str] = {}
+        self._moments: list[Call] = []
 
     def alias(self) -> str:
         self._aliases += 1
@@ -113,6 +130,21 @@ class Statement:
             self._of_caller[name] = self.parameter(self.given, lambda given: given[name], sql_type)
         return self._of_caller[name]
 
+    def moment(self, call: Call) -> tuple[str, str]:
+        """SQL: the position of the moment that the call's argument `at` names, and its time if it names one."""
+        at = len(self._moments)
+        self._moments.append(call)
+
+        def of(given: Arguments) -> Then:
+            found: Then = given[MOMENTS][at]
+            return found
+
+        def time(given: Arguments) -> str | None:
+            return None if (asked := of(given).time) is None else asked.isoformat()
+
+        position = self.parameter(self.given, lambda given: str(of(given).position), "bigint")
+        return position, self.parameter(self.given, time, "timestamptz")
+
     def plan(self, value: Json, *columns: str) -> Plan:
         """The plan of a statement that selects a JSON text, and values beside it as text."""
         if len(self._binds) > MOST_PARAMETERS:
@@ -122,7 +154,9 @@ class Statement:
         used = set(_PARAMETER.findall(sql))
         unused = [each for each in self._typed if each.partition("::")[0] not in used]
         source = f" from (select {', '.join(unused)}) unused" if unused else ""
-        return Plan(f"select {sql}{source}", tuple(self._calls), tuple(self._binds), self.planned_anew)
+        return Plan(
+            f"select {sql}{source}", tuple(self._calls), tuple(self._binds), self.planned_anew, tuple(self._moments)
+        )
 
     def object(self, fields: Mapping[str, Json], tail: str = "") -> Json:
         """A JSON object, of the row that `tail` gives (from ..., where ...); null where it gives none."""

@@ -9,6 +9,7 @@ import msgspec
 
 from api.reading.sources import (
     AnyNode,
+    AsOf,
     Column,
     Expression,
     Hidden,
@@ -18,6 +19,7 @@ from api.reading.sources import (
     Only,
     Part,
     Rate,
+    Reflected,
     Relation,
     Source,
     Tally,
@@ -46,11 +48,14 @@ HEAVIEST = 30_000
 OF_PAGES: Mapping[str, int] = {"totalCount": 10}
 """What a field of a connection adds, once for each page: all that meets the conditions is counted."""
 
+PAST = 2
+"""How many times what it does now everything costs as of a past moment: rows and former rows are looked for."""
+
 
 def weight_of(source: Source) -> Weight:
     """The weight of a field with this source."""
     match source:
-        case Column() | Expression() | Part() | Hidden() | Tally() | Total() | Rate() | Mean():
+        case Column() | Expression() | Part() | Hidden() | Reflected() | Tally() | Total() | Rate() | Mean():
             return _IN_THE_ROW
         case Relation() | Lookup() | Only() | AnyNode():
             return _ONE
@@ -62,6 +67,8 @@ def weight_of(source: Source) -> Weight:
             return _VALUES
         case Totals():
             return _SUM
+        case AsOf():
+            return _MOMENT
         case _:
             assert_never(source)
 
@@ -69,6 +76,8 @@ def weight_of(source: Source) -> Weight:
 _IN_THE_ROW = Weight()
 _ONE = Weight(records=1)
 _PAGE = Weight(own=2)
+_MOMENT = Weight(own=5)
+"""It is looked for in the book. `PAST` says what is read below it."""
 _VALUES = Weight(own=1)
 _SHORT_LIST = Weight(own=1, records=5)
 """The domain keeps these lists short; nobody knows how short before they are read."""

@@ -59,8 +59,9 @@ class ApiToken(Node):
         "expires_at", "From when on it opens nothing any more.", sort="expires_at", filtered=True
     )
     last_used_at: datetime | None = expression(
-        "(SELECT last_used_at FROM daybook_access.token_uses WHERE token_id = {id})",
-        "When it was used last, to the minute; null where it never was.",
+        "(SELECT last_used_at FROM daybook_access.token_uses WHERE token_id = {id} AND last_used_at <= {now})",
+        "When it was used last, to the minute; null where it never was. Only the last use is kept: as of a past moment,"
+        " null where it was used since.",
     )
     revoked_at: datetime | None = column("revoked_at", "When it was revoked; null where it was not.", filtered=True)
     created_at: datetime = column("created_at", "When it was issued.", sort="created_at", filtered=True)

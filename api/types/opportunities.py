@@ -46,7 +46,7 @@ from projections.pipelines import STAGES
 LINE = Grain(name="line", table=tables.LINES, on={"opportunity_id": "id"}, amount="total")
 OF_LINE = "case when {line[product_id]} is null then {amount} else {line[total]} end"
 """What a product's lines add to a sum; a deal without lines adds its amount, under no product."""
-IDLE = f"{day_of('now()')} - {day_of('{last_touched_at}')}"
+IDLE = f"{day_of('{now}')} - {day_of('{last_touched_at}')}"
 ROTTEN = f"coalesce({{status}} = 'open' and {IDLE} >= {{stage[idle_days]}}, false)"
 
 

@@ -108,7 +108,7 @@ THE_COMPANY = Beside(COMPANY)
 
 
 def day_of(instant: str) -> str:
-    """SQL template: the company's day at an instant, such as `{opened_at}` or `now()`."""
+    """SQL template: the company's day at an instant, such as `{opened_at}` or `{now}`."""
     return f"({instant} at time zone coalesce({{company[time_zone]}}, 'UTC'))::date"
 
 

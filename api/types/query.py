@@ -1,14 +1,15 @@
 """The root of everything that can be read."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
 from api.errors import RequestError, RequestErrorCode
-from api.reading.declarations import any_node, connection, lookup, only, totals
+from api.reading.declarations import any_node, as_of, connection, lookup, only, reflected, totals
 from api.reading.ids import LETTERS, of_kind, shortened
 from api.reading.relay import Connection, Node
 from api.reading.sources import Argument
+from api.scalars import Position
 from api.types.access import ApiToken, Role
 from api.types.company import Company
 from api.types.customers import Customer, CustomerGroup, CustomerTotals
@@ -114,3 +115,11 @@ class Query:
     api_token: ApiToken | None = _by_id("api_token", "The API token")
     api_tokens: Connection[ApiToken] = connection("API tokens, by name; revoked ones only where `where` asks.")
     history: Connection[HistoryEntry] = connection("The whole book, from its first entry.")
+    position: Position = reflected(
+        "The entry of the book up to which everything beside it is known; below `asOf`, the one that was asked about."
+    )
+    as_of: Annotated["Query", strawberry.lazy("api.types.query")] = as_of(
+        "Everything that can be read, as we knew it at a past moment: records, lists, filters, orders, searches, sums"
+        " and whatever they lead to. What you may see is for today's rights to say, on the records as they stand today;"
+        " what was erased since stays erased. Not within another `asOf`."
+    )

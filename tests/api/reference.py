@@ -33,6 +33,7 @@ from api.reading.sources import (
     Many,
     Only,
     Part,
+    Reflected,
     Relation,
     Rows,
     Source,
@@ -161,6 +162,8 @@ class Reference:
                 return lambda row, _: self._hidden_of(kind, row)
             case Only():
                 return lambda _, __: self._one(field, "id", source.id)
+            case Reflected():
+                return lambda _, __: "0"  # nothing is posted to sample rows
             case AnyNode(several=False):
                 return lambda _, __, id: self._any(id)
             case AnyNode():

@@ -14,6 +14,7 @@ from psycopg.types.json import Json
 from domain.kernel import COMPANY_ID, rounded, type_id
 from infra.migrations import migrate
 from projections.model import Table, public_id
+from projections.past import stored
 from projections.registry import models
 from projections.sorting import sort_key
 from projections.tables import READ, install
@@ -217,10 +218,11 @@ def load(conninfo: str, rows: Rows) -> None:
         install(db, models)
     with psycopg.connect(conninfo) as db:
         for name, table in TABLES.items():
+            columns = stored(table).columns
             statement = sql.SQL("INSERT INTO {} VALUES ({})").format(
-                sql.Identifier(READ, name), sql.SQL(", ").join(sql.Placeholder() * len(table.columns))
+                sql.Identifier(READ, name), sql.SQL(", ").join(sql.Placeholder() * len(columns))
             )
-            values = [[_adapted(row[column]) for column in table.columns] for row in rows[name]]
+            values = [[_adapted(row.get(column, 1)) for column in columns] for row in rows[name]]
             with db.cursor() as cursor:
                 cursor.executemany(statement, values)
 

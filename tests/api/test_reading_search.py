@@ -175,7 +175,7 @@ _MANY = """
     SELECT 'cus_' || n, 'person', '', 'active', 'active', now() + n * interval '1 second', n, now(), 1, n, now()
     FROM generate_series(1, 20000) n;
     INSERT INTO daybook_read.customer_search
-    SELECT 'cus_' || n, 'name', '', 'lovelace ' || md5(n::text) FROM generate_series(1, 20000) n
+    SELECT 'cus_' || n, 'name', '', 'lovelace ' || md5(n::text), n FROM generate_series(1, 20000) n
 """
 
 

@@ -95,7 +95,7 @@ def _insert(book: Parts, entries: Sequence[Entry]) -> int:
 
 
 def rows(db: psycopg.Connection[Any]) -> dict[str, list[tuple[Any, ...]]]:
-    """Everything in the toy tables, in order; and every row that ever was, with the positions that it was so between."""
+    """Everything in the toy tables, in order; and every row that ever was, with the positions it was so between."""
     return {
         "diaries": db.execute("SELECT * FROM daybook_read.diaries ORDER BY id").fetchall(),
         "pages": db.execute("SELECT diary, page, text FROM daybook_read.diary_pages ORDER BY diary, page").fetchall(),

@@ -59,7 +59,7 @@ EVERYBODY_S = {
 """Fields that tell everybody the same."""
 BY_ID_OF_EVERYBODY_S = {"pipeline", "product", "staffMember", "team", "queue", "role"}
 ELSEWHERE = {"node", "nodes", "history", "apiTokens", "apiToken", "customerByEmail", "ticketByNumber",
-             "productByExternalId"}  # fmt: skip
+             "productByExternalId", "asOf", "position"}  # fmt: skip
 """Fields with a test of their own below."""
 
 
@@ -184,7 +184,11 @@ def test_every_query_field(acme: Firm, role: str) -> None:
     for kind in READ_BY:
         ids = seen(acme, matrix, person, kind)
         everything = {id for one in acme.people.values() for (of, _), id in one.records.items() if of == kind}
-        assert set(_ids(person, next(name for name, of in LISTS.items() if of == kind))) == ids, (role, kind)
+        name = next(name for name, of in LISTS.items() if of == kind)
+        assert set(_ids(person, name)) == ids, (role, kind)
+        position = person.ask("{ position }")["position"]
+        then = person.ask(f'{{ asOf(at: {{position: "{position}"}}) {{ {name}(first: 100) {{ nodes {{ id }} }} }} }}')
+        assert {one["id"] for one in then["asOf"][name]["nodes"]} == ids, (role, kind)
         total = next(name for name, of in TOTALS.items() if of == kind)
         assert person.ask(f"{{ {total} {{ count }} }}")[total]["count"] == len(ids)
         group = next(name for name, of in GROUPS.items() if of == kind)
