@@ -135,9 +135,9 @@ class Request:
                 status=503,
             )
 
-    async def moment(self, at: Mapping[str, Any]) -> Then:
-        """The moment that a Moment of the input names, once the read models have reached it. Raises RequestError."""
-        asked, serving = named(at), self.serving
+    async def moment(self, given: Mapping[str, Any]) -> Then:
+        """The moment that the arguments of `asOf` name, once the read models have reached it. Raises RequestError."""
+        asked, serving = named(given), self.serving
         if isinstance(asked, datetime):
             position = await anyio.to_thread.run_sync(serving.store.position_at, asked, limiter=serving.readers)
             if position is None:

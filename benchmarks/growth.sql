@@ -27,24 +27,24 @@ FROM numbers, syllables;
 
 INSERT INTO daybook_read.customers (
     id, kind, name, name_key, status, relationship, owner_id, source, annual_revenue, revenue_currency, created_at,
-    registered_position, changed_at, version, position, recorded_at
+    registered_position, changed_at, version, position, recorded_at, since_occurred_at
 )
-SELECT id, 'person', name, lower(name), 'active', 'active', owner, 'web', n %% 1000 * 1000, 'EUR', at, n, at, 1, n, at
+SELECT id, 'person', name, lower(name), 'active', 'active', owner, 'web', n %% 1000 * 1000, 'EUR', at, n, at, 1, n, at, at
 FROM made;
 
 -- What is one customer's lies together, as where a projection has written it.
 INSERT INTO daybook_read.customer_contact_points (
-    id, customer_id, kind, value, normalised, is_primary, ordinal, added_at, since_position
+    id, customer_id, kind, value, normalised, is_primary, ordinal, added_at, since_position, since_occurred_at
 )
-SELECT 'cpt_' || letter || n, id, kind, value, normalised, true, ordinal, at, n
+SELECT 'cpt_' || letter || n, id, kind, value, normalised, true, ordinal, at, n, at
 FROM made
 CROSS JOIN LATERAL (SELECT lower(replace(name, ' ', '.')) || n || '@example.com' AS mail) AS addressed
 CROSS JOIN LATERAL (
     VALUES ('m', 'email', mail, mail, 1000), ('p', 'phone', phone, '+41' || substr(phone, 2), 1001)
 ) AS point (letter, kind, value, normalised, ordinal);
 
-INSERT INTO daybook_read.customer_search (customer_id, what, which, text, since_position)
-SELECT id, what, which, text, n
+INSERT INTO daybook_read.customer_search (customer_id, what, which, text, since_position, since_occurred_at)
+SELECT id, what, which, text, n, at
 FROM made
 CROSS JOIN LATERAL (
     VALUES
@@ -53,17 +53,17 @@ CROSS JOIN LATERAL (
         ('contact_point', 'cpt_p' || n, phone || ' 41' || substr(phone, 2))
 ) AS searched (what, which, text);
 
-INSERT INTO daybook_read.customer_tags (customer_id, tag_key, tag, added_at, since_position)
-SELECT id, tag, tag, at, n FROM made;
+INSERT INTO daybook_read.customer_tags (customer_id, tag_key, tag, added_at, since_position, since_occurred_at)
+SELECT id, tag, tag, at, n, at FROM made;
 
 INSERT INTO daybook_read.opportunities (
     id, title, title_key, status, customer_id, pipeline_id, stage_id, stage_entered_at, probability,
     probability_overridden, amount, currency, owner_id, opened_at, registered_position, last_touched_at, version,
-    position, recorded_at
+    position, recorded_at, since_occurred_at
 )
 SELECT
     'opp_' || n, 'Engine ' || n, 'engine ' || n, 'open', id, 'pip_1', 'stg_1', at, 40, false, n %% 1000 * 100, 'EUR',
-    owner, at, n, at, 1, n, at
+    owner, at, n, at, 1, n, at, at
 FROM made;
 
 DROP TABLE made;

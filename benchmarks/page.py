@@ -44,7 +44,8 @@ def fill(conninfo: str) -> str:
         install(db, models)
         pipeline, stage = public_id("pipeline", new_id()), type_id("stg", new_id())
         ids = [public_id("customer", new_id()) for _ in range(CUSTOMERS_IN_ALL)]
-        stamp = {"version": 7, "position": 1, "recorded_at": "2026-03-01T10:00:00Z"}
+        stamp = {"version": 7, "position": 1, "recorded_at": "2026-03-01T10:00:00Z",
+                 "since_occurred_at": "2026-03-01T10:00:00Z"}  # fmt: skip
         for at, id in enumerate(ids):
             _put(
                 db, CUSTOMERS, id=id, kind="organisation", name=f"Müller & Söhne {at} GmbH", name_key=f"muller {at}",

@@ -19,7 +19,7 @@ from benchmarks.server import TOKEN, cpu_seconds, serving, settings
 from projections.customers import CUSTOMERS
 from projections.model import Table
 from projections.opportunities import OPPORTUNITIES
-from projections.past import UNTIL, past_of
+from projections.past import UNTIL, UNTIL_OCCURRED, past_of
 from projections.tables import READ
 from projections.tickets import TICKETS
 
@@ -132,7 +132,7 @@ def _fill_past(conninfo: str) -> None:
 
 def _former(table: Table, which: SQL) -> Composed:
     past = past_of(table)
-    given = {table.since: SQL("%s"), UNTIL: SQL("%s")}
+    given = {table.since: SQL("%s"), UNTIL: SQL("%s"), UNTIL_OCCURRED: SQL("now()")}
     columns = SQL(", ").join(map(Identifier, past.columns))
     values = SQL(", ").join(given.get(column, Identifier(column)) for column in past.columns)
     return SQL("INSERT INTO {} ({}) SELECT {} FROM {} WHERE {}").format(

@@ -19,6 +19,7 @@ from benchmarks.stock import StockCrm, StockCustomer, environment
 from infra.factory import BookFactory
 from projections.flush import Flush
 from projections.model import Posting
+from projections.past import At
 from projections.registry import models
 from projections.tables import READ
 
@@ -124,10 +125,10 @@ class ModelsView(PostgresTrackingRecorder):
         super().__init__(*args, **named)
         self._flush = Flush(READ)
 
-    def write(self, posting: Posting, tracking: Tracking) -> None:
+    def write(self, posting: Posting, at: At, tracking: Tracking) -> None:
         with self.datastore.transaction(commit=True) as cursor:
             self._insert_tracking(cursor, tracking)
-            for statement in self._flush.statements([(tracking.notification_id, posting.changes)]):
+            for statement in self._flush.statements([(at, posting.changes)]):
                 cursor.execute(statement.query, (statement.rows,), prepare=True)
 
 
@@ -140,4 +141,4 @@ class ModelsProjection(Projection[ModelsView]):
         for model in models:
             if model.kinds is None or domain_event.kind in model.kinds:
                 model.post(posting, domain_event)
-        self.view.write(posting, tracking)
+        self.view.write(posting, At(domain_event.position, domain_event.occurred_at), tracking)

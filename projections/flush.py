@@ -19,7 +19,7 @@ from psycopg.sql import SQL, Composable, Identifier, Placeholder
 from psycopg.types.json import Json
 
 from projections.model import Key, Table
-from projections.past import UNTIL, Turn, past_of, stored
+from projections.past import UNTIL, UNTIL_OCCURRED, At, Turn, past_of, stored
 from projections.tables import Change, Db, declared, sql_type
 
 
@@ -37,11 +37,11 @@ class Flush:
         self._texts: dict[tuple[str, str, frozenset[str]], bytes] = {}
         self._encode = msgspec.json.Encoder().encode
 
-    def statements(self, postings: Iterable[tuple[int, Iterable[Change]]]) -> list[Statement]:
+    def statements(self, postings: Iterable[tuple[At, Iterable[Change]]]) -> list[Statement]:
         """The statements that leave the rows as these changes, one after the other, would have left them.
 
-        Each event's changes come with its position, in the order of the book. Raises whatever a value raises that can't
-        be written as JSON.
+        Each event's changes come with its place in the book, in the order of the book. Raises whatever a value raises
+        that can't be written as JSON.
         """
         made: list[Statement] = []
         for table, turns in folded(postings):
@@ -49,21 +49,25 @@ class Flush:
             for key, turn in turns.items():
                 if not table.grows:
                     # What is read of the rows as they were stands before what changes them.
-                    alike.setdefault(_ENDED, []).append({**_named(table, key), UNTIL: turn.first})
+                    alike.setdefault(_ENDED, []).append({**_named(table, key), **_until(turn.first)})
                     for verb, columns, since, until in turn.former:
                         if verb == "change":
-                            patch = {**_checked(table, verb, columns), table.since: since}
-                            row: Mapping[str, Any] = {**_named(table, key), _PATCH: patch, UNTIL: until}
+                            patch = {**_checked(table, verb, columns), **_since(table, since)}
+                            row: Mapping[str, Any] = {**_named(table, key), _PATCH: patch, **_until(until)}
                             alike.setdefault(_BETWEEN, []).append(row)
                         elif verb == "insert":
-                            row = {**_checked(table, verb, columns), table.since: since, UNTIL: until}
+                            row = {**_checked(table, verb, columns), **_since(table, since), **_until(until)}
                             alike.setdefault(_WHOLE, []).append(row)
             for key, turn in turns.items():
                 columns = _checked(table, turn.verb, turn.columns)
                 # Left out of an insert is NULL, left out of a change is unchanged: only changes need sets of their own.
-                given = frozenset(columns) - {table.since} if turn.verb == "change" else frozenset[str]()
+                given = (
+                    frozenset(columns) - {table.since, table.since_occurred}
+                    if turn.verb == "change"
+                    else frozenset[str]()
+                )
                 row = columns if turn.verb == "insert" else _named(table, key) | columns
-                alike.setdefault((turn.verb, given), []).append({**row, table.since: turn.since})
+                alike.setdefault((turn.verb, given), []).append({**row, **_since(table, turn.since)})
             made += [
                 Statement(self._text(table, verb, given), self._encode(rows)) for (verb, given), rows in alike.items()
             ]
@@ -103,6 +107,14 @@ _PATCH = "*patch"
 """Beside a row's key: the columns in which it differs from the one in the table. No column is called so."""
 
 
+def _since(table: Table, at: At) -> dict[str, Any]:
+    return {table.since: at.position, table.since_occurred: at.occurred_at}
+
+
+def _until(at: At) -> dict[str, Any]:
+    return {UNTIL: at.position, UNTIL_OCCURRED: at.occurred_at}
+
+
 def _named(table: Table, key: Key) -> dict[str, Any]:
     return dict(zip(table.key, key, strict=True))
 
@@ -116,18 +128,18 @@ def _checked(table: Table, verb: str, columns: dict[str, Any]) -> dict[str, Any]
     return columns
 
 
-def folded(postings: Iterable[tuple[int, Iterable[Change]]]) -> list[tuple[Table, dict[Key, Turn]]]:
+def folded(postings: Iterable[tuple[At, Iterable[Change]]]) -> list[tuple[Table, dict[Key, Turn]]]:
     """What becomes of each row that was touched, by table."""
     tables: dict[str, tuple[Table, dict[Key, Turn]]] = {}
-    for position, changes in postings:
+    for at, changes in postings:
         for verb, table, key, columns in changes:
             if table.name not in tables:
                 tables[table.name] = (table, {})
             rows = tables[table.name][1]
             if (turn := rows.get(key)) is not None:
-                turn.goes_on(verb, columns, position)
+                turn.goes_on(verb, columns, at)
             elif verb != "change" or columns:
-                rows[key] = Turn(verb, columns, position)
+                rows[key] = Turn(verb, columns, at)
     return list(tables.values())
 
 
@@ -156,7 +168,7 @@ def _insert(target: Identifier, table: Table) -> Composable:
 
 
 def _change(target: Identifier, table: Table, given: list[str]) -> Composable:
-    changed = [*given, *((table.since,) if table.since not in given else ())]
+    changed = [*given, table.since, table.since_occurred]
     values = _list(SQL("{0} = new.{0}").format(Identifier(name)) for name in changed)
     return SQL("UPDATE {} AS old SET {} FROM {} WHERE {}").format(
         target, values, _rows(table, [*table.key, *changed]), _same(table)
@@ -171,13 +183,14 @@ def _to_past(schema: str, table: Table, kind: str) -> Composable:
     if kind == "whole":
         return SQL("{} SELECT {} FROM {}").format(into, columns, _rows(past, past.columns))
     of = "old" if kind == "ended" else "made"
-    values = _list(Identifier("new" if name == UNTIL else of, name) for name in past.columns)
+    ends = (UNTIL, UNTIL_OCCURRED)
+    values = _list(Identifier("new" if name in ends else of, name) for name in past.columns)
     if kind == "ended":
-        rows = SQL("{}, {} AS old WHERE {}").format(_rows(past, [*table.key, UNTIL]), old, _same(table))
+        rows = SQL("{}, {} AS old WHERE {}").format(_rows(past, [*table.key, *ends]), old, _same(table))
     else:
         patched = msgspec.structs.replace(past, columns={**past.columns, _PATCH: "json"})
         rows = SQL("{}, {} AS old, json_populate_record(old, new.{}) AS made WHERE {}").format(
-            _rows(patched, [*table.key, _PATCH, UNTIL]), old, Identifier(_PATCH), _same(table)
+            _rows(patched, [*table.key, _PATCH, *ends]), old, Identifier(_PATCH), _same(table)
         )
     return SQL("{} SELECT {} FROM {}").format(into, values, rows)
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg
 
 from projections.flush import Flush
+from projections.past import At
 from projections.tables import Change, Db
 
 Lane: TypeAlias = tuple[str, UUID]
@@ -19,7 +20,7 @@ class Unit(NamedTuple):
     """What one event changes in one model."""
 
     lane: Lane
-    position: int
+    at: At
     event: str
     changes: list[Change]
 
@@ -82,13 +83,13 @@ def write_carefully(db: Db, flush: Flush, units: Sequence[Unit]) -> list[Parked]
             return
         try:
             with db.transaction():
-                flush.write(db, flush.statements((unit.position, unit.changes) for unit in units))
+                flush.write(db, flush.statements((unit.at, unit.changes) for unit in units))
         except Exception as error:
             if not is_poison(error):
                 raise
             if len(units) == 1:
                 unit = units[0]
-                parked[unit.lane] = Parked(unit.lane, unit.position, unit.event, described(error))
+                parked[unit.lane] = Parked(unit.lane, unit.at.position, unit.event, described(error))
             else:
                 attempt(units[: len(units) // 2])
                 attempt(units[len(units) // 2 :])

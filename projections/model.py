@@ -39,6 +39,11 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         """The column that holds the position from which on a row is as it is: added where a table has no `position`."""
         return "position" if "position" in self.columns else "since_position"
 
+    @property
+    def since_occurred(self) -> str:
+        """The column that holds when that entry's event occurred: added where a table has no `occurred_at`."""
+        return "occurred_at" if "occurred_at" in self.columns else "since_occurred_at"
+
 
 STAMP: Mapping[str, str] = {
     "version": "bigint NOT NULL",

@@ -14,6 +14,7 @@ from infra.mapper import SealingMapper
 from infra.master_key import EpochUnknown
 from projections.lanes import Lane, Parked, Unit, described
 from projections.model import Model, Posting
+from projections.past import At
 from projections.tables import Db
 
 _NEXT = f"""
@@ -122,7 +123,7 @@ def post(
                 stop(model, entry, error)
                 continue
             if posting.changes:
-                posted.units.append(Unit(lane, entry.position, entry.topic, posting.changes))
+                posted.units.append(Unit(lane, At(entry.position, entry.occurred_at), entry.topic, posting.changes))
     return posted
 
 

@@ -216,7 +216,7 @@ class ProjectionRunner:
 
     def _statements(self, units: Sequence[Unit]) -> list[Statement] | None:
         try:
-            return self._flush.statements((unit.position, unit.changes) for unit in units)
+            return self._flush.statements((unit.at, unit.changes) for unit in units)
         except Exception:  # noqa: BLE001  # some value can't be written: `commit` finds out whose, and parks its lane
             return None
 

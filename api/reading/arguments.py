@@ -13,7 +13,7 @@ from strawberry.types.field import StrawberryField
 
 from api.reading.filters import is_filtered, where_of
 from api.reading.inputs import Given, bare, choice_of, input_of, listed_by
-from api.reading.moments import Moment
+from api.reading.moments import Basis, Moment
 from api.reading.sources import (
     ROWS,
     SOURCE,
@@ -66,7 +66,8 @@ def arguments_of(source: Source, of: Any) -> list[StrawberryArgument]:
         case AnyNode(several=True):
             return [_argument("ids", list[strawberry.ID], "At most 100 ids, in the order that you want the answer in.")]
         case AsOf():
-            return [_argument("at", Moment, "Which moment.")]
+            what = "Which of its two times an entry counts by."
+            return [_argument("at", Moment, "Which moment."), _argument("basis", Basis, what, default=Basis.RECORDED)]
         case _:
             return []
 

@@ -5,7 +5,7 @@ It knows SQL, Relay and the sources that fields declare; it knows nothing of cus
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import msgspec
 from graphql import FieldNode, FragmentDefinitionNode, GraphQLField, GraphQLObjectType
@@ -16,6 +16,7 @@ from api.reading import pages, sums
 from api.reading.entities import Entities, Entity, belonging, bound, json_of, json_of_column, object_of, own_column
 from api.reading.ids import of_any_kind
 from api.reading.json_text import Json, as_array, computed, constant
+from api.reading.moments import by_occurrence
 from api.reading.selections import Selections
 from api.reading.sight import RowSource, Sight, hidden_fields
 from api.reading.sources import (
@@ -42,7 +43,7 @@ from api.reading.sources import (
 )
 from api.reading.statement import Arguments, Cells, CellsBeside, Plan, Statement
 from projections.model import Table
-from projections.past import UNTIL, past_of
+from projections.past import UNTIL, UNTIL_OCCURRED, past_of
 from projections.tables import READ, sql_type
 from projections.timeline import TIMELINE
 
@@ -59,19 +60,43 @@ def present(table: Table) -> str:
     return f'{READ}."{table.name}"'
 
 
-def past(table: Table, position: str) -> str:
-    """The rows as they were at a position: those that are so still, and those that have changed or gone since."""
-    columns = ", ".join(f'"{column}"' for column in table.columns)
-    since = table.since
-    if table.grows:
-        return f'(select {columns} from {READ}."{table.name}" where "{since}" <= {position})'
-    # Conditions stand outside, so that the planner takes the two for one table, with the indexes of both.
-    of_all_times = (
-        f'select {columns}, "{since}" as since_, null::bigint as until_ from {READ}."{table.name}" union all'
-        f' select {columns}, "{since}", "{UNTIL}" from {READ}."{past_of(table).name}"'
-    )
-    valid = f"since_ <= {position} and (until_ > {position} or until_ is null)"
-    return f"(select {columns} from ({of_all_times}) of_all_times where {valid})"
+class Past(NamedTuple):
+    """A past moment, as SQL."""
+
+    position: str
+    time: str
+    """NULL where it names none."""
+    by_occurrence: bool
+
+    @property
+    def now(self) -> str:
+        """The time of the moment, where it names none that of its last entry."""
+        rows = f'{READ}."{TIMELINE.name}" where position <= {self.position} order by position desc limit 1'
+        return f"coalesce({self.time}, (select recorded_at from {rows}))"
+
+    @property
+    def reflected(self) -> str:
+        """The position up to which everything is known."""
+        return REFLECTED if self.by_occurrence else self.position
+
+    def rows(self, table: Table) -> str:
+        """The rows as they were: those that are so still, and those that have changed or gone since."""
+        columns = ", ".join(f'"{column}"' for column in table.columns)
+        if self.by_occurrence:
+            at, since, until, kind = self.time, table.since_occurred, UNTIL_OCCURRED, "timestamptz"
+        else:
+            at, since, until, kind = self.position, table.since, UNTIL, "bigint"
+        if table.grows:
+            return f'(select {columns} from {READ}."{table.name}" where "{since}" <= {at})'
+        # Conditions stand outside, so that the planner takes the two for one table, with the indexes of both.
+        of_all_times = (
+            f'select {columns}, "{since}" as since_, null::{kind} as until_ from {READ}."{table.name}" union all'
+            f' select {columns}, "{since}", "{until}" from {READ}."{past_of(table).name}"'
+        )
+        return (
+            f"(select {columns} from ({of_all_times}) of_all_times"
+            f" where since_ <= {at} and (until_ > {at} or until_ is null))"
+        )
 
 
 class Compiler:
@@ -89,8 +114,8 @@ class Compiler:
         self.entities, self.sight = entities, sight
         self._source, self._then = source, source
         """What stands in FROM for a table: of today, and at the moment that is asked about."""
-        self._moment: tuple[str, str] | None = None
-        """Position and perhaps time of a past moment, while it is one."""
+        self._past: Past | None = None
+        """The moment that is asked about, while it is a past one."""
         self.selections = Selections(fragments, variables)
         self.statement = Statement(variables, given or {})
         self.conditions = 0
@@ -158,7 +183,7 @@ class Compiler:
             case AsOf():
                 return self._as_of(kind, field, nodes)
             case Reflected():
-                return json_of(field, REFLECTED if self._moment is None else self._moment[0], nullable=False)
+                return json_of(field, REFLECTED if self._past is None else self._past.reflected, nullable=False)
             case Totals():
                 return sums.totals(self, field, source, nodes, alias)
             case Tally() | Total() | Rate() | Mean():
@@ -169,7 +194,7 @@ class Compiler:
 
     def cells(self, entity: Entity, alias: str, **others: Cells) -> Cells:
         """What templates of an entity's fields name: its row's columns, and those of rows beside it."""
-        now = {NOW: "now()" if self._moment is None else _time_of(*self._moment)}
+        now = {NOW: "now()" if self._past is None else self._past.now}
         return Cells(alias, **now, **others, **self.beside(entity, lambda column: f'{alias}."{column}"'))
 
     def beside(self, entity: Entity, ours: Callable[[str], str]) -> dict[str, CellsBeside]:
@@ -188,14 +213,15 @@ class Compiler:
         return [] if template is None else [f"({template.format_map(Cells(alias))})"]
 
     def _as_of(self, root: GraphQLObjectType, field: GraphQLField, nodes: Sequence[FieldNode]) -> Json:
-        if self._moment is not None:
+        if self._past is not None:
             raise _refused("`asOf` stands within another `asOf`: ask for each moment at the root of the query.")
-        self._moment = position, _ = self.statement.moment(self.statement.call(field, nodes[0]))
-        self._then = lambda table: past(table, position)
+        call = self.statement.call(field, nodes[0])
+        self._past = Past(*self.statement.moment(call), by_occurrence(call.values))
+        self._then = self._past.rows
         try:
             return self.statement.object(self.fields(root, nodes, ""))
         finally:
-            self._moment, self._then = None, self._source
+            self._past, self._then = None, self._source
 
     def _part(self, field: GraphQLField, source: Part, nodes: Sequence[FieldNode], alias: str) -> Json:
         whole = self.statement.object(self.templates(object_of(field), source.fields, nodes, Cells(alias)))
@@ -279,12 +305,6 @@ class Compiler:
             cases.append(f"when '{prefix}' then {self.statement.object(fields, tail).sql}")
         # A TypeID is its prefix, an underscore and 26 letters. CASE evaluates the branch that it takes, no other.
         return computed(f"case left({id}, -27) {' '.join(cases)} else 'null' end")
-
-
-def _time_of(position: str, time: str) -> str:
-    """SQL: the time of a moment, where it names none that of its last entry."""
-    rows = f'{READ}."{TIMELINE.name}" where position <= {position} order by position desc limit 1'
-    return f"coalesce({time}, (select recorded_at from {rows}))"
 
 
 def _refused(message: str) -> RequestError:

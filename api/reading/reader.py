@@ -185,10 +185,10 @@ class Reader:
         return result.data or {}
 
 
-async def _found(moment: FindMoment | None, at: Arguments) -> Then:
+async def _found(moment: FindMoment | None, given: Arguments) -> Then:
     if moment is None:
         raise LookupError("nobody here finds past moments")
-    return await moment(at)
+    return await moment(given)
 
 
 def shape(value: object) -> Hashable:

@@ -61,14 +61,11 @@ class Plan(msgspec.Struct, frozen=True):
     planned_anew: bool = False
     """Whether the server has to plan it for its parameters at each run."""
     moments: Sequence["Call"] = ()
-    """The fields whose argument `at` names a past moment."""
+    """The fields whose arguments name a past moment."""
 
     def moments_asked(self, variables: VariableValues) -> list[Arguments]:
-        """What each of them names, as it was sent."""
-        return [
-            (each.values if each.number is None else self.calls[each.number - 1](variables))["at"]
-            for each in self.moments
-        ]
+        """The arguments of each of them."""
+        return [each.values if each.number is None else self.calls[each.number - 1](variables) for each in self.moments]
 
     def parameters(
         self, variables: VariableValues, given: Arguments, moments: Sequence[Then] = ()

@@ -222,7 +222,8 @@ def load(conninfo: str, rows: Rows) -> None:
             statement = sql.SQL("INSERT INTO {} VALUES ({})").format(
                 sql.Identifier(READ, name), sql.SQL(", ").join(sql.Placeholder() * len(columns))
             )
-            values = [[_adapted(row.get(column, 1)) for column in columns] for row in rows[name]]
+            since = {table.since: 1, table.since_occurred: datetime(2026, 1, 1, tzinfo=UTC)}
+            values = [[_adapted({**since, **row}[column]) for column in columns] for row in rows[name]]
             with db.cursor() as cursor:
                 cursor.executemany(statement, values)
 

@@ -309,7 +309,9 @@ async def test_a_permission_of_a_newer_daybook_allows_nothing_here(database: str
         person, role = await a_person_with_a_role(client)
         await client.mutate("staffMemberGrantRole", "position", id=person, role=role)
         with psycopg.connect(database, autocommit=True) as db:
-            db.execute("INSERT INTO daybook_read.role_grants VALUES (%s, 'fly_to_the_moon', 'all', 99, 1)", (role,))
+            db.execute(
+                "INSERT INTO daybook_read.role_grants VALUES (%s, 'fly_to_the_moon', 'all', 99, 1, now())", (role,)
+            )
         async with directory_of(database) as directory:
             found = directory.of_staff_member(parse_type_id(person)[1])
         assert found is not None

@@ -34,6 +34,7 @@ from infra.event_store import EventStore
 from infra.migrations import migrate
 from infra.roles import logins
 from projections.flush import Flush
+from projections.past import At
 from projections.registry import models
 from projections.tables import READ, create, install
 from tests.api.desk import the_schema
@@ -63,8 +64,8 @@ class Book(NamedTuple):
     recorded: list[Recorded[Any]]
     rows: Rows
 
-    async def moment(self, at: Mapping[str, Any]) -> Then:
-        asked = named(at)
+    async def moment(self, given: Mapping[str, Any]) -> Then:
+        asked = named(given)
         if isinstance(asked, int):
             return Then(asked, None)
         position = await asyncio.to_thread(self.store.position_at, asked)
@@ -86,13 +87,16 @@ def book(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         made = made_up_book(FIRST_SEED, wishes=6_000 if FULL else 1_500)
         appended(parts, made)
         db.execute("ALTER TABLE daybook.events DISABLE TRIGGER append_only")
+        # A third of the records was entered as it happened; of the others, all was entered long after.
         db.execute(
-            "UPDATE daybook.events SET recorded_at = %(from)s + position * %(each)s::interval,"
-            " occurred_at = %(from)s + position * %(each)s::interval",
+            "UPDATE daybook.events SET recorded_at = at,"
+            " occurred_at = at - get_byte(uuid_send(originator_id), 15) %% 3 * interval '200 days'"
+            " FROM (SELECT position AS of, %(from)s + position * %(each)s::interval AS at FROM daybook.events) AS told"
+            " WHERE position = of",
             {"from": BEGINNING, "each": EACH},
         )
         recorded = parts.mapper.recorded(parts.store.entries(0, len(made)))
-        left = [(one.position, changes(one)) for one in recorded]
+        left = [(place(one), changes(one)) for one in recorded]
         while left:
             batch = random.choice((1, 7, 200))
             flush.write(db, flush.statements(left[:batch]))
@@ -143,39 +147,60 @@ def root() -> GraphQLObjectType:
     return GraphQLObjectType("Query", fields)
 
 
-def test_every_answer_as_of_a_moment_is_that_of_a_book_that_ends_there(book: Book, runner: asyncio.Runner) -> None:
-    random, last = Random(FIRST_SEED), len(book.recorded)
-    moments = sorted({0, 1, last, *(random.randint(2, last) for _ in range(MOMENTS - 3))})
-    flush, reached, otherwise = Flush(BESIDE), 0, 0
+@pytest.mark.parametrize("basis", ["RECORDED", "OCCURRED"])
+def test_every_answer_as_of_a_moment_is_that_of_a_book_that_ends_there(
+    book: Book, runner: asyncio.Runner, basis: str
+) -> None:
+    random = Random(FIRST_SEED)
+    # What came first by this clock; of one record in its own order by both.
+    coming = sorted(book.recorded, key=lambda one: (by(basis, one), one.position))
+    first, last = by(basis, coming[0]), max(by(basis, coming[-1]), time_of(len(coming)))
+    moments = [first - EACH, first, last, *(by(basis, random.choice(coming)) for _ in range(MOMENTS // 3))]
+    moments += [first + random.random() * (last - first) for _ in range(MOMENTS // 2 - len(moments))]
+    flush, otherwise = Flush(BESIDE), 0
     with (
         psycopg.connect(book.conninfo, autocommit=True) as db,
         reading(runner, book) as then,
         reading(runner, book, BESIDE, f"{BESIDE},pg_catalog") as ended,
     ):
-        db.execute(f"CREATE SCHEMA {BESIDE}")
+        db.execute(f"DROP SCHEMA IF EXISTS {BESIDE} CASCADE; CREATE SCHEMA {BESIDE}")
         db.execute(SQL("GRANT USAGE ON SCHEMA {} TO PUBLIC").format(Identifier(BESIDE)))
         create(db, BESIDE, TABLES.values())
-        for position in moments:
-            flush.write(db, flush.statements((one.position, changes(one)) for one in book.recorded[reached:position]))
-            reached = position
+        for time in sorted(moments):
+            reached = sum(by(basis, one) <= time for one in coming)
+            flush.write(db, flush.statements((place(one), changes(one)) for one in coming[:reached]))
+            coming = coming[reached:]
+            position = len(book.recorded) - len(coming)
             # The clock of that book has stopped.
             db.execute(
                 f"CREATE OR REPLACE FUNCTION {BESIDE}.now() RETURNS timestamptz LANGUAGE sql STABLE"
-                f" AS $$ SELECT timestamptz '{time_of(position).isoformat()}' $$".encode()
+                f" AS $$ SELECT timestamptz '{time.isoformat()}' $$".encode()
             )
             for at in range(QUESTIONS):
-                questions = Questions(FIRST_SEED + 1_000 * position + at, the_schema()._schema, book.rows)
+                questions = Questions(random.getrandbits(32), the_schema()._schema, book.rows)
                 selection = questions.selection(root(), DEEPEST)
                 values = {name: value for name, (_, value) in questions.variables.items()}
-                declared = "".join(f"(${name}: {kind})" for name, (kind, _) in questions.variables.items())
-                declared = declared.replace(")(", ", ")
-                moment = random.choice((f'position: "{position}"', f'time: "{time_of(position).isoformat()}"'))
-                expected = answer(runner, ended, book, f"query Q{declared} {selection}", values)
-                wrapped = f"query Q{declared} {{ asOf(at: {{{moment}}}) {selection} }}"
-                assert answer(runner, then, book, wrapped, values)["asOf"] == expected, (position, wrapped, values)
-                otherwise += answer(runner, then, book, f"query Q{declared} {selection}", values) != expected
+                declared = ", ".join(f"${name}: {kind}" for name, (kind, _) in questions.variables.items())
+                query = f"query Q{f'({declared})' if declared else ''} {{}}"
+                moment = f'{{time: "{time.isoformat()}"}}'
+                if basis == "RECORDED" and time == time_of(position) and at % 2:
+                    moment = f'{{position: "{position}"}}'
+                asked = f"{{ asOf(at: {moment}, basis: {basis}) {selection} }}"
+                expected = answer(runner, ended, book, query.replace("{}", selection), values)
+                found = answer(runner, then, book, query.replace("{}", asked), values)["asOf"]
+                assert found == expected, (time, position, asked, values)
+                otherwise += answer(runner, then, book, query.replace("{}", selection), values) != expected
     # It is worth something: most answers are others today.
     assert otherwise > len(moments) * QUESTIONS / 3
+
+
+def by(basis: str, one: Recorded[Any]) -> datetime:
+    """The time that an entry counts by."""
+    return one.recorded_at if basis == "RECORDED" else one.occurred_at
+
+
+def place(one: Recorded[Any]) -> At:
+    return At(one.position, one.occurred_at)
 
 
 PAGE = "(first: 100, after: $after) { pageInfo { hasNextPage endCursor } nodes { %s } }"
@@ -292,6 +317,7 @@ REFUSED = {
     "{ asOf(at: {}) { position } }": "needs `time` or `position`",
     '{ asOf(at: {time: "2020-02-01T00:00:00Z", position: "1"}) { position } }': "needs `time` or `position`",
     "{ asOf(at: {time: null}) { position } }": "needs `time` or `position`",
+    '{ asOf(at: {position: "2"}, basis: OCCURRED) { position } }': "things occur at a time",
     '{ asOf(at: {position: "2"}) { asOf(at: {position: "1"}) { position } } }': "stands within another",
     '{ asOf(at: {position: "2"}) { __schema { queryType { name } } } }': "ask about the schema at the root",
 }

@@ -95,7 +95,7 @@ def test_an_address_in_any_spelling_and_one_in_use_first(at: Desk, rows_there: s
         for n, (customer, registered) in enumerate(((archived, 1), (active[0], 3), (active[1], 2))):
             db.execute(
                 "INSERT INTO daybook_read.customer_contact_points"
-                " VALUES (%s, %s, 'email', 'x', %s, NULL, false, %s, now(), 1)",
+                " VALUES (%s, %s, 'email', 'x', %s, NULL, false, %s, now(), 1, now())",
                 (f"cpt_{n}", customer, point["normalised"], n),
             )
             db.execute(

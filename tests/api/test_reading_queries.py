@@ -115,6 +115,7 @@ def test_money_is_rounded_half_even_and_has_its_currency_s_decimals(
 ) -> None:
     deal = {**ROWS["opportunities"][0], "id": type_id("opp", UUID(int=7))}
     deal |= {"amount": amount, "currency": currency, "probability": probability}
+    deal["since_occurred_at"] = deal["last_touched_at"]
     columns = sql.SQL(", ").join(map(sql.Identifier, deal))
     values = sql.SQL(", ").join(map(sql.Placeholder, deal))
     insert = sql.SQL("INSERT INTO daybook_read.opportunities ({}) VALUES ({})").format(columns, values)

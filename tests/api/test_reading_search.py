@@ -170,12 +170,12 @@ def test_a_search_is_served_by_an_index(database: str, search: str, served: str)
 _MANY = """
     INSERT INTO daybook_read.customers (
         id, kind, name_key, status, relationship, created_at, registered_position, changed_at, version, position,
-        recorded_at
+        recorded_at, since_occurred_at
     )
-    SELECT 'cus_' || n, 'person', '', 'active', 'active', now() + n * interval '1 second', n, now(), 1, n, now()
+    SELECT 'cus_' || n, 'person', '', 'active', 'active', now() + n * interval '1 second', n, now(), 1, n, now(), now()
     FROM generate_series(1, 20000) n;
     INSERT INTO daybook_read.customer_search
-    SELECT 'cus_' || n, 'name', '', 'lovelace ' || md5(n::text), n FROM generate_series(1, 20000) n
+    SELECT 'cus_' || n, 'name', '', 'lovelace ' || md5(n::text), n, now() FROM generate_series(1, 20000) n
 """
 
 

@@ -54,6 +54,7 @@ def of(table: str, column: str, row: Row) -> list[Row]:
 def named(database: str, name: str | None) -> Iterator[None]:
     """While the block lasts there is a customer of this name, as the model would write it."""
     row = {**ROWS["customers"][0], "id": "cus_named", "status": "active", "name": name, "name_key": sort_key(name)}
+    row["since_occurred_at"] = row["changed_at"]
     into = sql.SQL("INSERT INTO daybook_read.customers ({}) VALUES ({})")
     with psycopg.connect(database, autocommit=True) as db:
         db.execute(

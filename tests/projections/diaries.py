@@ -97,17 +97,22 @@ def _insert(book: Parts, entries: Sequence[Entry]) -> int:
 def rows(db: psycopg.Connection[Any]) -> dict[str, list[tuple[Any, ...]]]:
     """Everything in the toy tables, in order; and every row that ever was, with the positions it was so between."""
     return {
-        "diaries": db.execute("SELECT * FROM daybook_read.diaries ORDER BY id").fetchall(),
+        "diaries": db.execute(f"SELECT {_DIARY} FROM daybook_read.diaries ORDER BY id".encode()).fetchall(),
         "pages": db.execute("SELECT diary, page, text FROM daybook_read.diary_pages ORDER BY diary, page").fetchall(),
         "diaries of all times": db.execute(
-            "SELECT *, NULL AS until_position FROM daybook_read.diaries"
-            " UNION ALL SELECT * FROM daybook_read.diaries_past ORDER BY id, position"
+            f"SELECT {_DIARY}, since_occurred_at, NULL AS until_position, NULL AS until_occurred_at"
+            " FROM daybook_read.diaries UNION ALL"
+            f" SELECT {_DIARY}, since_occurred_at, until_position, until_occurred_at"
+            " FROM daybook_read.diaries_past ORDER BY id, position".encode()
         ).fetchall(),
         "pages of all times": db.execute(
-            "SELECT *, NULL AS until_position FROM daybook_read.diary_pages"
+            "SELECT *, NULL AS until_position, NULL AS until_occurred_at FROM daybook_read.diary_pages"
             " UNION ALL SELECT * FROM daybook_read.diary_pages_past ORDER BY diary, page, since_position"
         ).fetchall(),
     }
+
+
+_DIARY = ", ".join(DIARIES.columns)
 
 
 def plain_fold(recorded: Iterable[Recorded[Any]]) -> dict[str, list[tuple[Any, ...]]]:
@@ -129,8 +134,9 @@ def plain_fold(recorded: Iterable[Recorded[Any]]) -> dict[str, list[tuple[Any, .
                 found[id] = found[id] | {"address": event.address, **mark}
             case PageWritten():
                 pages[id, event.page] = opened(event.text)
-                _end(pages_then.setdefault((id, event.page), []), one.position)
-                pages_then[id, event.page].append((id, event.page, opened(event.text), one.position, None))
+                _end(pages_then.setdefault((id, event.page), []), one)
+                since = one.position, one.occurred_at
+                pages_then[id, event.page].append((id, event.page, opened(event.text), *since, None, None))
                 if id in found:
                     found[id] = found[id] | mark
             case DiaryClosed() if id in found:
@@ -140,8 +146,8 @@ def plain_fold(recorded: Iterable[Recorded[Any]]) -> dict[str, list[tuple[Any, .
             case _:
                 pass
         if (now := found.get(id)) is not before:
-            _end(diaries_then.setdefault(id, []), one.position)
-            diaries_then[id] += [(*now.values(), None)] if now else []
+            _end(diaries_then.setdefault(id, []), one)
+            diaries_then[id] += [(*now.values(), one.occurred_at, None, None)] if now else []
     return {
         "diaries": [tuple(found[id].values()) for id in sorted(found)],
         "pages": [(*key, pages[key]) for key in sorted(pages)],
@@ -150,7 +156,7 @@ def plain_fold(recorded: Iterable[Recorded[Any]]) -> dict[str, list[tuple[Any, .
     }
 
 
-def _end(rows: list[tuple[Any, ...]], position: int) -> None:
-    """The last of these is not so any more from this position on, if it was until then."""
+def _end(rows: list[tuple[Any, ...]], by: Recorded[Any]) -> None:
+    """The last of these is not so any more from this entry on, if it was until then."""
     if rows and rows[-1][-1] is None:
-        rows[-1] = (*rows[-1][:-1], position)
+        rows[-1] = (*rows[-1][:-2], by.position, by.occurred_at)

@@ -1,7 +1,7 @@
 """Set-based statements leave the rows that the changes leave one by one, however they are cut into batches."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from projections.flush import Flush
 from projections.model import Posting, Table
+from projections.past import At
 from projections.tables import READ, create, sql_type
 
 THINGS = Table(
@@ -78,7 +79,7 @@ def test_any_batching_gives_the_rows_of_one_by_one(
         create(db, READ, [THINGS, PAIRS])
         for begin, end in pairwise(edges):
             flush.write(
-                db, flush.statements((at, postings[at].changes) for at in range(begin, min(end, len(postings))))
+                db, flush.statements((entry(at), postings[at].changes) for at in range(begin, min(end, len(postings))))
             )
         found = db.execute("SELECT id, name, amount, tags, more FROM daybook_read.things ORDER BY id").fetchall()
         assert found == [(id, *expected[id].values()) for id in sorted(expected)]
@@ -86,6 +87,10 @@ def test_any_batching_gives_the_rows_of_one_by_one(
         for position, then in enumerate(history):
             found = db.execute(_THEN, {"position": position}).fetchall()
             assert found == [(id, *then[id].values()) for id in sorted(then)], f"as of {position}"
+
+
+def entry(position: int) -> At:
+    return At(position, datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=position))
 
 
 _THEN = """
@@ -118,15 +123,15 @@ def test_every_sort_of_value_arrives_as_it_was(db: psycopg.Connection[Any]) -> N
     posting.insert(table, **values)
     create(db, READ, [table])
     flush = Flush(READ)
-    flush.write(db, flush.statements([(1, posting.changes)]))
-    assert db.execute("SELECT * FROM daybook_read.kinds").fetchall() == [(*values.values(), 1)]
+    flush.write(db, flush.statements([(entry(1), posting.changes)]))
+    assert db.execute("SELECT * FROM daybook_read.kinds").fetchall() == [(*values.values(), *entry(1))]
     changing = Posting()
     del values["id"]
     changing.change(table, UUID(int=7), **values)
-    flush.write(db, flush.statements([(2, changing.changes), (3, changing.changes)]))
-    assert db.execute("SELECT * FROM daybook_read.kinds").fetchall() == [(UUID(int=7), *values.values(), 3)]
+    flush.write(db, flush.statements([(entry(2), changing.changes), (entry(3), changing.changes)]))
+    assert db.execute("SELECT * FROM daybook_read.kinds").fetchall() == [(UUID(int=7), *values.values(), *entry(3))]
     past = db.execute("SELECT * FROM daybook_read.kinds_past ORDER BY since_position").fetchall()
-    assert past == [(UUID(int=7), *values.values(), at, at + 1) for at in (1, 2)]
+    assert past == [(UUID(int=7), *values.values(), *entry(at), *entry(at + 1)) for at in (1, 2)]
 
 
 def test_a_batch_of_any_size_is_a_few_statements() -> None:
@@ -136,14 +141,14 @@ def test_a_batch_of_any_size_is_a_few_statements() -> None:
         posting.change(THINGS, id, amount=Decimal(1))
         posting.change(THINGS, id + 5_000, name="b")
         posting.remove(THINGS, id + 10_000)
-    assert len(Flush(READ).statements([(1, posting.changes)])) == 4
+    assert len(Flush(READ).statements([(entry(1), posting.changes)])) == 4
 
 
 def test_a_posting_that_does_not_fit_its_table_is_refused() -> None:
     def statements(verb: str, *key: Any, **columns: Any) -> None:
         posting = Posting()
         getattr(posting, verb)(THINGS, *key, **columns)
-        Flush(READ).statements([(1, posting.changes)])
+        Flush(READ).statements([(entry(1), posting.changes)])
 
     with pytest.raises(KeyError, match="no column of things"):
         statements("insert", id=1, colour="red")

@@ -18,6 +18,7 @@ from infra.migrations import migrate
 from projections.flush import Flush
 from projections.ledger import PROJECTED
 from projections.model import Posting
+from projections.past import At
 from projections.registry import models
 from projections.runner import ProjectionRunner
 from projections.tables import READ, Change, create, index, install
@@ -67,7 +68,7 @@ def test_the_tables_hold_what_the_plain_fold_holds(parts: Parts, seed: int) -> N
         left = list(recorded)
         while left:
             batch = random.choice((1, 7, 200))
-            flush.write(db, flush.statements((one.position, changes(one)) for one in left[:batch]))
+            flush.write(db, flush.statements((At(one.position, one.occurred_at), changes(one)) for one in left[:batch]))
             left = left[batch:]
         assert rows_in(db) == complete(expected_rows(recorded))
 
