@@ -39,63 +39,122 @@ class Told(NamedTuple):
     """Whether there is anything to tell of."""
 
 
+class Beside(Protocol):
+    """Tells of something that is no entry and has no position: signed checkpoints."""
+
+    async def next(self) -> Callable[[int], Message]:
+        """Wait for it; the message of it at the position that the feed has reached by then."""
+        ...
+
+
 class BookSource(Source):
     """The feed from a position on; `key` is everything else that decides what it tells."""
 
-    def __init__(self, feed: Feed, after: int, begin: Message, stretch: Stretch, key: Hashable) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        after: int,
+        begin: Message,
+        stretch: Stretch,
+        key: Hashable,
+        beside: Callable[[], Beside] | None = None,
+    ) -> None:
         self._feed, self._position, self._begin, self._stretch, self._key = feed, after, begin, stretch, key
+        self._beside = beside
 
     async def answers(self, evaluate: Evaluate) -> AsyncGenerator[Answer, None]:
         yield await evaluate(self._begin)
         position = self._position
-        with self._feed.shared.joined(self._key, lambda: Tape(self._feed, self._stretch, evaluate)) as tape:
+        with self._feed.shared.joined(self._key, lambda: self._tape(evaluate)) as tape:
             # The older stretches everybody reads for themselves, up to where the shared one begins.
             while position < tape.low:
                 for message in await self._stretch(position, tape.low):
                     yield await evaluate(message)
                     position = int(message.position)
+            at = await tape.behind(position)
             while True:
-                for told in await tape.after(position):
+                for told in await tape.since(at, position):
                     yield told.answer
-                    position = told.position
+                    position, at = told.position, at + 1
+
+    def _tape(self, evaluate: Evaluate) -> "Tape":
+        return Tape(self._feed, self._stretch, evaluate, None if self._beside is None else self._beside())
 
 
 class Tape:
-    """The end of the book, each stretch of it read and evaluated once for all who follow it."""
+    """The end of the book, each stretch of it read and evaluated once for all who follow it.
 
-    def __init__(self, feed: Feed, stretch: Stretch, evaluate: Evaluate) -> None:
-        self._feed, self._stretch, self._evaluate = feed, stretch, evaluate
+    Who follows remembers a place on it: what is told beside the entries has no position of its own.
+    """
+
+    def __init__(self, feed: Feed, stretch: Stretch, evaluate: Evaluate, beside: Beside | None) -> None:
+        self._feed, self._stretch, self._evaluate, self._beside = feed, stretch, evaluate, beside
         self.low = self.high = feed.position
         """What is kept lies above `low` and reaches to `high`, without a gap."""
         self._told: list[Told] = []
+        self._gone = 0
+        """How many are no longer kept: the place of the first that is."""
         self._bytes = 0
         self._former = 0
         self._advance = Once(self._advanced)
+        self._coming: asyncio.Future[Callable[[int], Message]] | None = None
 
-    async def after(self, position: int) -> Sequence[Told]:
-        """What comes next after a position, at least one. Raises RequestError where that is no longer kept."""
-        if position < self.high:
-            await asyncio.sleep(0)
-        while self.high <= position:
+    async def behind(self, position: int) -> int:
+        """The place behind all that has been told up to a position, which is not below `low`."""
+        while self.high < position:
             await self._advance.done()
-        if position < self.low:
+        return self._gone + bisect_right(self._told, position, key=_position)
+
+    async def since(self, at: int, position: int) -> Sequence[Told]:
+        """What comes next at a place, at least one. Raises RequestError where that is no longer kept.
+
+        `position`: of the one before.
+        """
+        if at < self._end:
+            await asyncio.sleep(0)
+        while at >= self._end:
+            await self._advance.done()
+        if at < self._gone:
             raise RequestError(
                 RequestErrorCode.SLOW_CONSUMER,
                 "The messages were taken too slowly, and later ones are not kept for this subscriber any longer."
                 f' Nothing is lost: subscribe again with after: "{position}".',
                 extensions={"after": str(position)},
             )
-        at = bisect_right(self._told, position, key=_position)
-        return self._told[at : at + AT_ONCE]
+        return self._told[at - self._gone : at - self._gone + AT_ONCE]
 
     def stop(self) -> None:
         self._advance.stop()
+        if self._coming is not None:
+            self._coming.cancel()
+
+    @property
+    def _end(self) -> int:
+        return self._gone + len(self._told)
 
     async def _advanced(self) -> None:
-        messages = await self._stretch(self.high, await self._feed.beyond(self.high))
+        if self._beside is None:
+            await self._stretched(await self._feed.beyond(self.high))
+            return
+        if self._coming is None:
+            self._coming = asyncio.ensure_future(self._beside.next())
+        entered = asyncio.ensure_future(self._feed.beyond(self.high))
+        try:
+            await asyncio.wait((entered, self._coming), return_when=asyncio.FIRST_COMPLETED)
+            if entered.done():
+                await self._stretched(entered.result())
+            else:
+                message = self._coming.result()(self.high)
+                self._coming = None
+                self._keep([Told(self.high, await self._evaluate(message))])
+                self._former += 1
+        finally:
+            entered.cancel()
+
+    async def _stretched(self, reached: int) -> None:
+        messages = await self._stretch(self.high, reached)
         told = [Told(int(message.position), await self._evaluate(message)) for message in messages]
-        self._bytes += sum(len(one.answer.encoded) for one in told)
-        self._told += told
+        self._keep(told)
         self.high = told[-1].position
         # The last two stretches stay, however large: nobody has had the time to take them yet.
         gone, most = 0, len(self._told) - len(told) - self._former
@@ -104,8 +163,13 @@ class Tape:
             gone += 1
         if gone:
             self.low = self._told[gone - 1].position
+            self._gone += gone
             del self._told[:gone]
         self._former = len(told)
+
+    def _keep(self, told: Sequence[Told]) -> None:
+        self._bytes += sum(len(one.answer.encoded) for one in told)
+        self._told += told
 
 
 class RecordSource(Source):

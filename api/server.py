@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from api.access_log import AccessLog, opened_access_log
 from api.authentication import Doorkeeper
+from api.checkpoints import Checkpoints
 from api.composition import Parts, assembled
 from api.directory import Directory
 from api.documents import Policy
@@ -90,6 +91,7 @@ def create_app(
             read_pool(parts.logins.reading, size=1) as own_line,
             Directory(own_line, progress) as directory,
             Feed(progress, parts.store) as feed,
+            Checkpoints(progress, parts.pool, feed.readers) as checkpoints,
             access_pool(parts.logins.admitting) as access,
             _provider(oidc) as provider,
         ):
@@ -101,6 +103,7 @@ def create_app(
                 progress=progress,
                 directory=directory,
                 feed=feed,
+                checkpoints=checkpoints,
                 store=parts.store,
                 mapper=parts.mapper,
                 accounts=Accounts(access, directory, sessions),

@@ -9,6 +9,7 @@ import msgspec
 from graphql import OperationDefinitionNode
 from strawberry import Info
 
+from api.checkpoints import Checkpoints
 from api.commands import Commands
 from api.directory import ACCESS_FOLLOWS_FROM, Directory
 from api.documents import cost_extension
@@ -36,6 +37,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     progress: Progress
     directory: Directory
     feed: Feed
+    checkpoints: Checkpoints
     store: EventStore
     mapper: SealingMapper
     accounts: Accounts

@@ -1,7 +1,8 @@
 """Subscriptions: the feed of the whole book, and single records as they change."""
 
 import logging
-from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, cast
@@ -15,6 +16,7 @@ from strawberry.scalars import JSON
 from strawberry.tools import create_type
 from strawberry.types.field import StrawberryField
 
+from api.checkpoints import Checkpoints
 from api.errors import RequestError, RequestErrorCode
 from api.execution import Ready, raw
 from api.following import BookSource, RecordSource
@@ -26,6 +28,8 @@ from domain.kernel import parse_type_id, type_id
 from domain.kernel.identifiers import NotATypeId
 from domain.kernel.permissions import Permission
 from infra.entries import StoredEntry
+from infra.log.checkpoint import read
+from infra.log.store import Kept
 from projections.event_data import event_data
 
 _log = logging.getLogger("daybook.api")
@@ -67,11 +71,30 @@ class Change:
     )
 
 
+@strawberry.type(
+    description="A signed checkpoint: the log's name, and size and root of the Merkle tree over the first entries."
+)
+class Checkpoint:
+    origin: str = strawberry.field(description="The name of the log, which is that of its key.")
+    size: Position = strawberry.field(description="How many entries it covers: the position of the last.")
+    root: str = strawberry.field(description="The root of the tree, 32 bytes in base64.")
+    note: str = strawberry.field(
+        description="The checkpoint itself, to be kept as it is: a C2SP tlog-checkpoint with its signature."
+    )
+
+
 @strawberry.type(description="How far the feed has come, and what changed there.")
 class ChangeMessage:
     position: Position = strawberry.field(description="Keep this: `after` it, the feed goes on without a gap.")
     change: Change | None = strawberry.field(
         description="The entry at this position. Null in a mark: up to here, nothing else met the conditions."
+    )
+    checkpoint: Checkpoint | None = strawberry.field(
+        default=None,
+        description=(
+            "What was signed meanwhile, where `checkpoints` is true. It is no entry and has no position of its own: it"
+            " comes in the first message, and then in marks."
+        ),
     )
 
 
@@ -80,6 +103,9 @@ _AFTER = strawberry.argument(
 )
 _TYPES = strawberry.argument(description="Only events of these names.")
 _SUBJECT = strawberry.argument(description="Only entries about this person or record.")
+_CHECKPOINTS = strawberry.argument(
+    description="Whether checkpoints are told as well, beside the entries: the last one, and each new one."
+)
 _ID = strawberry.argument(description="The record to follow.")
 
 
@@ -88,6 +114,7 @@ async def changes(
     after: Annotated[Position | None, _AFTER] = UNSET,
     types: Annotated[list[str] | None, _TYPES] = UNSET,
     subject: Annotated[strawberry.ID | None, _SUBJECT] = UNSET,
+    checkpoints: Annotated[bool, _CHECKPOINTS] = False,
 ) -> AsyncGenerator[ChangeMessage, None]:
     serving, sight = info.context.serving, info.context.sight
     if not sight.has(Permission.READ_BOOK):
@@ -97,14 +124,38 @@ async def changes(
     names = _stored_names(types) if isinstance(types, list) else ()
     about = _uuid(subject) if isinstance(subject, str) else None
     position = await _start(serving, after if isinstance(after, str) else None)
+    last = await serving.checkpoints.latest() if checkpoints else None
     source: Any = BookSource(
         serving.feed,
         position,
-        ChangeMessage(position=_shown(position), change=None),
+        _mark(position, last),
         partial(_stretch, serving, sight, names, about),
         _same(info, but="after"),
+        partial(_Signed, serving.checkpoints, last) if checkpoints else None,
     )
     return source  # type: ignore[no-any-return]
+
+
+class _Signed:
+    """Tells each checkpoint that is signed after another one."""
+
+    def __init__(self, checkpoints: Checkpoints, last: Kept | None) -> None:
+        self._checkpoints, self._size = checkpoints, 0 if last is None else last.size
+
+    async def next(self) -> Callable[[int], ChangeMessage]:
+        found = await self._checkpoints.beyond(self._size)
+        self._size = found.size
+        return lambda position: _mark(position, found)
+
+
+def _mark(position: int, kept: Kept | None = None) -> ChangeMessage:
+    return ChangeMessage(position=_shown(position), change=None, checkpoint=None if kept is None else _checkpoint(kept))
+
+
+def _checkpoint(kept: Kept) -> Checkpoint:
+    found = read(kept.note)
+    root = b64encode(found.root).decode()
+    return Checkpoint(origin=found.origin, size=_shown(found.size), root=root, note=kept.note)
 
 
 async def _stretch(
@@ -116,7 +167,7 @@ async def _stretch(
     found = await anyio.to_thread.run_sync(read, limiter=serving.readers)
     told = [ChangeMessage(position=change.position, change=change) for change in found]
     if len(found) < PAGE and (not found or int(found[-1].position) < stop):
-        told.append(ChangeMessage(position=_shown(stop), change=None))
+        told.append(_mark(stop))
     return told
 
 
@@ -222,6 +273,7 @@ def subscription_type(entities: Mapping[str, type[Any]]) -> type[Any]:
         description=(
             "Every entry of the book in its order, none twice and none skipped, from any position on. The first message"
             " says where it begins; keep the position of the last one, and begin `after` it next time."
+            " With `checkpoints`, what the log signs is told beside them."
         ),
     )
     followed = [_followed(catalogue.deciders[kind], entities[kind]) for kind in FOLLOWED]
