@@ -15,7 +15,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types imports audit schema released schema-check suite events graphiql bench campaign lock clean
+.PHONY: help run test check format lint types mypy pyright imports audit schema released schema-check suite events graphiql bench campaign lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -24,7 +24,8 @@ MADE := .venv/.made
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 # The suite with two processes a core, for many tests wait; a campaign has the cores for itself.
-SPREAD := --numprocesses=$(shell echo $$((2 * $$(nproc)))) --dist=loadfile
+# They begin in the order of tests/conftest.py.
+SPREAD := --numprocesses=$(shell echo $$((2 * $$(nproc)))) --dist=loadfile --no-loadscope-reorder
 CLIENTS := tests/clients/node_modules/.made
 CODE := $(wildcard api domain infra projections verifier tests benchmarks)
 
@@ -53,8 +54,12 @@ format: $(DEV)
 lint: $(DEV)
 	$(BIN)/ruff check $(CODE)
 
-types: $(DEV)
+types: mypy pyright
+
+mypy: $(DEV)
 	$(BIN)/mypy $(CODE)
+
+pyright: $(DEV)
 	$(BIN)/pyright
 
 imports: $(DEV)

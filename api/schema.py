@@ -1,5 +1,6 @@
 """The one GraphQL schema: what is read, every command, what is told as it happens."""
 
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -68,6 +69,10 @@ def make_schema() -> strawberry.Schema:
     return schema
 
 
+the_schema = cache(make_schema)
+"""For whoever does not change it: a process makes it once, for that takes a quarter of a second."""
+
+
 def schema_text() -> str:
     """The schema as `schema.graphql` holds it."""
-    return make_schema().as_str() + "\n"
+    return the_schema().as_str() + "\n"

@@ -36,7 +36,7 @@ from api.identity.ways import Ways
 from api.live import Live
 from api.origins import cross_origin
 from api.reading.reader import Reader, read_pool
-from api.schema import make_schema
+from api.schema import the_schema
 from api.serving import Serving
 from api.throttling import Allowance, Places
 from infra.log.checkpointer import checkpointing
@@ -95,7 +95,7 @@ def create_app(
             access_pool(parts.logins.admitting) as access,
             _provider(oidc) as provider,
         ):
-            schema = make_schema()
+            schema = the_schema()
             sessions, uses = Sessions(access), TokenUses(access)
             serving = Serving(
                 commands=parts.commands,

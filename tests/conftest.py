@@ -1,31 +1,66 @@
-"""Fixtures for the whole suite: one real PostgreSQL server a session, one fresh database a test."""
+"""Fixtures for the whole suite: one real PostgreSQL server a session, one fresh book a test."""
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from contextlib import AbstractContextManager
 from pathlib import Path
+from shutil import disk_usage
 from tempfile import TemporaryDirectory
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
+from tests.databases import Databases
 from tests.postgres import embedded
+
+_MEMORY = Path("/dev/shm")
+_ROOM = 4 * 2**30
+"""Bytes: ten times what all servers of a run take at once."""
+
+
+_FIRST = (
+    "tests/api/test_reading_differential.py",
+    "tests/api/test_sight.py",
+    "tests/fuzzing/",
+    "tests/faults/",
+    "tests/docs/",
+    "tests/races/",
+    "tests/api/test_two_worlds.py",
+    "tests/infra/test_embedded.py",
+    "tests/clients/",
+    "tests/api/",
+    "tests/infra/",
+    "tests/projections/",
+)
+"""What takes longest: with several processes nothing long may be left over when all else is done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the order of _FIRST; everything else after that."""
+    items.sort(key=lambda item: next((at for at, begins in enumerate(_FIRST) if item.nodeid.startswith(begins)), 99))
+
+
+def _scratch() -> Path | None:
+    """A file system in memory, where there is room: a database is made there in a fifth of the time."""
+    return _MEMORY if os.access(_MEMORY, os.W_OK) and disk_usage(_MEMORY).free > _ROOM else None
 
 
 @pytest.fixture(scope="session")
-def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    server = embedded(tmp_path_factory.mktemp("postgres") / "server")
-    with server as conninfo:
-        yield conninfo, server.superuser_conninfo()
+def _server() -> Iterator[tuple[str, str]]:
+    with TemporaryDirectory(prefix="daybook-test-", dir=_scratch()) as directory:
+        server = embedded(Path(directory) / "server")
+        with server as conninfo:
+            yield conninfo, server.superuser_conninfo()
 
 
 @pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """A short one: a socket's address has 107 bytes, and a PostgreSQL that starts again must stand where it stood."""
-    with TemporaryDirectory(prefix="daybook-test-", ignore_cleanup_errors=True) as alone:
+def tmp_path(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A short one: a socket's address has 107 bytes, and a PostgreSQL that starts again must stand where it stood.
+
+    Campaigns have theirs on the disk: they kill within commits, and how long one takes is up to the disk.
+    """
+    place = None if request.node.get_closest_marker("campaign") else _scratch()
+    with TemporaryDirectory(prefix="daybook-test-", dir=place, ignore_cleanup_errors=True) as alone:
         place = Path(alone) / "t"
         place.mkdir()
         yield place
@@ -38,38 +73,40 @@ def superuser(_server: tuple[str, str]) -> str:
 
 
 @pytest.fixture(scope="session")
-def _superuser_connection(_server: tuple[str, str]) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(_server[1], autocommit=True) as connection:
-        yield connection
+def _databases(_server: tuple[str, str]) -> Iterator[Databases]:
+    with psycopg.connect(_server[1], autocommit=True) as superuser:
+        yield Databases(_server[0], superuser)
 
 
 @pytest.fixture
-def database(_server: tuple[str, str], _superuser_connection: psycopg.Connection) -> Iterator[str]:
-    """Connects, as the application's role, to an empty database of the test's own."""
-    with _fresh(_server[0], _superuser_connection) as conninfo:
+def database(_databases: Databases) -> Iterator[str]:
+    """Connects, as the application's role, to a book of the test's own: migrated, with its read models, empty."""
+    with _databases.book() as conninfo:
         yield conninfo
 
 
 @pytest.fixture(scope="module")
-def module_database(_server: tuple[str, str], _superuser_connection: psycopg.Connection) -> Iterator[str]:
+def module_database(_databases: Databases) -> Iterator[str]:
     """The same, once for a module: for tests that only read what one of its fixtures put in."""
-    with _fresh(_server[0], _superuser_connection) as conninfo:
+    with _databases.book() as conninfo:
         yield conninfo
 
 
 @pytest.fixture
-def another_database(
-    _server: tuple[str, str], _superuser_connection: psycopg.Connection
-) -> Callable[[], AbstractContextManager[str]]:
+def another_database(_databases: Databases) -> Callable[[], AbstractContextManager[str]]:
     """The same, as often as a test asks."""
-    return partial(_fresh, _server[0], _superuser_connection)
+    return _databases.book
 
 
-@contextmanager
-def _fresh(conninfo: str, superuser: psycopg.Connection) -> Iterator[str]:
-    name = f"test_{uuid4().hex}"
-    superuser.execute(sql.SQL("CREATE DATABASE {} OWNER daybook").format(sql.Identifier(name)))
-    try:
-        yield make_conninfo(conninfo, dbname=name)
-    finally:
-        superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+@pytest.fixture
+def migrated_database(_databases: Databases) -> Iterator[str]:
+    """The same without a read model: for a test that brings models of its own."""
+    with _databases.migrated() as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def bare_database(_databases: Databases) -> Iterator[str]:
+    """A database with nothing of ours in it."""
+    with _databases.bare() as conninfo:
+        yield conninfo

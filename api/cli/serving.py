@@ -130,7 +130,7 @@ def serve(
 def _policy(settings: Settings, documents: Sequence[Path] | None, trusted_only: bool | None) -> "Policy":
     """Which documents are taken. Raises CommandFailed where a manifest can't be used."""
     from api.documents import Documents, Policy
-    from api.schema import make_schema
+    from api.schema import the_schema
     from api.trusted import ManifestError, read_manifests
 
     files = documents or settings.documents
@@ -144,7 +144,7 @@ def _policy(settings: Settings, documents: Sequence[Path] | None, trusted_only: 
             production=settings.environment == "production", trusted=read_manifests(files), trusted_only=only
         )
         if files:
-            Documents(make_schema()._schema, policy)  # pyright: ignore[reportPrivateUsage]
+            Documents(the_schema()._schema, policy)  # pyright: ignore[reportPrivateUsage]
     except ManifestError as error:
         raise CommandFailed(str(error), USAGE) from None
     return policy

@@ -7,23 +7,16 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import psycopg
 from starlette.applications import Starlette
 
 from api.server import create_app
-from infra.migrations import migrate
-from projections.registry import models
-from projections.tables import install
 
 TOKEN = "test-token-of-the-administrator"
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/graphql-response+json"}
 
 
 def make_app(database: str, directory: Path, **options: Any) -> Starlette:
-    """The application on a migrated database."""
-    migrate(database)
-    with psycopg.connect(database, autocommit=True) as db:
-        install(db, models)
+    """The application on a book."""
     master, signing = directory / "master.key", directory / "signing.key"
     return create_app(database, master_key_file=master, signing_key_file=signing, admin_token=TOKEN, **options)
 

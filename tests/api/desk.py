@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -18,12 +17,9 @@ from graphql import (
 )
 
 from api.reading.reader import Reader, read_pool
-from api.schema import make_schema
+from api.schema import the_schema
 from infra.roles import logins
 from tests.api.sights import ALL
-
-the_schema = cache(make_schema)
-"""Nobody changes it, and making it takes a second."""
 
 
 class Desk:

@@ -1,4 +1,4 @@
-"""A book to fill: migrated, with its read models, and files to import into it."""
+"""A book to fill, and files to import into it."""
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -14,10 +14,8 @@ from api.composition import Parts, assembled
 from api.importing.importer import Import
 from api.importing.mapping import KINDS, read_mapping
 from api.importing.outcomes import Summary
-from infra.migrations import migrate
 from projections.rebuild import rebuild
 from projections.registry import models
-from projections.tables import install
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "maven-crm"
 """The Maven data set lies beside the repository, where it lies at all."""
@@ -26,10 +24,7 @@ MAPPINGS = Path(__file__).parents[2] / "mappings"
 
 @contextmanager
 def opened(database: str, folder: Path) -> Generator[Parts]:
-    """The parts of a process on a migrated book whose master key lies in the folder."""
-    migrate(database)
-    with psycopg.connect(database, autocommit=True) as db:
-        install(db, models)
+    """The parts of a process on a book whose master key lies in the folder."""
     with assembled(database, folder / "master.key") as parts:
         yield parts
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from random import Random
 from typing import Any, TypeVar
 from uuid import UUID
@@ -56,12 +57,7 @@ class Questions:
         self.nodes = [row["id"] for name in KINDS for row in rows[name][:3]] + unknown
         ids = [row["id"] for name in TABLES for row in rows[name][:3] if "id" in row] + ["cus_unknown", "x"]
         self.pools = _pools(rows, ids)
-        types: dict[str, set[str]] = {}
-        for kind in schema.type_map.values():
-            if isinstance(kind, GraphQLObjectType):
-                for name, field in kind.fields.items():
-                    types.setdefault(name, set()).add(str(field.type))
-        self.unlike = {name for name, several in types.items() if len(several) > 1}
+        self.unlike = _unlike(schema)
         self.schemes = [row["scheme_key"] for row in rows["customer_classifications"]]
         self.count = 0
         self.variables: dict[str, tuple[str, Any]] = {}
@@ -220,6 +216,17 @@ class Questions:
     def chance(self, of: int) -> bool:
         """One in so many."""
         return self.random.randrange(of) == 0
+
+
+@cache
+def _unlike(schema: GraphQLSchema) -> frozenset[str]:
+    """Names of fields that are of one type here and of another there."""
+    types: dict[str, set[str]] = {}
+    for kind in schema.type_map.values():
+        if isinstance(kind, GraphQLObjectType):
+            for name, field in kind.fields.items():
+                types.setdefault(name, set()).add(str(field.type))
+    return frozenset(name for name, several in types.items() if len(several) > 1)
 
 
 _OPERATORS = frozenset(("eq", "ne", "in", "notIn", "lt", "lte", "gt", "gte", "contains", "startsWith", "isNull"))

@@ -12,12 +12,11 @@ from psycopg import sql
 from psycopg.types.json import Json
 
 from domain.kernel import COMPANY_ID, rounded, type_id
-from infra.migrations import migrate
 from projections.model import Table, public_id
 from projections.past import stored
 from projections.registry import models
 from projections.sorting import sort_key
-from projections.tables import READ, install
+from projections.tables import READ
 from tests.api.searched import COLUMNS, search_rows
 
 Row: TypeAlias = dict[str, Any]
@@ -212,10 +211,7 @@ def _value(chance: random.Random, table: str, column: str, declared: str, at: in
 
 
 def load(conninfo: str, rows: Rows) -> None:
-    """Make the read tables and put the rows in."""
-    migrate(conninfo)
-    with psycopg.connect(conninfo, autocommit=True) as db:
-        install(db, models)
+    """Put the rows into the read tables of a book."""
     with psycopg.connect(conninfo) as db:
         for name, table in TABLES.items():
             columns = stored(table).columns

@@ -21,9 +21,6 @@ from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
 from api.discretion import Discreet
-from infra.migrations import migrate
-from projections.registry import models
-from projections.tables import install
 from tests.api.listening import PATIENCE, Socket
 from tests.faults.processes import database_url
 
@@ -67,9 +64,6 @@ class Served:
 
 @contextmanager
 def served(database: str, directory: Path, log: Path, *words: str, **environment: str) -> Iterator[Served]:
-    migrate(database)
-    with psycopg.connect(database, autocommit=True) as db:
-        install(db, models)
     settings = {"DAYBOOK_DATA": str(directory), "DAYBOOK_ADMIN_TOKEN": TOKEN, "DATABASE_URL": database_url(database)}
     command = [sys.executable, "-m", "api.command_line", "serve", "--port", "0", *words]
     with log.open("wb") as stderr:

@@ -117,6 +117,12 @@ def shell(database: str, tmp_path: Path) -> Shell:
 
 
 @pytest.fixture
+def new(bare_database: str, tmp_path: Path) -> Shell:
+    """A shell with a database that no command has seen yet."""
+    return Shell(bare_database, tmp_path)
+
+
+@pytest.fixture
 def told(database: str, shell: Shell) -> Shell:
     """A shell with the demo in its book."""
     with opened(database, shell.folder) as parts:
@@ -148,9 +154,9 @@ def test_the_overview_names_every_command_and_the_exit_codes() -> None:
     ],
 )
 def test_what_is_wrong_with_the_settings_is_one_sentence(
-    shell: Shell, settings: Mapping[str, str], code: int, says: str
+    new: Shell, settings: Mapping[str, str], code: int, says: str
 ) -> None:
-    done = shell.run("status", **settings)
+    done = new.run("status", **settings)
     assert done.returncode == code
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -165,8 +171,8 @@ def test_a_missing_master_key_is_told(told: Shell) -> None:
     assert "Put the key file back" in done.stderr
 
 
-def test_migrate_does_it_once(shell: Shell) -> None:
-    first, second = shell.run("migrate"), shell.run("migrate")
+def test_migrate_does_it_once(new: Shell) -> None:
+    first, second = new.run("migrate"), new.run("migrate")
     assert (first.returncode, second.returncode) == (OK, OK)
     assert "0001_book.sql" in first.stdout
     assert second.stdout == "Nothing to apply.\n"
@@ -259,11 +265,11 @@ def test_a_beginning_that_was_interrupted_is_finished_by_the_next(database: str,
             assert (is_new(db), has_no_password(db)) == (True, True)
 
 
-def test_demo_only_where_the_book_is_empty(shell: Shell) -> None:
-    assert "Entered" in shell.run("demo", "--if-empty").stdout
-    again = shell.run("demo", "--if-empty")
+def test_demo_only_where_the_book_is_empty(new: Shell) -> None:
+    assert "Entered" in new.run("demo", "--if-empty").stdout
+    again = new.run("demo", "--if-empty")
     assert (again.returncode, again.stdout) == (OK, "")
-    assert shell.run("demo").stdout == "The demo data was there already.\n"
+    assert new.run("demo").stdout == "The demo data was there already.\n"
 
 
 def test_status_rebuild_and_retry(told: Shell) -> None:

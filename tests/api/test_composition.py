@@ -13,7 +13,6 @@ from domain.catalogue import catalogue
 from domain.kernel import Refused
 from domain.steps import blocking
 from infra.contacts import PhoneNeedsCountryCode
-from infra.migrations import migrate
 from tests.toy import asking
 
 CUSTOMER, COMPANY = catalogue.deciders["customer"], catalogue.deciders["company"]
@@ -21,7 +20,6 @@ CUSTOMER, COMPANY = catalogue.deciders["customer"], catalogue.deciders["company"
 
 @pytest.fixture
 def parts(database: str, tmp_path: Path) -> Iterator[Parts]:
-    migrate(database)
     with assembled(database, tmp_path / "master.key") as parts:
         yield parts
 

@@ -23,10 +23,10 @@ from api.limits import (
     MOST_TOKENS,
 )
 from api.reading.reader import Reader, read_pool
+from api.schema import the_schema
 from api.trusted import DocumentId, TrustedText
 from tests.api.bombs import BOMBS
 from tests.api.book import serving
-from tests.api.desk import the_schema
 from tests.api.sights import ALL
 
 MOST_WORK = 55_000

@@ -7,9 +7,9 @@ import pytest
 from graphql import get_introspection_query
 
 from api.documents import Documents, Policy
+from api.schema import the_schema
 from api.trusted import ManifestError, TrustedText
 from tests.api.book import Client, serving
-from tests.api.desk import the_schema
 from tests.api.listening import listening
 
 pytestmark = pytest.mark.anyio

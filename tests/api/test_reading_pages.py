@@ -9,7 +9,8 @@ import pytest
 from graphql import GraphQLError
 
 from api.reading.sources import SOURCE
-from tests.api.desk import Desk, desk, the_schema
+from api.schema import the_schema
+from tests.api.desk import Desk, desk
 from tests.api.reference import Reference, declared
 from tests.api.sample import Rows, load, sample
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from api.reading.entities import Entities
 from api.reading.sources import Column, Many, Part, Relation, Values
+from api.schema import the_schema
 from projections.registry import models
-from tests.api.desk import the_schema
 
 OURS = {
     # Orders and keys of our own: nobody has to know them.

@@ -13,9 +13,9 @@ from api.reading.entities import DeclarationError, Entities
 from api.reading.relay import Connection
 from api.reading.sources import Argument, Column, Part
 from api.scalars import SCALARS
+from api.schema import the_schema
 from domain.kernel import Word
 from projections.model import Table
-from tests.api.desk import the_schema
 
 SHELVES = Table(name="shelves", columns={"id": "text NOT NULL", "label": "text"})
 BOOKS = Table(name="books", columns={"id": "text NOT NULL", "title": "text", "shelf_id": "text"})

@@ -13,9 +13,9 @@ import pytest
 
 from api.documents import Documents, Policy
 from api.limits import MOST_TOKENS
+from api.schema import the_schema
 from api.trusted import DocumentId, ManifestError, read_manifests
 from tests.api.book import HEADERS, TOKEN, serving
-from tests.api.desk import the_schema
 from tests.api.listening import PATIENCE, listening
 
 COMPANY = "query Company { company { name } }"

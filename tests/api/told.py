@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 from graphql import GraphQLObjectType
 
+from api.schema import the_schema
 from domain.kernel import parse_type_id
 from tests.api.attempts import everything
-from tests.api.desk import the_schema
 from tests.api.listening import PATIENCE, Socket
 
 LEFT_OUT = {

@@ -17,7 +17,6 @@ from infra.log.checkpointer import Growth
 from infra.log.note import Signer
 from infra.log.store import Kept, latest
 from infra.log.verifying import Fault, Verdict, verify
-from infra.migrations import migrate
 from tests.faults.report import FIRST_SEED, FULL, Report
 from tests.infra.log.superuser import KINDS, TABLES, Done, Tampering, disarm, rewrite_the_log, run
 from tests.toy import BeginDiary, MoveDiary, WritePage, asking, handled, toy_book
@@ -59,7 +58,6 @@ class Book:
 
 @pytest.fixture(scope="module")
 def book(module_database: str, _server: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
-    migrate(module_database)
     name = conninfo_to_dict(module_database)["dbname"]
     found, growth = Book(make_conninfo(_server[1], dbname=name)), Growth(SIGNER)
     with toy_book(module_database, tmp_path_factory.mktemp("tampering")) as parts:

@@ -39,7 +39,7 @@ from graphql import (
 from hypothesis import strategies as st
 from schemathesis.graphql import nodes
 
-from api.schema import make_schema
+from api.schema import the_schema
 from domain.catalogue import camel, catalogue
 from domain.kernel import MINOR_UNITS, type_id
 
@@ -57,7 +57,7 @@ for name, written in {
 }.items():
     schemathesis.graphql.scalar(name, written.map(nodes.String))
 
-SCHEMA = make_schema()._schema
+SCHEMA = the_schema()._schema
 PAGING = frozenset(("first", "last", "after", "before"))
 NOUNS = {camel(kind): prefix for kind, prefix in catalogue.prefixes.items()}
 """What ids begin with, by the noun that names a record: of a root field (`customerRename`), or an input's field."""

@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule, run_state_machine_as_test
 
+from api.schema import the_schema
 from domain.catalogue import camel, catalogue, mutation_name
 from tests.api.bad_values import Inputs, id_prefixes
-from tests.api.desk import the_schema
 from tests.faults.processes import HEADERS, PATIENCE, Server, stopped_at_the_end
 from tests.fuzzing.drawn import Drawing, Ids
 

@@ -18,8 +18,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from api.schema import the_schema
 from api.server import MOST_MESSAGE_BYTES
-from tests.api.desk import the_schema
 from tests.faults.processes import HEADERS, PATIENCE, TOKEN, Process, Server, stopped_at_the_end
 from tests.fuzzing.drawn import JUNK, LITERALS
 

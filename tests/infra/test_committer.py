@@ -30,7 +30,6 @@ from domain.kernel.recorded import Receipt
 from infra.append import APPEND_LOCK, Append
 from infra.committer import MOST_ENTRIES, Committer, Submission
 from infra.event_store import EventStore
-from infra.migrations import migrate
 from tests.toy import BeginDiary, MoveDiary, WritePage, asking, handled, toy_book
 
 SECONDS = 8.0
@@ -71,7 +70,6 @@ class Desk(NamedTuple):
 
 @pytest.fixture
 def book(database: str, tmp_path: Path) -> Iterator[Parts]:
-    migrate(database)
     with toy_book(database, tmp_path) as parts:
         yield parts
 
@@ -277,7 +275,6 @@ def test_a_batch_of_many_entries(desk: Desk) -> None:
     ["timezone = 'Europe/Zurich'", "default_transaction_isolation = 'repeatable read'"],
 )
 def test_the_databases_defaults_change_nothing(database: str, tmp_path: Path, setting: LiteralString) -> None:
-    migrate(database)
     with psycopg.connect(database, autocommit=True) as db:
         name = sql.Identifier(db.info.dbname)
         db.execute(sql.SQL("ALTER DATABASE {} SET ").format(name) + sql.SQL(setting))

@@ -24,7 +24,6 @@ from domain.kernel import Refused, new_id
 from domain.kernel.fields import UnknownId
 from domain.kernel.recorded import Receipt
 from infra.append import APPEND_LOCK
-from infra.migrations import migrate
 from tests.toy import (
     AddressTaken,
     BeginDiary,
@@ -47,7 +46,6 @@ R = TypeVar("R")
 @pytest.fixture
 def books(database: str, tmp_path: Path) -> Iterator[tuple[Parts, Parts]]:
     """Two processes' parts on one database."""
-    migrate(database)
     with toy_book(database, tmp_path) as one, toy_book(database, tmp_path) as two:
         yield one, two
 

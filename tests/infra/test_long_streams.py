@@ -11,7 +11,6 @@ from domain.appending import Draft, Row
 from domain.encoding import Reading
 from domain.folds import Fold, Folds
 from domain.kernel import State, new_id
-from infra.migrations import migrate
 from tests.toy import BeginDiary, Diary, PageWritten, WritePage, asking, diary, handled, toy_book
 
 LONG = 10_000
@@ -19,7 +18,6 @@ LONG = 10_000
 
 @pytest.fixture
 def books(database: str, tmp_path: Path) -> Iterator[tuple[Parts, Parts]]:
-    migrate(database)
     with toy_book(database, tmp_path) as one, toy_book(database, tmp_path) as two:
         yield one, two
 

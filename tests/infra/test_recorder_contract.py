@@ -20,13 +20,11 @@ from psycopg_pool import ConnectionPool
 from infra.committer import Committer
 from infra.event_store import EventStore
 from infra.master_key import MasterKey
-from infra.migrations import migrate
 from infra.vault import Vault
 
 
 @pytest.fixture
 def store(database: str) -> Iterator[EventStore]:
-    migrate(database)
     with ConnectionPool[Connection[tuple[Any, ...]]](
         database, min_size=1, max_size=12, kwargs={"autocommit": True}
     ) as pool:

@@ -37,13 +37,13 @@ def migrated(conninfo: str) -> Logins:
 
 @pytest.fixture
 def login(database: str) -> Logins:
-    return migrated(database)
+    return logins(database)
 
 
 @pytest.fixture(scope="module")
 def refusing(module_database: str) -> Logins:
     """Of one book for all tests in which everything is refused."""
-    return migrated(module_database)
+    return logins(module_database)
 
 
 @pytest.fixture(params=list(Role))
@@ -155,8 +155,8 @@ def test_a_rebuilt_model_is_for_the_same_roles(database: str, tmp_path: Path) ->
         check(parts.logins)
 
 
-def test_a_book_of_an_older_version_is_divided_by_the_migration(database: str, tmp_path: Path) -> None:
-    with psycopg.connect(database, autocommit=True) as db:
+def test_a_book_of_an_older_version_is_divided_by_the_migration(bare_database: str, tmp_path: Path) -> None:
+    with psycopg.connect(bare_database, autocommit=True) as db:
         db.execute("CREATE SCHEMA daybook_migrations")
         db.execute(
             "CREATE TABLE daybook_migrations.applied (name text PRIMARY KEY, applied_at timestamptz DEFAULT now())"
@@ -166,14 +166,14 @@ def test_a_book_of_an_older_version_is_divided_by_the_migration(database: str, t
             db.execute("INSERT INTO daybook_migrations.applied (name) VALUES (%s)", (name,))
         db.execute("GRANT USAGE ON SCHEMA daybook TO PUBLIC; GRANT SELECT ON ALL TABLES IN SCHEMA daybook TO PUBLIC")
         install(db, models)
-    assert not logins(database).divided
-    with toy_book(database, tmp_path) as parts:  # as the old version worked
+    assert not logins(bare_database).divided
+    with toy_book(bare_database, tmp_path) as parts:  # as the old version worked
         id = handled(parts, BeginDiary(id=new_id(), owner="Ada"), asking()).id
-    applied, wanting = migrate(database)
+    applied, wanting = migrate(bare_database)
     later = ["0004_nobody_else.sql", "0005_access.sql", "0006_deactivation.sql", "0007_log.sql"]
     assert (applied, wanting) == (later, [])
-    check(logins(database))
-    with toy_book(database, tmp_path) as parts:
+    check(logins(bare_database))
+    with toy_book(bare_database, tmp_path) as parts:
         assert owner_of(parts, id) == "Ada"
 
 

@@ -23,7 +23,6 @@ from domain.encoding import Catalogue, UnknownEventName
 from domain.kernel import Withheld, new_id
 from domain.kernel.recorded import Recorded
 from infra.master_key import MasterKey, MasterKeyError, master_key
-from infra.migrations import migrate
 from infra.seals import Prf, SealBroken, derive
 from infra.vault import Vault
 from tests.toy import BeginDiary, DiaryBegun, PageWritten, WritePage, asking, diary, handled, toy_book, toy_catalogue
@@ -33,7 +32,6 @@ NAME = "Ιωάννα Müller-李"
 
 @pytest.fixture
 def book(database: str, tmp_path: Path) -> Iterator[Parts]:
-    migrate(database)
     with toy_book(database, tmp_path) as parts:
         yield parts
 
@@ -213,7 +211,6 @@ def test_a_master_key_is_its_owners_alone_and_made_once(tmp_path: Path) -> None:
 
 
 def test_of_many_processes_that_begin_a_book_one_makes_its_master_key(database: str, tmp_path: Path) -> None:
-    migrate(database)
     gate = threading.Barrier(4)
 
     def begin(_: int) -> UUID:

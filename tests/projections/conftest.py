@@ -11,7 +11,6 @@ import pytest
 
 from api.composition import Parts
 from infra.announcer import Announcer
-from infra.migrations import migrate
 from projections.model import Model
 from projections.progress import Progress
 from projections.runner import ProjectionRunner
@@ -88,9 +87,11 @@ class Diaries(NamedTuple):
 
 
 @pytest.fixture
-def book(database: str, tmp_path: Path) -> Iterator[Diaries]:
-    migrate(database)
-    with psycopg.connect(database, autocommit=True) as db, toy_book(database, tmp_path) as parts:
+def book(migrated_database: str, tmp_path: Path) -> Iterator[Diaries]:
+    with (
+        psycopg.connect(migrated_database, autocommit=True) as db,
+        toy_book(migrated_database, tmp_path) as parts,
+    ):
         made = Diaries(parts, db)
         assert install(db, made.models) == []
         yield made

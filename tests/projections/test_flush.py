@@ -25,8 +25,8 @@ PAIRS = Table(name="pairs", columns={"one": "text NOT NULL", "two": "integer NOT
 
 
 @pytest.fixture
-def db(database: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(database, autocommit=True) as db:
+def db(bare_database: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(bare_database, autocommit=True) as db:
         db.execute("CREATE SCHEMA daybook_read")
         yield db
 

@@ -14,7 +14,6 @@ from api.composition import Parts, assembled
 from domain.appending import Draft
 from domain.kernel.recorded import Context, Recorded
 from infra.entries import EntryNotification
-from infra.migrations import migrate
 from projections.flush import Flush
 from projections.ledger import PROJECTED
 from projections.model import Posting
@@ -28,9 +27,8 @@ from tests.projections.fold_oracle import expected_rows
 
 
 @pytest.fixture
-def parts(database: str, tmp_path: Path) -> Iterator[Parts]:
-    migrate(database)
-    with assembled(database, tmp_path / "master.key") as found:
+def parts(migrated_database: str, tmp_path: Path) -> Iterator[Parts]:
+    with assembled(migrated_database, tmp_path / "master.key") as found:
         yield found
 
 

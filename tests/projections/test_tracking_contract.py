@@ -15,7 +15,6 @@ from eventsourcing.tests.persistence import TrackingRecorderTestCase
 
 from domain.kernel.recorded import Recorded
 from infra.exchange import Exchange
-from infra.migrations import migrate
 from projections.flush import Flush
 from projections.lease import Lease
 from projections.ledger import Batch, Superseded, commit, standing
@@ -55,9 +54,8 @@ class Positions(TrackingRecorder):
 
 class TestTracking(TrackingRecorderTestCase):
     @pytest.fixture(autouse=True)
-    def _given(self, database: str) -> Iterator[None]:
-        migrate(database)
-        with psycopg.connect(database, autocommit=True) as self.db:
+    def _given(self, migrated_database: str) -> Iterator[None]:
+        with psycopg.connect(migrated_database, autocommit=True) as self.db:
             yield
 
     def create_recorder(self) -> TrackingRecorder:

@@ -20,7 +20,6 @@ from infra.log.note import Signer
 from infra.log.proving import entry_proof, witness_request
 from infra.log.store import LogError, latest
 from infra.log.verifying import verify
-from infra.migrations import migrate
 from infra.roles import logins
 from tests.infra.log import naive
 from tests.infra.log.books import enter
@@ -31,7 +30,6 @@ Db = psycopg.Connection[Any]
 
 @pytest.fixture
 def owner(database: str) -> Iterator[Db]:
-    migrate(database)
     with psycopg.connect(database, autocommit=True) as db:
         yield db
 

@@ -12,7 +12,6 @@ import pytest
 
 from infra.log.leaf import COLUMNS, encoded, leaves
 from infra.log.tree import leaf_hash
-from infra.migrations import migrate
 from tests.infra.log.books import enter, row
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,7 +44,6 @@ def field(value: object) -> bytes:
 
 @pytest.fixture
 def db(database: str) -> Iterator[psycopg.Connection[Any]]:
-    migrate(database)
     with psycopg.connect(database, autocommit=True) as db:
         yield db
 

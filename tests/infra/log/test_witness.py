@@ -28,7 +28,6 @@ from infra.log.proving import witness_request
 from infra.log.store import StoredTree, latest
 from infra.log.verifying import verify
 from infra.log.witness import NotCosigned, Request, opened
-from infra.migrations import migrate
 from infra.private_files import PrivateFileError
 from tests.infra.log import naive
 from tests.infra.log.books import enter
@@ -325,7 +324,6 @@ def test_of_several_at_once_the_newest_stays(kept: Kept) -> None:
 @pytest.fixture
 def owner(database: str, _server: tuple[str, str]) -> Iterator[psycopg.Connection[Any]]:
     """A superuser's connection to a new book."""
-    migrate(database)
     conninfo = make_conninfo(_server[1], dbname=conninfo_to_dict(database)["dbname"])
     with psycopg.connect(conninfo, autocommit=True) as db:
         yield db
