@@ -1,10 +1,11 @@
-"""`access`: letting somebody in, from the operator's own machine."""
+"""`access`: letting somebody in, and who came in, from the operator's own machine."""
 
 import asyncio
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
+import psycopg
 import typer
 
 from api.cli.book import CommandFailed, book
@@ -12,7 +13,8 @@ from api.cli.output import note, say, say_json
 from api.identity.accounts import issue_reset
 from api.identity.store import access_pool
 from api.role_matrix import role_matrix
-from domain.kernel import Claim
+from domain.kernel import Claim, type_id
+from domain.staff_member import staff_member
 from infra.contacts import email_address
 from infra.reservations import Reservations
 
@@ -50,6 +52,32 @@ def reset(
 
 
 @app.command()
+def journal(
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many entries, at most.")] = 50,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")] = False,
+) -> None:
+    """Print who signed in, signed somebody out, changed or reset whose password, and when: the latest entry last.
+
+    Examples:
+
+        daybook access journal --last 20
+
+        daybook access journal --json | jq '.[] | select(.what == "signed in")'
+    """
+    with book() as parts, psycopg.connect(parts.logins.admitting) as db:
+        rows = db.execute(_JOURNAL, (last,)).fetchall()
+    entries = [
+        {"at": at, "actor": actor, "what": what, "staffMember": type_id(staff_member.prefix, of)}
+        for at, actor, what, of in reversed(rows)
+    ]
+    if json:
+        say_json(entries)
+        return
+    for entry in entries:
+        say(f"{entry['at']:%Y-%m-%d %H:%M:%S %Z}  {entry['what']:<21}  {entry['staffMember']}  by {entry['actor']}")
+
+
+@app.command()
 def roles() -> None:
     """Print the role matrix as Markdown: what the roles of a new book may do, and what takes what.
 
@@ -60,6 +88,9 @@ def roles() -> None:
     say(role_matrix().rstrip())
 
 
-async def _issued(conninfo: str, staff_member: UUID) -> tuple[str, datetime]:
+async def _issued(conninfo: str, holder: UUID) -> tuple[str, datetime]:
     async with access_pool(conninfo, size=1) as pool:
-        return await issue_reset(pool, staff_member, ACTOR)
+        return await issue_reset(pool, holder, ACTOR)
+
+
+_JOURNAL = "SELECT at, actor, what, staff_member FROM daybook_access.journal ORDER BY id DESC LIMIT %s"

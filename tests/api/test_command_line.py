@@ -370,6 +370,11 @@ def test_a_token_to_set_a_password_with_is_for_active_staff_members(told: Shell,
         assert rows.fetchall() == [(sha256(done.stdout.strip().encode()).digest(), True)]
     again = json.loads(told.run("access", "reset", "eleni@kestrel.example.com", "--json").stdout)
     assert again["token"] != done.stdout.strip()
+    assert told.run("access", "journal", "--last", "1").stdout.count("\n") == 1
+    said = json.loads(told.run("access", "journal", "--json").stdout)
+    assert [(one["actor"], one["what"]) for one in said] == 2 * [("operator", "reset issued")]
+    assert said[0]["at"] < said[1]["at"]
+    assert {one["staffMember"][:4] for one in said} == {"stf_"}
     for nobody, says in (("nobody@kestrel.example.com", "No active staff member"), ("nobody", "e-mail address")):
         refused = told.run("access", "reset", nobody)
         assert (refused.returncode, refused.stdout) == (FAILED, "")
