@@ -94,6 +94,10 @@ class Directory:
         id = self._page.by_email.get(normalised)
         return None if id is None else _uuid(id)
 
+    def email_of(self, staff_member: UUID) -> str | None:
+        """The e-mail address of somebody who works here, in the same spelling; None where there is none."""
+        return self._page.email_of(type_id(_STAFF, staff_member))
+
     def of_token(self, hash: bytes) -> TokenHolder | None:  # noqa: A002
         """Who comes in with the token of this hash; None where none does, or where it was revoked or has expired."""
         return self._page.of_token(hash.hex())
@@ -197,6 +201,10 @@ class _Page(msgspec.Struct, array_like=True, dict=True):
                 grants=self._granted(*self._held.get(id, ())),
             )
         return known
+
+    def email_of(self, id: str) -> str | None:
+        person = self._people.get(id)
+        return None if person is None else person.email
 
     def of_token(self, hash: str) -> TokenHolder | None:  # noqa: A002
         token = self._tokens.get(hash)

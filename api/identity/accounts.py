@@ -63,7 +63,7 @@ class Accounts:
         Raises Refused, or RequestError THROTTLED.
         """
         staff_member = session.staff_member
-        if faults := faults_of(new):
+        if faults := faults_of(new, self.directory.email_of(staff_member)):
             raise Refused(*faults)
         await self._throttle.admit(address, str(staff_member))
         stored = await self._stored(staff_member)
@@ -90,7 +90,7 @@ class Accounts:
         staff_member = await self._holder(token)
         if staff_member is None or self.directory.of_staff_member(staff_member) is None:
             raise Refused(ResetTokenNotValid(path=("token",)))
-        if faults := faults_of(new):
+        if faults := faults_of(new, self.directory.email_of(staff_member)):
             raise Refused(*faults)
         hashed = await self._passwords.hashed(new)
         async with self._pool.connection() as db, db.transaction():

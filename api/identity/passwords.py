@@ -66,8 +66,8 @@ def is_outdated(stored: str) -> bool:
     return hasher.check_needs_rehash(stored)
 
 
-def faults_of(password: str, email: str | None = None) -> list[Rule]:
-    """The rules that a new password breaks."""
+def faults_of(password: str, email: str | None) -> list[Rule]:
+    """The rules that a new password breaks. `email`: of whose it is to be."""
     path, plain = ("password",), unicodedata.normalize("NFKC", password).casefold()
     if len(password) > MOST_CHARACTERS:
         return [PasswordTooLong(path=path)]

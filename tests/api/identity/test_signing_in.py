@@ -310,6 +310,8 @@ async def test_the_password_in_force_is_needed_to_change_it(acme: House) -> None
         for weak, expected in (
             ("short", "PASSWORD_TOO_SHORT"),
             ("ab" * 20, "PASSWORD_TOO_SIMPLE"),
+            ("Rosa@Acme.Example", "PASSWORD_TOO_SIMPLE"),
+            ("acme.example", "PASSWORD_TOO_SIMPLE"),
             ("x y z w v " * 30, "PASSWORD_TOO_LONG"),
         ):
             answer = await browser.send(CHANGE, {"oldPassword": PASSWORD, "password": weak})
