@@ -12,6 +12,7 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import InfrastructureFactory, Mapper
 from eventsourcing.utils import Environment
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from domain.access import Authority, not_allowed
 from domain.appending import (
@@ -32,7 +33,7 @@ from domain.appending import (
 )
 from domain.encoding import AnyDecider, Catalogue
 from domain.folds import NOTHING, Fold, Folds, Turns
-from domain.kernel import Command, Known, Reference, Refused, Standing, State, refuse, require
+from domain.kernel import Command, Known, Reference, Refused, Rule, Standing, State, refuse, require
 from domain.kernel.fields import UnknownId
 from domain.kernel.recorded import Context, Receipt
 from domain.references import references
@@ -119,7 +120,8 @@ class Daybook(Application[UUID]):
         if context.expected_version is not None and context.expected_version != own.version:
             refuse(VersionConflict(expected=context.expected_version, actual=own.version, path=("expected_version",)))
         before: State = decider.initial if own.state is None else own.state
-        after, drafts = before, list[Draft]()
+        after = before
+        drafts: list[Draft] = []
         for event in decider.decide(before, command, known):
             after = decider.evolve(after, event)
             drafts.append(
@@ -170,10 +172,10 @@ class Daybook(Application[UUID]):
         return kept.receipt
 
     def _fingerprint(self, decider: AnyDecider, command: Command, context: Context) -> bytes:
-        fields = {name: value for name in command.__struct_fields__ if (value := getattr(command, name)) is not UNSET}
+        asked: Command = command
         if type(command) in decider.creates:
-            del fields["id"]  # made anew for each attempt
-        said = (type(command).__name__, fields, context.reason, context.on_behalf_of, context.occurred_at)
+            asked = replace(command, id=UNSET)  # made anew for each attempt
+        said = (type(command).__name__, asked, context.reason, context.on_behalf_of, context.occurred_at)
         return self._fingerprints.fingerprint(self._encode(said))
 
     async def _read(
@@ -199,7 +201,7 @@ class Daybook(Application[UUID]):
         known = Known(now=datetime.now(UTC), number=number, standings=self._standings(wanted, folds, authority))
         while more := [one for one in decider.consults(before, command, known) if one.id not in folds]:
             folds |= await self._looked_up({one.id: False for one in more}, trusting=trusting)
-            known = msgspec.structs.replace(known, standings={**known.standings, **self._standings(more, folds)})
+            known = replace(known, standings={**known.standings, **self._standings(more, folds)})
         expects = {id: fold.version for id, fold in folds.items()} | {command.id: own.version}
         return own, known, expects
 
@@ -211,22 +213,30 @@ class Daybook(Application[UUID]):
         What an authority does not see is refused together with what is not there: one without the other would tell
         which is which.
         """
-        there = {one.id: folds[one.id] for one in wanted if folds[one.id].kind == one.kind}
-        found = {id: self.catalogue.deciders[str(fold.kind)].standing(fold.state) for id, fold in there.items()}
-
-        def is_known(one: Reference) -> bool:
-            if folds[one.id].kind != one.kind:
-                return one.optional and not folds[one.id].version
-            return authority is None or authority.sees(one.kind, found[one.id].place)
-
-        require(UnknownId(kind=one.kind, path=one.path) for one in wanted if not is_known(one))
+        found: dict[UUID, Standing] = {}
+        unknown: list[Rule] = []
+        for one in wanted:
+            fold = folds[one.id]
+            if fold.kind == one.kind:
+                found[one.id] = self.catalogue.deciders[one.kind].standing(fold.state)
+                is_known = authority is None or authority.sees(one.kind, found[one.id].place)
+            else:
+                is_known = one.optional and not fold.version
+            if not is_known:
+                unknown.append(UnknownId(kind=one.kind, path=one.path))
+        require(unknown)
         return found
 
     async def _looked_up(self, wanted: Mapping[UUID, bool], *, trusting: bool) -> dict[UUID, Fold]:
         """The folds of aggregates; `trusting`: what is remembered may be out of date, it is not read on."""
-        remembered = {id: self._folds.get(id, opened=opened) for id, opened in wanted.items()} if trusting else {}
-        folds = {id: fold for id, fold in remembered.items() if fold.version}
-        missing = {id: opened for id, opened in wanted.items() if id not in folds}
+        folds: dict[UUID, Fold] = {}
+        missing: dict[UUID, bool] = {}
+        for id, opened in wanted.items():
+            fold = self._folds.get(id, opened=opened) if trusting else NOTHING
+            if fold.version:
+                folds[id] = fold
+            else:
+                missing[id] = opened
         return folds | await Look(partial(self._load, missing)) if missing else folds
 
     def _load(self, wanted: Mapping[UUID, bool]) -> dict[UUID, Fold]:

@@ -58,6 +58,11 @@ _READ_HEAD = b"""
 """
 _INSERT = b"""
     WITH batch AS (SELECT $1::timestamptz AS now),
+    entries AS (
+        SELECT * FROM json_to_recordset($4::json) AS new (
+            position bigint, originator_id uuid, originator_version bigint, event_id uuid, topic text,
+            occurred_at timestamptz, subject uuid, actor text, on_behalf_of text, correlation_id uuid,
+            causation_id uuid, idempotency_key uuid, state text, sealed text, commitment text, new_key text)),
     receipts AS (
         INSERT INTO daybook.receipts (actor, idempotency_key, fingerprint, aggregate_id, version, position, recorded_at)
         SELECT actor, key, decode(fingerprint, 'base64'), id, version, position, now
@@ -70,23 +75,16 @@ _INSERT = b"""
             scope text, fingerprint text, slot integer, holder uuid, subject uuid)),
     keys AS (
         INSERT INTO daybook_keys.subjects (subject, wrapped, made_at)
-        SELECT subject, decode(wrapped, 'base64'), now
-        FROM batch, json_to_recordset($4::json) AS new (subject uuid, wrapped text))
+        SELECT subject, decode(new_key, 'base64'), now
+        FROM batch, entries WHERE new_key IS NOT NULL)
     INSERT INTO daybook.events (
         position, originator_id, originator_version, event_id, topic, recorded_at, occurred_at, subject, actor,
         on_behalf_of, correlation_id, causation_id, idempotency_key, state, sealed, commitment)
     SELECT position, originator_id, originator_version, event_id, topic, now, occurred_at, subject, actor,
         on_behalf_of, correlation_id, causation_id, idempotency_key,
         decode(state, 'base64'), decode(sealed, 'base64'), decode(commitment, 'base64')
-    FROM batch, json_to_recordset($5::json) AS new (
-        position bigint, originator_id uuid, originator_version bigint, event_id uuid, topic text,
-        occurred_at timestamptz, subject uuid, actor text, on_behalf_of text, correlation_id uuid,
-        causation_id uuid, idempotency_key uuid, state text, sealed text, commitment text)
+    FROM batch, entries
 """
-_COLUMNS = (
-    "originator_id", "originator_version", "event_id", "topic", "subject", "actor", "on_behalf_of", "correlation_id",
-    "causation_id", "idempotency_key", "state", "sealed", "commitment",
-)  # fmt: skip
 _GIVE_BACK = b"""
     DELETE FROM daybook.reservations
     USING json_to_recordset($1::json) AS gone (scope text, fingerprint text, holder uuid)
@@ -197,26 +195,26 @@ class Append:
         positions = list(range(self._position + 1, self._position + 1 + len(entries)))
         self._position += len(entries)
         for position, at, entry in zip(positions, occurred, entries, strict=True):
-            self._entries.append(
-                {name: getattr(entry, name) for name in _COLUMNS} | {"position": position, "occurred_at": at}
-            )
-            head.versions[entry.originator_id] = (entry.originator_version, at)
+            # An entry's fields have the names of columns.
+            row = vars(entry) | {"position": position, "occurred_at": at, "new_key": None}
             if entry.new_key is not None and entry.subject not in head.keys:
-                self.new_keys[entry.subject] = head.keys[entry.subject] = entry.new_key
+                self.new_keys[entry.subject] = head.keys[entry.subject] = row["new_key"] = entry.new_key
+            self._entries.append(row)
+            head.versions[entry.originator_id] = (entry.originator_version, at)
         if conditions is not None:
             self._keep(conditions, positions[-1] if positions else conditions.receipt.position, taken)
         return positions
 
     def commit(self) -> None:
         """Insert what was accepted, and commit."""
-        keys = [{"subject": subject, "wrapped": key} for subject, key in self.new_keys.items()]
-        rows = [_encode(each) for each in (self._receipts, self._taken, keys, self._entries)]
+        rows = [_encode(each) for each in (self._receipts, self._taken, self._entries)]
         insert = Asked(_INSERT, [self._head.now.isoformat().encode(), *rows])
         give_back = [Asked(_GIVE_BACK, [_encode(self._given_back)])] if self._given_back else []
         self._exchange.run(*give_back, insert, _COMMIT)
 
     def _check_keys(self, entries: Iterable[Entry]) -> None:
-        keys, new = self._head.keys, dict[UUID, bytes]()
+        keys = self._head.keys
+        new: dict[UUID, bytes] = {}
         for entry in entries:
             if entry.sealed is None:
                 continue
@@ -244,7 +242,8 @@ class Append:
         return False
 
     def _occurred(self, entries: Iterable[Entry]) -> list[datetime]:
-        now, last, found = self._head.now, dict[UUID, datetime](), list[datetime]()
+        now, found = self._head.now, []
+        last: dict[UUID, datetime] = {}
         for entry in entries:
             former = last.get(entry.originator_id) or self._head.versions.get(entry.originator_id, _NEVER)[1]
             at = entry.occurred_at or now
@@ -258,7 +257,7 @@ class Append:
 
     def _slots(self, conditions: Conditions) -> list[Slot]:
         """The slots that the command takes: a shared claim stands beside others, any other stands alone."""
-        taken, holder = list[Slot](), conditions.receipt.id
+        taken, holder = [], conditions.receipt.id
         for claim in conditions.takes:
             index = self._indexes[claim]
             slots = {slot for slot, other in self._head.slots.get((claim.scope, index), {}).items() if other != holder}

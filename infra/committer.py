@@ -152,8 +152,7 @@ class Committer:
         )
         answers = [_accepted(append, one) for one in batch]
         append.commit()
-        for subject, wrapped in append.new_keys.items():
-            self._vault.learned(subject, wrapped)
+        self._vault.learned(append.new_keys)
         return answers
 
     def _blame(self, batch: list[Submission], error: Exception, deadline: float) -> None:

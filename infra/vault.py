@@ -4,7 +4,7 @@ import os
 import threading
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -161,12 +161,13 @@ class Vault:
         drawn = self._api_token(f"{actor}\x00{idempotency_key}".encode("utf-8", "surrogatepass"))
         return "daybook_" + urlsafe_b64encode(drawn).rstrip(b"=").decode()
 
-    def learned(self, subject: UUID, wrapped: bytes) -> None:
-        """A new key was appended with its first entry. Where it is not the one that is pending here, forget that."""
+    def learned(self, appended: Mapping[UUID, bytes]) -> None:
+        """New keys were appended with their first entries. Where one is not the one pending here, forget that."""
         with self._lock:
-            key, made = self._pending.pop(subject, (b"", b""))
-        if made == wrapped:
-            self._put(subject, key)
+            for subject, wrapped in appended.items():
+                key, made = self._pending.pop(subject, (b"", b""))
+                if made == wrapped:
+                    self._put(subject, key)
 
     def forget(self, subject: UUID) -> None:
         """Another process was first to make this subject's key, or it was destroyed."""
@@ -216,17 +217,18 @@ class Vault:
                 binary=True,
                 prepare=True,
             ).fetchall()
-        return {
-            subject: self._put(subject, self._master.unwrap(wrapped, subject.bytes)) if wrapped else b""
-            for subject, wrapped in rows
-        }
-
-    def _put(self, subject: UUID, key: bytes) -> bytes:
+        unwrap = self._master.unwrap
+        fetched = {subject: unwrap(wrapped, subject.bytes) if wrapped else b"" for subject, wrapped in rows}
         with self._lock:
-            self._keys[subject] = key
-            if len(self._keys) > self._remember:
-                self._keys.popitem(last=False)
-        return key
+            for subject in filter(fetched.get, fetched):
+                self._put(subject, fetched[subject])
+        return fetched
+
+    def _put(self, subject: UUID, key: bytes) -> None:
+        """Remember a key; the lock is held."""
+        self._keys[subject] = key
+        if len(self._keys) > self._remember:
+            self._keys.popitem(last=False)
 
 
 def _missing(subject: UUID) -> SealBroken:

@@ -93,6 +93,8 @@ def evolve(state: Customer, event: CustomerEvent) -> Customer:
     match event:
         case CustomerNoteAdded(note=note):
             return replace(state, parts=state.parts.add(note))
+        case CustomerRegistered():
+            return _beginning(event)
         case CustomerDetailsChanged():
             return replace(state, details=_after_changes(state.details, event))
         case CustomerRenamed(new=name):
@@ -140,8 +142,6 @@ def evolve(state: Customer, event: CustomerEvent) -> Customer:
             return _restored(state, shared=shared)
         case CustomerUnmasked(look=look):
             return replace(state, parts=state.parts.add(look))
-        case CustomerRegistered():
-            return _beginning(event)
         case _:
             assert_never(event)
 

@@ -12,6 +12,8 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 """Two letters at once: read models hold public ids, and a projection makes some twenty for each event."""
 _VALUE = {letter: value for value, letter in enumerate(ALPHABET)}
+_RANDOM = (1 << 128) - 1 & ~(0xF << 76) & ~(0x3 << 62)
+"""The bits of a UUID that tell neither its version nor its variant."""
 _TYPE_ID = re.compile(rf"([a-z](?:[a-z_]{{0,61}}[a-z])?)_([0-7][{ALPHABET}]{{25}})")
 
 COMPANY_ID = UUID("00000000-0000-8000-8000-00000000da7b")
@@ -64,5 +66,4 @@ def parse_type_id(text: str) -> tuple[str, UUID]:
 
 
 def _stamp(value: int, *, version: int) -> UUID:
-    value = value & ~(0xF << 76) | version << 76
-    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+    return UUID(int=value & _RANDOM | version << 76 | 0x2 << 62)

@@ -113,6 +113,21 @@ def test_a_key_used_for_another_command_is_refused(books: tuple[Parts, Parts]) -
     assert broken(lambda: handled(books[1], another, context)) == [IdempotencyKeyReused]
 
 
+def test_what_a_receipt_remembers_of_a_command_never_changes(books: tuple[Parts, Parts]) -> None:
+    """Receipts outlive an upgrade: what is hashed for them stands here, byte for byte."""
+    page = UUID("01900000-0000-7000-8000-000000000002")
+    asked = asking(reason="why", on_behalf_of="Eve", occurred_at=datetime(2026, 1, 2, 3, 4, 5, 6, UTC))
+    id = handled(books[0], BeginDiary(id=new_id(), owner='"Ада"', address=None), asked).id
+    handled(books[0], WritePage(id=id, page=page, text="1\n"), asking())
+    said = (
+        '["BeginDiary",{"owner":"\\"Ада\\"","address":null},"why","Eve","2026-01-02T03:04:05.000006Z"]',
+        f'["WritePage",{{"page":"{page}","text":"1\\n","id":"{id}"}},null,null,null]',
+    )
+    assert column(books[0], "SELECT fingerprint FROM daybook.receipts ORDER BY position") == [
+        books[1].vault.fingerprint(one.encode()) for one in said
+    ]
+
+
 def test_a_refused_key_may_be_used_again(books: tuple[Parts, Parts]) -> None:
     id, context = begin(books[0], address="Here"), asking(uuid4())
     assert broken(lambda: handled(books[0], BeginDiary(id=new_id(), owner="Bob", address="here"), context)) == [
