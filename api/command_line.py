@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from api.cli import access, bundling, filling, keeping, proving, reading, rotating, serving, witnessing
+from api.cli import access, attesting, bundling, filling, keeping, proving, reading, rotating, serving, witnessing
 from api.cli.book import EXIT_CODES, told
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     " in DAYBOOK_DATA), DAYBOOK_HOST, DAYBOOK_PORT, DAYBOOK_ENV, DAYBOOK_MASTER_KEY_FILE, DAYBOOK_SIGNING_KEY_FILE,"
     " DAYBOOK_ADMIN_TOKEN, DAYBOOK_ALLOWED_HOSTS, DAYBOOK_OIDC_ISSUER, DAYBOOK_OIDC_AUDIENCE, DAYBOOK_PROXIES,"
     " DAYBOOK_DOCUMENTS, DAYBOOK_TRUSTED_ONLY, DAYBOOK_COST_PER_SECOND, DAYBOOK_CONNECTIONS_PER_ACTOR,"
-    " DAYBOOK_SUBSCRIPTIONS_PER_ACTOR, DAYBOOK_CORS_ORIGINS and DAYBOOK_ACCESS_LOG.",
+    " DAYBOOK_SUBSCRIPTIONS_PER_ACTOR, DAYBOOK_ATTESTED_PER_SECOND, DAYBOOK_CORS_ORIGINS and DAYBOOK_ACCESS_LOG.",
     epilog=EXIT_CODES,
 )
 
@@ -32,6 +32,7 @@ app.command(rich_help_panel=KEEP)(keeping.migrate)
 app.command(rich_help_panel=KEEP)(keeping.status)
 app.command(rich_help_panel=KEEP)(keeping.rebuild)
 app.command(rich_help_panel=KEEP)(keeping.retry)
+app.command(rich_help_panel=KEEP)(attesting.attest)
 app.add_typer(access.app, name="access", rich_help_panel=KEEP)
 app.add_typer(rotating.app, name="rotate", rich_help_panel=KEEP)
 app.command("import", rich_help_panel=FILL)(filling.import_rows)

@@ -97,6 +97,18 @@ _POSITION = Gauge("daybook_book_position", "The last entry of the book.", regist
 _REACHED = Gauge("daybook_read_model_position", "The entry that a read model is at.", ("model",), registry=REGISTRY)
 _LAG = Gauge("daybook_read_model_lag", "Entries that a read model is behind the book.", ("model",), registry=REGISTRY)
 _PARKED = Gauge("daybook_parked_lanes", "Lanes of a read model that stand still.", ("model",), registry=REGISTRY)
+_MISMATCHED = Gauge(
+    "daybook_mismatched_records",
+    "Records of a read model that are not what the book says.",
+    ("model",),
+    registry=REGISTRY,
+)
+_ATTESTED = Gauge(
+    "daybook_attested_records", "Records that were compared with the book so far, ever again.", registry=REGISTRY
+)
+_ATTESTED_AT = Gauge(
+    "daybook_attested_timestamp_seconds", "When records were compared last, Unix time; 0: never.", registry=REGISTRY
+)
 _READY = Gauge("daybook_ready", "1 while the read models move or have nothing to do.", registry=REGISTRY)
 
 
@@ -135,9 +147,18 @@ def _told(status: Status) -> dict[str, object]:
         "of": status.head,
         "lastMovedAt": max((one.moved_at for one in status.models), default=None),
         "parkedLanes": status.parked,
+        "mismatchedRecords": status.mismatched,
+        "attestedAt": status.attested.looked_at,
         "problems": status.problems,
+        "alarms": status.alarms,
         "models": [
-            {"name": one.name, "position": one.position, "lag": one.lag, "parkedLanes": one.parked}
+            {
+                "name": one.name,
+                "position": one.position,
+                "lag": one.lag,
+                "parkedLanes": one.parked,
+                "mismatchedRecords": one.mismatched,
+            }
             for one in status.models
         ],
     }
@@ -150,6 +171,9 @@ def _measure(status: Status) -> None:
         _REACHED.labels(one.name).set(one.position)
         _LAG.labels(one.name).set(one.lag)
         _PARKED.labels(one.name).set(one.parked)
+        _MISMATCHED.labels(one.name).set(one.mismatched)
+    _ATTESTED.set(status.attested.records)
+    _ATTESTED_AT.set(status.attested.looked_at.timestamp() if status.attested.looked_at else 0)
 
 
 def _json(said: dict[str, object], code: int) -> Response:

@@ -40,6 +40,7 @@ from api.schema import the_schema
 from api.serving import Serving
 from api.throttling import Allowance, Places
 from infra.log.checkpointer import checkpointing
+from projections.attesting import attesting
 from projections.progress import Progress
 from projections.registry import models
 from projections.runner import ProjectionRunner
@@ -69,6 +70,7 @@ def create_app(
     origins: Sequence[str] = (),
     log_access: bool = False,
     oidc: tuple[str, str] | None = None,
+    attested_per_second: int = 0,
 ) -> "Application":
     """The application on a migrated database whose read models are installed.
 
@@ -76,7 +78,8 @@ def create_app(
     takes part in posting to the read models and in the log. `patience`: seconds that a request waits for the former.
     `policy`: which documents it takes. `allowance`: what each actor may take of this process. `origins`: whose pages
     may call it from a browser. `log_access`: whether each request leaves a line on standard error. `oidc`: issuer and
-    audience of the identity provider's tokens.
+    audience of the identity provider's tokens. `attested_per_second`: entries that are folded again to see whether the
+    read models hold what they say.
     """
 
     @asynccontextmanager
@@ -86,7 +89,7 @@ def create_app(
             opened_access_log(wanted=log_access),
             _in_threads(assembled(conninfo, master_key_file)) as parts,
             Progress(parts.logins.reading, models) as progress,
-            _in_threads(_posting(parts, progress, signing_key_file, wanted=projections)),
+            _in_threads(_posting(parts, progress, signing_key_file, attested_per_second, wanted=projections)),
             read_pool(parts.logins.reading) as lines,
             read_pool(parts.logins.reading, size=1) as own_line,
             Directory(own_line, progress) as directory,
@@ -179,10 +182,12 @@ async def _provider(oidc: tuple[str, str] | None) -> AsyncGenerator[Provider | N
 
 
 @contextmanager
-def _posting(parts: Parts, progress: Progress, signing_key_file: Path, *, wanted: bool) -> Generator[None]:
+def _posting(
+    parts: Parts, progress: Progress, signing_key_file: Path, attested_per_second: int, *, wanted: bool
+) -> Generator[None]:
     """A runner of the projections in this process, where one is wanted; at the end it posts what the book holds.
 
-    Beside it the log grows.
+    Beside it the log grows, and where it leads it is looked whether the read models hold what the book says.
     """
     if not wanted:
         yield
@@ -191,7 +196,8 @@ def _posting(parts: Parts, progress: Progress, signing_key_file: Path, *, wanted
     with checkpointing(parts.logins.posting, signing_key_file):
         runner.start()
         try:
-            yield
+            with attesting(parts.logins.posting, parts.mapper, models, lambda: runner.leads, attested_per_second):
+                yield
         finally:
             runner.stop()
 

@@ -21,6 +21,7 @@ NAMES = (
     "importing",
     "rebuild",
     "log",
+    "attesting",
     "serving",
     "reading",
     "past",

@@ -79,6 +79,8 @@ GRANTS: Mapping[Role, Mapping[str, str]] = {
         "daybook_log.leaves": "SELECT",
         "daybook_log.subtrees": "SELECT",
         "daybook_log.checkpoints": "SELECT",
+        "daybook_projections.mismatches": "SELECT",
+        "daybook_projections.attestation": "SELECT",
     },
     Role.POSTING: {
         "daybook.events": "SELECT",
@@ -87,6 +89,8 @@ GRANTS: Mapping[Role, Mapping[str, str]] = {
         "daybook_projections.models": "SELECT, UPDATE",
         "daybook_projections.parked": "SELECT, INSERT, UPDATE, DELETE",
         "daybook_projections.lease": "SELECT, UPDATE",
+        "daybook_projections.mismatches": "SELECT, INSERT, UPDATE, DELETE",
+        "daybook_projections.attestation": "SELECT, UPDATE",
         "daybook_log.leaves": "SELECT, INSERT",
         "daybook_log.subtrees": "SELECT, INSERT",
         "daybook_log.checkpoints": "SELECT, INSERT",

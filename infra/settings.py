@@ -19,6 +19,9 @@ ADMIN_EMAIL = "administrator@daybook.example"
 """Nobody can own a domain below `example`: no provider can verify it as somebody's, and no mail to it arrives."""
 
 
+ATTESTED_PER_SECOND = 100
+
+
 class SettingsError(Exception):
     """A setting has a value that can't be used; the message names the variable and says what it takes."""
 
@@ -48,6 +51,8 @@ class Settings:
     """WebSockets that each actor may have open to each process; 0: any number."""
     subscriptions_per_actor: int = SUBSCRIPTIONS_PER_ACTOR
     """Subscriptions, over WebSockets or not; 0: any number."""
+    attested_per_second: int = ATTESTED_PER_SECOND
+    """Entries that the leader of the projections folds again to compare them with the read models; 0: none."""
     cors_origins: tuple[str, ...] = ()
     """Whose pages may call us from a browser."""
     access_log: bool = False
@@ -84,6 +89,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         cost_per_second=_number(given, "DAYBOOK_COST_PER_SECOND", COST_PER_SECOND),
         connections_per_actor=_number(given, "DAYBOOK_CONNECTIONS_PER_ACTOR", CONNECTIONS_PER_ACTOR),
         subscriptions_per_actor=_number(given, "DAYBOOK_SUBSCRIPTIONS_PER_ACTOR", SUBSCRIPTIONS_PER_ACTOR),
+        attested_per_second=_number(given, "DAYBOOK_ATTESTED_PER_SECOND", ATTESTED_PER_SECOND, zero="for none"),
         cors_origins=_cors_origins(given.get("DAYBOOK_CORS_ORIGINS", "")),
         access_log=_access_log(given.get("DAYBOOK_ACCESS_LOG"), kind),
         oidc_issuer=issuer,
@@ -155,10 +161,10 @@ def _documents(value: str) -> tuple[Path, ...]:
     return tuple(_path({"DAYBOOK_DOCUMENTS": file}, "DAYBOOK_DOCUMENTS", Path()) for file in files)
 
 
-def _number(given: Mapping[str, str], name: str, default: int) -> int:
+def _number(given: Mapping[str, str], name: str, default: int, zero: str = "for no limit") -> int:
     value = given.get(name, str(default))
     if not re.fullmatch(r"[0-9]{1,9}", value):
-        raise SettingsError(f"{name} is {value!r}, but must be a whole number, 0 for no limit.")
+        raise SettingsError(f"{name} is {value!r}, but must be a whole number, 0 {zero}.")
     return int(value)
 
 

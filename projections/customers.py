@@ -93,6 +93,7 @@ CONTACT_POINTS = Table(
         "ordinal": "bigint NOT NULL",  # the order of adding
         "added_at": "timestamptz NOT NULL",
     },
+    of="customer_id",
     indexes=("customer_id, ordinal",),
     hashes=("normalised",),  # an address may be three times as long as an ordinary index's entry
 )
@@ -106,6 +107,7 @@ TAGS = Table(
         "added_at": "timestamptz NOT NULL",
     },
     key=("customer_id", "tag_key"),
+    of="customer_id",
     indexes=("tag_key, customer_id",),
 )
 
@@ -119,6 +121,7 @@ CLASSIFICATIONS = Table(
         "classified_at": "timestamptz NOT NULL",
     },
     key=("customer_id", "scheme_key"),
+    of="customer_id",
     indexes=("scheme_key, value, customer_id",),
 )
 
@@ -134,6 +137,7 @@ LINKS = Table(
         "ordinal": "bigint NOT NULL",  # the order of linking, within the organisation
         "linked_at": "timestamptz NOT NULL",
     },
+    of="organisation_id",
     indexes=("organisation_id, ordinal", "person_id, linked_at, id"),
 )
 
@@ -151,6 +155,7 @@ CONSENTS = Table(
         "stated_at": "timestamptz NOT NULL",
     },
     key=("customer_id", "purpose_key", "channel"),
+    of="customer_id",
     indexes=("purpose_key, channel, state, customer_id",),
 )
 

@@ -151,7 +151,7 @@ def _text(schema: str, table: Table, verb: str, given: frozenset[str]) -> Compos
             return _change(Identifier(schema, table.name), table, [name for name in table.columns if name in given])
         case "remove":
             return SQL("DELETE FROM {} AS old USING {} WHERE {}").format(
-                Identifier(schema, table.name), _rows(table, table.key), _same(table)
+                Identifier(schema, table.name), recordset(table, table.key), _same(table)
             )
         case _:
             return _to_past(schema, table, verb)
@@ -163,7 +163,7 @@ def _insert(target: Identifier, table: Table) -> Composable:
     # One whose columns are all of its key has a position beside them, but for one that is its own position.
     instead = SQL("UPDATE SET {}").format(rest) if set(table.columns) > set(table.key) else SQL("NOTHING")
     return SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO {}").format(
-        target, columns, columns, _rows(table, table.columns), _list(map(Identifier, table.key)), instead
+        target, columns, columns, recordset(table, table.columns), _list(map(Identifier, table.key)), instead
     )
 
 
@@ -171,7 +171,7 @@ def _change(target: Identifier, table: Table, given: list[str]) -> Composable:
     changed = [*given, table.since, table.since_occurred]
     values = _list(SQL("{0} = new.{0}").format(Identifier(name)) for name in changed)
     return SQL("UPDATE {} AS old SET {} FROM {} WHERE {}").format(
-        target, values, _rows(table, [*table.key, *changed]), _same(table)
+        target, values, recordset(table, [*table.key, *changed]), _same(table)
     )
 
 
@@ -181,21 +181,22 @@ def _to_past(schema: str, table: Table, kind: str) -> Composable:
     columns = _list(map(Identifier, past.columns))
     into = SQL("INSERT INTO {} ({})").format(Identifier(schema, past.name), columns)
     if kind == "whole":
-        return SQL("{} SELECT {} FROM {}").format(into, columns, _rows(past, past.columns))
+        return SQL("{} SELECT {} FROM {}").format(into, columns, recordset(past, past.columns))
     of = "old" if kind == "ended" else "made"
     ends = (UNTIL, UNTIL_OCCURRED)
     values = _list(Identifier("new" if name in ends else of, name) for name in past.columns)
     if kind == "ended":
-        rows = SQL("{}, {} AS old WHERE {}").format(_rows(past, [*table.key, *ends]), old, _same(table))
+        rows = SQL("{}, {} AS old WHERE {}").format(recordset(past, [*table.key, *ends]), old, _same(table))
     else:
         patched = msgspec.structs.replace(past, columns={**past.columns, _PATCH: "json"})
         rows = SQL("{}, {} AS old, json_populate_record(old, new.{}) AS made WHERE {}").format(
-            _rows(patched, [*table.key, _PATCH, *ends]), old, Identifier(_PATCH), _same(table)
+            recordset(patched, [*table.key, _PATCH, *ends]), old, Identifier(_PATCH), _same(table)
         )
     return SQL("{} SELECT {} FROM {}").format(into, values, rows)
 
 
-def _rows(table: Table, columns: Iterable[str]) -> Composable:
+def recordset(table: Table, columns: Iterable[str]) -> Composable:
+    """The rows of one JSON text, with these columns, as `new`."""
     kinds = stored(table).columns
     typed = _list(SQL("{} {}").format(Identifier(name), declared(sql_type(kinds[name]))) for name in columns)
     return SQL("json_to_recordset({}::json) AS new ({})").format(Placeholder(), typed)

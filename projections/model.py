@@ -24,6 +24,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     columns: Mapping[str, str]
     """Column -> SQL type with constraints, e.g. {"id": "text NOT NULL", "name": "text"}."""
     key: tuple[str, ...] = ("id",)
+    of: str = "id"
+    """The column with the public id of the record whose entries make the row; an index begins with it."""
     indexes: tuple[str, ...] = ()
     """Column lists of further indexes, e.g. ("customer_id, opened_at DESC, id",). An entry has room for 2,704 bytes: no
     text of a client's that can be longer stands in one as it is."""

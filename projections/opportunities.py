@@ -92,6 +92,7 @@ LINES = Table(
         "ordinal": "bigint NOT NULL",  # the order of adding
         "added_at": "timestamptz NOT NULL",
     },
+    of="opportunity_id",
     indexes=("opportunity_id, ordinal", "product_id, opportunity_id"),
 )
 
@@ -107,6 +108,7 @@ STAGE_HISTORY = Table(
         "entered_at": "timestamptz NOT NULL",
     },
     key=("opportunity_id", "ordinal"),
+    of="opportunity_id",
     indexes=("stage_id, entered_at, opportunity_id",),
     grows=True,
 )

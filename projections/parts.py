@@ -38,6 +38,7 @@ def external_ids_of(kind: str) -> Table:
             "ordinal": "bigint NOT NULL",  # the order of adding
         },
         key=(f"{kind}_id", "source", "external_id"),
+        of=f"{kind}_id",
         indexes=("source, external_id",),
     )
 
@@ -76,6 +77,7 @@ def notes_of(kind: str) -> Table:
             "ordinal": "bigint NOT NULL",  # the order of writing
             "written_at": "timestamptz NOT NULL",
         },
+        of=f"{kind}_id",
         indexes=(f"{kind}_id, ordinal",),
         grows=True,
     )

@@ -48,6 +48,7 @@ STAGES = Table(
         "idle_days": "integer",  # days without a touch after which a deal is rotten; NULL: never
         "retired": "boolean NOT NULL",
     },
+    of="pipeline_id",
     indexes=("pipeline_id, retired, ordinal, id",),
 )
 

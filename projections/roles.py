@@ -45,6 +45,7 @@ def grants_of(kind: str) -> Table:
             "ordinal": "bigint NOT NULL",  # the permission's place among all of them
         },
         key=(f"{kind}_id", "permission"),
+        of=f"{kind}_id",
     )
 
 

@@ -74,6 +74,7 @@ class ProjectionRunner:
         self._heard.setblocking(False)
         self._call.setblocking(False)
         self._turn = 0
+        self._leads = False
         self._announcer, self._progress = announcer, progress
         if announcer is not None:
             announcer.also(self.wake)
@@ -102,6 +103,11 @@ class ProjectionRunner:
     def running(self) -> bool:
         """Whether the thread lives, leading or standing by."""
         return self._thread.is_alive()
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is this one that posts."""
+        return self._leads
 
     def _run(self) -> None:
         pause = SHORTEST_PAUSE
@@ -150,6 +156,7 @@ class ProjectionRunner:
     def _heard_here(self, leads: bool) -> None:
         """What this process appends is told to the leader alone, and what the leader posts to those who wait here at
         first hand. Who takes over unseen polls until we notice."""
+        self._leads = leads
         if self._announcer is not None:
             self._announcer.heard_here = leads
         if self._progress is not None:

@@ -86,6 +86,7 @@ def searched_by(kind: str) -> Table:
             "text": 'text COLLATE "C" NOT NULL',
         },
         key=(f"{kind}_id", "what", "which"),
+        of=f"{kind}_id",
         gin=(PIECES.format(text="text"),),
     )
 

@@ -43,6 +43,7 @@ ROLES = Table(
     name="staff_member_roles",
     columns={"staff_member_id": "text NOT NULL", "role_id": "text NOT NULL"},
     key=("staff_member_id", "role_id"),
+    of="staff_member_id",
     indexes=("role_id, staff_member_id",),
 )
 

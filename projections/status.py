@@ -1,4 +1,5 @@
-"""How the projections are: position N of M, last moved at T, who leads, what is parked, what an operator has to do."""
+"""How the projections are: position N of M, last moved at T, who leads, what is parked or differs from what the book
+says, and what an operator has to do."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,7 +14,7 @@ STILL = 5.0
 """Seconds that a model may be behind without moving."""
 
 MOST_LANES = 100
-"""Parked lanes that a status names; all are counted."""
+"""Parked lanes that a status names, and mismatches; all are counted."""
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,8 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     moved_at: datetime
     parked: int
     """How many of its lanes are parked."""
+    mismatched: int
+    """How many records were found whose rows are not what the book says; of many, not all are counted."""
 
 
 class ParkedLane(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +44,29 @@ class ParkedLane(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
 
 
+class MismatchedRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A record whose rows in one read model are not what its entries say."""
+
+    model: str
+    record: str
+    position: int
+    """Where the model stood when it was looked at last."""
+    what: str
+    """Which tables and columns, in words and without a value."""
+    found_at: datetime
+
+
+class Attested(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the looking for such records is."""
+
+    records: int
+    """Looked at so far, again and again: a record counts once for each read model that it is in."""
+    looked_at: datetime | None
+    """When it was looked last; None: never yet."""
+    passed_at: datetime | None
+    """When every record of the book was gone through last."""
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The projections as a whole."""
 
@@ -48,6 +74,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """False while projections stand still or can't go on. Parked lanes leave it true: all the others go on."""
     problems: tuple[str, ...]
     """Why it is not ready, and what to do, in sentences."""
+    alarms: tuple[str, ...]
+    """What is wrong though it is ready, and what to do: rows that are not what the book says."""
     head: int
     """The position of the last entry of the book."""
     position: int
@@ -57,6 +85,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     lease_expires_at: datetime | None
     parked: int
     parked_lanes: tuple[ParkedLane, ...]
+    """The first MOST_LANES of them."""
+    attested: Attested
+    mismatched: int
+    mismatched_records: tuple[MismatchedRecord, ...]
     """The first MOST_LANES of them."""
 
 
@@ -69,6 +101,9 @@ def status(db: Db, models: Sequence[Model]) -> Status:
         [(leader, expires_at)] = db.execute(_LEASE)
         lanes = db.execute(_LANES, (MOST_LANES,)).fetchall()
         parked: dict[str, int] = dict(db.execute(_COUNT).fetchall())
+        mismatches = db.execute(_MISMATCHES, (MOST_LANES,)).fetchall()
+        mismatched: dict[str, int] = dict(db.execute(_MISMATCHED).fetchall())
+        [(records, looked_at, passed_at)] = db.execute(_ATTESTED)
     stands: list[ModelStatus] = []
     problems = [] if leader else ["Nobody posts to the read models. Start `daybook serve` or `daybook work`."]
     for model in models:
@@ -85,12 +120,21 @@ def status(db: Db, models: Sequence[Model]) -> Status:
             problems.append(f"The read model {name} has stood at {position} of {head} for {waits:.0f} seconds.")
         stands.append(
             ModelStatus(
-                name=name, position=position, lag=head - position, moved_at=moved_at, parked=parked.get(name, 0)
+                name=name,
+                position=position,
+                lag=head - position,
+                moved_at=moved_at,
+                parked=parked.get(name, 0),
+                mismatched=mismatched.get(name, 0),
             )
         )
     return Status(
         ready=not problems,
         problems=tuple(problems),
+        alarms=tuple(
+            f"{many} records of the read model {name} are not what the book says. Run `daybook rebuild {name}`."
+            for name, many in mismatched.items()
+        ),
         head=head,
         position=min((one.position for one in stands), default=0),
         models=tuple(stands),
@@ -102,6 +146,12 @@ def status(db: Db, models: Sequence[Model]) -> Status:
                 model=model, aggregate_id=id, position=at, event=event, error=error, parked_at=since, attempts=attempts
             )
             for model, id, at, event, error, since, attempts in lanes
+        ),
+        attested=Attested(records=records, looked_at=looked_at, passed_at=passed_at),
+        mismatched=sum(mismatched.values()),
+        mismatched_records=tuple(
+            MismatchedRecord(model=model, record=record, position=at, what=what, found_at=found_at)
+            for model, record, at, what, found_at in mismatches
         ),
     )
 
@@ -121,3 +171,9 @@ _LANES = """
     ORDER BY parked_at, model, aggregate_id LIMIT %s
 """
 _COUNT = "SELECT model, count(*) FROM daybook_projections.parked GROUP BY model"
+_MISMATCHES = """
+    SELECT model, record, position, what, found_at FROM daybook_projections.mismatches
+    ORDER BY found_at, model, record LIMIT %s
+"""
+_MISMATCHED = "SELECT model, count(*) FROM daybook_projections.mismatches GROUP BY model ORDER BY model"
+_ATTESTED = "SELECT records, looked_at, passed_at FROM daybook_projections.attestation"

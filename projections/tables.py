@@ -49,6 +49,7 @@ def install(db: Db, models: Iterable[Model]) -> list[str]:
                 # Nobody would move its rows any more: what is erased later would stay in them.
                 drop(db, READ, tables)
                 db.execute("DELETE FROM daybook_projections.models WHERE name = %s", (name,))
+                db.execute("DELETE FROM daybook_projections.mismatches WHERE model = %s", (name,))
         known = {name for name, _, _ in found}
         for model in wanted.values():
             if model.name not in known:

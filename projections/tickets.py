@@ -96,6 +96,7 @@ MESSAGES = Table(
         "ordinal": "bigint NOT NULL",  # the order of the conversation
         "written_at": "timestamptz NOT NULL",
     },
+    of="ticket_id",
     indexes=("ticket_id, ordinal",),
     grows=True,
 )

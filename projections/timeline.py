@@ -31,6 +31,7 @@ TIMELINE = Table(
     },
     key=("position",),
     grows=True,
+    of="aggregate_id",
     indexes=("aggregate_id, position", "subject_id, position", "correlation_id, position"),
 )
 

@@ -35,6 +35,8 @@ MATRIX = """
     daybook_projections.models  S        -          S        SU       -
     daybook_projections.parked  S        -          S        SIUD     -
     daybook_projections.lease   -        -          S        SU       -
+    daybook_projections.mismatches -     -          S        SIUD     -
+    daybook_projections.attestation -    -          S        SU       -
     daybook_read                u        -          -        u        -
     daybook_read.*              S        -          -        SIUD     -
     public                      u        u          u        u        u

@@ -13,7 +13,7 @@ from infra.roles import logins
 from infra.settings import read_settings
 from projections.registry import models
 from projections.retry import retry as retried
-from projections.status import Status
+from projections.status import Attested, Status
 from projections.status import status as read_status
 
 _UNDIVIDED = (
@@ -64,7 +64,7 @@ def status(json: Json = False) -> None:
         say_json(now)
     else:
         _show(now)
-    if not now.ready or now.parked:
+    if not now.ready or now.parked or now.mismatched:
         raise typer.Exit(FAILED)
 
 
@@ -112,14 +112,26 @@ def retry(json: Json = False) -> None:
 def _show(now: Status) -> None:
     say(f"The book holds {now.head} entries; every read model has reached {now.position}.")
     say(f"Leader: {now.leader}" if now.leader else "Leader: nobody")
+    say(_attested(now.attested))
     say("")
-    say(f"{'read model':<16}{'position':>10}{'behind':>8}{'parked':>8}  last moved")
+    say(f"{'read model':<16}{'position':>10}{'behind':>8}{'parked':>8}{'differ':>8}  last moved")
     for model in now.models:
         moved = f"{model.moved_at:%Y-%m-%d %H:%M:%S}"
-        say(f"{model.name:<16}{model.position:>10}{model.lag:>8}{model.parked:>8}  {moved}")
+        say(f"{model.name:<16}{model.position:>10}{model.lag:>8}{model.parked:>8}{model.mismatched:>8}  {moved}")
     for lane in now.parked_lanes:
         say(f"Parked: {lane.model} {lane.aggregate_id} at entry {lane.position} ({lane.event}): {lane.error}")
     if now.parked > len(now.parked_lanes):
         say(f"... and {now.parked - len(now.parked_lanes)} more.")
-    for problem in now.problems:
+    for one in now.mismatched_records:
+        say(f"Differs: {one.model} {one.record} at entry {one.position}: {one.what}")
+    if now.mismatched > len(now.mismatched_records):
+        say(f"... and {now.mismatched - len(now.mismatched_records)} more.")
+    for problem in (*now.problems, *now.alarms):
         say(f"! {problem}")
+
+
+def _attested(so_far: Attested) -> str:
+    if so_far.looked_at is None:
+        return "Compared with the book: nothing yet"
+    last = f"Compared with the book: {so_far.records} records, last at {so_far.looked_at:%Y-%m-%d %H:%M:%S}"
+    return last if so_far.passed_at is None else f"{last}, all of them by {so_far.passed_at:%Y-%m-%d %H:%M:%S}"

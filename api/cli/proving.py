@@ -165,6 +165,10 @@ def _show(verdict: Verdict) -> None:
     rate = verdict.entries / max(verdict.seconds, 0.001)
     note(f"{verdict.entries} entries in {verdict.seconds:.1f} s, {rate:,.0f} a second.")
     if verdict.holds and verdict.covered:
-        say(f"Entries 1 to {verdict.covered} are unaltered, as {verdict.checkpoints} checkpoints say.")
+        say(f"Entries 1 to {verdict.covered} are unaltered, as {_checkpoints(verdict.checkpoints)}.")
     if verdict.holds and verdict.covered < verdict.entries:
         say(f"Entries {verdict.covered + 1} to {verdict.entries} are under no checkpoint yet.")
+
+
+def _checkpoints(many: int) -> str:
+    return "1 checkpoint says" if many == 1 else f"{many} checkpoints say"

@@ -24,6 +24,7 @@ from api.departure import cut_stalled
 from api.discretion import log_discreetly
 from infra.log.checkpointer import checkpointing
 from infra.settings import Settings, admin_token
+from projections.attesting import attesting
 from projections.registry import models
 from projections.runner import ProjectionRunner
 
@@ -98,6 +99,7 @@ def serve(
             origins=settings.cors_origins,
             log_access=settings.access_log,
             oidc=_oidc(settings),
+            attested_per_second=settings.attested_per_second,
         )
         config = uvicorn.Config(
             application if workers == 1 else partial(_as_worker, os.getpid(), application),
@@ -171,9 +173,11 @@ def work() -> None:
         runner = ProjectionRunner(parts.logins.posting, parts.mapper, models)
         runner.start()
         note("Posting to the read models. Ctrl-C stops it; `daybook status` says how far it is.")
+        per_second = settings.attested_per_second
         try:
-            while runner.running and not stop.wait(1.0):
-                pass
+            with attesting(parts.logins.posting, parts.mapper, models, lambda: runner.leads, per_second):
+                while runner.running and not stop.wait(1.0):
+                    pass
         finally:
             runner.stop()
         if not stop.is_set():

@@ -286,6 +286,25 @@ def test_status_rebuild_and_retry(told: Shell) -> None:
     assert json.loads(told.run("retry", "--json").stdout) == []
 
 
+def test_attest_compares_what_screens_show_with_the_book(told: Shell, database: str) -> None:
+    told.run("rebuild", "customers")
+    assert "Compared with the book: nothing yet" in told.run("status").stdout
+    right = told.run("attest", "--all", "--json")
+    assert (right.returncode, json.loads(right.stdout)["differing"]) == (OK, [])
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("DELETE FROM daybook_read.customer_tags")
+    found = told.run("attest", "--all")
+    assert (found.returncode, "daybook rebuild customers" in found.stderr) == (FAILED, True)
+    [*named, last] = found.stdout.splitlines()
+    assert all(re.fullmatch(r"! customers cus_\w+ at entry \d+: customer_tags: \d missing", one) for one in named)
+    assert named
+    assert last.endswith(f", {len(named)} differ.")
+    assert "Differs: customers cus_" in told.run("status").stdout
+    told.run("rebuild", "customers")
+    assert told.run("attest").returncode == OK
+    assert json.loads(told.run("status", "--json").stdout)["mismatched"] == 0
+
+
 def test_migrate_builds_anew_what_another_version_has_left(told: Shell, database: str) -> None:
     told.run("rebuild", "customers")
     with psycopg.connect(database, autocommit=True) as db:

@@ -1,6 +1,7 @@
 """Health and metrics: never green while the read models stand still."""
 
 from pathlib import Path
+from time import monotonic
 
 import psycopg
 import pytest
@@ -63,6 +64,36 @@ async def test_the_metrics_count_commands_and_positions(database: str, tmp_path:
         assert after['daybook_read_model_position{model="customers"}'] == 1
         assert after['daybook_parked_lanes{model="customers"}'] == 0
         assert after["daybook_ready"] == 1
+
+
+async def test_a_row_that_is_not_what_the_book_says_is_an_alarm_until_it_is_right_again(
+    database: str, tmp_path: Path
+) -> None:
+    async with serving(database, tmp_path, attested_per_second=1_000) as client:
+        await client.mutate("customerRegister", "position", kind="PERSON", name="Ada")
+        with psycopg.connect(database, autocommit=True) as db:
+            db.execute("UPDATE daybook_read.customers SET name = 'Eve'")
+            said = await alarmed(client, 1)
+            assert (said["ready"], said["parkedLanes"], said["problems"]) == (True, 0, [])
+            assert "daybook rebuild customers" in str(said["alarms"])
+            assert "Eve" not in str(said)
+            assert said["attestedAt"]
+            seen = await metrics(client)
+            assert seen['daybook_mismatched_records{model="customers"}'] == 1
+            assert seen['daybook_mismatched_records{model="timeline"}'] == 0
+            assert seen["daybook_attested_records"] > 0
+            assert seen["daybook_attested_timestamp_seconds"] > 0
+            db.execute("UPDATE daybook_read.customers SET name = 'Ada'")
+        assert (await alarmed(client, 0))["alarms"] == []
+
+
+async def alarmed(client: Client, many: int) -> dict[str, object]:
+    """What /readyz says once it knows of so many records that differ."""
+    deadline = monotonic() + 30
+    while (said := (await client.http.get("/readyz")).json())["mismatchedRecords"] != many:
+        assert monotonic() < deadline, said
+    found: dict[str, object] = said
+    return found
 
 
 async def test_the_metrics_count_what_could_not_be_served(database: str, tmp_path: Path) -> None:

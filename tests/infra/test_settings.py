@@ -27,6 +27,7 @@ def test_without_environment_everything_has_a_default() -> None:
     assert (settings.cors_origins, settings.access_log) == ((), False)
     limits = (settings.cost_per_second, settings.connections_per_actor, settings.subscriptions_per_actor)
     assert limits == (20_000, 100, 1_000)
+    assert settings.attested_per_second == 100
     assert (settings.oidc_issuer, settings.oidc_audience, settings.proxies) == (None, None, ())
     assert settings.admin_email == "administrator@daybook.example"
 
@@ -49,6 +50,7 @@ def test_everything_can_be_set() -> None:
             "DAYBOOK_COST_PER_SECOND": "0",
             "DAYBOOK_CONNECTIONS_PER_ACTOR": "7",
             "DAYBOOK_SUBSCRIPTIONS_PER_ACTOR": "8",
+            "DAYBOOK_ATTESTED_PER_SECOND": "0",
             "DAYBOOK_CORS_ORIGINS": "https://CRM.example.com, http://localhost:3000,http://[::1]:3000",
             "DAYBOOK_ACCESS_LOG": "off",
             "DAYBOOK_OIDC_ISSUER": "https://login.example.com/realms/acme",
@@ -67,6 +69,7 @@ def test_everything_can_be_set() -> None:
     assert settings.trusted_only
     limits = (settings.cost_per_second, settings.connections_per_actor, settings.subscriptions_per_actor)
     assert limits == (0, 7, 8)
+    assert settings.attested_per_second == 0
     assert settings.cors_origins == ("https://crm.example.com", "http://localhost:3000", "http://[::1]:3000")
     assert not settings.access_log
     assert read_settings({"DAYBOOK_ENV": "production"}).access_log
@@ -98,6 +101,7 @@ def test_everything_can_be_set() -> None:
         ("DAYBOOK_COST_PER_SECOND", "-1"),
         ("DAYBOOK_CONNECTIONS_PER_ACTOR", "many"),
         ("DAYBOOK_SUBSCRIPTIONS_PER_ACTOR", "1.5"),
+        ("DAYBOOK_ATTESTED_PER_SECOND", "none"),
         ("DAYBOOK_CORS_ORIGINS", "*"),
         ("DAYBOOK_CORS_ORIGINS", "https://crm.example.com,null"),
         ("DAYBOOK_CORS_ORIGINS", "crm.example.com"),

@@ -34,6 +34,13 @@ def parts(migrated_database: str, tmp_path: Path) -> Iterator[Parts]:
 
 def appended(parts: Parts, book: list[Recorded[Any]], after: int = 0) -> list[Recorded[Any]]:
     """The book's entries sealed into the store, behind those that it holds already; returns all that it holds then."""
+    append_recorded(parts, book)
+    found = parts.store.select_notifications(1, after + len(book))
+    return parts.mapper.recorded([cast("EntryNotification", one).entry for one in found])
+
+
+def append_recorded(parts: Parts, book: list[Recorded[Any]]) -> None:
+    """Seal the entries into the store."""
     drafts = [
         Draft(
             originator_id=entry.originator_id,
@@ -52,8 +59,6 @@ def appended(parts: Parts, book: list[Recorded[Any]], after: int = 0) -> list[Re
         for entry in book
     ]
     parts.store.insert_events([parts.mapper.to_stored_event(cast("DomainEventProtocol[Any]", one)) for one in drafts])
-    found = parts.store.select_notifications(1, after + len(book))
-    return parts.mapper.recorded([cast("EntryNotification", one).entry for one in found])
 
 
 @pytest.mark.parametrize("seed", [1, 2])

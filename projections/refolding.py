@@ -1,0 +1,44 @@
+"""Folding entries again, in memory and one by one: what the rows of a record must be, from its entries alone.
+
+It shares with the runner what an entry changes (`post` of the models) and nothing of how that reaches the tables: no
+batch, no position, no folding of a batch's changes. So it sees where one of these went wrong.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+from domain.kernel.recorded import Recorded
+from projections.model import Key, Model, Posting, Table
+from projections.tables import Change
+
+Row: TypeAlias = dict[str, Any]
+"""Column -> value; a column that is not there is NULL."""
+
+
+class Fold:
+    """The rows of one record in one model, as far as its entries were taken."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._rows: dict[str, dict[Key, Row]] = {table.name: {} for table in model.tables}
+
+    def take(self, recorded: Recorded[Any]) -> None:
+        """Its next entry. Raises whatever the model raises that can't post it; the rows are then as before."""
+        posting = Posting()
+        self._model.post(posting, recorded)
+        apply(self._rows, posting.changes)
+
+    def rows(self, table: Table) -> Mapping[Key, Row]:
+        return self._rows[table.name]
+
+
+def apply(rows: Mapping[str, dict[Key, Row]], changes: Iterable[Change]) -> None:
+    """Do to rows, by table and key, what the changes would do to those of the tables."""
+    for verb, table, key, columns in changes:
+        of = rows[table.name]
+        if verb == "insert":
+            of[key] = {**columns}
+        elif verb == "remove":
+            of.pop(key, None)
+        elif key in of:
+            of[key] |= columns
