@@ -5,7 +5,19 @@ import sys
 
 import typer
 
-from api.cli import access, attesting, bundling, filling, keeping, proving, reading, rotating, serving, witnessing
+from api.cli import (
+    access,
+    attesting,
+    bundling,
+    filling,
+    keeping,
+    proving,
+    reading,
+    rotating,
+    serving,
+    tracing,
+    witnessing,
+)
 from api.cli.book import EXIT_CODES, told
 
 app = typer.Typer(
@@ -38,6 +50,8 @@ app.add_typer(rotating.app, name="rotate", rich_help_panel=KEEP)
 app.command("import", rich_help_panel=FILL)(filling.import_rows)
 app.command(rich_help_panel=FILL)(filling.demo)
 app.command(rich_help_panel=READ)(reading.replay)
+app.command(rich_help_panel=READ)(tracing.diff)
+app.command(rich_help_panel=READ)(tracing.why)
 app.command(rich_help_panel=READ)(reading.schema)
 app.command(rich_help_panel=PROVE)(proving.verify)
 app.command(rich_help_panel=PROVE)(proving.checkpoint)

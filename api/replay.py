@@ -51,19 +51,19 @@ def replay(parts: Parts, name: str, *, everything: bool = False) -> Iterator[Hap
     `everything`: with all entries about it in other records, such as its deals and tickets, by when they happened.
     Raises NobodyCalledThat.
     """
-    record = found(parts, name)
-    recorded = _of_record(parts, record.id)
+    record = record_called(parts, name)
+    recorded = history_of(parts, record.id)
     if everything:
         own = {one.position for one in recorded}
         about = (one for one in _about(parts, record.id) if one.position not in own)
         recorded = sorted([*recorded, *about], key=lambda one: (one.occurred_at, one.position))
-    names = _Names(parts)
+    names = Called(parts)
     for one in recorded:
         yield _happening(one, names)
 
 
-def found(parts: Parts, name: str) -> Record:
-    """The record that is called so: an id such as cus_..., or a customer's external id. Raises NobodyCalledThat."""
+def record_called(parts: Parts, name: str) -> Record:
+    """The record of an id such as cus_..., or a customer's external id as `source:id`. Raises NobodyCalledThat."""
     prefixes = {prefix: kind for kind, prefix in catalogue.prefixes.items()}
     try:
         prefix, id = parse_type_id(name)
@@ -81,7 +81,8 @@ def found(parts: Parts, name: str) -> Record:
     return record
 
 
-def _of_record(parts: Parts, id: UUID) -> list[Recorded[Any]]:
+def history_of(parts: Parts, id: UUID) -> list[Recorded[Any]]:
+    """All entries of a record, opened, in their order."""
     stored = parts.store.select_events(id)
     return parts.mapper.recorded([cast("EntryNotification", one).entry for one in stored])
 
@@ -95,7 +96,7 @@ def _about(parts: Parts, subject: UUID) -> list[Recorded[Any]]:
     return parts.mapper.recorded([StoredEntry(*row) for row in rows])
 
 
-class _Names:
+class Called:
     """What the records that events speak of are called now."""
 
     def __init__(self, parts: Parts) -> None:
@@ -119,7 +120,7 @@ def _called(kind: str, id: UUID, state: object) -> str:
     return public
 
 
-def _happening(one: Recorded[Any], names: _Names) -> Happening:
+def _happening(one: Recorded[Any], names: Called) -> Happening:
     fields = ((field, getattr(one.event, field)) for field in one.event.__struct_fields__)
     values = {field: _plain(value, names) for field, value in fields}
     # Of the event's description its first clause: the rest explains fields to programmers.
@@ -140,7 +141,7 @@ def _happening(one: Recorded[Any], names: _Names) -> Happening:
     )
 
 
-def _plain(value: Any, names: _Names) -> Any:
+def _plain(value: Any, names: Called) -> Any:
     """The value for people and JSON: records by name, what is gone as such."""
     if isinstance(value, Withheld):
         return "(erased)"

@@ -28,6 +28,16 @@ class Fold:
         self._model.post(posting, recorded)
         apply(self._rows, posting.changes)
 
+    def follow(self, recorded: Recorded[Any]) -> list[tuple[Table, Key, Row | None, Row | None]]:
+        """The same, telling the rows that it touches: each as it was before, and as it is then; None: not there."""
+        posting = Posting()
+        self._model.post(posting, recorded)
+        touched = {(table.name, key): (table, key) for _, table, key, _ in posting.changes}
+        before = {at: self._rows[at[0]].get(at[1]) for at in touched}
+        before = {at: None if row is None else {**row} for at, row in before.items()}
+        apply(self._rows, posting.changes)
+        return [(*touched[at], before[at], self._rows[at[0]].get(at[1])) for at in touched]
+
     def rows(self, table: Table) -> Mapping[Key, Row]:
         return self._rows[table.name]
 

@@ -13,7 +13,7 @@ from api.cli.access import ACTOR
 from api.cli.book import FAILED, USAGE, CommandFailed, book
 from api.cli.output import note, say
 from api.composition import Parts
-from api.replay import NobodyCalledThat, found
+from api.replay import NobodyCalledThat, record_called
 from domain.access import unlimited
 from domain.customer import customer as customers
 from domain.kernel.recorded import Context
@@ -53,7 +53,7 @@ def bundle(
     """
     try:
         with book() as parts:
-            record = found(parts, customer)
+            record = record_called(parts, customer)
             if record.kind != customers.kind:
                 raise CommandFailed(f"{customer} is no customer.", USAGE)
             if reason is not None:

@@ -380,6 +380,37 @@ def test_replay_tells_a_story_in_its_order(told: Shell, database: str) -> None:
     assert "Nothing in the book is called 'old:nobody'" in nobody.stderr
 
 
+def test_diff_and_why_tell_which_entry_it_was(told: Shell, database: str) -> None:
+    with psycopg.connect(database) as db:
+        [(originator, position, correlation)] = db.execute(
+            "SELECT originator_id, position, correlation_id FROM daybook.events"
+            " WHERE topic = 'OpportunityAmountChanged' ORDER BY position LIMIT 1"
+        )
+    deal = type_id("opp", originator)
+    found = told.run("why", deal, "amount", "--at", str(position), "--json")
+    origin = json.loads(found.stdout)
+    entry = origin["entry"]
+    assert (entry["position"], entry["event"], entry["actor"]) == (position, "OpportunityAmountChanged", "demo")
+    assert entry["correlationId"] == str(correlation)
+    assert origin["value"] != origin["former"]
+    words = told.run("why", deal, "amount", "--at", str(position)).stdout
+    assert words.startswith(f"amount: {origin['value']['amount']} {origin['value']['currency']}\n")
+    assert f"in request {correlation}" in words
+    both = told.run("diff", deal, "--from", str(position - 1), "--to", str(position), "--json")
+    changed = {one["field"]: (one["from"], one["to"], one["entry"]["position"]) for one in json.loads(both.stdout)}
+    assert changed["amount"] == (origin["former"], origin["value"], position)
+    assert changed.keys() == {"amount", "lastTouchedAt", "version", "position", "recordedAt"}
+    assert "    amount: " in told.run("diff", deal, "--from", "0").stdout
+    assert told.run("diff", deal, "--from", "2020-01-01", "--to", "2020-02-01T10:00:00Z").stdout == "Nothing differs.\n"
+    for wrong, code in (
+        (("why", deal, "amout"), USAGE),
+        (("diff", deal, "--from", "yesterday"), USAGE),
+        (("why", "opp_00000000000000000000000000", "amount"), FAILED),
+    ):
+        done = told.run(*wrong)
+        assert (done.returncode, done.stdout, len(done.stderr.strip().splitlines())) == (code, "", 1)
+
+
 def test_a_token_to_set_a_password_with_is_for_active_staff_members(told: Shell, database: str) -> None:
     done = told.run("access", "reset", "Eleni@Kestrel.example.com")
     assert (done.returncode, len(done.stdout.strip())) == (OK, 43)

@@ -26,6 +26,7 @@ from api.composition import assembled
 from api.reading.moments import Then, named
 from api.reading.reader import Reader, read_pool
 from api.reading.sight import Sight
+from api.schema import the_schema
 from domain.access import Authority
 from domain.kernel import parse_type_id, rounded
 from domain.kernel.permissions import Permission, Scope
@@ -37,7 +38,6 @@ from projections.flush import Flush
 from projections.past import At
 from projections.registry import models
 from projections.tables import READ, create, install
-from tests.api.desk import the_schema
 from tests.api.questions import DEEPEST, Questions
 from tests.api.sample import Rows
 from tests.api.sights import ALL

@@ -6,7 +6,7 @@ others (a status, an amount, a probability), the oracle works it out, so that a 
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -47,6 +47,15 @@ def expected_rows(recorded: Iterable[Recorded[Any]]) -> Rows:
     for entry in book:
         ledger.enter(entry)
     return {name: dict(rows) for name, rows in ledger.rows.items()}
+
+
+def rows_after_each(recorded: Iterable[Recorded[Any]]) -> Iterator[tuple[Recorded[Any], Rows]]:
+    """The same after each entry: one and the same object, which goes on growing."""
+    book = list(recorded)
+    ledger = _Ledger(_public_ids(book))
+    for entry in book:
+        ledger.enter(entry)
+        yield entry, ledger.rows
 
 
 def public(prefix: str, id: UUID) -> str:

@@ -1,0 +1,225 @@
+"""`diff` and `why`: what changed in a record, and which entry gave a field its value."""
+
+import re
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
+from typing import Annotated, Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+import typer
+
+from api.cli.book import USAGE, CommandFailed, book
+from api.cli.output import say, say_json
+from api.replay import Called, NobodyCalledThat, history_of, record_called
+from domain.catalogue import catalogue
+from domain.kernel import parse_type_id, type_id
+from domain.kernel.identifiers import NotATypeId
+from domain.kernel.recorded import Recorded
+
+RECORD = typer.Argument(help="An id such as cus_01h4..., or an external id as SOURCE:ID.", show_default=False)
+MOMENT = "A position of the book, or a time such as 2026-11-26 or 2026-11-26T10:30:00Z: what was recorded by then."
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The entry that gave a field a value: who, when, on whose behalf, why, caused by what, in which request."""
+
+    position: int
+    recorded_at: datetime
+    occurred_at: datetime
+    event: str
+    event_id: str
+    version: int
+    """Of the record, after it."""
+    actor: str
+    on_behalf_of: str | None
+    reason: str | None
+    correlation_id: UUID
+    causation_id: str | None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
+    """A field whose value differs between two moments, and the last entry between them that changed it."""
+
+    field: str
+    since: Any
+    until: Any
+    entry: Entry
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """A field's value, what it was before, and the entry that set it; null where none ever did."""
+
+    field: str
+    value: Any
+    former: Any
+    entry: Entry | None
+
+
+def diff(
+    record: Annotated[str, RECORD],
+    since: Annotated[str, typer.Option("--from", help=MOMENT, show_default=False)],
+    until: Annotated[str | None, typer.Option("--to", help="The same; left out: now.", show_default=False)] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")] = False,
+) -> None:
+    """Compare a record at two moments, field by field, under the names that GraphQL has for them.
+
+    Examples:
+
+        daybook diff cus_01h455vb4pex5vsknk084sn02q --from 2026-01-01 --to 2026-04-01
+
+        daybook diff maven:Cancity --from 0 --json | jq '.[].field'
+
+    From 0 is from before the record was there. A field that changed and changed back is not told: `daybook replay` is.
+    """
+    from api.tracing.story import differences
+
+    moments = _moment(since), None if until is None else _moment(until)
+    with _traced(record) as traced:
+        found = [
+            Change(field=step.field, since=step.old, until=step.new, entry=_entry(step.recorded))
+            for step in differences(traced.steps(), *moments)
+        ]
+        if json:
+            say_json(found)
+            return
+        by_entry = sorted(found, key=lambda one: one.entry.position)
+        for _, changes in groupby(by_entry, key=lambda one: one.entry.position):
+            for nth, one in enumerate(changes):
+                if not nth:
+                    say(f"{_when(one.entry)}, by {_who(one.entry)}")
+                say(f"    {one.field}: {traced.told(one.since)} → {traced.told(one.until)}")
+        if not found:
+            say("Nothing differs.")
+
+
+def why(
+    record: Annotated[str, RECORD],
+    field: Annotated[str, typer.Argument(help="A field, as GraphQL and `daybook diff` name it.", show_default=False)],
+    at: Annotated[str | None, typer.Option(help=f"{MOMENT} Left out: now.", show_default=False)] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")] = False,
+) -> None:
+    """Say which entry gave a field the value that it has: who, when, for whom, why, and in which request.
+
+    Examples:
+
+        daybook why cus_01h455vb4pex5vsknk084sn02q name
+
+        daybook why maven:Cancity 'contactPoints[cpt_01h455vb4pex5vsknk084sn02q].value' --json
+
+    An element of a list is named by its id, or by what tells it from the others: `tags[vip]`.
+    """
+    from api.tracing.story import origin
+
+    moment = None if at is None else _moment(at)
+    with _traced(record) as traced:
+        if re.sub(r"\[.*\]", "[…]", field) not in traced.fields:
+            raise CommandFailed(f"It has no field {field!r}. There are: {', '.join(traced.fields)}.", USAGE)
+        step = origin(traced.steps(), field, moment)
+        if step is None:
+            found = Origin(field=field, value=None, former=None, entry=None)
+        else:
+            found = Origin(field=field, value=step.new, former=step.old, entry=_entry(step.recorded))
+        if json:
+            say_json(found)
+            return
+        say(f"{found.field}: {traced.told(found.value)}")
+        for line in _reasons(found, traced.told):
+            say(f"    {line}")
+
+
+class _Traced(NamedTuple):
+    steps: Callable[[], Iterator[Any]]
+    fields: list[str]
+    told: Callable[[Any], str]
+    """A value in words: records by name."""
+
+
+@contextmanager
+def _traced(name: str) -> Generator[_Traced]:
+    # The schema takes most of a second, which other commands need not wait.
+    from api.tracing.tracer import Tracer
+
+    tracer = Tracer()
+    try:
+        with book() as parts:
+            kind, id = record_called(parts, name)
+            history, called = history_of(parts, id), Called(parts)
+            yield _Traced(lambda: tracer.steps(kind, history), tracer.fields(kind), partial(_told, called))
+    except NobodyCalledThat as error:
+        raise CommandFailed(str(error)) from None
+
+
+def _moment(text: str) -> int | datetime:
+    if re.fullmatch(r"[0-9]{1,18}", text):
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandFailed(f"{text!r} is neither a position nor a time such as 2026-11-26T10:30:00Z.", USAGE) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _entry(recorded: Recorded[Any]) -> Entry:
+    caused_by = recorded.causation_id
+    return Entry(
+        position=recorded.position,
+        recorded_at=recorded.recorded_at,
+        occurred_at=recorded.occurred_at,
+        event=recorded.name,
+        event_id=type_id("evt", recorded.event_id),
+        version=recorded.originator_version,
+        actor=recorded.actor,
+        on_behalf_of=recorded.on_behalf_of,
+        reason=recorded.reason,
+        correlation_id=recorded.correlation_id,
+        causation_id=None if caused_by is None else type_id("evt", caused_by),
+    )
+
+
+def _told(called: Called, value: Any) -> str:
+    match value:
+        case None | "":
+            return "nothing"
+        case {"amount": amount, "currency": currency}:
+            return f"{amount} {currency}"
+        case dict():
+            return msgspec.json.encode(value).decode()
+        case str():
+            return _name(value, called) or f"{value!r}"
+        case _:
+            return str(value)
+
+
+def _name(text: str, called: Called) -> str | None:
+    try:
+        prefix, id = parse_type_id(text)
+    except NotATypeId:
+        return None
+    return called.of(id) if prefix in catalogue.prefixes.values() else text
+
+
+def _reasons(found: Origin, told: Callable[[Any], str]) -> Iterator[str]:
+    if found.entry is None:
+        yield "no entry ever set it"
+        return
+    yield f"before: {told(found.former)}"
+    yield f"{_when(found.entry)}, version {found.entry.version}"
+    yield f"by {_who(found.entry)}"
+    if found.entry.reason:
+        yield f"because: {' '.join(found.entry.reason.split())}"
+    if found.entry.causation_id:
+        yield f"caused by {found.entry.causation_id}"
+    yield f"in request {found.entry.correlation_id}"
+
+
+def _when(entry: Entry) -> str:
+    later = "" if entry.recorded_at.date() == entry.occurred_at.date() else f", recorded {entry.recorded_at:%Y-%m-%d}"
+    return f"entry {entry.position}, {entry.event} of {entry.occurred_at:%Y-%m-%d %H:%M}{later}"
+
+
+def _who(entry: Entry) -> str:
+    return entry.actor if entry.on_behalf_of is None else f"{entry.actor} for {entry.on_behalf_of}"

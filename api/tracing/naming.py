@@ -1,0 +1,141 @@
+"""The fields of a record by their GraphQL names, out of its rows: `name`, `amount`, `contactPoints[cpt_…].value`."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from graphql import GraphQLEnumType, GraphQLField
+
+from api.reading.entities import Entities, Entity, bound, columns_of, in_template, named_type
+from api.reading.sources import Column, Many, Part, Relation, Source, Values
+from domain.kernel import rounded
+from projections.model import Key, Model, Table
+from projections.refolding import Row
+
+
+class Place(NamedTuple):
+    """Where the rows of a table of the record stand among its fields."""
+
+    field: str
+    """The field that lists them; "": the record itself."""
+    entity: Entity | None
+    """Their own type; None: they are plain values, out of one column."""
+    column: str = ""
+
+
+class Names:
+    """Of one kind of record."""
+
+    def __init__(self, entities: Entities, entity: Entity, model: Model) -> None:
+        self._places: dict[str, Place] = {}
+        for table, place in _places(entities, entity, model):
+            self._places.setdefault(table, place)  # a pipeline's stages are `stages`, retired or not
+
+    @property
+    def fields(self) -> list[str]:
+        """The names there are, `[…]` where each element of a list has its own."""
+        return sorted(name for table in self._places for name in self._declared(table))
+
+    def of(self, table: Table, key: Key, row: Row | None) -> dict[str, Any]:
+        """The fields of a row that is there, as JSON has their values."""
+        place = self._places.get(table.name)
+        if place is None or row is None:
+            return {}
+        if place.entity is None:
+            return {f"{place.field}[{_element(table, key)}]": _plain(row.get(place.column))}
+        prefix = f"{place.field}[{_element(table, key)}]." if place.field else ""
+        found = _values(place.entity, row)
+        return {f"{prefix}{name}": value for name, value in found}
+
+    def _declared(self, table: str) -> Iterator[str]:
+        place = self._places[table]
+        if place.entity is None:
+            yield f"{place.field}[…]"
+        else:
+            prefix = f"{place.field}[…]." if place.field else ""
+            yield from (f"{prefix}{name}" for name, source in place.entity.sources.items() if _is_stored(source))
+
+
+def _places(entities: Entities, entity: Entity, model: Model) -> Iterator[tuple[str, Place]]:
+    """The tables of the record by name. Those that only serve to find it are no field of it."""
+    own = {table.name: table for table in model.tables}
+    yield bound(entity).table.name, Place("", entity)
+    for name, source in entity.sources.items():
+        match source:
+            case Values(table=table) if table.name in own:
+                yield table.name, Place(name, None, source.column)
+            case Many(through=(between,)) if between.table.name in own and between.on == {between.table.of: "id"}:
+                yield between.table.name, Place(name, None, between.key)
+            case Many(through=()):
+                listed = entities.of(entity.type.fields[name])
+                table = source.table or bound(listed).table
+                if table.name in own and source.on == {table.of: "id"}:
+                    yield table.name, Place(name, listed)
+            case _:
+                pass
+
+
+def _element(table: Table, key: Key) -> str:
+    """What tells an element from others of its list: its key, without the record's."""
+    return "/".join(str(value) for name, value in zip(table.key, key, strict=True) if name != table.of)
+
+
+def _is_stored(source: Source) -> bool:
+    """Whether it is as it stands in its row; what is computed, from several columns or from today, no entry set."""
+    match source:
+        case Column() | Relation():
+            return True
+        case Part(present=present, fields=fields):
+            return set(columns_of(source)) <= {present, *_columns(fields, but="amount")}
+        case _:
+            return False
+
+
+def _values(entity: Entity, row: Row) -> Iterator[tuple[str, Any]]:
+    for name, source in entity.sources.items():
+        if not _is_stored(source):
+            continue
+        match source:
+            case Column(name=column):
+                yield name, _shown(entity.type.fields[name], row.get(column))
+            case Relation(column=column):
+                yield name, _plain(row.get(column))
+            case Part():
+                yield name, _part(source, row)
+            case _:
+                pass
+
+
+def _part(source: Part, row: Row) -> Any:
+    """An object out of several columns. Of money, the amount has the decimals of its currency."""
+    if row.get(source.present) is None:
+        return None
+    if set(source.fields) == {"amount", "currency"}:
+        [currency] = _columns(source.fields, but="amount")
+        code = row.get(currency)
+        amount = Decimal(row[source.present])
+        return {"amount": str(rounded(amount, code) if code else amount), "currency": code}
+    return {
+        name: _plain(row.get(column)) for name, template in source.fields.items() for column in in_template(template)
+    }
+
+
+def _columns(fields: Mapping[str, str], *, but: str) -> set[str]:
+    return {column for name, template in fields.items() if name != but for column in in_template(template)}
+
+
+def _shown(field: GraphQLField, value: Any) -> Any:
+    return value.upper() if isinstance(named_type(field), GraphQLEnumType) and value is not None else _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        case date():
+            return value.isoformat()
+        case Decimal():
+            return str(value)
+        case _:
+            return value

@@ -1,0 +1,170 @@
+"""What became of a field, held against the plain fold of the book: after which entry its column was another."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import timedelta
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pytest
+
+from api.tracing.story import Moment, differences, origin
+from api.tracing.tracer import Tracer
+from domain.kernel.recorded import Recorded
+from tests.projections.books import made_up_book
+from tests.projections.fold_oracle import PREFIXES, TABLES, public, rows_after_each
+
+WORDS = str.upper
+FIELDS: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
+    "customer": {
+        "name": ("name", str),
+        "relationship": ("relationship", WORDS),
+        "owner": ("owner_id", str),
+        "legalName": ("legal_name", str),
+        "birthday": ("birthday", str),
+        "employees": ("employees", int),
+        "status": ("status", WORDS),
+        "version": ("version", int),
+    },
+    "opportunity": {
+        "title": ("title", str),
+        "probability": ("probability", str),
+        "stage": ("stage_id", str),
+        "status": ("status", WORDS),
+        "closedOn": ("closed_on", str),
+    },
+    "ticket": {"subject": ("subject", str), "assignee": ("assignee_id", str), "priority": ("priority", WORDS)},
+    "team": {"name": ("name", str), "lead": ("lead_id", str)},
+    "company": {"timeZone": ("time_zone", str)},
+}
+"""Fields, the columns that they are, and how a value is written: by hand, apart from what api/types declares."""
+PARTS = {
+    "customer": (
+        ("customer_contact_points", "contactPoints[{id}].value", "value", "customer_id"),
+        ("customer_tags", "tags[{tag_key}]", "tag", "customer_id"),
+        ("customer_classifications", "classifications[{scheme_key}].value", "value", "customer_id"),
+    ),
+    "opportunity": (("opportunity_lines", "lines[{id}].quantity", "quantity", "opportunity_id"),),
+    "staff_member": (("staff_member_roles", "roles[{role_id}]", "role_id", "staff_member_id"),),
+}
+
+
+class Value(NamedTuple):
+    """A field's value, and the position of the entry that set it."""
+
+    value: Any
+    former: Any
+    position: int
+
+
+Told = dict[tuple[UUID, str], list[Value]]
+
+
+def told_by_the_oracle(book: list[Recorded[Any]]) -> Told:
+    """Of every record and field its values, one after the other."""
+    found: Told = defaultdict(list)
+    last: dict[tuple[UUID, str], Any] = {}
+    for entry, rows in rows_after_each(book):
+        now = dict[str, Any]()
+        own = public(PREFIXES[entry.kind], entry.originator_id)
+        row = rows[TABLES[entry.kind]].get((own,), {})
+        for field, (column, write) in FIELDS.get(entry.kind, {}).items():
+            now[field] = None if row.get(column) is None else write(row[column])
+        for table, name, column, of in PARTS.get(entry.kind, ()):
+            for part in rows[table].values():
+                if part[of] == own:
+                    value = part[column]
+                    now[name.format(**part)] = str(value) if column == "quantity" else value
+        for id, field in [*last]:
+            if id == entry.originator_id and field not in now:
+                now[field] = None
+        for field, value in now.items():
+            at = entry.originator_id, field
+            if last.get(at) != value:
+                found[at].append(Value(value, last.get(at), entry.position))
+                last[at] = deepcopy(value)
+    return found
+
+
+@pytest.fixture(scope="module")
+def tracer() -> Tracer:
+    return Tracer()
+
+
+@pytest.fixture(scope="module")
+def book() -> list[Recorded[Any]]:
+    return made_up_book(4)
+
+
+def test_every_value_has_the_entry_that_set_it(tracer: Tracer, book: list[Recorded[Any]]) -> None:
+    told = told_by_the_oracle(book)
+    assert len({field.partition("[")[0] for _, field in told}) > 18
+    for (id, field), values in told.items():
+        history = [one for one in book if one.originator_id == id]
+        steps = list(tracer.steps(history[0].kind, history))
+        for at, value in enumerate(values):
+            until = values[at + 1].position - 1 if at + 1 < len(values) else None
+            step = origin(steps, field, until)
+            assert step is not None
+            assert Value(step.new, step.old, step.recorded.position) == value
+        assert origin(steps, field, values[0].position - 1) is None
+
+
+@pytest.mark.parametrize("by_time", [False, True])
+def test_what_differs_between_two_moments_is_what_the_two_folds_differ_in(
+    tracer: Tracer, book: list[Recorded[Any]], by_time: bool
+) -> None:
+    told = told_by_the_oracle(book)
+    histories = defaultdict[UUID, list[Recorded[Any]]](list)
+    for one in book:
+        histories[one.originator_id].append(one)
+    many = 0
+    for id, history in histories.items():
+        kind = history[0].kind
+        mine = {field for one, field in told if one == id}
+        steps = list(tracer.steps(kind, history))
+        for since, until in ((0, 500), (200, 700), (650, 660), (700, len(book))):
+            at = partial(_at, told, id)
+            expected = {
+                field: (at(field, since), at(field, until)) for field in mine if at(field, since) != at(field, until)
+            }
+            moments: list[Moment] = [since, until]
+            if by_time:
+                times = [one.recorded_at for one in book]
+                moments = [times[at - 1] if at else times[0] - timedelta(seconds=1) for at in (since, until)]
+                if times[since : since + 1] == [moments[0]] or times[until : until + 1] == [moments[1]]:
+                    continue  # the next entry was recorded at the same time: by then it stood there too
+            found = {step.field: (step.old, step.new) for step in differences(steps, *moments) if step.field in mine}
+            assert found == expected
+            many += len(found)
+    assert many > 100
+
+
+def _at(told: Told, id: UUID, field: str, position: int) -> Any:
+    values = [one.value for one in told[id, field] if one.position <= position]
+    return values[-1] if values else None
+
+
+def test_the_last_entry_between_the_moments_is_told(tracer: Tracer, book: list[Recorded[Any]]) -> None:
+    for (id, field), values in told_by_the_oracle(book).items():
+        history = [one for one in book if one.originator_id == id]
+        for step in differences(tracer.steps(history[0].kind, history), 0):
+            if step.field == field:
+                assert step.recorded.position == values[-1].position
+
+
+def test_money_has_the_decimals_of_its_currency_and_computed_values_are_nobodys(
+    tracer: Tracer, book: list[Recorded[Any]]
+) -> None:
+    fields = tracer.fields("opportunity")
+    assert "amount" in fields
+    assert not {"weighted", "rotten", "history", "hiddenFields"} & set(fields)
+    amounts = set[tuple[str, int]]()
+    for id in {one.originator_id for one in book if one.kind == "opportunity"}:
+        for step in tracer.steps("opportunity", [one for one in book if one.originator_id == id]):
+            if step.field == "amount" and step.new:
+                amounts.add((step.new["currency"], len(step.new["amount"].partition(".")[2])))
+    assert amounts
+    assert amounts <= {("USD", 2), ("JPY", 0), ("KWD", 3)}
