@@ -99,8 +99,11 @@ def write_carefully(db: Db, flush: Flush, units: Sequence[Unit]) -> list[Parked]
 
 
 def park(db: Db, parked: Iterable[Parked]) -> None:
-    """Record parked lanes; one that is there already gets another attempt."""
-    rows = list(parked)
+    """Record parked lanes; one that is there already gets another attempt.
+
+    A lane may come twice: an event that can't be written stands before one that can't be read. The first one counts.
+    """
+    rows = {one.lane: one for one in sorted(parked, key=lambda one: -one.position)}.values()
     if rows:
         db.execute(
             _PARK,

@@ -81,6 +81,19 @@ def test_many_poison_lanes_in_one_batch(book: Diaries) -> None:
     assert {(lane, at) for _, lane, at, _, _ in book.parked()} == set(bad.items())
 
 
+def test_of_two_poison_events_in_one_batch_the_first_stops_the_lane(book: Diaries) -> None:
+    """One is found as it is read, and the one before it only as it is written."""
+    begin(book)
+    id = begin(book)
+    position = append(book.parts, id, 2, DiaryMoved(address="nowhere"))
+    append_raw(book.parts, id, 3, "FromTheFuture", b"{}")
+    last = append(book.parts, begin(book), 2, DiaryClosed())
+    with book.running():
+        book.wait(last)
+    assert rows(book.db) == expected(book, without={id: position})
+    assert {(model, at) for model, _, at, _, _ in book.parked()} == {("diaries", position), ("counted", position + 1)}
+
+
 def test_a_value_that_is_too_large_for_its_index_parks_its_lane(book: Diaries) -> None:
     begin(book)
     large = "".join(new_id().hex for _ in range(300))  # too random to be compressed
