@@ -22,8 +22,9 @@ from infra.mapper import SealingMapper
 from projections.comparing import Difference, differences
 from projections.lanes import Lane, described
 from projections.model import Model
-from projections.refolding import Fold
-from projections.tables import READ, Db
+from projections.past import with_past
+from projections.refolding import Fold, Row
+from projections.tables import READ, Db, names
 
 Record: TypeAlias = tuple[str, str]
 """A model, and the public id that the record's rows carry there."""
@@ -161,9 +162,12 @@ class _Stand:
         said = defaultdict[str, list[str]](list)
         for id, why in self._stopped.items():
             said[self._public[id]].append(why)
-        for table in self.model.tables:
-            expected = [row for fold in self.folds.values() for row in fold.rows(table).values()]
-            for one in differences(db, table, self.records, expected):
+        expected: dict[str, list[Row]] = {table.name: [] for table in with_past(self.model.tables)}
+        for fold in self.folds.values():
+            for table, rows in fold.rows():
+                expected[table.name] += rows
+        for table in with_past(self.model.tables):
+            for one in differences(db, table, self.records, expected[table.name]):
                 said[one.record].append(f"{table.name}: {_words(one)}")
         for public, whats in said.items():
             yield Mismatch((self.model.name, public), self._position, "; ".join(whats))
@@ -185,7 +189,7 @@ def _words(one: Difference) -> str:
 
 
 def _lock(models: Iterable[Model]) -> Composed:
-    tables = SQL(", ").join(Identifier(READ, table.name) for model in models for table in model.tables)
+    tables = SQL(", ").join(Identifier(READ, name) for model in models for name in names(model))
     return SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables)
 
 

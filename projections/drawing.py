@@ -8,6 +8,7 @@ from psycopg.sql import SQL, Identifier
 
 from projections.attestation import Attestation, Record
 from projections.model import Model, Table
+from projections.past import with_past
 from projections.tables import READ, Db
 
 OWNERS = 500
@@ -41,7 +42,7 @@ class Strangers:
 
     def __init__(self, attestation: Attestation) -> None:
         self._attestation = attestation
-        self._tables = [(model, table) for model in attestation.models for table in model.tables]
+        self._tables = [(model, table) for model in attestation.models for table in with_past(model.tables)]
         self._at, self._after = 0, ""
 
     def next(self, db: Db) -> tuple[list[Record], bool]:

@@ -37,6 +37,7 @@ def past_of(table: Table) -> Table:
         name=f"{table.name}_past",
         columns={name: kind.removesuffix(_UNIQUE) for name, kind in columns.items()},
         key=(*table.key, table.since),
+        of=table.of,
         indexes=(*table.indexes, *unique),
         hashes=table.hashes,
         gin=table.gin,

@@ -22,6 +22,7 @@ from projections.attestation import Looked, Record
 from projections.attesting import AGAIN, Attestor
 from projections.drawing import OWNERS
 from projections.model import Table
+from projections.past import with_past
 from projections.rebuild import NoMomentToSwitch, rebuild
 from projections.registry import models
 from projections.runner import ProjectionRunner
@@ -34,6 +35,8 @@ from tests.projections.test_models_tables import append_recorded, wait_until_pos
 
 Db = psycopg.Connection[Any]
 ROUND = 20
+STORED = {table.name: table for table in with_past(TABLES.values())}
+"""All tables, with all columns that they have in the database."""
 
 
 class Book(NamedTuple):
@@ -61,7 +64,7 @@ class Book(NamedTuple):
         [(records,)] = self.db.execute("SELECT count(DISTINCT originator_id) FROM daybook.events")
         pages = [
             1 + self.db.execute(SQL("SELECT FROM daybook_read.{}").format(Identifier(name))).rowcount // OWNERS
-            for name in TABLES
+            for name in STORED
         ]
         return max(ceil(int(records) / (ROUND // 2)) + 1, sum(pages))
 
@@ -118,10 +121,10 @@ def test_rows_as_they_should_be_raise_no_alarm(book: Book) -> None:
     # Whatever a table holds has been looked at: the column that names the record is the right one.
     looked = {record for _, step in steps for record in step.records}
     for model in models:
-        for table in model.tables:
+        for table in with_past(model.tables):
             query = SQL("SELECT DISTINCT {} FROM daybook_read.{}").format(Identifier(table.of), Identifier(table.name))
             owners = {(model.name, owner) for (owner,) in book.db.execute(query)}
-            assert owners, f"{table.name} is empty here"
+            assert owners or table.name not in TABLES, f"{table.name} is empty here"
             assert owners <= looked
     attested = status(book.db, models).attested
     assert attested.looked_at is not None
@@ -143,7 +146,7 @@ def changed(table: Table, random: Random, key: Composed) -> Composed:
         "date": "{0} + 1",
         "timestamptz": "{0} + interval '1 microsecond'",
         "uuid": "gen_random_uuid()",
-        "json": "'{{}}'",
+        "json": "'{{}}'::json",
         "text[]": "ARRAY['more']",
     }[kind]
     other = {"text": "'other'", "numeric": "1", "bigint": "1", "integer": "1", "smallint": "1", "date": "'2026-01-01'"}
@@ -185,7 +188,7 @@ def removed(table: Table, random: Random, key: Composed) -> Composed:
 
 FAULTS = {changed: "with another", removed: "missing", added: "no entry made"}
 WORDS = {"missing", "that", "no", "entry", "made", "with", "another"}
-NAMES = {name for table in TABLES.values() for name in (table.name, *table.columns)}
+NAMES = {name for table in STORED.values() for name in (table.name, *table.columns)}
 
 
 def test_what_somebody_did_to_rows_is_found_in_so_many_rounds_and_forgotten_once_they_were_built_anew(
@@ -193,10 +196,10 @@ def test_what_somebody_did_to_rows_is_found_in_so_many_rounds_and_forgotten_once
 ) -> None:
     random, planted = Random(7), list[tuple[str, str, str]]()
     with psycopg.connect(book.parts.conninfo, autocommit=True) as owner:
-        for name in TABLES:
+        for name in STORED:
             owner.execute(f"CREATE TEMP TABLE old_{name} AS SELECT * FROM daybook_read.{name}".encode())
         for model in models:
-            for table in model.tables:
+            for table in with_past(model.tables):
                 for how, row in zip((changed, removed, added), keys(owner, table, random), strict=False):
                     assert owner.execute(how(table, random, row)).rowcount == 1
                     moved = how is changed and not values_of(table)  # there is nothing to change but whose it is
@@ -210,7 +213,7 @@ def test_what_somebody_did_to_rows_is_found_in_so_many_rounds_and_forgotten_once
         words = {word for _, what in found for word in re.findall(r"[^\W\d]+", what)}
         assert words <= NAMES | WORDS, "no value in an alarm"
         rebuild(book.parts.conninfo, book.parts.mapper, models[0])
-        for name in TABLES:
+        for name in STORED:
             owner.execute(f"DELETE FROM daybook_read.{name}".encode())
             owner.execute(f"INSERT INTO daybook_read.{name} SELECT * FROM old_{name}".encode())
         assert status(book.db, models).mismatched == told.mismatched, "only a look clears an alarm"
@@ -262,7 +265,11 @@ def test_entries_that_were_posted_never_or_twice_are_found(book: Book, monkeypat
         wrong_ones = book.wrong_ones()
         assert min(planted["skipped"], planted["doubled"], len({model for model, _ in wrong_ones})) >= 3
         book.attest()
-        assert {(one.model, one.record) for one in status(book.db, models).mismatched_records} == wrong_ones
+        found = {(one.model, one.record): one.what for one in status(book.db, models).mismatched_records}
+        assert found.keys() >= wrong_ones
+        # What was skipped, and made good by a later event, is wrong in the past only.
+        rest = {record: what for record, what in found.items() if record not in wrong_ones}
+        assert [what for what in rest.values() if not re.search("_past: |since_", what)] == []
 
 
 def test_a_race_and_lanes_that_stand_still_are_no_alarm(book: Book) -> None:
