@@ -31,7 +31,7 @@ from graphql import (
 
 from api.reading.entities import is_bound, is_list, named_type, source_of
 from api.reading.sources import AnyNode, AsOf, Many, Totals
-from api.reading.weights import ARGUMENTS, OF_PAGES, PAST, weight_of
+from api.reading.weights import ARGUMENTS, BY_THEMSELVES, PAST, weight_of
 from api.weighing import Weights, weight_of_conditions, weights_of
 
 MOST_CHARACTERS = 12_000
@@ -213,7 +213,7 @@ class Measure:
         source = source_of(field)
         if source is None:
             record = int(is_bound(named_type(field)))
-            return OF_PAGES.get(node.name.value, 0) + record + inner.cost, record + inner.records
+            return BY_THEMSELVES.get(node.name.value, 0) + record + inner.cost, record + inner.records
         weight = weight_of(source)
         given = {one.name.value: one.value for one in node.arguments or () if not isinstance(one.value, NullValueNode)}
         own = weight.own + sum(ARGUMENTS.get(name, 0) for name in given)

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from api.access_log import AccessLog, opened_access_log
+from api.auditing.bundle import Bundles
 from api.authentication import Doorkeeper
 from api.checkpoints import Checkpoints
 from api.composition import Parts, assembled
@@ -107,6 +108,7 @@ def create_app(
                 directory=directory,
                 feed=feed,
                 checkpoints=checkpoints,
+                bundles=Bundles(parts.pool, parts.store, parts.vault),
                 store=parts.store,
                 mapper=parts.mapper,
                 accounts=Accounts(access, directory, sessions),

@@ -9,6 +9,7 @@ import msgspec
 from graphql import OperationDefinitionNode
 from strawberry import Info
 
+from api.auditing.bundle import Bundles
 from api.checkpoints import Checkpoints
 from api.commands import Commands
 from api.directory import ACCESS_FOLLOWS_FROM, Directory
@@ -38,6 +39,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     directory: Directory
     feed: Feed
     checkpoints: Checkpoints
+    bundles: Bundles
     store: EventStore
     mapper: SealingMapper
     accounts: Accounts

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from api.auditing.telling import Told, told
-from api.composition import Parts
 from domain.catalogue import catalogue
 from domain.customer import customer
 from domain.kernel import Withheld, type_id
 from infra.entries import EntryNotification, StoredEntry
-from infra.log.proving import proven_history
-from infra.vault import EventKeys
+from infra.event_store import EventStore, Pool
+from infra.log.proving import ProvenHistory, proven_history
+from infra.patience import patient
+from infra.vault import EventKeys, Vault
 
 FORMAT = "daybook bundle 1"
 
@@ -49,21 +50,39 @@ class Bundle(NamedTuple):
     entries: int
 
 
-def bundle(parts: Parts, id: UUID, *, through: int | None = None, disclose: bool = False) -> Bundle:
-    """The bundle of a customer's entries up to a position; by default, up to the last checkpoint.
+class Bundles:
+    """Makes bundles. Thread-safe."""
 
-    `disclose`: with the keys of each entry's personal part, which is to be recorded before. Never a person's key.
-    Raises NothingToShow, NotYetSigned, or LogError where the log does not lead to these entries.
-    """
-    with parts.pool.connection() as db:
-        found = proven_history(db, id, through)
-    stored = cast("Sequence[EntryNotification]", parts.store.select_events(id, lte=len(found.entries)))
-    if not stored:
-        raise NothingToShow(f"{type_id(customer.prefix, id)} was not in the book at position {found.through}.")
-    entries = [one.entry for one in stored]
-    keys = [parts.vault.event_keys(one) for one in entries]
-    if not disclose:
-        keys = [Withheld.SEALED if isinstance(one, EventKeys) else one for one in keys]
+    def __init__(self, pool: Pool, store: EventStore, vault: Vault) -> None:
+        self._pool, self._store, self._vault = pool, store, vault
+
+    @patient
+    def of(self, id: UUID, *, through: int | None = None, disclose: bool = False) -> Bundle:
+        """The bundle of a customer's entries up to a position; by default, up to the last checkpoint.
+
+        `disclose`: with the keys of each entry's personal part, which is to be recorded before. Never a person's key.
+        Raises NothingToShow, NotYetSigned, or LogError where the log does not lead to these entries.
+        """
+        with self._pool.connection() as db:
+            found = proven_history(db, id, through)
+        stored = cast("Sequence[EntryNotification]", self._store.select_events(id, lte=len(found.entries)))
+        if not stored:
+            raise NothingToShow(f"{type_id(customer.prefix, id)} was not in the book at position {found.through}.")
+        entries = [one.entry for one in stored]
+        keys = [self._vault.event_keys(one) for one in entries]
+        if not disclose:
+            keys = [Withheld.SEALED if isinstance(one, EventKeys) else one for one in keys]
+        story = [*_story(entries, keys, self._vault.open_entries(entries))]
+        return _bundle(id, found, entries, keys, story)
+
+
+def _bundle(
+    id: UUID,
+    found: ProvenHistory,
+    entries: Sequence[StoredEntry],
+    keys: Sequence[EventKeys | Withheld | None],
+    story: Sequence[str],
+) -> Bundle:
     body = {
         "format": FORMAT,
         "warning": WARNING if any(isinstance(one, EventKeys) for one in keys) else WARNING_SEALED,
@@ -71,7 +90,7 @@ def bundle(parts: Parts, id: UUID, *, through: int | None = None, disclose: bool
         "customer": type_id(customer.prefix, id),
         "through": found.through,
         "checkpoint": found.note,
-        "story": list(_story(parts, entries, keys)),
+        "story": story,
         "entries": [
             {"leaf": _base64(one.leaf), "proof": [*map(_base64, one.proof)], "personal": _shown(key)}
             for one, key in zip(found.entries, keys, strict=True)
@@ -82,8 +101,11 @@ def bundle(parts: Parts, id: UUID, *, through: int | None = None, disclose: bool
     return Bundle(_text({**body, "sha256": digest}), found.through, found.note, len(entries))
 
 
-def _story(parts: Parts, entries: Sequence[StoredEntry], keys: Sequence[EventKeys | Withheld | None]) -> Iterator[str]:
-    opened = parts.vault.open_entries(entries)
+def _story(
+    entries: Sequence[StoredEntry],
+    keys: Sequence[EventKeys | Withheld | None],
+    opened: Sequence[bytes | Withheld | None],
+) -> Iterator[str]:
     for entry, key, personal in zip(entries, keys, opened, strict=True):
         # What is not disclosed must not be told either.
         seen = json.loads(personal) if isinstance(key, EventKeys) and isinstance(personal, bytes) else key

@@ -7,8 +7,7 @@ from uuid import UUID, uuid4
 import psycopg
 import typer
 
-from api.auditing.bundle import NothingToShow
-from api.auditing.bundle import bundle as bundled
+from api.auditing.bundle import Bundles, NothingToShow
 from api.cli.access import ACTOR
 from api.cli.book import FAILED, USAGE, CommandFailed, book
 from api.cli.output import note, say
@@ -59,7 +58,9 @@ def bundle(
             if reason is not None:
                 _record(parts, record.id, reason)
             _sign(parts)
-            made = bundled(parts, record.id, through=as_of, disclose=reason is not None)
+            made = Bundles(parts.pool, parts.store, parts.vault).of(
+                record.id, through=as_of, disclose=reason is not None
+            )
             replace(output, made.file)
     except (NobodyCalledThat, NothingToShow) as error:
         raise CommandFailed(str(error), FAILED) from None

@@ -15,13 +15,13 @@ from api.errors import user_errors
 from api.health import outcome_of
 from api.mutations.access import access_mutations
 from api.mutations.inputs import input_of, raw_values
-from api.mutations.payloads import Outcome, issued_payload_of, payload_of
+from api.mutations.payloads import Outcome, issued_payload_of, payload_of, unmasked_payload_of
 from api.serving import Request, RequestInfo
 from api.words import described
 from domain.api_token import IssueApiToken
 from domain.catalogue import AnyDecider, Catalogue, mutation_name
 from domain.customer import UnmaskCustomer
-from domain.kernel import LINE, Refused
+from domain.kernel import LINE, Command, Refused
 from domain.kernel.admission import Intake, plain_text
 from domain.kernel.recorded import Context, Receipt
 from domain.steps import following
@@ -39,7 +39,7 @@ def mutation_type(catalogue: Catalogue, entities: Mapping[str, type[Any]]) -> ty
                 "info": RequestInfo,
                 "input": Annotated[input_of(decider, verb), _INPUT],
                 # Nullable: of several mutations in one document one can fail, and the others' receipts must stay.
-                "return": (issued_payload_of(decider, entity) if command is IssueApiToken else payload) | None,
+                "return": (_OWN_PAYLOADS[command](decider, entity) if command in _OWN_PAYLOADS else payload) | None,
             }
             said = described(command.__doc__)
             field: Any = strawberry.mutation(resolve, name=mutation_name(decider, verb), description=said)
@@ -65,6 +65,12 @@ def resolve_directly(schema: strawberry.Schema) -> None:
 def _resolve(resolver: Callable[..., Any], _source: None, info: Any, **arguments: Any) -> Any:
     return resolver(info, **arguments)
 
+
+_OWN_PAYLOADS: Mapping[type[Command], Callable[[AnyDecider, type[Any]], type[Any]]] = {
+    IssueApiToken: issued_payload_of,
+    UnmaskCustomer: unmasked_payload_of,
+}
+"""What mutations come to that answer with more than the record."""
 
 _INPUT = strawberry.argument(description="What the command needs.")
 

@@ -1,21 +1,35 @@
 """Payloads of mutations: one type for each kind of aggregate, with the aggregate as its read model shows it by then."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 from uuid import UUID
 
+import anyio.to_thread
 import msgspec
 import strawberry
 from strawberry.types.field import StrawberryField
 
-from api.errors import UserError
+from api.auditing.bundle import NothingToShow
+from api.errors import RequestError, RequestErrorCode, UserError
 from api.execution import Ready, raw
 from api.scalars import Position
-from api.serving import RequestInfo
+from api.serving import RequestInfo, position_of
 from api.words import spoken
 from domain.catalogue import AnyDecider, camel
 from domain.kernel import type_id
+from domain.kernel.permissions import Permission
 from domain.kernel.recorded import Receipt
+from infra.log.proving import NotYetSigned
+
+
+@strawberry.type(
+    description="A customer's history as a file that proves itself, without Daybook. Copies of it outlive an erasure."
+)
+class AuditBundle:
+    file: str = strawberry.field(description="The file, JSON; keep it as it is, to the byte.")
+    position: Position = strawberry.field(description="Up to where it holds the customer's entries.")
+    checkpoint: str = strawberry.field(description="The signed checkpoint that they are proven against.")
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -41,6 +55,16 @@ def issued_payload_of(decider: AnyDecider, entity: type[Any]) -> type[Any]:
     """The payload type of the mutation that issues an API token: the only place where it is shown."""
     said = "The token itself. It is shown here, to whoever repeats this command, and never again; null where refused."
     return _payload(decider, entity, "Issued", {"secret": _field(str | None, said, _secret)})
+
+
+def unmasked_payload_of(decider: AnyDecider, entity: type[Any]) -> type[Any]:
+    """The payload type of the mutation that shows a customer's personal data: with a file of it for an auditor."""
+    said = (
+        "The customer's entries as a file that proves itself offline, with the keys that open their personal parts, up"
+        " to a position or to the last checkpoint. Null where it was refused, or no checkpoint is over an entry of the"
+        " customer yet. Takes `SEE_AMOUNTS` too."
+    )
+    return _payload(decider, entity, "Unmasked", {"audit_bundle": _field(AuditBundle | None, said, _audit_bundle)})
 
 
 def _payload(decider: AnyDecider, entity: type[Any], done: str, more: Mapping[str, StrawberryField]) -> type[Any]:
@@ -84,6 +108,38 @@ def _read_back(decider: AnyDecider) -> Callable[..., Any]:
                 return None
 
     return read_back
+
+
+_AT_POSITION = strawberry.argument(
+    description="Only what was entered up to this position, which a checkpoint is over; one is signed within seconds."
+)
+
+
+async def _audit_bundle(
+    root: strawberry.Parent[Outcome],
+    info: RequestInfo,
+    at_position: Annotated[Position | None, _AT_POSITION] = strawberry.UNSET,
+) -> Any:
+    if root.id is None:
+        return None
+    request = info.context
+    if not request.sight.amounts:
+        raise RequestError(
+            RequestErrorCode.FORBIDDEN,
+            f"A bundle shows every column of an entry: it takes the permission {Permission.SEE_AMOUNTS.name}.",
+        )
+    through = position_of(at_position) if isinstance(at_position, str) else None
+    make = partial(request.serving.bundles.of, root.id, through=through, disclose=True)
+    try:
+        made = await anyio.to_thread.run_sync(make, limiter=request.serving.readers)
+    except NotYetSigned as error:
+        if through is None:
+            return None
+        again = f"{error} Ask again then, with the same idempotencyKey."
+        raise RequestError(RequestErrorCode.BAD_USER_INPUT, again) from None
+    except NothingToShow:
+        return None
+    return AuditBundle(file=made.file, position=Position(str(made.through)), checkpoint=made.checkpoint)
 
 
 def _secret(root: strawberry.Parent[Outcome], info: RequestInfo) -> Any:

@@ -45,8 +45,9 @@ CONDITION, CONDITION_ELSEWHERE = 1, 5
 which are looked for beside each row."""
 HEAVIEST = 30_000
 """What conditions weigh that are beyond all limits anyway."""
-OF_PAGES: Mapping[str, int] = {"totalCount": 10}
-"""What a field of a connection adds, once for each page: all that meets the conditions is counted."""
+BY_THEMSELVES: Mapping[str, int] = {"totalCount": 10, "auditBundle": 500}
+"""What fields add that are neither a column nor a list: all that meets a page's conditions is counted; a record's whole
+history is proven."""
 
 PAST = 2
 """How many times what it does now everything costs as of a past moment: rows and former rows are looked for."""

@@ -20,9 +20,6 @@ _CONTRADICTION = "The stored log does not lead to its last checkpoint. `daybook 
 class NotYetSigned(LogError):
     """No checkpoint reaches as far as it is asked for."""
 
-    def __init__(self, covered: int) -> None:
-        super().__init__(f"The last checkpoint covers {covered} entries. It is signed over new ones within seconds.")
-
 
 def entry_proof(db: Connection[Any], position: int) -> str:
     """The proof that an entry stands in the book, with the entry's leaf as extra data.
@@ -62,7 +59,7 @@ def proven_history(db: Connection[Any], originator: UUID, through: int | None = 
     note, last = _latest(db)
     through = last.size if through is None else through
     if through > last.size:
-        raise NotYetSigned(last.size)
+        raise NotYetSigned(f"The last checkpoint covers {last.size} entries; one over newer ones is signed in seconds.")
     node = cache(StoredTree(db).node)  # entries of one record share most of what is above them
     # All of them first: while they are streamed, the connection does nothing else.
     entries = [ProvenEntry(leaf, _proof(leaf, last, node)) for leaf in [*history(db, originator, through)]]
@@ -98,7 +95,7 @@ def witness_request(db: Connection[Any], former: Checkpoint) -> str:
 def _latest(db: Connection[Any]) -> tuple[str, Checkpoint]:
     last = latest(db)
     if last is None:
-        raise LogError("There is no checkpoint yet. `daybook checkpoint` makes one.")
+        raise NotYetSigned("There is no checkpoint yet. `daybook checkpoint` makes one.")
     return last.note, read(last.note)
 
 

@@ -138,7 +138,7 @@ def mutation_entity(field: GraphQLField) -> Iterator[str]:
     """The field of a mutation's payload that gives the record."""
     payload = get_named_type(field.type)
     assert isinstance(payload, GraphQLObjectType)
-    return (name for name in payload.fields if name not in ("position", "userErrors", "secret"))
+    return (name for name in payload.fields if name not in ("position", "userErrors", "secret", "auditBundle"))
 
 
 def everything(of: GraphQLType, depth: int = 2) -> str:

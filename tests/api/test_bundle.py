@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from api import demo
-from api.auditing.bundle import bundle
+from api.auditing.bundle import Bundles
 from domain.kernel import type_id
 from infra.master_key import master_key
 from tests.api.filled import opened
@@ -123,7 +123,8 @@ def test_a_stranger_checks_it_with_one_file_and_nothing_of_ours(
 def test_every_customer_s_bundle_holds_and_shows_nothing_of_the_others(office: Office) -> None:
     values, seen = demo.personal_values(), 0
     with opened(office.database, office.shell.folder) as parts:
-        made = [(one, bundle(parts, one, disclose=True).file.encode()) for one in office.customers]
+        bundles = Bundles(parts.pool, parts.store, parts.vault)
+        made = [(one, bundles.of(one, disclose=True).file.encode()) for one in office.customers]
     for customer, file in made:
         body = json.loads(file)
         verdict = verify(file, office.vkey)

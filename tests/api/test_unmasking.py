@@ -18,14 +18,16 @@ from domain.access import Authority
 from domain.kernel import parse_type_id
 from domain.kernel.permissions import Permission
 from domain.ready_roles import READY
+from infra.log.note import Signer
 from tests.api.desk import Desk, desk
 from tests.api.filled import opened
 from tests.api.identity.signing_in import signed_in
-from tests.api.listening import PATIENCE, Server, listening
+from tests.api.listening import PATIENCE, Server, listening, until
 from tests.api.questions import question
 from tests.api.reference import Reference, plain
 from tests.api.sample import Row, load, sample
 from tests.api.seen import hidden_fields, seen, somebody
+from verifier.daybook_verify_bundle import verify
 
 ROWS = sample(seed=3)
 PEOPLE = 10
@@ -45,6 +47,15 @@ mutation ($input: CustomerUnmaskInput!) {
     }
     position
     userErrors { code path }
+  }
+}
+"""
+BUNDLE = """
+mutation ($input: CustomerUnmaskInput!, $at: Position) {
+  customerUnmask(input: $input) {
+    auditBundle(atPosition: $at) { file position checkpoint }
+    position
+    userErrors { code }
   }
 }
 """
@@ -187,3 +198,39 @@ def test_without_a_reason_or_the_permission_nothing_is_shown(office: Office) -> 
     assert missing["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
     refused = office.unmask(office.rep)["data"]["customerUnmask"]
     assert (refused["customer"], refused["userErrors"][0]["code"]) == (None, "NOT_ALLOWED")
+
+
+def test_a_bundle_with_keys_is_an_unmasking_too(office: Office, tmp_path: Path) -> None:
+    vkey = str(Signer.read((tmp_path / "signing.key").read_text().strip()).verifier)
+    asked = {"id": office.customer, "idempotencyKey": str(uuid4()), "reason": "For the court"}
+
+    def bundled(at: str | None = None, http: httpx.Client | None = None, **given: Any) -> Any:
+        sent = {"query": BUNDLE, "variables": {"input": {**asked, **given}, "at": at}}
+        return (http or office.auditor).post("/graphql", json=sent, timeout=PATIENCE).json()
+
+    position = bundled()["data"]["customerUnmask"]["position"]
+    until(lambda: "errors" not in bundled(position))  # within seconds a checkpoint is over it
+    payload = bundled(position)["data"]["customerUnmask"]
+    assert payload["position"] == position == payload["auditBundle"]["position"], "it was recorded once"
+    verdict = verify(payload["auditBundle"]["file"].encode(), vkey)
+    assert (verdict.customer, verdict.sealed) == (office.customer, 0)
+    assert "   name: Grace Hopper" in verdict.story[0].splitlines()
+    assert "   reason: For the court" in verdict.story[-1].splitlines()
+    assert not [one for one in ("Rear Admiral", "A ship for Grace") if one in payload["auditBundle"]["file"]]
+
+    beyond = bundled("99999")
+    assert beyond["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    assert beyond["data"]["customerUnmask"]["auditBundle"] is None
+    refused = bundled(http=office.rep)["data"]["customerUnmask"]
+    assert (refused["auditBundle"], refused["userErrors"]) == (None, [{"code": "NOT_ALLOWED"}])
+    assert bundled(reason=" ")["data"]["customerUnmask"]["auditBundle"] is None
+
+    # Amounts stand in the same columns, and can't be left out of what is proven.
+    roles = office.server.post("{ roles(first: 20) { nodes { id name grants { permission scope } } } }")["roles"][
+        "nodes"
+    ]
+    [auditing] = [one for one in roles if one["name"] == "Auditor"]
+    grants = [one for one in auditing["grants"] if one["permission"] != "SEE_AMOUNTS"]
+    office.server.mutate("roleChangeGrants", id=auditing["id"], grants=grants)
+    [forbidden] = bundled(idempotencyKey=str(uuid4()))["errors"]
+    assert (forbidden["extensions"]["code"], "SEE_AMOUNTS" in forbidden["message"]) == ("FORBIDDEN", True)
