@@ -9,6 +9,7 @@ from api.cli import (
     access,
     attesting,
     bundling,
+    exporting,
     filling,
     keeping,
     proving,
@@ -52,6 +53,7 @@ app.command(rich_help_panel=FILL)(filling.demo)
 app.command(rich_help_panel=READ)(reading.replay)
 app.command(rich_help_panel=READ)(tracing.diff)
 app.command(rich_help_panel=READ)(tracing.why)
+app.command("export-personal", rich_help_panel=READ)(exporting.export_personal)
 app.command(rich_help_panel=READ)(reading.schema)
 app.command(rich_help_panel=PROVE)(proving.verify)
 app.command(rich_help_panel=PROVE)(proving.checkpoint)

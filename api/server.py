@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +37,7 @@ from api.identity.uses import TokenUses
 from api.identity.ways import Ways
 from api.live import Live
 from api.origins import cross_origin
+from api.personal_data import personal_data
 from api.reading.reader import Reader, read_pool
 from api.schema import the_schema
 from api.serving import Serving
@@ -111,6 +113,7 @@ def create_app(
                 bundles=Bundles(parts.pool, parts.store, parts.vault),
                 store=parts.store,
                 mapper=parts.mapper,
+                personal_data=partial(personal_data, parts.pool, parts.mapper, parts.daybook),
                 accounts=Accounts(access, directory, sessions),
                 access=access,
                 readers=feed.readers,

@@ -1,8 +1,9 @@
 """What resolvers work with: the parts of the serving process, and the one request that they answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import anyio
 import msgspec
@@ -19,6 +20,7 @@ from api.feed import Feed
 from api.identity.accounts import Accounts
 from api.identity.caller import STRANGER, Arrival, Caller
 from api.identity.store import Access
+from api.personal_data import PersonalData
 from api.reading.moments import Then, named
 from api.reading.reader import Reader
 from api.reading.sight import Sight, sight_of
@@ -42,6 +44,8 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     bundles: Bundles
     store: EventStore
     mapper: SealingMapper
+    personal_data: Callable[[UUID], PersonalData]
+    """All that the book holds about a customer; takes its time."""
     accounts: Accounts
     access: Access
     readers: anyio.CapacityLimiter

@@ -69,7 +69,7 @@ NEEDS: Final[Mapping[type[Command], Permission]] = {
     **_all_of(Permission.WRITE_TAGS, customer.ClassifyCustomer, customer.AddCustomerTag, customer.RemoveCustomerTag),
     **_all_of(Permission.WRITE_CONSENT, customer.GrantCustomerConsent, customer.WithdrawCustomerConsent),
     **_all_of(Permission.ASSIGN_CUSTOMERS, customer.AssignCustomerOwner),
-    **_all_of(Permission.UNMASK_PERSONAL_DATA, customer.UnmaskCustomer),
+    **_all_of(Permission.UNMASK_PERSONAL_DATA, customer.UnmaskCustomer, customer.ExportCustomerPersonalData),
     **_all_of(Permission.OPEN_OPPORTUNITIES, opportunity.OpenOpportunity),
     **_all_of(
         Permission.WRITE_OPPORTUNITIES,

@@ -85,7 +85,7 @@ class Catalogue:
         self._encode = msgspec.json.Encoder().encode
 
     def encode(self, event: Event, reason: str | None) -> Encoded:
-        shape = self._by_type[type(event)]
+        shape = self.shape_of(event)
         public = self._encode({field: getattr(event, field) for field in shape.public})
         if not shape.personal and reason is None:
             return Encoded(shape.name, public, None)
@@ -107,6 +107,10 @@ class Catalogue:
         if personal == b"{}":
             return shape.decode(public)
         return shape.decode(personal if public == b"{}" else public[:-1] + b"," + personal[1:])
+
+    def shape_of(self, event: Event) -> Shape:
+        """How events of this type are stored."""
+        return self._by_type[type(event)]
 
     def _names(self, chosen: Callable[[AnyDecider, type[Event]], bool]) -> list[str]:
         """The stored names of the chosen events, those of their older shapes included."""

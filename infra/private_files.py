@@ -46,6 +46,16 @@ def kept(file: Path) -> str:
     return held
 
 
+def begin(file: Path, content: str) -> None:
+    """Write a file that is not there yet, for its owner alone."""
+    try:
+        _write(file, content, os.O_EXCL)
+    except FileExistsError:
+        raise PrivateFileError(f"The file {file} is there already. Name another one, or remove it.") from None
+    except OSError as error:
+        raise PrivateFileError(f"The file {file} can't be written: {error.strerror}.") from None
+
+
 def replace(file: Path, content: str) -> None:
     """Let a file hold this and nothing else. Killed meanwhile, or without power, it holds the former or this, whole.
 

@@ -24,6 +24,7 @@ from domain.customer import (
     CustomerNoteAdded,
     CustomerOwnerAssigned,
     CustomerParentAssigned,
+    CustomerPersonalDataExported,
     CustomerRegistered,
     CustomerRelationshipChanged,
     CustomerRenamed,
@@ -223,7 +224,7 @@ def post(posting: Posting, recorded: Recorded[CustomerEvent]) -> None:
             columns = {"status": "archived", "archived_at": at}
         case CustomerRestored():
             columns = {"status": "active", "archived_at": None}
-        case CustomerUnmasked():
+        case CustomerUnmasked() | CustomerPersonalDataExported():
             return posting.change(CUSTOMERS, id, **stamp(recorded))
         case _ as never:
             assert_never(never)

@@ -15,12 +15,12 @@ from api.errors import user_errors
 from api.health import outcome_of
 from api.mutations.access import access_mutations
 from api.mutations.inputs import input_of, raw_values
-from api.mutations.payloads import Outcome, issued_payload_of, payload_of, unmasked_payload_of
+from api.mutations.payloads import Outcome, exported_payload_of, issued_payload_of, payload_of, unmasked_payload_of
 from api.serving import Request, RequestInfo
 from api.words import described
 from domain.api_token import IssueApiToken
 from domain.catalogue import AnyDecider, Catalogue, mutation_name
-from domain.customer import UnmaskCustomer
+from domain.customer import ExportCustomerPersonalData, UnmaskCustomer
 from domain.kernel import LINE, Command, Refused
 from domain.kernel.admission import Intake, plain_text
 from domain.kernel.recorded import Context, Receipt
@@ -69,6 +69,7 @@ def _resolve(resolver: Callable[..., Any], _source: None, info: Any, **arguments
 _OWN_PAYLOADS: Mapping[type[Command], Callable[[AnyDecider, type[Any]], type[Any]]] = {
     IssueApiToken: issued_payload_of,
     UnmaskCustomer: unmasked_payload_of,
+    ExportCustomerPersonalData: exported_payload_of,
 }
 """What mutations come to that answer with more than the record."""
 

@@ -1,5 +1,6 @@
 """Payloads of mutations: one type for each kind of aggregate, with the aggregate as its read model shows it by then."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ from uuid import UUID
 import anyio.to_thread
 import msgspec
 import strawberry
+from strawberry.scalars import JSON
 from strawberry.types.field import StrawberryField
 
 from api.auditing.bundle import NothingToShow
@@ -65,6 +67,12 @@ def unmasked_payload_of(decider: AnyDecider, entity: type[Any]) -> type[Any]:
         " customer yet. Takes `SEE_AMOUNTS` too."
     )
     return _payload(decider, entity, "Unmasked", {"audit_bundle": _field(AuditBundle | None, said, _audit_bundle)})
+
+
+def exported_payload_of(decider: AnyDecider, entity: type[Any]) -> type[Any]:
+    """The payload type of the mutation that gives all personal data of a customer."""
+    said = "All of it, in the format of docs/operator/requests.md; null where refused, or `customer` is not there yet."
+    return _payload(decider, entity, "Exported", {"personal_data": _field(JSON | None, said, _personal_data)})
 
 
 def _payload(decider: AnyDecider, entity: type[Any], done: str, more: Mapping[str, StrawberryField]) -> type[Any]:
@@ -147,6 +155,12 @@ def _secret(root: strawberry.Parent[Outcome], info: RequestInfo) -> Any:
         return None
     request = info.context
     return request.serving.commands.api_tokens(request.actor, root.idempotency_key)
+
+
+async def _personal_data(root: strawberry.Parent[Outcome], info: RequestInfo) -> Any:
+    if root.id is None:
+        return None
+    return Ready(msgspec.json.encode(await asyncio.to_thread(info.context.serving.personal_data, root.id)))
 
 
 def _position(root: strawberry.Parent[Outcome]) -> Any:

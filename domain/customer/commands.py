@@ -221,6 +221,13 @@ class UnmaskCustomer(Command, frozen=True, kw_only=True):
     reason: Annotated[str, Doc("Why it has to be seen, for whoever looks into this later."), LINE]
 
 
+class ExportCustomerPersonalData(Command, frozen=True, kw_only=True):
+    """Get all that the book holds about a customer as one document, for the person who asks. It is recorded before."""
+
+    export: Annotated[UUID, Derived("export")]
+    reason: Annotated[str, Doc("Why the copy is made: who asked, and where that is written down."), LINE]
+
+
 CustomerCommand: TypeAlias = (
     RegisterCustomer
     | RenameCustomer
@@ -244,6 +251,7 @@ CustomerCommand: TypeAlias = (
     | ArchiveCustomer
     | RestoreCustomer
     | UnmaskCustomer
+    | ExportCustomerPersonalData
 )
 
 COMMANDS: Mapping[str, type[CustomerCommand]] = {
@@ -269,5 +277,6 @@ COMMANDS: Mapping[str, type[CustomerCommand]] = {
     "archive": ArchiveCustomer,
     "restore": RestoreCustomer,
     "unmask": UnmaskCustomer,
+    "exportPersonalData": ExportCustomerPersonalData,
 }
 """By verb: `rename` is the mutation `customerRename`."""

@@ -17,6 +17,7 @@ from domain.customer.commands import (
     ChangeCustomerRelationship,
     ClassifyCustomer,
     CustomerCommand,
+    ExportCustomerPersonalData,
     GrantCustomerConsent,
     LinkCustomerContact,
     MakeCustomerContactPointPrimary,
@@ -49,6 +50,7 @@ from domain.customer.events import (
     CustomerNoteAdded,
     CustomerOwnerAssigned,
     CustomerParentAssigned,
+    CustomerPersonalDataExported,
     CustomerRegistered,
     CustomerRelationshipChanged,
     CustomerRenamed,
@@ -80,10 +82,12 @@ from domain.kernel import (
     updated,
 )
 
+_WHILE_ARCHIVED = (ArchiveCustomer, RestoreCustomer, UnmaskCustomer, ExportCustomerPersonalData)
+
 
 def decide(state: Customer, command: CustomerCommand, known: Known) -> list[CustomerEvent]:
     """What follows from a command. A request already met yields nothing."""
-    if state.archived and not isinstance(command, ArchiveCustomer | RestoreCustomer | UnmaskCustomer):
+    if state.archived and not isinstance(command, _WHILE_ARCHIVED):
         refuse(CustomerIsArchived())
     match command:
         case RegisterCustomer():
@@ -136,6 +140,8 @@ def decide(state: Customer, command: CustomerCommand, known: Known) -> list[Cust
             return [CustomerRestored(shared=shared, shared_email_reason=reason)] if state.archived else []
         case UnmaskCustomer(look=look, reason=reason):
             return [] if look in state.parts else [CustomerUnmasked(look=look, reason=reason)]
+        case ExportCustomerPersonalData(export=export, reason=reason):
+            return [] if export in state.parts else [CustomerPersonalDataExported(export=export, reason=reason)]
         case _:
             assert_never(command)
 

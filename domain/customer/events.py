@@ -190,6 +190,13 @@ class CustomerUnmasked(Event, frozen=True, kw_only=True):
     reason: Personal[str]
 
 
+class CustomerPersonalDataExported(Event, frozen=True, kw_only=True):
+    """A copy of all that the book holds about the customer was made, for this reason."""
+
+    export: UUID
+    reason: Personal[str]
+
+
 CustomerEvent: TypeAlias = (
     CustomerRegistered
     | CustomerRenamed
@@ -213,6 +220,7 @@ CustomerEvent: TypeAlias = (
     | CustomerArchived
     | CustomerRestored
     | CustomerUnmasked
+    | CustomerPersonalDataExported
 )
 
 EVENTS: Mapping[str, type[CustomerEvent]] = {
@@ -238,5 +246,6 @@ EVENTS: Mapping[str, type[CustomerEvent]] = {
     "CustomerArchived": CustomerArchived,
     "CustomerRestored": CustomerRestored,
     "CustomerUnmasked": CustomerUnmasked,
+    "CustomerPersonalDataExported": CustomerPersonalDataExported,
 }
 """By stored name."""

@@ -25,6 +25,7 @@ from domain.customer.events import (
     CustomerNoteAdded,
     CustomerOwnerAssigned,
     CustomerParentAssigned,
+    CustomerPersonalDataExported,
     CustomerRegistered,
     CustomerRelationshipChanged,
     CustomerRenamed,
@@ -81,7 +82,7 @@ class Customer(State, frozen=True, kw_only=True):
     consents: Mapping[tuple[str, ConsentChannel], Consent] = {}
     """Purpose without case, channel -> what was said last."""
     parts: Seen = Seen()
-    """The ids of all notes, contact points, links and looks there ever were: what was added once is not added again."""
+    """The ids of all notes, contact points, links, looks and exports: what was added once is not added again."""
 
     def primary(self, kind: ContactKind) -> ContactPoint | None:
         """The contact point to use first among its kind."""
@@ -142,6 +143,8 @@ def evolve(state: Customer, event: CustomerEvent) -> Customer:
             return _restored(state, shared=shared)
         case CustomerUnmasked(look=look):
             return replace(state, parts=state.parts.add(look))
+        case CustomerPersonalDataExported(export=export):
+            return replace(state, parts=state.parts.add(export))
         case _:
             assert_never(event)
 
@@ -227,7 +230,14 @@ STANDING_FROM: frozenset[type[CustomerEvent]] = frozenset(
     (CustomerRegistered, CustomerOwnerAssigned, CustomerParentAssigned, CustomerArchived, CustomerRestored)
 )
 FOLDED_SEALED: frozenset[type[CustomerEvent]] = frozenset(
-    (CustomerNoteAdded, CustomerContactPointRemoved, CustomerArchived, CustomerRestored, CustomerUnmasked)
+    (
+        CustomerNoteAdded,
+        CustomerContactPointRemoved,
+        CustomerArchived,
+        CustomerRestored,
+        CustomerUnmasked,
+        CustomerPersonalDataExported,
+    )
 )
 OVERWRITES: frozenset[type[CustomerEvent]] = frozenset(
     (CustomerRenamed, CustomerRelationshipChanged, CustomerOwnerAssigned, CustomerParentAssigned)

@@ -45,7 +45,7 @@ from tests.api.identity.signing_in import PASSWORD, RESET, SIGN_IN
 
 COMMANDS = (
     "serve", "work", "migrate", "status", "rebuild", "retry", "import", "demo", "replay", "schema", "access", "verify",
-    "checkpoint", "prove", "witness", "bundle", "rotate",
+    "checkpoint", "prove", "witness", "bundle", "rotate", "export-personal", "attest", "why", "diff",
 )  # fmt: skip
 WHO = """{
   staffMembers(first: 9) { nodes { id roles(first: 9) { nodes { id name } } } }

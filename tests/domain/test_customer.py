@@ -50,6 +50,7 @@ from domain.customer import (
     CustomerNoteAdded,
     CustomerOwnerAssigned,
     CustomerParentAssigned,
+    CustomerPersonalDataExported,
     CustomerRegistered,
     CustomerRelationshipChanged,
     CustomerRenamed,
@@ -58,6 +59,7 @@ from domain.customer import (
     CustomerTagRemoved,
     CustomerUnmasked,
     EmailTaken,
+    ExportCustomerPersonalData,
     GrantCustomerConsent,
     LinkCustomerContact,
     LinkEndsBeforeItBegins,
@@ -674,6 +676,13 @@ class TestLifecycle:
         given(person, said).when(again).then(CustomerUnmasked(look=NOTE, reason="complaint 17"))
         given(person, archived).when(asked).then(said)
 
+    def test_each_export_is_recorded_with_its_reason(self) -> None:
+        asked = ExportCustomerPersonalData(id=ID, export=MAIL, reason="her letter of Monday")
+        said = CustomerPersonalDataExported(export=MAIL, reason="her letter of Monday")
+        given(person).when(asked).then(said)
+        given(person, said).when(asked).then()
+        given(person, archived).when(asked).then(said)
+
     @pytest.mark.parametrize(
         "command",
         [
@@ -820,6 +829,7 @@ commands: st.SearchStrategy[CustomerCommand] = st.one_of(
     st.builds(ArchiveCustomer, id=own),
     st.builds(RestoreCustomer, id=own, shared_email_reason=maybe_words),
     st.builds(UnmaskCustomer, id=own, look=parts, reason=words),
+    st.builds(ExportCustomerPersonalData, id=own, export=parts, reason=words),
 )
 
 

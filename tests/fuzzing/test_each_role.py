@@ -49,7 +49,7 @@ MOVE = {
     "customerAssignOwner", "opportunityReassign", "ticketAssign", "ticketChangeQueue", "ticketEscalate",
     "teamAssignLead", "queueAssignTeam", "staffMemberJoinTeam", "staffMemberGrantRole",
     "staffMemberRevokeRole", "staffMemberDeactivate", "staffMemberReactivate", "roleChangeGrants", "roleRetire",
-    "customerUnmask",
+    "customerUnmask", "customerExportPersonalData",
 }  # fmt: skip
 """Change who reads what, or show what is hidden: they are sent as those who may not."""
 

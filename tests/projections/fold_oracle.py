@@ -90,6 +90,8 @@ def _public_ids(book: list[Recorded[Any]]) -> dict[UUID, str]:
                 parts = [("msg", said.message)] if said.message else []
             case "CustomerUnmasked":
                 parts = [("look", said.look)]
+            case "CustomerPersonalDataExported":
+                parts = [("exp", said.export)]
             case "CustomerNoteAdded" | "OpportunityNoteAdded" | "TicketNoteAdded":
                 parts = [("note", said.note)]
             case _:
@@ -142,7 +144,7 @@ class _Ledger:
         if entry.kind in ("customer", "opportunity", "ticket"):
             row.setdefault("registered_position", entry.position)
         getattr(self, entry.kind)(type(entry.event).__name__, entry.event, own, row, entry)
-        if entry.name != "CustomerUnmasked":  # to be seen is no change
+        if entry.name not in ("CustomerUnmasked", "CustomerPersonalDataExported"):  # to be seen is no change
             row["last_touched_at" if entry.kind == "opportunity" else "changed_at"] = at
         row.update(version=entry.originator_version, position=entry.position, recorded_at=entry.recorded_at)
         self.timeline(entry, own)
@@ -255,7 +257,7 @@ class _Ledger:
                 row |= {"status": "archived", "archived_at": at}
             case "Restored":
                 row |= {"status": "active", "archived_at": None}
-            case "Unmasked":
+            case "Unmasked" | "PersonalDataExported":
                 pass
             case other:
                 raise AssertionError(f"the oracle knows no {other}")
