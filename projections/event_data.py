@@ -59,8 +59,8 @@ _NAMED: Mapping[str, tuple[str, ...]] = {
 }
 """The fields that name an aggregate of a kind, wherever they stand or in one event only."""
 _PARTS: Mapping[str, tuple[str, ...]] = {
-    "exp": ("export",),
     "cpt": ("contact_point", "demoted", "promoted", "ContactPoint.id"),
+    "exp": ("export",),
     "lin": ("line",),
     "lnk": ("link",),
     "look": ("look",),

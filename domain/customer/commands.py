@@ -224,7 +224,7 @@ class UnmaskCustomer(Command, frozen=True, kw_only=True):
 class ExportCustomerPersonalData(Command, frozen=True, kw_only=True):
     """Get all that the book holds about a customer as one document, for the person who asks. It is recorded before."""
 
-    export: Annotated[UUID, Derived("export")]
+    export: Annotated[UUID, Derived("exp")]
     reason: Annotated[str, Doc("Why the copy is made: who asked, and where that is written down."), LINE]
 
 

@@ -39,6 +39,7 @@ ABOUT_ACCESS = {
 MORE = {
     "apiTokenIssue": ("IssuedPayload", {"secret"}),
     "customerUnmask": ("UnmaskedPayload", {"auditBundle"}),
+    "customerExportPersonalData": ("ExportedPayload", {"personalData"}),
 }
 """The payloads of these say more than the others'."""
 
