@@ -37,7 +37,7 @@ from domain.kernel import ContactKind, Withheld, opened, type_id
 from domain.kernel.recorded import Recorded
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
 from projections.parts import add_external_ids, add_note, external_ids_of, notes_of, ordinal, remove_external_id
-from projections.searching import forget, found_by, search_key, searched_by
+from projections.searching import forget, found_by, now_found_by, search_key, searched_by
 from projections.sorting import TEXT_KEY, sort_key
 
 CUSTOMERS = Table(
@@ -185,7 +185,7 @@ def post(posting: Posting, recorded: Recorded[CustomerEvent]) -> None:
             changes = {**event.changes, **(opened(event.personal_changes) or {})}
             columns = {name: _detail(name, change) for name, change in changes.items()}
             if "legal_name" in columns:
-                found_by(posting, SEARCH, id, "legal_name", columns["legal_name"])
+                now_found_by(posting, SEARCH, id, "legal_name", columns["legal_name"])
         case CustomerClassified() as event:
             _classify(posting, id, recorded, event)
         case CustomerOwnerAssigned(owner=owner, team=team):
@@ -211,7 +211,7 @@ def post(posting: Posting, recorded: Recorded[CustomerEvent]) -> None:
             _state_consent(posting, id, recorded, event)
         case CustomerRenamed(new=name):
             columns = {"name": opened(name), "name_key": sort_key(name)}
-            found_by(posting, SEARCH, id, "name", name)
+            now_found_by(posting, SEARCH, id, "name", name)
         case CustomerParentAssigned(parent=parent):
             columns = {"parent_id": public_id_or_none("customer", parent)}
         case CustomerExternalIdAdded(external_id=external_id):

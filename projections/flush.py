@@ -46,18 +46,18 @@ class Flush:
         made: list[Statement] = []
         for table, turns in folded(postings):
             alike: dict[tuple[str, frozenset[str]], list[Mapping[str, Any]]] = {}
-            for key, turn in turns.items():
-                if not table.grows:
-                    # What is read of the rows as they were stands before what changes them.
+            for key, turn in () if table.grows else turns.items():
+                # What is read of the rows as they were stands before what changes them.
+                if not turn.is_new:
                     alike.setdefault(_ENDED, []).append({**_named(table, key), **_until(turn.first)})
-                    for verb, columns, since, until in turn.former:
-                        if verb == "change":
-                            patch = {**_checked(table, verb, columns), **_since(table, since)}
-                            row: Mapping[str, Any] = {**_named(table, key), _PATCH: patch, **_until(until)}
-                            alike.setdefault(_BETWEEN, []).append(row)
-                        elif verb == "insert":
-                            row = {**_checked(table, verb, columns), **_since(table, since), **_until(until)}
-                            alike.setdefault(_WHOLE, []).append(row)
+                for verb, columns, since, until in turn.former:
+                    if verb == "change":
+                        patch = {**_checked(table, verb, columns), **_since(table, since)}
+                        row: Mapping[str, Any] = {**_named(table, key), _PATCH: patch, **_until(until)}
+                        alike.setdefault(_BETWEEN, []).append(row)
+                    elif verb == "insert":
+                        row = {**_checked(table, verb, columns), **_since(table, since), **_until(until)}
+                        alike.setdefault(_WHOLE, []).append(row)
             for key, turn in turns.items():
                 columns = _checked(table, turn.verb, turn.columns)
                 # Left out of an insert is NULL, left out of a change is unchanged: only changes need sets of their own.

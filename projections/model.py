@@ -62,7 +62,7 @@ class Posting:
         self.changes: list[tuple[str, Table, Key, dict[str, Any]]] = []
 
     def insert(self, table: Table, **row: Any) -> None:
-        """A new row; columns left out are NULL."""
+        """A new row; columns left out are NULL. None of this key is there: where one may be, it is removed first."""
         self.changes.append(("insert", table, tuple([row[column] for column in table.key]), row))
 
     def change(self, table: Table, *key: Any, **columns: Any) -> None:

@@ -29,7 +29,7 @@ from domain.opportunity import (
 )
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
 from projections.parts import add_external_ids, add_note, external_ids_of, notes_of, ordinal
-from projections.searching import found_by, searched_by
+from projections.searching import found_by, now_found_by, searched_by
 from projections.sorting import TEXT_KEY, sort_key
 
 OPPORTUNITIES = Table(
@@ -167,7 +167,7 @@ def post(posting: Posting, recorded: Recorded[OpportunityEvent]) -> None:
             columns = {"customer_id": public_id_or_none("customer", customer)}
         case OpportunityRenamed(new=title):
             columns = {"title": opened(title), "title_key": sort_key(title)}
-            found_by(posting, SEARCH, id, "title", title)
+            now_found_by(posting, SEARCH, id, "title", title)
         case OpportunityExternalIdAdded(external_id=external_id):
             add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,), SEARCH)
         case _ as never:

@@ -62,12 +62,14 @@ class At(NamedTuple):
 class Turn:
     """What a batch makes of one row: the last change that it leaves, and the rows that were there in between."""
 
-    __slots__ = ("columns", "first", "former", "since", "verb")
+    __slots__ = ("columns", "first", "former", "is_new", "since", "verb")
 
     def __init__(self, verb: str, columns: dict[str, Any], at: At) -> None:
         self.verb, self.columns = verb, columns
         self.first = self.since = at
         """The first event that changed it, and the last one."""
+        self.is_new = verb == "insert"
+        """There was no such row before."""
         self.former: list[tuple[str, dict[str, Any], At, At]] = []
         """Like `verb` and `columns`, after an event before the last; with that event, and the next."""
 

@@ -14,7 +14,7 @@ from domain.product import (
 )
 from projections.model import STAMP, Model, Posting, Table, public_id, stamp
 from projections.parts import add_external_ids, external_ids_of
-from projections.searching import found_by, searched_by
+from projections.searching import found_by, now_found_by, searched_by
 from projections.sorting import TEXT_KEY, sort_key
 
 PRODUCTS = Table(
@@ -50,7 +50,7 @@ def post(posting: Posting, recorded: Recorded[ProductEvent]) -> None:
             return _add(posting, id, recorded, event)
         case ProductRenamed(new=name):
             columns = {"name": name, "name_key": sort_key(name)}
-            found_by(posting, SEARCH, id, "name", name)
+            now_found_by(posting, SEARCH, id, "name", name)
         case ProductPriceChanged(new_price=price, new_currency=currency):
             columns = {"price": price, "currency": currency}
         case ProductExternalIdAdded(external_id=external_id):

@@ -94,11 +94,16 @@ def searched_by(kind: str) -> Table:
 def found_by(
     posting: Posting, table: Table, id: str, what: str, *texts: str | Withheld | None, which: str = ""
 ) -> None:
-    """The record of this public id is found by these texts from now on, in place of what was there before."""
-    forget(posting, table, id, what, which)
+    """The record of this public id is found by these texts from now on; by what they are it was not found before."""
     keys = dict.fromkeys(key for text in texts if (key := search_key(text)))
     if keys:
         posting.insert(table, **{table.key[0]: id}, what=what, which=which, text=" ".join(keys))
+
+
+def now_found_by(posting: Posting, table: Table, id: str, what: str, *texts: str | Withheld | None) -> None:
+    """The same, in place of the texts that it was found by before, if there were any."""
+    forget(posting, table, id, what)
+    found_by(posting, table, id, what, *texts)
 
 
 def forget(posting: Posting, table: Table, id: str, what: str, which: str = "") -> None:

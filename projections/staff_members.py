@@ -18,7 +18,7 @@ from domain.staff_member import (
 )
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
 from projections.parts import add_external_ids, external_ids_of
-from projections.searching import found_by, searched_by
+from projections.searching import found_by, now_found_by, searched_by
 from projections.sorting import TEXT_KEY, sort_key
 
 STAFF_MEMBERS = Table(
@@ -62,10 +62,10 @@ def post(posting: Posting, recorded: Recorded[StaffMemberEvent]) -> None:
             return _register(posting, id, recorded, event)
         case StaffMemberRenamed(new=name):
             columns = {"name": opened(name), "name_key": sort_key(name)}
-            found_by(posting, SEARCH, id, "name", name)
+            now_found_by(posting, SEARCH, id, "name", name)
         case StaffMemberEmailChanged(new=email, normalised_email=normalised):
             columns = {"email": opened(email), "normalised_email": opened(normalised)}
-            found_by(posting, SEARCH, id, "email", email, normalised)
+            now_found_by(posting, SEARCH, id, "email", email, normalised)
         case StaffMemberTeamChanged(new=team):
             columns = {"team_id": public_id_or_none("team", team)}
         case StaffMemberExternalIdAdded(external_id=external_id):

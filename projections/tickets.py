@@ -31,7 +31,7 @@ from domain.ticket import (
 )
 from projections.model import STAMP, Model, Posting, Table, public_id, public_id_or_none, stamp
 from projections.parts import add_external_ids, external_ids_of, ordinal
-from projections.searching import found_by, searched_by
+from projections.searching import found_by, now_found_by, searched_by
 from projections.sorting import TEXT_KEY, sort_key
 
 TICKETS = Table(
@@ -134,7 +134,7 @@ def post(posting: Posting, recorded: Recorded[TicketEvent]) -> None:
             columns = {"priority": priority.value, "priority_rank": _RANKS[priority.value]}
         case TicketSubjectChanged(new=subject):
             columns = {"subject": opened(subject), "subject_key": sort_key(subject)}
-            found_by(posting, SEARCH, id, "subject", subject)
+            now_found_by(posting, SEARCH, id, "subject", subject)
         case TicketCustomerAssigned(new=customer):
             columns = {"customer_id": public_id("customer", customer)}
         case TicketPended() | TicketPutOnHold() | TicketResumed() | TicketReopened() as event:

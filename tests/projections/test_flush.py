@@ -59,6 +59,9 @@ def test_any_batching_gives_the_rows_of_one_by_one(
         posting = Posting()
         match verb:
             case "insert":
+                if id in expected:
+                    posting.remove(THINGS, id)
+                    posting.remove(PAIRS, str(id % 2), id)
                 posting.insert(THINGS, id=id, **columns)
                 posting.insert(PAIRS, one=str(id % 2), two=id)
                 expected[id] = dict.fromkeys(VALUES) | columns
