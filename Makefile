@@ -86,7 +86,8 @@ graphiql: $(DEV)
 	$(NPM) --prefix tools/graphiql ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 	$(NPM) --prefix tools/graphiql run --silent build
 
-schema-check: $(RUNTIME)
+# Not while the development tools are being installed beside it, where several targets are made at once.
+schema-check: $(DEV)
 	$(BIN)/daybook schema --check
 
 bench: $(DEV)
