@@ -1,6 +1,6 @@
 """Random attempts at every mutation of the schema, and selections of all that an object tells."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -23,7 +23,7 @@ from graphql import (
 from domain.catalogue import catalogue, mutation_name
 from domain.customer import ExportCustomerPersonalData, UnmaskCustomer
 from domain.kernel import Command
-from tests.api.bad_values import GOOD_BY_NAME, Path, id_prefixes
+from tests.api.bad_values import GOOD, GOOD_BY_NAME, Path, id_prefixes
 from tests.projections.fold_oracle import public
 
 WORDS = ("blue", "green", "ada@blue.example", "bob@green.example", "+41446681800", "https://blue.example", " ")
@@ -33,7 +33,7 @@ VALUES: Mapping[str, Sequence[Any]] = {
     "Int": (1, 2, 5, 0, 2020),
     "Decimal": ("10", "20.5", "1", "0", "-1"),
     "Date": ("2026-03-31", "2026-01-01", "1990-05-05"),
-    "DateTime": ("2026-03-31T09:30:00Z",),
+    "DateTime": ("2026-03-31T09:30:00Z", GOOD["DateTime"]),
     "CurrencyCode": ("EUR", "USD", "JPY"),
 }
 RECORDS = ("customer", "opportunity", "ticket")
@@ -62,10 +62,18 @@ class Attempts:
     """Draws attempts. Ids are drawn from those that there are, of whatever kind is needed, and from nowhere."""
 
     def __init__(
-        self, chance: Random, schema: GraphQLSchema, ids: Mapping[str, list[str]], targets: Mapping[str, list[str]]
+        self,
+        chance: Random,
+        schema: GraphQLSchema,
+        ids: Mapping[str, list[str]],
+        targets: Mapping[str, list[str]],
+        out_of_bounds: Callable[["Attempt"], bool],
     ) -> None:
-        """`ids`: by their prefix; more may come to be there. `targets`: those that are changed more often."""
-        self._chance, self._ids, self._targets = chance, ids, targets
+        """`ids`: by their prefix; more may come to be there. `targets`: those that are changed more often.
+
+        `out_of_bounds`: what is not to be tried.
+        """
+        self._chance, self._ids, self._targets, self._out_of_bounds = chance, ids, targets, out_of_bounds
         assert schema.mutation_type is not None
         self._fields = schema.mutation_type.fields
         self._commands = [
@@ -77,6 +85,11 @@ class Attempts:
         ]
 
     def next(self) -> Attempt:
+        while self._out_of_bounds(found := self._drawn()):
+            pass
+        return found
+
+    def _drawn(self) -> Attempt:
         sort = self._chance.random()
         name, kind, command = self._chance.choice(
             [

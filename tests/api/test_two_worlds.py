@@ -1,9 +1,9 @@
 """Non-interference: what somebody may not see changes nothing that they are told, whatever they try and follow.
 
 Two worlds (tests/api/worlds.py) differ only in that. In both of them A tries the same random mutations, on records that
-A sees and on others, with references to either, reads, and follows every record and the whole book over a WebSocket,
-while others go on working. Answers and streams must be the same, but for what docs/operator/security.md declares.
-Reading alone, with its cursors, is in test_sight.py.
+A sees and on others, with references to either, reads, and follows every record and the whole book, over a WebSocket or
+as server-sent events, while others go on working. Answers and streams must be the same, but for what
+docs/operator/security.md declares. Reading alone, with its cursors, is in test_sight.py.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +29,7 @@ from tests.api.filled import entries, opened
 from tests.api.house import Step, entered
 from tests.api.identity.signing_in import signed_in
 from tests.api.listening import Server, Socket, listening
-from tests.api.told import SCHEMA, A
+from tests.api.told import SCHEMA, A, event_streams
 from tests.api.worlds import EMAIL, History
 from tests.faults.report import FULL, seeds
 
@@ -42,6 +42,7 @@ READS = tuple(
     f"{{ {field} {everything(SCHEMA.query_type.fields[field.partition('(')[0]].type, 0)} }}"
     for field in (
         "customers(first: 50)", "opportunities(first: 50)", "tickets(first: 50)", "staffMembers(first: 50)",
+        "teams(first: 50)", "queues(first: 50)", "roles(first: 50)", "apiTokens(first: 50)",
         "customerTotals", "opportunityTotals", "ticketTotals", "history(last: 40)",
     )
     if SCHEMA.query_type
@@ -66,16 +67,21 @@ def told_in(world: int, seed: int, database: str, directory: Path) -> Told:
             if world in step.worlds:
                 version = entered(parts, step, world)
                 assert version or step.verb == "linkContact", step
-        with listening(database, directory) as server, _signed_in(server, history) as a:
+        with listening(database, directory) as server, _signed_in(server, history, events=seed % 2 == 0) as a:
             return _played(a, parts, history, chance, world)
 
 
 @contextmanager
-def _signed_in(server: Server, history: History) -> Iterator[A]:
+def _signed_in(server: Server, history: History, *, events: bool) -> Iterator[A]:
+    """`events`: whether A follows over server-sent events."""
     me, role = type_id("stf", history.me), type_id("rol", history.role)
     server.mutate("staffMemberGrantRole", id=me, role=role)  # answered when all that came before is there to be read
     with signed_in(server, me, EMAIL) as http:
         origin, cookies = str(http.base_url), "; ".join(f"{name}={value}" for name, value in http.cookies.items())
+        if events:
+            with event_streams(origin, http.headers, http.cookies) as streams:
+                yield A(http, streams)
+            return
         with server.socket(additional_headers={"Cookie": cookies}, origin=origin) as websocket:
             socket = Socket(websocket).send(type="connection_init", payload={})
             assert socket.receive() == {"type": "connection_ack"}
@@ -87,7 +93,8 @@ def _played(a: A, parts: Parts, history: History, chance: Random, world: int) ->
     for kind in RECORDS:
         for id in history.ids[catalogue.prefixes[kind]]:
             a.follow_record(kind, id)
-    attempts, done = Attempts(chance, SCHEMA, history.ids, history.targets), 0
+    attempts = Attempts(chance, SCHEMA, history.ids, history.targets, history.gives_sight)
+    done = 0
     for number in range(ATTEMPTS):
         done += _tried(a, parts, attempts, history)
         a.ask(chance.choice(READS))

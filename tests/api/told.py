@@ -2,10 +2,14 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from queue import Queue
 from typing import Any
 
 import httpx
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from graphql import GraphQLObjectType
 
 from api.schema import the_schema
@@ -54,10 +58,57 @@ class Plainly:
         return self._made.setdefault(id, f"{prefix} made {len(self._made)}") if uuid.version == 7 else id
 
 
-class A:
-    """Signed in, with a connection on which everything is followed."""
+class EventStreams:
+    """Subscriptions over server-sent events, each by a request of its own; otherwise as a Socket."""
 
-    def __init__(self, http: httpx.Client, socket: Socket) -> None:
+    def __init__(self, portal: BlockingPortal, http: httpx.AsyncClient) -> None:
+        self._portal, self._http = portal, http
+        self._messages = Queue[dict[str, Any]]()
+        self._under_way = list[Future[None]]()
+
+    def subscribe(self, query: str, *, id: str) -> None:
+        self._under_way.append(self._portal.start_task_soon(self._follow, query, id))
+
+    def receive(self) -> dict[str, Any]:
+        return self._messages.get(timeout=PATIENCE)
+
+    def end(self) -> None:
+        for each in self._under_way:
+            each.cancel()
+
+    async def _follow(self, query: str, id: str) -> None:
+        headers = {"Accept": "text/event-stream"}
+        async with self._http.stream("POST", "/graphql", json={"query": query}, headers=headers) as response:
+            async for line in response.aiter_lines():
+                field, _, data = line.partition(": ")
+                if field == "data" and data:
+                    told = json.loads(data)
+                    self._messages.put(
+                        {"type": "next", "id": id, "payload": told if "data" in told else told["errors"]}
+                    )
+
+
+@contextmanager
+def event_streams(origin: str, headers: httpx.Headers, cookies: httpx.Cookies) -> Iterator[EventStreams]:
+    """For subscriptions of whoever has these cookies; they end with the block."""
+    patience = httpx.Timeout(PATIENCE, read=None)
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(
+            httpx.AsyncClient(base_url=origin, headers=headers, cookies=cookies, timeout=patience)
+        ) as http,
+    ):
+        streams = EventStreams(portal, http)
+        try:
+            yield streams
+        finally:
+            streams.end()
+
+
+class A:
+    """Signed in, with a connection, or several, on which everything is followed."""
+
+    def __init__(self, http: httpx.Client, socket: Socket | EventStreams) -> None:
         self.http, self.socket = http, socket
         self.plainly, self.answers, self.streams = Plainly(), list[str](), dict[str, list[Any]]()
 

@@ -16,6 +16,7 @@ from domain.catalogue import catalogue
 from domain.kernel import COMPANY_ID, derived_id, type_id
 from domain.kernel.permissions import SCOPELESS, Permission, Scope
 from domain.ready_roles import READY
+from tests.api.attempts import Attempt
 from tests.api.house import HOUSE, Differs, Step
 from tests.api.seen import is_seen
 
@@ -23,7 +24,8 @@ EMAIL = "anna@house.example"
 KINDS = {"customer": 6, "opportunity": 5, "ticket": 5}
 """Of each kind of record, about how many A sees; of as many that A does not see, half are there in one world only."""
 GIVES_SIGHT = (Permission.MANAGE_ACCESS, Permission.MANAGE_STAFF, Permission.CONFIGURE)
-"""Whoever has these can come to see more, so they are not A's: roles, teams, and whose team works on a queue."""
+"""Whoever has these can come to see more: by roles, teams, and whose team works on a queue. Half of the A's have them,
+and leave alone what would show them more."""
 READING = {"customer": Permission.READ_CUSTOMERS, "opportunity": Permission.READ_OPPORTUNITIES,
            "ticket": Permission.READ_TICKETS}  # fmt: skip
 
@@ -63,6 +65,13 @@ class History:
         )
         self.begun = [*self._company(), *self._all_records()]
         """The steps that come before A does."""
+
+    def gives_sight(self, attempt: Attempt) -> bool:
+        """Whether A may see something else after it than A does now, or the house could not go on as it will."""
+        kept = {type_id("stf", self.me), type_id("stf", self.outsider), type_id("tem", self.other)}
+        if attempt.target in kept | {type_id("rol", self.role)}:
+            return True
+        return attempt.kind in ("team", "queue") and not {"parent", "lead", "team"}.isdisjoint(attempt.input)
 
     @property
     def targets(self) -> Mapping[str, list[str]]:
@@ -250,7 +259,8 @@ class History:
 
 
 def _grants(chance: Random) -> Mapping[Permission, Scope]:
-    """Of a ready role, or random ones; without what gives sight, and with something to read."""
+    """Of a ready role, or random ones, with something to read; with what gives sight, or without."""
+    manages = chance.random() < 0.5
     if chance.random() < 0.4:
         found = {one.permission: one.scope for one in chance.choice(READY).grants}
     else:
@@ -259,4 +269,11 @@ def _grants(chance: Random) -> Mapping[Permission, Scope]:
             found.pop(Permission.READ_BOOK, None)
     for permission in READING.values():
         found.setdefault(permission, chance.choice((Scope.OWN, Scope.TEAM)))
-    return {each: Scope.ALL if each in SCOPELESS else scope for each, scope in found.items() if each not in GIVES_SIGHT}
+    found = {each: scope for each, scope in found.items() if each not in GIVES_SIGHT}
+    if manages:
+        found |= dict.fromkeys(GIVES_SIGHT, Scope.ALL)
+        found |= {each: chance.choice((Scope.OWN, Scope.TEAM)) for each in READING.values()}
+        for each, odds in ((Permission.READ_CUSTOMERS, 0.3), (Permission.READ_BOOK, 0.8)):
+            if chance.random() < odds:
+                found.pop(each, None)
+    return {each: Scope.ALL if each in SCOPELESS else scope for each, scope in found.items()}
