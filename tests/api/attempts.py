@@ -68,11 +68,14 @@ class Attempts:
         ids: Mapping[str, list[str]],
         targets: Mapping[str, list[str]],
         out_of_bounds: Callable[["Attempt"], bool],
+        *,
+        managing: bool,
     ) -> None:
         """`ids`: by their prefix; more may come to be there. `targets`: those that are changed more often.
 
-        `out_of_bounds`: what is not to be tried.
+        `out_of_bounds`: what is not to be tried. `managing`: whether much is about teams, roles and other settings.
         """
+        self._of_records = 0.5 if managing else 0.9
         self._chance, self._ids, self._targets, self._out_of_bounds = chance, ids, targets, out_of_bounds
         assert schema.mutation_type is not None
         self._fields = schema.mutation_type.fields
@@ -95,9 +98,9 @@ class Attempts:
             [
                 one
                 for one in self._commands
-                if (sort < 0.4 and _names_records(one[2]))
-                or (0.4 <= sort < 0.9 and one[1] in RECORDS)
-                or (sort >= 0.9 and one[1] not in RECORDS)
+                if (sort < 0.4 * self._of_records and _names_records(one[2]))
+                or (0.4 * self._of_records <= sort < self._of_records and one[1] in RECORDS)
+                or (sort >= self._of_records and one[1] not in RECORDS)
             ]
         )
         of = get_named_type(self._fields[name].args["input"].type)

@@ -93,7 +93,8 @@ def _played(a: A, parts: Parts, history: History, chance: Random, world: int) ->
     for kind in RECORDS:
         for id in history.ids[catalogue.prefixes[kind]]:
             a.follow_record(kind, id)
-    attempts = Attempts(chance, SCHEMA, history.ids, history.targets, history.gives_sight)
+    managing = Permission.MANAGE_STAFF in history.grants
+    attempts = Attempts(chance, SCHEMA, history.ids, history.targets, history.gives_sight, managing=managing)
     done = 0
     for number in range(ATTEMPTS):
         done += _tried(a, parts, attempts, history)
