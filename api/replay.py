@@ -30,8 +30,10 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     record: str
     version: int
     event: str
+    what: str
+    """What happened, in a sentence."""
     words: str
-    """What happened, in a sentence or two."""
+    """The same, and what the event says."""
     actor: str
     on_behalf_of: str | None
     reason: str | None
@@ -60,6 +62,11 @@ def replay(parts: Parts, name: str, *, everything: bool = False) -> Iterator[Hap
     names = Called(parts)
     for one in recorded:
         yield _happening(one, names)
+
+
+def called(parts: Parts, name: str) -> str:
+    """What the record of this id is called now. Raises NobodyCalledThat."""
+    return Called(parts).of(record_called(parts, name).id) or name
 
 
 def record_called(parts: Parts, name: str) -> Record:
@@ -125,7 +132,7 @@ def _happening(one: Recorded[Any], names: Called) -> Happening:
     values = {field: _plain(value, names) for field, value in fields}
     # Of the event's description its first clause: the rest explains fields to programmers.
     what = re.split(r"[.;:](?:\s|$)", " ".join((type(one.event).__doc__ or one.name).split()))[0] + "."
-    said = "; ".join(_phrases(values))
+    said = "; ".join(f"{field}: {phrase}" for field, phrase in phrases(values))
     return Happening(
         occurred_at=one.occurred_at,
         recorded_at=one.recorded_at,
@@ -133,6 +140,7 @@ def _happening(one: Recorded[Any], names: Called) -> Happening:
         record=type_id(catalogue.prefixes[one.kind], one.originator_id),
         version=one.originator_version,
         event=one.name,
+        what=what,
         words=f"{what} {said}" if said else what,
         actor=one.actor,
         on_behalf_of=one.on_behalf_of,
@@ -156,11 +164,11 @@ def _plain(value: Any, names: Called) -> Any:
     return value
 
 
-def _phrases(values: Mapping[str, Any]) -> Iterator[str]:
-    """What an event says, as phrases: empty values left out, and ids of parts, which only programs need."""
+def phrases(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What an event says, by field: empty values left out, and ids of parts, which only programs need."""
     for field, value in values.items():
         if said := _said(value):
-            yield f"{field.replace('_', ' ')}: {said}"
+            yield field.replace("_", " "), said
 
 
 def _said(value: object) -> str:

@@ -1,20 +1,27 @@
 """`replay` and `schema`: what reads."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from api.auditing.page import page
 from api.cli.book import FAILED, CommandFailed, book
 from api.cli.output import note, say, say_json
-from api.replay import Happening, NobodyCalledThat
+from api.replay import Happening, NobodyCalledThat, called
 from api.replay import replay as replayed
+from infra.private_files import replace
 
 
 def replay(
     customer: Annotated[str, typer.Argument(help="An id such as cus_01h4..., or an external id as SOURCE:ID.")],
     everything: Annotated[bool, typer.Option("--all", help="Its deals and tickets too.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write it as a page to be filed and printed.", metavar="FILE", show_default=False),
+    ] = None,
 ) -> None:
     """Tell a customer's story: every entry in its order, when it happened, who made it, and what it says.
 
@@ -26,13 +33,20 @@ def replay(
 
         daybook replay old-crm:4711 --json | jq '.[].words'
 
+        daybook replay maven:Cancity --all --html cancity.html
+
     Ids of other records (opp_..., tkt_..., ...) are told as well.
     """
     try:
         with book() as parts:
-            happenings = list(replayed(parts, customer, everything=everything))
+            name, happenings = called(parts, customer), list(replayed(parts, customer, everything=everything))
     except NobodyCalledThat as error:
         raise CommandFailed(str(error)) from None
+    if html is not None:
+        replace(html, page(name, happenings, made_at=datetime.now(UTC)))
+        say(f"{html}: {len(happenings)} entries.")
+        note("It holds personal data in plain text. Copies outlive an erasure: note who has one.")
+        return
     if json:
         say_json(happenings)
         return
