@@ -9,6 +9,7 @@ from api.cli import (
     access,
     attesting,
     bundling,
+    erasing,
     exporting,
     filling,
     keeping,
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="Daybook, a customer management system whose history can be replayed, asked and proved.\n\n"
     "Settings come from the environment: DAYBOOK_DATA (default .daybook), DATABASE_URL (none: a PostgreSQL of our own"
     " in DAYBOOK_DATA), DAYBOOK_HOST, DAYBOOK_PORT, DAYBOOK_ENV, DAYBOOK_MASTER_KEY_FILE, DAYBOOK_SIGNING_KEY_FILE,"
+    " DAYBOOK_ERASURE_LEDGER, DAYBOOK_ERASURE_DAYS,"
     " DAYBOOK_ADMIN_TOKEN, DAYBOOK_ALLOWED_HOSTS, DAYBOOK_OIDC_ISSUER, DAYBOOK_OIDC_AUDIENCE, DAYBOOK_PROXIES,"
     " DAYBOOK_DOCUMENTS, DAYBOOK_TRUSTED_ONLY, DAYBOOK_COST_PER_SECOND, DAYBOOK_CONNECTIONS_PER_ACTOR,"
     " DAYBOOK_SUBSCRIPTIONS_PER_ACTOR, DAYBOOK_ATTESTED_PER_SECOND, DAYBOOK_CORS_ORIGINS and DAYBOOK_ACCESS_LOG.",
@@ -48,6 +50,7 @@ app.command(rich_help_panel=KEEP)(keeping.retry)
 app.command(rich_help_panel=KEEP)(attesting.attest)
 app.add_typer(access.app, name="access", rich_help_panel=KEEP)
 app.add_typer(rotating.app, name="rotate", rich_help_panel=KEEP)
+app.add_typer(erasing.app, name="erasure", rich_help_panel=KEEP)
 app.command("import", rich_help_panel=FILL)(filling.import_rows)
 app.command(rich_help_panel=FILL)(filling.demo)
 app.command(rich_help_panel=READ)(reading.replay)

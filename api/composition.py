@@ -20,6 +20,9 @@ from domain.staff_member import ChangeStaffMemberEmail, RegisterStaffMember
 from infra.announcer import Announcer
 from infra.committer import Committer
 from infra.contacts import complete_contact_point, complete_staff_email
+from infra.erasure.carrying_out import Erasures
+from infra.erasure.forgetting import forgetting
+from infra.erasure.ledger import NAME, Ledger
 from infra.event_store import EventStore, Pool
 from infra.factory import BookFactory
 from infra.mapper import SealingMapper
@@ -53,13 +56,17 @@ class Parts:
     daybook: Daybook
     commands: Commands
     announcer: Announcer
+    erasures: Erasures
 
 
 @contextmanager
-def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = catalogue) -> Generator[Parts]:
+def assembled(
+    conninfo: str, master_key_file: File, *, erasure_ledger: File | None = None, catalogue: Catalogue = catalogue
+) -> Generator[Parts]:
     """The parts, wired and running, on a migrated database; closed in order at the end.
 
-    `conninfo`: the owner's; each part logs in as the role that is for it. Raises RoleError where it can't, and
+    `conninfo`: the owner's; each part logs in as the role that is for it. `erasure_ledger`: by default it lies beside
+    the master key. Raises RoleError where it can't, and
     MasterKeyError where the key file is missing for a book that was begun, or is another book's.
     """
     gc.set_threshold(YOUNG)
@@ -84,8 +91,12 @@ def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = ca
         stack.callback(announcer.close)
         committer = Committer(login.appending, vault, announcer.announce)
         stack.callback(committer.close)
+        eraser = Committer(login.erasing, vault, announcer.announce)
+        stack.callback(eraser.close)
         store, mapper = EventStore(pool, committer, vault), SealingMapper(catalogue, vault)
         daybook = Daybook(BookFactory(store), mapper, catalogue, store, vault)
+        stack.enter_context(forgetting(pool, vault, daybook.forget))
+        ledger = Ledger(erasure_ledger or master_key_file.with_name(NAME))
         residence = Residence(daybook)
         completions: dict[type, Completion] = {
             NewContactPoint: partial(_completed, residence),
@@ -103,6 +114,7 @@ def assembled(conninfo: str, master_key_file: File, *, catalogue: Catalogue = ca
             daybook=daybook,
             commands=Commands(daybook, admission, residence, vault.api_token),
             announcer=announcer,
+            erasures=Erasures(pool, eraser, mapper, daybook, ledger),
         )
 
 

@@ -42,6 +42,7 @@ from api.reading.reader import Reader, read_pool
 from api.schema import the_schema
 from api.serving import Serving
 from api.throttling import Allowance, Places
+from infra.erasure.carrying_out import carrying_out
 from infra.log.checkpointer import checkpointing
 from projections.attesting import attesting
 from projections.progress import Progress
@@ -74,15 +75,15 @@ def create_app(
     log_access: bool = False,
     oidc: tuple[str, str] | None = None,
     attested_per_second: int = 0,
+    erasure_ledger: Path | None = None,
 ) -> "Application":
     """The application on a migrated database whose read models are installed.
 
     `hosts`: names that a request may be addressed to, beside the loopback ones. `projections`: whether this process
-    takes part in posting to the read models and in the log. `patience`: seconds that a request waits for the former.
-    `policy`: which documents it takes. `allowance`: what each actor may take of this process. `origins`: whose pages
-    may call it from a browser. `log_access`: whether each request leaves a line on standard error. `oidc`: issuer and
-    audience of the identity provider's tokens. `attested_per_second`: entries that are folded again to see whether the
-    read models hold what they say.
+    takes part in posting to the read models, in the log and in erasures. `patience`: seconds that a request waits for
+    the former. `policy`: which documents it takes. `allowance`: what each actor may take of this process. `origins`:
+    whose pages may call it from a browser. `log_access`: whether each request leaves a line on standard error. `oidc`:
+    issuer and audience of the identity provider's tokens. `erasure_ledger`: by default it lies beside the master key.
     """
 
     @asynccontextmanager
@@ -90,7 +91,7 @@ def create_app(
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKS, thread_name_prefix="look"))
         async with (
             opened_access_log(wanted=log_access),
-            _in_threads(assembled(conninfo, master_key_file)) as parts,
+            _in_threads(assembled(conninfo, master_key_file, erasure_ledger=erasure_ledger)) as parts,
             Progress(parts.logins.reading, models) as progress,
             _in_threads(_posting(parts, progress, signing_key_file, attested_per_second, wanted=projections)),
             read_pool(parts.logins.reading) as lines,
@@ -192,13 +193,13 @@ def _posting(
 ) -> Generator[None]:
     """A runner of the projections in this process, where one is wanted; at the end it posts what the book holds.
 
-    Beside it the log grows, and where it leads it is looked whether the read models hold what the book says.
+    Beside it the log grows, and erasures are carried out.
     """
     if not wanted:
         yield
         return
     runner = ProjectionRunner(parts.logins.posting, parts.mapper, models, announcer=parts.announcer, progress=progress)
-    with checkpointing(parts.logins.posting, signing_key_file):
+    with checkpointing(parts.logins.posting, signing_key_file), carrying_out(parts.erasures):
         runner.start()
         try:
             with attesting(parts.logins.posting, parts.mapper, models, lambda: runner.leads, attested_per_second):

@@ -70,6 +70,9 @@ NEEDS: Final[Mapping[type[Command], Permission]] = {
     **_all_of(Permission.WRITE_CONSENT, customer.GrantCustomerConsent, customer.WithdrawCustomerConsent),
     **_all_of(Permission.ASSIGN_CUSTOMERS, customer.AssignCustomerOwner),
     **_all_of(Permission.UNMASK_PERSONAL_DATA, customer.UnmaskCustomer, customer.ExportCustomerPersonalData),
+    **_all_of(Permission.REQUEST_ERASURE, customer.RequestCustomerErasure, customer.WithdrawCustomerErasureRequest),
+    **_all_of(Permission.APPROVE_ERASURE, customer.EraseCustomerPersonalData),
+    **_all_of(Permission.HOLD_DATA, customer.PlaceCustomerLegalHold, customer.LiftCustomerLegalHold),
     **_all_of(Permission.OPEN_OPPORTUNITIES, opportunity.OpenOpportunity),
     **_all_of(
         Permission.WRITE_OPPORTUNITIES,

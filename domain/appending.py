@@ -59,6 +59,8 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     takes: Sequence[Claim]
     gives_back: Sequence[Claim]
     subject: UUID
+    destroys: Sequence[UUID] = ()
+    """Subjects whose keys are destroyed with it, and whatever is reserved for them is given back."""
 
 
 class KeptReceipt(msgspec.Struct, frozen=True):

@@ -91,6 +91,10 @@ class Daybook(Application[UUID]):
         """The aggregate as this process saw it last: perhaps older than it stands, and NOTHING where it saw none."""
         return self._folds.get(id, opened=opened)
 
+    def forget(self) -> None:
+        """Remember no aggregate as it was read: something in it was erased."""
+        self._folds.clear()
+
     async def _attempts(self, decider: AnyDecider, command: Command, context: Context, authority: Authority) -> Receipt:
         for attempt in range(ATTEMPTS):
             # What is remembered is good enough to succeed on, because the append checks every version that was read;
@@ -197,8 +201,9 @@ class Daybook(Application[UUID]):
             require(None if authority.sees(decider.kind, place) else UnknownId(kind=decider.kind, path=("id",)))
             require(not_allowed(authority, command, place))
         before: State = decider.initial if own.state is None else own.state
+        standings = self._standings(wanted, folds, authority)
         number = await Look(self._book.next_number) if type(command) in decider.numbered else None
-        known = Known(now=datetime.now(UTC), number=number, standings=self._standings(wanted, folds, authority))
+        known = Known(now=datetime.now(UTC), number=number, standings=standings, actor=authority.actor)
         while more := [one for one in decider.consults(before, command, known) if one.id not in folds]:
             folds |= await self._looked_up({one.id: False for one in more}, trusting=trusting)
             known = replace(known, standings={**known.standings, **self._standings(more, folds)})

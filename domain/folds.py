@@ -46,6 +46,12 @@ class Folds:
             self._folds.move_to_end(id)
             return fold
 
+    def clear(self) -> None:
+        """Remember nothing."""
+        with self._lock:
+            self._folds.clear()
+            self._weight = 0
+
     def put(self, id: UUID, fold: Fold) -> None:
         """Remember a fold, unless a newer or an opened one of the same version is there."""
         with self._lock:

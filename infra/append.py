@@ -91,6 +91,14 @@ _GIVE_BACK = b"""
     WHERE (reservations.scope, reservations.fingerprint, reservations.holder)
         = (gone.scope, decode(gone.fingerprint, 'base64'), gone.holder)
 """
+_DESTROY = b"""
+    WITH gone AS (SELECT subject FROM json_array_elements_text($1::json) AS one (text), CAST(text AS uuid) AS subject),
+    slots AS (DELETE FROM daybook.reservations USING gone WHERE reservations.subject = gone.subject)
+    INSERT INTO daybook_keys.subjects AS kept (subject, wrapped, made_at, destroyed_at)
+    SELECT subject, NULL, $2::timestamptz, $2::timestamptz FROM gone
+    ON CONFLICT (subject) DO UPDATE SET wrapped = NULL, destroyed_at = excluded.destroyed_at
+    WHERE kept.wrapped IS NOT NULL
+"""
 _BEGIN, _COMMIT = Asked(b"BEGIN"), Asked(b"COMMIT")
 _LOCK = Asked(b"SELECT pg_advisory_xact_lock(%d)" % APPEND_LOCK)
 
@@ -143,6 +151,7 @@ class Append:
         self._taken: list[Slot] = []
         self._given_back: list[dict[str, Any]] = []
         self.new_keys: dict[UUID, bytes] = {}
+        self.destroyed: set[UUID] = set()
 
     def begin(self, entries: Sequence[Entry], conditions: Sequence[Conditions]) -> None:
         """Begin the transaction, take the append lock, which is held until it ends, and read what the checks need.
@@ -202,6 +211,8 @@ class Append:
             self._entries.append(row)
             head.versions[entry.originator_id] = (entry.originator_version, at)
         if conditions is not None:
+            self.destroyed.update(conditions.destroys)
+            head.keys.update(dict.fromkeys(conditions.destroys))
             self._keep(conditions, positions[-1] if positions else conditions.receipt.position, taken)
         return positions
 
@@ -210,7 +221,8 @@ class Append:
         rows = [_encode(each) for each in (self._receipts, self._taken, self._entries)]
         insert = Asked(_INSERT, [self._head.now.isoformat().encode(), *rows])
         give_back = [Asked(_GIVE_BACK, [_encode(self._given_back)])] if self._given_back else []
-        self._exchange.run(*give_back, insert, _COMMIT)
+        destroy = [Asked(_DESTROY, [_encode([*self.destroyed]), insert.parameters[0]])] if self.destroyed else []
+        self._exchange.run(*give_back, insert, *destroy, _COMMIT)
 
     def _check_keys(self, entries: Iterable[Entry]) -> None:
         keys = self._head.keys

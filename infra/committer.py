@@ -152,6 +152,7 @@ class Committer:
         )
         answers = [_accepted(append, one) for one in batch]
         append.commit()
+        self._vault.destroyed(append.destroyed)
         self._vault.learned(append.new_keys)
         return answers
 

@@ -1,6 +1,6 @@
 """The mapper: a decided event becomes a sealed entry, a stored entry becomes a recorded event."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -58,6 +58,10 @@ class SealingMapper(Mapper[UUID]):
         """The recorded events of stored entries, opened; keys are fetched for all of them at once."""
         personal = self.open(entries)
         return [self.decode(entry, part) for entry, part in zip(entries, personal, strict=True)]
+
+    def look_for_destroyed(self, subjects: Collection[UUID]) -> None:
+        """Do not open any more what was sealed under those of these keys that were destroyed."""
+        self._vault.look_for_destroyed(subjects)
 
     def open(self, entries: Sequence[StoredEntry]) -> list[bytes | Withheld | None]:
         """The personal part of each entry."""

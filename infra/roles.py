@@ -1,6 +1,6 @@
 """The roles in the database: each kind of connection logs in as one that may do what it is for, and nothing else.
 
-The role of the address, the owner, migrates and rebuilds. Beside it stand five that log in by themselves, so that no
+The role of the address, the owner, migrates and rebuilds. Beside it stand six that log in by themselves, so that no
 statement leads from one of them to the owner: RESET ROLE, or set_config('role', ...), lead back to who logged in.
 Their names and passwords follow from the owner's, so there is nothing more to keep or to hand out: docs/adr/0023.
 """
@@ -33,6 +33,8 @@ class Role(StrEnum):
     """What is computed from the book: the projections, and the log. What they open, they open through the vault."""
     ADMITTING = "admitting"
     """Signing in: passwords, sessions, attempts."""
+    ERASING = "erasing"
+    """Appending the receipts of erasures: the one that may destroy a key."""
 
 
 SCHEMAS = (
@@ -103,6 +105,13 @@ GRANTS: Mapping[Role, Mapping[str, str]] = {
         "daybook_access.token_uses": "SELECT, INSERT, UPDATE",
         "daybook_access.journal": "SELECT, INSERT",
     },
+    Role.ERASING: {
+        "daybook.events": "SELECT, INSERT",
+        "daybook.receipts": "SELECT, INSERT",
+        "daybook.reservations": "SELECT, INSERT, DELETE",
+        "daybook_keys.subjects": "SELECT, INSERT, UPDATE",
+        "daybook_keys.epochs": "SELECT",
+    },
 }
 """What each role may do, by table or sequence; with it comes the use of the schema. It may do nothing else."""
 
@@ -123,6 +132,7 @@ class Logins:
     sealing: str = field(repr=False)
     posting: str = field(repr=False)
     admitting: str = field(repr=False)
+    erasing: str = field(repr=False)
     divided: bool
     """False: they are all the owner's, because the roles could not be made."""
 

@@ -13,6 +13,7 @@ from domain.kernel import Refused
 from infra.contacts import email_address
 from infra.private_files import private_directory, secret
 
+ERASURE_DAYS = 30
 COST_PER_SECOND, CONNECTIONS_PER_ACTOR, SUBSCRIPTIONS_PER_ACTOR = 20_000, 100, 1_000
 """More than anybody needs at a screen: 20,000 points are twenty-eight boards of 50 customers, each second."""
 ADMIN_EMAIL = "administrator@daybook.example"
@@ -31,7 +32,7 @@ class Settings:
     """Where the book lies and where it is served. Secrets stay out of the representation."""
 
     data: Path
-    """Everything that we keep on disk: master key, signing key, administrator's token, embedded PostgreSQL."""
+    """Everything that we keep on disk: keys, the administrator's token, the erasure ledger, the embedded PostgreSQL."""
     host: str = "127.0.0.1"
     port: int = 8000
     database_url: str | None = field(default=None, repr=False)
@@ -39,6 +40,10 @@ class Settings:
     environment: Literal["development", "production"] = "development"
     master_key_file: Path
     signing_key_file: Path
+    erasure_ledger: Path
+    """What was erased, kept apart from the database: no backup brings it back."""
+    erasure_days: int = ERASURE_DAYS
+    """Until when no file may hold any more what was erased."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names, beside our own, that a request may be addressed to."""
     documents: tuple[Path, ...] = ()
@@ -83,6 +88,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         environment=kind,
         master_key_file=_path(given, "DAYBOOK_MASTER_KEY_FILE", data / "master.key"),
         signing_key_file=_path(given, "DAYBOOK_SIGNING_KEY_FILE", data / "signing.key"),
+        erasure_ledger=_path(given, "DAYBOOK_ERASURE_LEDGER", data / "erasures.jsonl"),
+        erasure_days=_number(given, "DAYBOOK_ERASURE_DAYS", ERASURE_DAYS),
         allowed_hosts=_allowed_hosts(given.get("DAYBOOK_ALLOWED_HOSTS", "")),
         documents=_documents(given.get("DAYBOOK_DOCUMENTS", "")),
         trusted_only=_switch("DAYBOOK_TRUSTED_ONLY", given.get("DAYBOOK_TRUSTED_ONLY", "no")),

@@ -4,7 +4,7 @@ import os
 import threading
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -60,6 +60,7 @@ class Vault:
         self._master, self._pool, self._remember = master, pool, remember
         self._keys: OrderedDict[UUID, bytes] = OrderedDict()
         self._pending: OrderedDict[UUID, tuple[bytes, bytes]] = OrderedDict()
+        self._destroyed: set[UUID] = set()
         self._lock = threading.Lock()
         with pool.connection() as db, db.transaction():
             db.execute("SELECT pg_advisory_xact_lock(%s)", (PURPOSES_LOCK,))
@@ -196,10 +197,29 @@ class Vault:
             self._master.unwrap(proof, _EPOCH_PROOF)
         return int(epoch)
 
+    def destroyed(self, subjects: Iterable[UUID]) -> None:
+        """These keys were destroyed: they are forgotten, and never remembered again."""
+        with self._lock:
+            for subject in subjects:
+                self._destroyed.add(subject)
+                self._keys.pop(subject, None)
+                self._pending.pop(subject, None)
+
+    def look_for_destroyed(self, subjects: Collection[UUID]) -> None:
+        """Forget those of these keys that were destroyed, perhaps by another process just now."""
+        with self._pool.connection() as db:
+            gone = db.execute(
+                "SELECT subject FROM daybook_keys.subjects WHERE subject = ANY(%s) AND wrapped IS NULL",
+                ([*subjects],),
+                binary=True,
+            ).fetchall()
+        self.destroyed(subject for (subject,) in gone)
+
     def _keys_of(self, subjects: Collection[UUID]) -> dict[UUID, bytes]:
         """The keys that exist; a destroyed one is b""."""
         with self._lock:
             found = {subject: key for subject in subjects if (key := self._keys.get(subject))}
+            found |= {subject: b"" for subject in subjects if subject in self._destroyed}
         missing = [subject for subject in subjects if subject not in found]
         if missing:
             try:
@@ -220,8 +240,11 @@ class Vault:
         unwrap = self._master.unwrap
         fetched = {subject: unwrap(wrapped, subject.bytes) if wrapped else b"" for subject, wrapped in rows}
         with self._lock:
-            for subject in filter(fetched.get, fetched):
-                self._put(subject, fetched[subject])
+            for subject in fetched:
+                if subject in self._destroyed:
+                    fetched[subject] = b""  # read just before it was destroyed
+                elif fetched[subject]:
+                    self._put(subject, fetched[subject])
         return fetched
 
     def _put(self, subject: UUID, key: bytes) -> None:

@@ -18,12 +18,18 @@ from domain.customer import (
     CustomerContactPointRemoved,
     CustomerContactUnlinked,
     CustomerDetailsChanged,
+    CustomerErasureApproved,
+    CustomerErasureRequested,
+    CustomerErasureRequestWithdrawn,
     CustomerEvent,
     CustomerExternalIdAdded,
     CustomerExternalIdRemoved,
+    CustomerLegalHoldLifted,
+    CustomerLegalHoldPlaced,
     CustomerNoteAdded,
     CustomerOwnerAssigned,
     CustomerParentAssigned,
+    CustomerPersonalDataErased,
     CustomerPersonalDataExported,
     CustomerRegistered,
     CustomerRelationshipChanged,
@@ -47,7 +53,7 @@ CUSTOMERS = Table(
         "kind": "text NOT NULL",  # person, organisation
         "name": "text",
         "name_key": TEXT_KEY,  # the name as it sorts and is searched; "" without a name
-        "status": "text NOT NULL",  # active, archived
+        "status": "text NOT NULL",  # active, archived, erased
         "relationship": "text NOT NULL",  # prospect, active, dormant, former
         "owner_id": "text",
         "team_id": "text",
@@ -67,6 +73,8 @@ CUSTOMERS = Table(
         "registered_position": "bigint NOT NULL",  # the entry that registered it: the order of registration
         "changed_at": "timestamptz NOT NULL",  # when its last event happened
         "archived_at": "timestamptz",
+        "erasure": "text",  # requested, approved, erased; NULL: nobody asked for it
+        "erasure_at": "timestamptz",  # since when it is so
         **STAMP,
     },
     indexes=(
@@ -78,6 +86,7 @@ CUSTOMERS = Table(
         "team_id, created_at DESC, id",
         "team_id, name_key, id",
         "parent_id, created_at DESC, id",
+        "erasure, erasure_at, id",
     ),
 )
 
@@ -160,6 +169,18 @@ CONSENTS = Table(
     indexes=("purpose_key, channel, state, customer_id",),
 )
 
+HOLDS = Table(
+    name="customer_legal_holds",
+    of="customer_id",
+    columns={
+        "customer_id": "text NOT NULL",
+        "matter_key": TEXT_KEY,  # the matter without case
+        "matter": "text NOT NULL",
+        "placed_at": "timestamptz NOT NULL",
+    },
+    key=("customer_id", "matter_key"),
+)
+
 NOTES, EXTERNAL_IDS = notes_of("customer"), external_ids_of("customer")
 
 SEARCH = searched_by("customer")
@@ -224,6 +245,20 @@ def post(posting: Posting, recorded: Recorded[CustomerEvent]) -> None:
             columns = {"status": "archived", "archived_at": at}
         case CustomerRestored():
             columns = {"status": "active", "archived_at": None}
+        case CustomerErasureRequested():
+            columns = {"erasure": "requested", "erasure_at": at}
+        case CustomerErasureRequestWithdrawn():
+            columns = {"erasure": None, "erasure_at": None}
+        case CustomerErasureApproved():
+            columns = {"erasure": "approved", "erasure_at": at}
+        case CustomerPersonalDataErased():
+            columns = {"status": "erased", "erasure": "erased", "erasure_at": at}
+        case CustomerLegalHoldPlaced(matter=matter):
+            if not isinstance(matter, Withheld):
+                posting.insert(HOLDS, customer_id=id, matter_key=matter.casefold(), matter=matter, placed_at=at)
+        case CustomerLegalHoldLifted(matter=matter):
+            if not isinstance(matter, Withheld):
+                posting.remove(HOLDS, id, matter.casefold())
         case CustomerUnmasked() | CustomerPersonalDataExported():
             return posting.change(CUSTOMERS, id, **stamp(recorded))
         case _ as never:
@@ -368,7 +403,7 @@ def _state_consent(
 customers = Model(
     name="customers",
     version=6,
-    tables=(CUSTOMERS, CONTACT_POINTS, TAGS, CLASSIFICATIONS, LINKS, CONSENTS, NOTES, EXTERNAL_IDS, SEARCH),
+    tables=(CUSTOMERS, CONTACT_POINTS, TAGS, CLASSIFICATIONS, LINKS, CONSENTS, HOLDS, NOTES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("customer",)),
 )

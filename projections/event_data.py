@@ -29,6 +29,7 @@ _NAMED: Mapping[str, tuple[str, ...]] = {
         "TicketCustomerAssigned.old",
         "TicketCustomerAssigned.new",
     ),
+    "opportunity": ("opportunities",),
     "pipeline": ("pipeline", "from_pipeline", "to_pipeline"),
     "product": ("product",),
     "queue": ("queue", "TicketQueueChanged.old", "TicketQueueChanged.new"),
@@ -55,7 +56,7 @@ _NAMED: Mapping[str, tuple[str, ...]] = {
         "StaffMemberTeamChanged.new",
         "TeamCreated.parent",
     ),
-    "ticket": ("follows",),
+    "ticket": ("follows", "tickets"),
 }
 """The fields that name an aggregate of a kind, wherever they stand or in one event only."""
 _PARTS: Mapping[str, tuple[str, ...]] = {

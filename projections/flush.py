@@ -44,7 +44,10 @@ class Flush:
         that can't be written as JSON.
         """
         made: list[Statement] = []
-        for table, turns in folded(postings):
+        for table, turns, cleared in folded(postings):
+            if cleared:
+                rows = self._encode([{table.of: record} for record in cleared])
+                made += [Statement(self._text(table, verb, frozenset()), rows) for verb in _clearing(table)]
             alike: dict[tuple[str, frozenset[str]], list[Mapping[str, Any]]] = {}
             for key, turn in () if table.grows else turns.items():
                 # What is read of the rows as they were stands before what changes them.
@@ -128,15 +131,28 @@ def _checked(table: Table, verb: str, columns: dict[str, Any]) -> dict[str, Any]
     return columns
 
 
-def folded(postings: Iterable[tuple[At, Iterable[Change]]]) -> list[tuple[Table, dict[Key, Turn]]]:
+class Folded(NamedTuple):
+    """What becomes of the rows of one table."""
+
+    table: Table
+    rows: dict[Key, Turn]
+    cleared: set[str]
+    """The records whose rows all go first, former ones included."""
+
+
+def folded(postings: Iterable[tuple[At, Iterable[Change]]]) -> list[Folded]:
     """What becomes of each row that was touched, by table."""
-    tables: dict[str, tuple[Table, dict[Key, Turn]]] = {}
+    tables: dict[str, Folded] = {}
     for at, changes in postings:
         for verb, table, key, columns in changes:
             if table.name not in tables:
-                tables[table.name] = (table, {})
-            rows = tables[table.name][1]
-            if (turn := rows.get(key)) is not None:
+                tables[table.name] = Folded(table, {}, set())
+            rows = tables[table.name].rows
+            if verb == "clear":
+                for one in [one for one, turn in rows.items() if key[0] in (turn.columns.get(table.of), *one)]:
+                    del rows[one]
+                tables[table.name].cleared.add(key[0])
+            elif (turn := rows.get(key)) is not None:
                 turn.goes_on(verb, columns, at)
             elif verb != "change" or columns:
                 rows[key] = Turn(verb, columns, at)
@@ -153,8 +169,22 @@ def _text(schema: str, table: Table, verb: str, given: frozenset[str]) -> Compos
             return SQL("DELETE FROM {} AS old USING {} WHERE {}").format(
                 Identifier(schema, table.name), recordset(table, table.key), _same(table)
             )
+        case "clear":
+            return _clear(schema, table, table.name)
+        case "clear the past":
+            return _clear(schema, table, past_of(table).name)
         case _:
             return _to_past(schema, table, verb)
+
+
+def _clearing(table: Table) -> tuple[str, ...]:
+    return ("clear",) if table.grows else ("clear", "clear the past")
+
+
+def _clear(schema: str, table: Table, name: str) -> Composable:
+    return SQL("DELETE FROM {} AS old USING {} WHERE old.{column} = new.{column}").format(
+        Identifier(schema, name), recordset(table, [table.of]), column=Identifier(table.of)
+    )
 
 
 def _insert(target: Identifier, table: Table) -> Composable:

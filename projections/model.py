@@ -69,6 +69,10 @@ class Posting:
         """New values for some columns of a row that is there."""
         self.changes.append(("change", table, key, columns))
 
+    def clear(self, table: Table, record: str) -> None:
+        """All rows of the record of this public id go; what follows begins it anew."""
+        self.changes.append(("clear", table, (record,), {}))
+
     def remove(self, table: Table, *key: Any) -> None:
         """The row goes."""
         self.changes.append(("remove", table, key, {}))

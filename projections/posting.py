@@ -1,11 +1,13 @@
 """From entries to postings: read what comes next in the book, open it, ask every model what it changes."""
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
+import msgspec
 import psycopg
 
+from domain.customer import PERSONAL_DATA_ERASED
 from domain.encoding import Catalogue, UnknownEventName
 from domain.kernel import Withheld
 from infra.entries import COLUMNS, StoredEntry
@@ -13,7 +15,7 @@ from infra.exchange import Asked, Exchange, in_text
 from infra.mapper import SealingMapper
 from infra.master_key import EpochUnknown
 from projections.lanes import Lane, Parked, Unit, described
-from projections.model import Model, Posting
+from projections.model import Model, Posting, public_id
 from projections.past import At
 from projections.tables import Db
 
@@ -26,6 +28,10 @@ _LANE = (
     f"SELECT {COLUMNS} FROM daybook.events WHERE originator_id = %s AND position BETWEEN %s AND %s ORDER BY position"
 )
 
+
+_HISTORY = (
+    f"SELECT {COLUMNS} FROM daybook.events WHERE originator_id = $1 AND position <= $2 ORDER BY position".encode()
+)
 
 _MOST = 2**63 - 1
 
@@ -42,6 +48,37 @@ class Posted(NamedTuple):
     units: list[Unit]
     parked: list[Parked]
     """Lanes that stopped at an event which can't be decoded, or which a model fails on."""
+
+
+class Record(NamedTuple):
+    kind: str
+    id: UUID
+
+
+def erased_records(entry: StoredEntry) -> Iterator[Record]:
+    """The records that an entry tells of whose personal data was erased."""
+    if entry.topic == PERSONAL_DATA_ERASED:
+        told = msgspec.json.decode(entry.state, type=_Told)
+        yield Record("customer", entry.originator_id)
+        yield from (Record("opportunity", one) for one in told.opportunities)
+        yield from (Record("ticket", one) for one in told.tickets)
+
+
+class _Told(msgspec.Struct):
+    opportunities: list[UUID]
+    tickets: list[UUID]
+
+
+Histories: TypeAlias = Callable[[UUID, int], Sequence[StoredEntry]]
+"""An aggregate's entries up to a position."""
+
+
+def histories(book: Exchange) -> Histories:
+    def read(aggregate: UUID, last: int) -> list[StoredEntry]:
+        (found,) = book.run(Asked(_HISTORY, in_text(str(aggregate), last)), binary=True)
+        return book.rows(found, StoredEntry._make)
+
+    return read
 
 
 def head(book: Exchange) -> int:
@@ -74,25 +111,34 @@ def lane_entries(db: Db, aggregate: UUID, first: int, last: int) -> list[StoredE
 def names_of_others(catalogue: Catalogue, models: Iterable[Model]) -> list[str]:
     """The stored names that none of these models takes.
 
-    A name that the code does not know is not among them: it must be seen, and park its lane, not be passed over.
+    A name that the code does not know is not among them: it must be seen, and park its lane, not be passed over. Nor is
+    the one that tells of an erasure: it is about other kinds of records too.
     """
     taken: set[str] = set()
     for model in models:
         if model.kinds is None:
             return []
         taken |= model.kinds
-    return [name for name in (*catalogue.shapes, *catalogue.older) if catalogue.kind(name) not in taken]
+    names = {*catalogue.shapes, *catalogue.older} - {PERSONAL_DATA_ERASED}
+    return [name for name in names if catalogue.kind(name) not in taken]
 
 
 def post(
-    mapper: SealingMapper, entries: Sequence[StoredEntry], models: Sequence[Model], parked: Collection[Lane]
+    mapper: SealingMapper,
+    entries: Sequence[StoredEntry],
+    models: Sequence[Model],
+    parked: Collection[Lane],
+    histories: Histories | None = None,
 ) -> Posted:
     """What the entries change in each model, but for lanes that are parked.
 
     An event that today's code can't read, or that a model fails on, parks its lane: whatever the error, it is that
-    entry's own, and the other lanes must go on.
+    entry's own, and the other lanes must go on. Where personal data was erased, the records that it stood in are posted
+    anew from their `histories`, which do not open any more.
     """
     posted, stopped = Posted([], []), set[Lane]()
+    if erased := [one.id for entry in entries for one in erased_records(entry)]:
+        mapper.look_for_destroyed(erased)
     takers: dict[str, Sequence[Model]] = {}
 
     def stop(model: Model, entry: StoredEntry, error: Exception) -> None:
@@ -110,6 +156,14 @@ def post(
             for model in _takers(mapper.catalogue, entry, models):
                 stop(model, entry, error)
             continue
+        if histories is not None:
+            for record in erased_records(entry):
+                again = _posted_anew(mapper, record, histories(record.id, entry.position - 1), entry, models)
+                posted.units.extend(again.units)
+                for one in again.parked:
+                    if one.lane not in stopped and one.lane not in parked:
+                        stopped.add(one.lane)
+                        posted.parked.append(one)
         if entry.topic not in takers:
             takers[entry.topic] = _takers(mapper.catalogue, entry, models)
         for model in takers[entry.topic]:
@@ -125,6 +179,22 @@ def post(
             if posting.changes:
                 posted.units.append(Unit(lane, At(entry.position, entry.occurred_at), entry.topic, posting.changes))
     return posted
+
+
+def _posted_anew(
+    mapper: SealingMapper, record: Record, history: Sequence[StoredEntry], erased: StoredEntry, models: Sequence[Model]
+) -> Posted:
+    """A record's rows from its history, in place of those that are there."""
+    models = [model for model in models if model.kinds is None or record.kind in model.kinds]
+    posted = post(mapper, history, models, ())
+    units: list[Unit] = []
+    for model in models:
+        lane, posting = (model.name, record.id), Posting()
+        for table in model.tables:
+            posting.clear(table, public_id(record.kind, record.id))
+        units.append(Unit(lane, At(erased.position, erased.occurred_at), erased.topic, posting.changes))
+        units += [unit for unit in posted.units if unit.lane == lane]
+    return Posted(units, posted.parked)
 
 
 def _opened(mapper: SealingMapper, entries: Sequence[StoredEntry]) -> Sequence[bytes | Withheld | Exception | None]:

@@ -1,6 +1,6 @@
 """Building a read model anew from the first entry, while the old rows serve; then one transaction switches."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from time import monotonic, sleep
@@ -9,6 +9,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from infra.entries import StoredEntry
 from infra.exchange import Exchange
 from infra.mapper import SealingMapper
 from projections import tables
@@ -16,7 +17,7 @@ from projections.flush import Flush, prepare_to_write
 from projections.lanes import Lane, Parked, park, write_carefully
 from projections.ledger import Moved, tell
 from projections.model import Model
-from projections.posting import Posted, head, names_of_others, post, scan
+from projections.posting import Posted, head, histories, names_of_others, post, scan
 from projections.tables import READ, Db, ModelError
 
 SIZE = 2_000
@@ -96,7 +97,10 @@ class Rebuild:
 
     def _prepare(self, after: int, last: int) -> _Stretch:
         scanned = scan(self._book, after, last, SIZE, self._others)
-        return _Stretch(scanned.upto, post(self._mapper, scanned.entries, [self._model], self._parked))
+        return _Stretch(scanned.upto, self._post(scanned.entries))
+
+    def _post(self, entries: Sequence[StoredEntry]) -> Posted:
+        return post(self._mapper, entries, [self._model], self._parked, histories(self._book))
 
     def _write(self, stretch: _Stretch) -> list[Parked]:
         refused = write_carefully(self._db, self._flush, stretch.posted.units)

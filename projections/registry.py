@@ -28,3 +28,8 @@ models: tuple[Model, ...] = (
     company,
     timeline,
 )
+
+
+def may_hold_persons(model: Model) -> bool:
+    """Whether rows of a model may hold what a customer's key, or that of a record about one, has sealed."""
+    return model.kinds is None or not model.kinds.isdisjoint(("customer", "opportunity", "ticket"))

@@ -216,12 +216,14 @@ class ProjectionRunner:
             # No further than where the next group stands: from there on they go together.
             scanned = posting.scan(book, after, positions[at - 1] if at else None, self._size, others)
             if scanned.upto > after:
-                posted = posting.post(self._mapper, scanned.entries, models, where.parked)
+                posted = posting.post(self._mapper, scanned.entries, models, where.parked, posting.histories(book))
                 more = scanned.full or len(positions) > 1
                 return Batch(models, after, scanned.upto, more, *posted, self._statements(posted.units))
         return None
 
     def _statements(self, units: Sequence[Unit]) -> list[Statement] | None:
+        if any(change[0] == "clear" for unit in units for change in unit.changes):
+            return None  # what is cleared and written anew can't be one statement
         try:
             return self._flush.statements((unit.at, unit.changes) for unit in units)
         except Exception:  # noqa: BLE001  # some value can't be written: `commit` finds out whose, and parks its lane

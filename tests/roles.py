@@ -6,40 +6,41 @@ from infra.roles import Logins
 
 # S SELECT, I INSERT, U UPDATE, D DELETE, u USAGE of a schema or a sequence. Nobody may TRUNCATE or anything else.
 MATRIX = """
-                                reading  appending  sealing  posting  admitting
-    daybook                     -        u          u        u        -
-    daybook.events              -        SI         S        S        -
-    daybook.receipts            -        SI         S        SD       -
-    daybook.reservations        -        SID        S        -        -
-    daybook.imported            -        -          SIU      -        -
-    daybook.numbers             -        -          u        -        -
-    daybook_access              u        -          -        -        u
-    daybook_access.passwords    -        -          -        -        SIU
-    daybook_access.sessions     -        -          -        -        SIUD
-    daybook_access.resets       -        -          -        -        SIUD
-    daybook_access.attempts     -        -          -        -        SIUD
-    daybook_access.token_uses   S        -          -        -        SIU
-    daybook_access.journal      -        -          -        -        SI
-    daybook_access.journal_id_seq -      -          -        -        -
-    daybook_keys                -        u          u        -        -
-    daybook_keys.subjects       -        SI         S        -        -
-    daybook_keys.purposes       -        -          SI       -        -
-    daybook_keys.epochs         -        S          S        -        -
-    daybook_log                 -        -          u        u        -
-    daybook_log.leaves          -        -          S        SI       -
-    daybook_log.subtrees        -        -          S        SI       -
-    daybook_log.checkpoints     -        -          S        SI       -
-    daybook_migrations          -        -          -        -        -
-    daybook_migrations.applied  -        -          -        -        -
-    daybook_projections         u        -          u        u        -
-    daybook_projections.models  S        -          S        SU       -
-    daybook_projections.parked  S        -          S        SIUD     -
-    daybook_projections.lease   -        -          S        SU       -
-    daybook_projections.mismatches -     -          S        SIUD     -
-    daybook_projections.attestation -    -          S        SU       -
-    daybook_read                u        -          -        u        -
-    daybook_read.*              S        -          -        SIUD     -
-    public                      u        u          u        u        u
+                                reading  appending  sealing  posting  admitting  erasing
+    daybook                     -        u          u        u        -          u
+    daybook.events              -        SI         S        S        -          SI
+    daybook.receipts            -        SI         S        SD       -          SI
+    daybook.reservations        -        SID        S        -        -          SID
+    daybook.imported            -        -          SIU      -        -          -
+    daybook.numbers             -        -          u        -        -          -
+    daybook_access              u        -          -        -        u          -
+    daybook_access.passwords    -        -          -        -        SIU        -
+    daybook_access.sessions     -        -          -        -        SIUD       -
+    daybook_access.resets       -        -          -        -        SIUD       -
+    daybook_access.attempts     -        -          -        -        SIUD       -
+    daybook_access.token_uses   S        -          -        -        SIU        -
+    daybook_access.journal      -        -          -        -        SI         -
+    daybook_access.journal_id_seq -      -          -        -        -          -
+    daybook_keys                -        u          u        -        -          u
+    daybook_keys.subjects       -        SI         S        -        -          SIU
+    daybook_keys.purposes       -        -          SI       -        -          -
+    daybook_keys.rewritings     -        -          -        -        -          -
+    daybook_keys.epochs         -        S          S        -        -          S
+    daybook_log                 -        -          u        u        -          -
+    daybook_log.leaves          -        -          S        SI       -          -
+    daybook_log.subtrees        -        -          S        SI       -          -
+    daybook_log.checkpoints     -        -          S        SI       -          -
+    daybook_migrations          -        -          -        -        -          -
+    daybook_migrations.applied  -        -          -        -        -          -
+    daybook_projections         u        -          u        u        -          -
+    daybook_projections.models  S        -          S        SU       -          -
+    daybook_projections.parked  S        -          S        SIUD     -          -
+    daybook_projections.lease   -        -          S        SU       -          -
+    daybook_projections.mismatches -     -          S        SIUD     -          -
+    daybook_projections.attestation -    -          S        SU       -          -
+    daybook_read                u        -          -        u        -          -
+    daybook_read.*              S        -          -        SIUD     -          -
+    public                      u        u          u        u        u          u
 """
 _TABLE = {
     "SELECT": "S",
@@ -74,7 +75,9 @@ def check(logins: Logins) -> None:
 
 
 def by_role(logins: Logins) -> dict[str, str]:
-    return {role: getattr(logins, role) for role in ("reading", "appending", "sealing", "posting", "admitting")}
+    return {
+        role: getattr(logins, role) for role in ("reading", "appending", "sealing", "posting", "admitting", "erasing")
+    }
 
 
 def may(conninfo: str) -> dict[str, str]:

@@ -22,6 +22,9 @@ from domain.kernel import Refused
 from infra import migrations
 from infra.database import DatabaseError, connect_info
 from infra.embedded import EmbeddedPostgresError
+from infra.erasure.carrying_out import came_back
+from infra.erasure.ledger import Ledger, LedgerError
+from infra.erasure.rewriting import NotRewritten
 from infra.log.signing_key import SigningKeyError
 from infra.log.store import LogError
 from infra.log.witness import NotCosigned
@@ -32,7 +35,7 @@ from infra.rotation import RotationError
 from infra.settings import Settings, SettingsError, read_settings
 from projections.model import Model
 from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, rebuild
-from projections.registry import models
+from projections.registry import may_hold_persons, models
 from projections.tables import ModelError, install
 
 FAILED, USAGE, OUT_OF_REACH = 1, 2, 3
@@ -65,7 +68,9 @@ EXPECTED: dict[type[Exception], int] = {
     MasterKeyError: OUT_OF_REACH,
     RotationError: FAILED,
     SigningKeyError: OUT_OF_REACH,
+    LedgerError: OUT_OF_REACH,
     LogError: FAILED,
+    NotRewritten: FAILED,
     NotCosigned: FAILED,
     PrivateFileError: OUT_OF_REACH,
     RoleError: OUT_OF_REACH,
@@ -107,7 +112,9 @@ def database(*, begin: bool = False) -> Generator[tuple[Settings, Conninfo]]:
             rebuild_outdated(settings, conninfo, migrate(conninfo).outdated)
         else:
             _require_migrated(conninfo)
+        erase_again(settings, conninfo)
         if begin:
+            Ledger(settings.erasure_ledger).make()
             _begin(settings, conninfo)
         yield settings, conninfo
 
@@ -151,6 +158,22 @@ def awaited(settings: Settings, conninfo: Conninfo) -> str | None:
             return None
     with assembled(conninfo, settings.master_key_file) as parts:
         return administrators_email(parts)
+
+
+def erase_again(settings: Settings, conninfo: Conninfo) -> None:
+    """Erase again what a backup has brought back, as the ledger says, before anybody is answered."""
+    erased = Ledger(settings.erasure_ledger).erased()
+    if not erased:
+        return
+    with psycopg.connect(conninfo, autocommit=True) as db:
+        if not came_back(db, erased):
+            return
+    with assembled(conninfo, settings.master_key_file, erasure_ledger=settings.erasure_ledger) as parts:
+        again = parts.erasures.replay()
+        note(f"This book comes from a backup: {len(again)} customers who were erased since are erased again.")
+        for model in models:
+            if may_hold_persons(model):
+                rebuild_model(parts, model)
 
 
 def rebuild_model(parts: Parts, model: Model) -> int:

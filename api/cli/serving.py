@@ -22,6 +22,7 @@ from api.cli.output import note, say
 from api.composition import assembled
 from api.departure import cut_stalled
 from api.discretion import log_discreetly
+from infra.erasure.carrying_out import carrying_out
 from infra.log.checkpointer import checkpointing
 from infra.settings import Settings, admin_token
 from projections.attesting import attesting
@@ -100,6 +101,7 @@ def serve(
             log_access=settings.access_log,
             oidc=_oidc(settings),
             attested_per_second=settings.attested_per_second,
+            erasure_ledger=settings.erasure_ledger,
         )
         config = uvicorn.Config(
             application if workers == 1 else partial(_as_worker, os.getpid(), application),
@@ -153,7 +155,9 @@ def _policy(settings: Settings, documents: Sequence[Path] | None, trusted_only: 
 
 
 def work() -> None:
-    """Keep the read models and the log up to date, and nothing else. Any number may run: one leads, others stand by.
+    """Keep the read models and the log up to date, carry out erasures, and do nothing else.
+
+    Any number may run: one leads, others stand by.
 
     Example:
 
@@ -167,8 +171,9 @@ def work() -> None:
     log_discreetly()
     with (
         database(begin=True) as (settings, conninfo),
-        assembled(conninfo, settings.master_key_file) as parts,
+        assembled(conninfo, settings.master_key_file, erasure_ledger=settings.erasure_ledger) as parts,
         checkpointing(parts.logins.posting, settings.signing_key_file),
+        carrying_out(parts.erasures),
     ):
         runner = ProjectionRunner(parts.logins.posting, parts.mapper, models)
         runner.start()

@@ -177,6 +177,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
     ),
     customers.CONTACT_POINTS.name: Policy(personal=_masks("value", "normalised", "label"), customer="customer_id"),
     customers.TAGS.name: _ALL_PERSONAL_OF_CUSTOMER,
+    customers.HOLDS.name: _ALL_PERSONAL_OF_CUSTOMER,
     customers.CLASSIFICATIONS.name: Policy(),
     customers.LINKS.name: Policy(rows=PartOf("organisation_id", customers.CUSTOMERS), personal=_masks("role")),
     customers.CONSENTS.name: Policy(personal=_masks("proof"), customer="customer_id"),

@@ -51,6 +51,7 @@ from api.types.words import (
     ConsentState,
     ContactKind,
     CustomerKind,
+    Erasure,
     RecordStatus,
     Relationship,
 )
@@ -164,6 +165,19 @@ class Customer(Node):
     created_at: datetime = column("created_at", "When it was registered.", sort="created_at", filtered=True)
     changed_at: datetime = column("changed_at", "When something last happened to it.", sort="changed_at", filtered=True)
     archived_at: datetime | None = column("archived_at", "When it was put away.", filtered=True, sort="archived_at")
+    erasure: Erasure | None = column(
+        "erasure", "How far the erasure of its personal data is; null where nobody asked for it.", filtered=True
+    )
+    erasure_at: datetime | None = column("erasure_at", "Since when it is so.", filtered=True, sort="erasure_at")
+    legal_holds: list[str] = values(
+        tables.HOLDS,
+        "matter",
+        "The matters for which its data is kept: none of it is erased before they are lifted.",
+        on={"customer_id": "id"},
+        order="matter_key",
+        filtered=True,
+        same="matter_key",
+    )
     version: int = version()
     position: Position = position()
     recorded_at: datetime = recorded_at()

@@ -1,7 +1,7 @@
 """The words that read types speak, as GraphQL enums: the domain's, and the standings of records."""
 
 from api.words import enum_of
-from domain.customer import ConsentBasis, ConsentChannel, CustomerKind, Relationship
+from domain.customer import ConsentBasis, ConsentChannel, CustomerKind, Erasure, Relationship
 from domain.kernel import ContactKind, Word
 from domain.kernel.permissions import Permission, Scope
 from domain.opportunity import LossReason, OpportunityStatus
@@ -14,6 +14,7 @@ class RecordStatus(Word):
 
     ACTIVE = "active", "In use."
     ARCHIVED = "archived", "Put away: it leaves the lists, links to it still resolve, and it can be restored."
+    ERASED = "erased", "A customer whose personal data was erased, for ever: links to it still resolve."
 
 
 class StaffStatus(Word):
@@ -67,6 +68,7 @@ _WORDS: tuple[type[Word], ...] = (
     ConsentState,
     ContactKind,
     CustomerKind,
+    Erasure,
     ForecastCategory,
     LossReason,
     MessageKind,
@@ -95,6 +97,7 @@ __all__ = [
     "ConsentState",
     "ContactKind",
     "CustomerKind",
+    "Erasure",
     "ForecastCategory",
     "LossReason",
     "MessageKind",

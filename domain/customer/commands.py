@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 
-from domain.customer.words import ConsentBasis, ConsentChannel, CustomerKind, Relationship
+from domain.customer.words import ConsentBasis, ConsentChannel, CustomerKind, ErasureGround, Relationship
 from domain.kernel import (
     AMOUNT,
     LABEL,
@@ -228,6 +228,41 @@ class ExportCustomerPersonalData(Command, frozen=True, kw_only=True):
     reason: Annotated[str, Doc("Why the copy is made: who asked, and where that is written down."), LINE]
 
 
+class RequestCustomerErasure(Command, frozen=True, kw_only=True):
+    """Ask for the customer's personal data to be erased. Another person approves it: `customerErasePersonalData`."""
+
+    ground: Annotated[ErasureGround, Doc("Why it has to go. This stays in the book.")]
+    reason: Annotated[str, Doc("More about it, for whoever approves it; it is erased too."), LINE]
+
+
+class WithdrawCustomerErasureRequest(Command, frozen=True, kw_only=True):
+    """Say that the customer's personal data is not to be erased after all, as long as nobody has approved it."""
+
+    reason: Annotated[str, Doc("Why not."), LINE]
+
+
+class EraseCustomerPersonalData(Command, frozen=True, kw_only=True):
+    """Approve what another person asked for: the customer's personal data is erased, at once and for ever.
+
+    Its keys are destroyed, those of the deals and tickets about it included; no entry of the book is changed. From then
+    on the customer refuses every command.
+    """
+
+    reason: Annotated[str, Doc("Why it is right to do so; it is erased too."), LINE]
+
+
+class PlaceCustomerLegalHold(Command, frozen=True, kw_only=True):
+    """Keep the customer's data from being erased, for a matter such as a lawsuit. Several matters can hold it."""
+
+    matter: Annotated[str, Doc("What it is kept for; upper and lower case are the same: `case 12 O 345/26`."), LABEL]
+
+
+class LiftCustomerLegalHold(Command, frozen=True, kw_only=True):
+    """Say that the customer's data need not be kept any longer for a matter."""
+
+    matter: Annotated[str, Doc("The matter, in upper or lower case."), LABEL]
+
+
 CustomerCommand: TypeAlias = (
     RegisterCustomer
     | RenameCustomer
@@ -252,6 +287,11 @@ CustomerCommand: TypeAlias = (
     | RestoreCustomer
     | UnmaskCustomer
     | ExportCustomerPersonalData
+    | RequestCustomerErasure
+    | WithdrawCustomerErasureRequest
+    | EraseCustomerPersonalData
+    | PlaceCustomerLegalHold
+    | LiftCustomerLegalHold
 )
 
 COMMANDS: Mapping[str, type[CustomerCommand]] = {
@@ -278,5 +318,10 @@ COMMANDS: Mapping[str, type[CustomerCommand]] = {
     "restore": RestoreCustomer,
     "unmask": UnmaskCustomer,
     "exportPersonalData": ExportCustomerPersonalData,
+    "requestErasure": RequestCustomerErasure,
+    "withdrawErasureRequest": WithdrawCustomerErasureRequest,
+    "erasePersonalData": EraseCustomerPersonalData,
+    "placeLegalHold": PlaceCustomerLegalHold,
+    "liftLegalHold": LiftCustomerLegalHold,
 }
 """By verb: `rename` is the mutation `customerRename`."""

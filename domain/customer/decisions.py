@@ -17,19 +17,24 @@ from domain.customer.commands import (
     ChangeCustomerRelationship,
     ClassifyCustomer,
     CustomerCommand,
+    EraseCustomerPersonalData,
     ExportCustomerPersonalData,
     GrantCustomerConsent,
+    LiftCustomerLegalHold,
     LinkCustomerContact,
     MakeCustomerContactPointPrimary,
+    PlaceCustomerLegalHold,
     RegisterCustomer,
     RemoveCustomerContactPoint,
     RemoveCustomerExternalId,
     RemoveCustomerTag,
     RenameCustomer,
+    RequestCustomerErasure,
     RestoreCustomer,
     UnlinkCustomerContact,
     UnmaskCustomer,
     WithdrawCustomerConsent,
+    WithdrawCustomerErasureRequest,
 )
 from domain.customer.consents import consent_granted, consent_withdrawn
 from domain.customer.contact_points import (
@@ -41,6 +46,14 @@ from domain.customer.contact_points import (
 )
 from domain.customer.contacts import contact_linked, contact_unlinked
 from domain.customer.details import details_changed
+from domain.customer.erasure import (
+    ErasureCommand,
+    erasure_approved,
+    erasure_request_withdrawn,
+    erasure_requested,
+    legal_hold_lifted,
+    legal_hold_placed,
+)
 from domain.customer.events import (
     CustomerArchived,
     CustomerClassified,
@@ -60,7 +73,13 @@ from domain.customer.events import (
     CustomerUnmasked,
 )
 from domain.customer.parents import ancestors, parent_faults
-from domain.customer.rules import CustomerExternalIdTaken, CustomerIsArchived, EmailTaken, NameOrContactPointNeeded
+from domain.customer.rules import (
+    CustomerErased,
+    CustomerExternalIdTaken,
+    CustomerIsArchived,
+    EmailTaken,
+    NameOrContactPointNeeded,
+)
 from domain.customer.state import Customer
 from domain.customer.words import MOST_SCHEMES, MOST_TAGS
 from domain.kernel import (
@@ -82,11 +101,13 @@ from domain.kernel import (
     updated,
 )
 
-_WHILE_ARCHIVED = (ArchiveCustomer, RestoreCustomer, UnmaskCustomer, ExportCustomerPersonalData)
+_WHILE_ARCHIVED = ArchiveCustomer | RestoreCustomer | UnmaskCustomer | ExportCustomerPersonalData | ErasureCommand
 
 
 def decide(state: Customer, command: CustomerCommand, known: Known) -> list[CustomerEvent]:
     """What follows from a command. A request already met yields nothing."""
+    if state.going:
+        return [] if isinstance(command, EraseCustomerPersonalData) else refuse(CustomerErased())
     if state.archived and not isinstance(command, _WHILE_ARCHIVED):
         refuse(CustomerIsArchived())
     match command:
@@ -142,6 +163,16 @@ def decide(state: Customer, command: CustomerCommand, known: Known) -> list[Cust
             return [] if look in state.parts else [CustomerUnmasked(look=look, reason=reason)]
         case ExportCustomerPersonalData(export=export, reason=reason):
             return [] if export in state.parts else [CustomerPersonalDataExported(export=export, reason=reason)]
+        case RequestCustomerErasure():
+            return erasure_requested(state, command, known)
+        case WithdrawCustomerErasureRequest():
+            return erasure_request_withdrawn(state, command)
+        case EraseCustomerPersonalData():
+            return erasure_approved(state, command, known)
+        case PlaceCustomerLegalHold(matter=matter):
+            return legal_hold_placed(state, matter)
+        case LiftCustomerLegalHold(matter=matter):
+            return legal_hold_lifted(state, matter)
         case _:
             assert_never(command)
 

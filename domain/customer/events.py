@@ -5,7 +5,15 @@ from datetime import date
 from typing import TypeAlias
 from uuid import UUID
 
-from domain.customer.words import Change, ConsentBasis, ConsentChannel, ContactPoint, CustomerKind, Relationship
+from domain.customer.words import (
+    Change,
+    ConsentBasis,
+    ConsentChannel,
+    ContactPoint,
+    CustomerKind,
+    ErasureGround,
+    Relationship,
+)
 from domain.kernel import ContactKind, Event, ExternalId, Personal
 
 
@@ -197,6 +205,53 @@ class CustomerPersonalDataExported(Event, frozen=True, kw_only=True):
     reason: Personal[str]
 
 
+class CustomerErasureRequested(Event, frozen=True, kw_only=True):
+    """Somebody asked for the customer's personal data to be erased. The ground stays; the reason goes with the data."""
+
+    ground: ErasureGround
+    asked_by: str
+    reason: Personal[str]
+
+
+class CustomerErasureRequestWithdrawn(Event, frozen=True, kw_only=True):
+    """The customer's personal data is not to be erased after all."""
+
+    reason: Personal[str]
+
+
+class CustomerErasureApproved(Event, frozen=True, kw_only=True):
+    """Another person than the one who asked approved the erasure: from here on it is carried out, whatever happens."""
+
+    ground: ErasureGround
+    asked_by: str
+    approved_by: str
+    reason: Personal[str]
+
+
+class CustomerPersonalDataErased(Event, frozen=True, kw_only=True):
+    """The receipt of an erasure: the keys are destroyed that sealed the customer's personal data, here and in records
+    about the customer."""
+
+    ground: ErasureGround | None
+    """None: done again, on a book that was restored from a time before it was asked for."""
+    opportunities: tuple[UUID, ...]
+    tickets: tuple[UUID, ...]
+    keys: int
+    entries: int
+
+
+class CustomerLegalHoldPlaced(Event, frozen=True, kw_only=True):
+    """The customer's data has to be kept for a matter, such as a lawsuit: until it is lifted nothing is erased."""
+
+    matter: Personal[str]
+
+
+class CustomerLegalHoldLifted(Event, frozen=True, kw_only=True):
+    """The customer's data need not be kept any longer for this matter."""
+
+    matter: Personal[str]
+
+
 CustomerEvent: TypeAlias = (
     CustomerRegistered
     | CustomerRenamed
@@ -221,7 +276,16 @@ CustomerEvent: TypeAlias = (
     | CustomerRestored
     | CustomerUnmasked
     | CustomerPersonalDataExported
+    | CustomerErasureRequested
+    | CustomerErasureRequestWithdrawn
+    | CustomerErasureApproved
+    | CustomerPersonalDataErased
+    | CustomerLegalHoldPlaced
+    | CustomerLegalHoldLifted
 )
+
+ERASURE_APPROVED, PERSONAL_DATA_ERASED = "CustomerErasureApproved", "CustomerPersonalDataErased"
+"""Stored names that are looked for in the book."""
 
 EVENTS: Mapping[str, type[CustomerEvent]] = {
     "CustomerRegistered": CustomerRegistered,
@@ -247,5 +311,11 @@ EVENTS: Mapping[str, type[CustomerEvent]] = {
     "CustomerRestored": CustomerRestored,
     "CustomerUnmasked": CustomerUnmasked,
     "CustomerPersonalDataExported": CustomerPersonalDataExported,
+    "CustomerErasureRequested": CustomerErasureRequested,
+    "CustomerErasureRequestWithdrawn": CustomerErasureRequestWithdrawn,
+    "CustomerErasureApproved": CustomerErasureApproved,
+    "CustomerPersonalDataErased": CustomerPersonalDataErased,
+    "CustomerLegalHoldPlaced": CustomerLegalHoldPlaced,
+    "CustomerLegalHoldLifted": CustomerLegalHoldLifted,
 }
 """By stored name."""

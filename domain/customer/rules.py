@@ -73,3 +73,25 @@ class BirthdayInTheFuture(Rule):
 
 class RevenueCurrencyMissing(Rule):
     """An annual revenue needs its currency; give both, or clear both."""
+
+
+class CustomerErased(Rule):
+    """This customer's personal data is erased, for ever; nothing can be changed or added any more."""
+
+
+class ErasureNotRequested(Rule):
+    """Nobody asked for this customer's personal data to be erased; ask for it, and let another person approve it."""
+
+
+class ApprovedByAnother(Rule):
+    """Whoever asked for an erasure does not approve it: another person has to."""
+
+
+class ApprovedByAPerson(Rule):
+    """An API token approves no erasure: sign in as a person."""
+
+
+class UnderLegalHold(Rule):
+    """This customer's data has to be kept for {holds} matters; lift these legal holds first."""
+
+    holds: int

@@ -19,12 +19,18 @@ from domain.customer.events import (
     CustomerContactPointRemoved,
     CustomerContactUnlinked,
     CustomerDetailsChanged,
+    CustomerErasureApproved,
+    CustomerErasureRequested,
+    CustomerErasureRequestWithdrawn,
     CustomerEvent,
     CustomerExternalIdAdded,
     CustomerExternalIdRemoved,
+    CustomerLegalHoldLifted,
+    CustomerLegalHoldPlaced,
     CustomerNoteAdded,
     CustomerOwnerAssigned,
     CustomerParentAssigned,
+    CustomerPersonalDataErased,
     CustomerPersonalDataExported,
     CustomerRegistered,
     CustomerRelationshipChanged,
@@ -34,7 +40,17 @@ from domain.customer.events import (
     CustomerTagRemoved,
     CustomerUnmasked,
 )
-from domain.customer.words import ConsentBasis, ConsentChannel, ContactPoint, CustomerKind, Fact, Relationship
+from domain.customer.words import (
+    PUBLIC_DETAILS,
+    ConsentBasis,
+    ConsentChannel,
+    ContactPoint,
+    CustomerKind,
+    Erasure,
+    ErasureGround,
+    Fact,
+    Relationship,
+)
 from domain.kernel import Claim, ContactKind, ExternalId, Place, Seen, Standing, State, Withheld, opened
 
 K = TypeVar("K")
@@ -81,8 +97,19 @@ class Customer(State, frozen=True, kw_only=True):
     links: Mapping[UUID, Link] = {}
     consents: Mapping[tuple[str, ConsentChannel], Consent] = {}
     """Purpose without case, channel -> what was said last."""
+    erasure: Erasure | None = None
+    asked_by: str | None = None
+    """Who asked for an erasure that waits for its approval, and on which ground."""
+    ground: ErasureGround | None = None
+    holds: Mapping[str, str] = {}
+    """Matter without case -> matter as written: what the data is kept for."""
     parts: Seen = Seen()
     """The ids of all notes, contact points, links, looks and exports: what was added once is not added again."""
+
+    @property
+    def going(self) -> bool:
+        """Whether its personal data is erased, or about to be."""
+        return self.erasure in (Erasure.APPROVED, Erasure.ERASED)
 
     def primary(self, kind: ContactKind) -> ContactPoint | None:
         """The contact point to use first among its kind."""
@@ -145,6 +172,24 @@ def evolve(state: Customer, event: CustomerEvent) -> Customer:
             return replace(state, parts=state.parts.add(look))
         case CustomerPersonalDataExported(export=export):
             return replace(state, parts=state.parts.add(export))
+        case CustomerErasureRequested(asked_by=asked_by, ground=ground):
+            return replace(state, erasure=Erasure.REQUESTED, asked_by=asked_by, ground=ground)
+        case CustomerErasureRequestWithdrawn():
+            return replace(state, erasure=None, asked_by=None, ground=None)
+        case CustomerErasureApproved():
+            return replace(state, erasure=Erasure.APPROVED, asked_by=None)
+        case CustomerPersonalDataErased():
+            return _erased(state)
+        case CustomerLegalHoldPlaced(matter=matter):
+            if isinstance(matter, Withheld):
+                return state
+            return replace(state, holds={**state.holds, matter.casefold(): matter})
+        case CustomerLegalHoldLifted(matter=matter):
+            return (
+                state
+                if isinstance(matter, Withheld)
+                else replace(state, holds=_without(state.holds, matter.casefold()))
+            )
         case _:
             assert_never(event)
 
@@ -166,6 +211,25 @@ def _beginning(event: CustomerRegistered) -> Customer:
         external_ids=frozenset(opened(event.external_ids) or ()),
         details={} if event.language is None else {"language": event.language},
         parts=parts,
+    )
+
+
+def _erased(state: Customer) -> Customer:
+    """What is left, also where the events before it were read while they still could be."""
+    gone = Withheld.ERASED
+    return replace(
+        state,
+        erasure=Erasure.ERASED,
+        asked_by=None,
+        name=gone,
+        contact_points={},
+        external_ids=frozenset(),
+        details={name: fact for name, fact in state.details.items() if name in PUBLIC_DETAILS},
+        tags={},
+        links={id: Link(one.person, gone, one.since, one.until) for id, one in state.links.items()},
+        consents={key: Consent(one.purpose, one.basis, one.text_version, gone) for key, one in state.consents.items()},
+        holds={},
+        parts=Seen(),
     )
 
 
@@ -227,7 +291,15 @@ def _without(mapping: Mapping[K, V], key: K) -> Mapping[K, V]:
 
 # What a fold can spare itself; the laws in tests/domain hold these lists against `evolve` and `standing`.
 STANDING_FROM: frozenset[type[CustomerEvent]] = frozenset(
-    (CustomerRegistered, CustomerOwnerAssigned, CustomerParentAssigned, CustomerArchived, CustomerRestored)
+    (
+        CustomerRegistered,
+        CustomerOwnerAssigned,
+        CustomerParentAssigned,
+        CustomerArchived,
+        CustomerRestored,
+        CustomerErasureApproved,
+        CustomerPersonalDataErased,
+    )
 )
 FOLDED_SEALED: frozenset[type[CustomerEvent]] = frozenset(
     (
@@ -237,6 +309,9 @@ FOLDED_SEALED: frozenset[type[CustomerEvent]] = frozenset(
         CustomerRestored,
         CustomerUnmasked,
         CustomerPersonalDataExported,
+        CustomerErasureRequested,
+        CustomerErasureRequestWithdrawn,
+        CustomerErasureApproved,
     )
 )
 OVERWRITES: frozenset[type[CustomerEvent]] = frozenset(
@@ -247,7 +322,7 @@ OVERWRITES: frozenset[type[CustomerEvent]] = frozenset(
 def standing(state: Customer) -> Standing:
     return Standing(
         kind="customer",
-        active=state.registered and not state.archived,
+        active=state.registered and not state.archived and not state.going,
         variety=state.kind.value,
         parent=state.parent,
         place=Place(owner=state.owner, team=state.team),
@@ -255,7 +330,9 @@ def standing(state: Customer) -> Standing:
 
 
 def claims(state: Customer) -> frozenset[Claim]:
-    """The e-mail addresses of an active person, and the external ids of every customer."""
+    """The e-mail addresses of an active person, and the external ids of every customer whose data is not erased."""
+    if state.going:
+        return frozenset()
     held = {one.claim("external_id") for one in state.external_ids}
     if state.kind is CustomerKind.PERSON and not state.archived:
         emails = (one for one in state.contact_points.values() if one.kind is ContactKind.EMAIL)

@@ -7,7 +7,7 @@ import msgspec
 
 from domain.kernel import ContactKind, Word
 
-MOST_CONTACT_POINTS, MOST_TAGS, MOST_LINKS, MOST_SCHEMES, MOST_CONSENTS = 100, 100, 500, 100, 200
+MOST_CONTACT_POINTS, MOST_TAGS, MOST_LINKS, MOST_SCHEMES, MOST_CONSENTS, MOST_HOLDS = 100, 100, 500, 100, 200, 100
 MOST_ANCESTORS = 50
 """How many levels of parents a customer may have above it when its parent is assigned."""
 
@@ -48,6 +48,25 @@ class ConsentBasis(Word):
     CONSENT = "consent", "The customer agreed."
     CONTRACT = "contract", "A contract with the customer needs it."
     LEGITIMATE_INTEREST = "legitimate_interest", "We have an interest that the customer's rights do not outweigh."
+
+
+class ErasureGround(Word):
+    """Why a person's data has to go. It outlives the data, so it is one of a few words."""
+
+    PERSON_ASKED = "person_asked", "The person asked for it."
+    CONSENT_WITHDRAWN = "consent_withdrawn", "The consent that it rested on was withdrawn."
+    OBJECTION = "objection", "The person objected, and nothing outweighs that."
+    NO_LONGER_NEEDED = "no_longer_needed", "What it was collected for is over."
+    UNLAWFUL = "unlawful", "It ought not to have been collected."
+    LEGAL_DUTY = "legal_duty", "A law or an authority demands it."
+
+
+class Erasure(Word):
+    """How far the erasure of a customer's personal data is."""
+
+    REQUESTED = "requested", "Somebody asked for it; another person has to approve it."
+    APPROVED = "approved", "It is approved, and being carried out: nothing stops it any more."
+    ERASED = "erased", "The keys are destroyed, and nothing personal can be read any more."
 
 
 class ContactPoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -51,6 +51,15 @@ class Permission(Word):
         "unmask_personal_data",
         "Be shown one customer's personal data for a reason, which is recorded. Its scope is always ALL.",
     )
+    REQUEST_ERASURE = "request_erasure", "Ask for customers' personal data to be erased; another has to approve it."
+    APPROVE_ERASURE = (
+        "approve_erasure",
+        "Erase customers' personal data, for ever, once another has asked for it. Its scope is always ALL.",
+    )
+    HOLD_DATA = (
+        "hold_data",
+        "Keep customers' data from erasure by legal holds, and lift these. Its scope is always ALL.",
+    )
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -75,6 +84,8 @@ SCOPELESS: Final = frozenset(
         Permission.CONFIGURE,
         Permission.MANAGE_STAFF,
         Permission.MANAGE_ACCESS,
+        Permission.APPROVE_ERASURE,
+        Permission.HOLD_DATA,
     )
 )
 """Permissions that are not about some records more than about others: they hold everywhere or nowhere."""

@@ -100,6 +100,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     standings: Mapping[UUID, Standing] = {}
     number: int | None = None
     """The next human-friendly number, drawn for the decider's `numbered` commands."""
+    actor: str = ""
+    """Who asks, as entries name it: for what takes two."""
 
     def of(self, id: UUID) -> Standing:
         """The standing of an aggregate that the command or `consults` named."""

@@ -116,7 +116,7 @@ TEXTS = (
 )  # fmt: skip
 KEYS: Mapping[str, Callable[[str], str]] = {
     "name": sort_key, "title": sort_key, "subject": sort_key,
-    "tag": str.casefold, "scheme": str.casefold, "purpose": str.casefold,
+    "tag": str.casefold, "matter": str.casefold, "scheme": str.casefold, "purpose": str.casefold,
 }  # fmt: skip
 """What the models make of a text for its column `..._key`."""
 

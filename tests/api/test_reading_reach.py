@@ -14,6 +14,7 @@ OURS = {
     ("tickets", "registered_position"),
     ("staff_members", "normalised_email"),
     ("customer_tags", "added_at"),
+    ("customer_legal_holds", "placed_at"),
     # What the door alone compares with.
     ("api_tokens", "hash"),
     ("staff_members", "deactivation"),

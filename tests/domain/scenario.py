@@ -1,6 +1,6 @@
 """given = Scenario(decider), then given(*events).when(command).then(*events) or .refused(*rules).
 
-`given(...).knowing({id: standing})` says what the door would hand over about other aggregates.
+`given(...).knowing({id: standing})` says what the door would hand over about other aggregates, `.by(actor)` who asks.
 """
 
 from collections.abc import Iterable, Mapping
@@ -52,8 +52,11 @@ class Given(Generic[S, C, E]):
     known: Known
 
     def knowing(self, standings: Mapping[UUID, Standing], number: int | None = None) -> "Given[S, C, E]":
-        known = Known(now=NOW, standings={**self.known.standings, **standings}, number=number or self.known.number)
-        return replace(self, known=known)
+        standings, number = {**self.known.standings, **standings}, number or self.known.number
+        return replace(self, known=Known(now=NOW, standings=standings, number=number, actor=self.known.actor))
+
+    def by(self, actor: str) -> "Given[S, C, E]":
+        return replace(self, known=msgspec.structs.replace(self.known, actor=actor))
 
     def when(self, command: C) -> When[S, C, E]:
         return When(self.decider, self.history, self.known, command)

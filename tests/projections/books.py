@@ -4,7 +4,7 @@ Every command of every aggregate takes part, those of tomorrow too: nothing here
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -18,8 +18,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from domain.catalogue import catalogue
+from domain.customer import CustomerErasureApproved, CustomerPersonalDataErased
 from domain.encoding import AnyDecider
-from domain.kernel import COMPANY_ID, Command, Known, Reference, Refused, Standing, Word, fields
+from domain.kernel import COMPANY_ID, Command, Event, Known, Reference, Refused, Standing, Word, fields
 from domain.kernel.admission import members
 from domain.kernel.recorded import Recorded
 from domain.references import references
@@ -69,7 +70,7 @@ class _Book:
             events = decider.decide(state, command, self._known(decider, state, command, now))
         except (Refused, _Nothing):
             return
-        for event in events:
+        for event in (each for decided in events for each in (decided, *_carried_out(decided))):
             state, version = decider.evolve(state, event), version + 1
             self._record(decider, target, version, event, decider.subject(state) or target, now)
         self.aggregates[target] = (decider, state, version)
@@ -112,7 +113,8 @@ class _Book:
     def _known(self, decider: AnyDecider, state: Any, command: Command, now: datetime) -> Known:
         asked = list(references(command))
         while True:
-            known = Known(now=now, number=self.drawn + 1, standings=self._standings(asked))
+            actor = f"user:{self.random.randint(1, 3)}"
+            known = Known(now=now, number=self.drawn + 1, standings=self._standings(asked), actor=actor)
             more = [one for one in decider.consults(state, command, known) if one not in asked]
             if not more:
                 return known
@@ -200,6 +202,12 @@ class _Book:
         if fields.Id in of:
             return self._one_of(of[fields.Id].kind)
         return self.random.choice(self._parts(of[fields.ChildId].prefix, target))
+
+
+def _carried_out(event: Event) -> Iterator[Event]:
+    """What happens without a command, because another event did."""
+    if isinstance(event, CustomerErasureApproved):
+        yield CustomerPersonalDataErased(ground=event.ground, opportunities=(), tickets=(), keys=1, entries=1)
 
 
 def _names(state: msgspec.Struct | None) -> Sequence[str]:

@@ -31,7 +31,7 @@ PERMISSIONS = (
     "assign_customers", "read_opportunities", "open_opportunities", "write_opportunities", "override_probability",
     "assign_opportunities", "read_tickets", "open_tickets", "work_tickets", "see_amounts", "see_personal_data",
     "read_book", "configure", "manage_staff", "manage_access",
-    "unmask_personal_data",
+    "unmask_personal_data", "request_erasure", "approve_erasure", "hold_data",
 )  # fmt: skip
 RANKS = ("low", "normal", "high", "urgent")
 DONE = ("solved", "closed")
@@ -259,6 +259,21 @@ class _Ledger:
                 row |= {"status": "active", "archived_at": None}
             case "Unmasked" | "PersonalDataExported":
                 pass
+            case "ErasureRequested":
+                row |= {"erasure": "requested", "erasure_at": at}
+            case "ErasureRequestWithdrawn":
+                row |= {"erasure": None, "erasure_at": None}
+            case "ErasureApproved":
+                row |= {"erasure": "approved", "erasure_at": at}
+            case "PersonalDataErased":
+                row |= {"status": "erased", "erasure": "erased", "erasure_at": at}
+            case "LegalHoldPlaced" | "LegalHoldLifted" if seen(said.matter) is None:
+                pass
+            case "LegalHoldPlaced":
+                key = {"customer_id": own, "matter_key": said.matter.casefold()}
+                self.rows["customer_legal_holds"][tuple(key.values())] = {**key, "matter": said.matter, "placed_at": at}
+            case "LegalHoldLifted":
+                del self.rows["customer_legal_holds"][own, said.matter.casefold()]
             case other:
                 raise AssertionError(f"the oracle knows no {other}")
 

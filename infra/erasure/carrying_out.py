@@ -1,0 +1,210 @@
+"""Carrying out what was approved: the ledger first, then the keys and the receipt in one transaction.
+
+Killed between any two of its steps it is taken up again: an approval without a receipt is what there is to do. Two
+processes that do it at once do it once.
+"""
+
+import logging
+import threading
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
+from uuid import UUID, uuid5
+
+import psycopg
+from eventsourcing.domain import DomainEventProtocol
+from psycopg import Connection
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from domain.appending import AlreadyHandled, BookUnavailable, Conditions, Draft, Moved
+from domain.customer import (
+    ERASURE_APPROVED,
+    PERSONAL_DATA_ERASED,
+    Customer,
+    CustomerPersonalDataErased,
+    Erasure,
+)
+from domain.daybook import Daybook
+from domain.kernel.recorded import Context, Receipt
+from domain.opportunity import Opportunity
+from domain.ticket import Ticket
+from infra.committer import Committer
+from infra.erasure.ledger import Ledger, LedgerError
+from infra.mapper import SealingMapper
+
+POLL = 0.25
+"""Seconds between two looks for approvals."""
+
+PAUSE = 5.0
+"""Seconds until what did not succeed is tried again."""
+
+ACTOR = "daybook"
+
+_NAMESPACE = UUID("b5c2c4a1-6d2b-4c3e-9a57-2d1f6f0f8f0e")
+_log = logging.getLogger("daybook.erasure")
+
+Pool = ConnectionPool[Connection[tuple[Any, ...]]]
+
+
+class Reach(NamedTuple):
+    """What an erasure reaches: records about the customer, by kind, and every key that is destroyed."""
+
+    opportunities: tuple[UUID, ...]
+    tickets: tuple[UUID, ...]
+    keys: tuple[UUID, ...]
+    entries: int
+    """That are sealed under these keys."""
+
+
+class Erasures:
+    """Carries out erasures on one book."""
+
+    def __init__(
+        self, pool: Pool, committer: Committer, mapper: SealingMapper, daybook: Daybook, ledger: Ledger
+    ) -> None:
+        self._pool, self._committer, self._mapper, self._daybook, self._ledger = (
+            pool,
+            committer,
+            mapper,
+            daybook,
+            ledger,
+        )
+
+    def carry_out_approved(self) -> list[UUID]:
+        """Carry out every erasure that is approved and has no receipt; returns whose."""
+        with self._pool.connection() as db:
+            waiting = [customer for (customer,) in db.execute(_APPROVED, binary=True)]
+        for customer in waiting:
+            self._carry_out(customer)
+        return waiting
+
+    def replay(self) -> list[UUID]:
+        """Carry out again what the ledger tells of, where a backup brought keys back; returns whose."""
+        erased = self._ledger.erased()
+        if not erased:
+            return []
+        with self._pool.connection() as db:
+            there = came_back(db, erased)
+        back = [customer for customer, keys_of in erased.items() if not there.isdisjoint(keys_of)]
+        for customer in back:
+            self._carry_out(customer, again=erased[customer] & there)
+        return back
+
+    def _carry_out(self, customer: UUID, again: Iterable[UUID] = ()) -> None:
+        """Destroy the keys, and append the receipt; `again`: keys that came back, whatever the book says."""
+        while True:
+            fold = self._daybook.fold(customer)
+            state = fold.state if isinstance(fold.state, Customer) else Customer()
+            if state.erasure is Erasure.ERASED and not again:
+                return
+            reach = self._reach(customer, again)
+            if not again:
+                self._ledger.begin(customer, reach.keys)
+            event = CustomerPersonalDataErased(
+                ground=state.ground,
+                opportunities=reach.opportunities,
+                tickets=reach.tickets,
+                keys=len(reach.keys),
+                entries=reach.entries,
+            )
+            try:
+                position = self._append(customer, fold.version, event, reach.keys)
+            except Moved:
+                continue
+            except AlreadyHandled as already:
+                position = already.kept.receipt.position
+            self._ledger.done(customer, position)
+            return
+
+    def _reach(self, customer: UUID, again: Iterable[UUID]) -> Reach:
+        with self._pool.connection() as db:
+            found = db.execute(_RECORDS, (customer, customer), binary=True).fetchall()
+        kinds = {id: self._mapper.catalogue.kind(name) for id, name in found}
+        # A record that was without a customer for a while has a key of its own for what was said meanwhile.
+        own = [id for id in kinds if self._is_about(id, customer)]
+        keys = tuple(dict.fromkeys((customer, *own, *again)))
+        with self._pool.connection() as db:
+            [(keys, entries)] = db.execute(_REACHED, (list(keys), list(keys)), binary=True).fetchall()
+        return Reach(
+            opportunities=tuple(id for id, kind in kinds.items() if kind == "opportunity"),
+            tickets=tuple(id for id, kind in kinds.items() if kind == "ticket"),
+            keys=tuple(keys),
+            entries=entries,
+        )
+
+    def _is_about(self, record: UUID, customer: UUID) -> bool:
+        """Whether a record that was about the customer is not about somebody else by now."""
+        state = self._daybook.fold(record).state
+        return isinstance(state, Opportunity | Ticket) and state.customer in (customer, None)
+
+    def _append(self, customer: UUID, version: int, event: CustomerPersonalDataErased, keys: tuple[UUID, ...]) -> int:
+        """The receipt, together with what it tells of; returns its position. It is decided by nobody: it happened."""
+        key = uuid5(_NAMESPACE, f"{customer} {version}")
+        context = Context(actor=ACTOR, idempotency_key=key, correlation_id=key)
+        draft = Draft(
+            originator_id=customer, originator_version=version + 1, subject=customer, event=event, context=context
+        )
+        entry = self._mapper.to_stored_event(cast("DomainEventProtocol[UUID]", draft))
+        conditions = Conditions(
+            actor=ACTOR,
+            idempotency_key=key,
+            fingerprint=b"",
+            receipt=Receipt(customer, version + 1, 0),
+            expects={customer: version},
+            takes=(),
+            gives_back=(),
+            subject=customer,
+            destroys=keys,
+        )
+        return self._committer.submit([entry], conditions).wait()[-1]
+
+
+def came_back(db: Connection[Any], erased: Mapping[UUID, frozenset[UUID]]) -> set[UUID]:
+    """Those of the keys that the ledger tells of which are in the database all the same."""
+    keys = [key for each in erased.values() for key in each]
+    return {key for (key,) in db.execute(_THERE, (keys,), binary=True)}
+
+
+_APPROVED = f"""
+    SELECT DISTINCT originator_id FROM daybook.events AS approved WHERE topic = '{ERASURE_APPROVED}' AND NOT EXISTS (
+        SELECT FROM daybook.events AS receipt
+        WHERE receipt.topic = '{PERSONAL_DATA_ERASED}' AND receipt.originator_id = approved.originator_id)
+"""
+_THERE = "SELECT subject FROM daybook_keys.subjects WHERE subject = ANY(%s) AND wrapped IS NOT NULL"
+_RECORDS = """
+    SELECT originator_id, min(topic) FROM daybook.events WHERE subject = %s AND originator_id <> %s
+    GROUP BY originator_id ORDER BY originator_id
+"""
+_REACHED = """
+    SELECT ARRAY(SELECT subject FROM daybook_keys.subjects WHERE subject = ANY(%s) AND wrapped IS NOT NULL
+            ORDER BY subject),
+        (SELECT count(*) FROM daybook.events WHERE subject = ANY(%s) AND sealed IS NOT NULL)
+"""
+
+
+@contextmanager
+def carrying_out(erasures: Erasures) -> Generator[None]:
+    """While the block lasts, a thread carries out what is approved."""
+    stopping = threading.Event()
+    thread = threading.Thread(target=_run, args=(erasures, stopping), name="erasures", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join(timeout=5.0)  # a database that is away is not waited for: the next start goes on from here
+
+
+def _run(erasures: Erasures, stopping: threading.Event) -> None:
+    pause = POLL
+    while not stopping.wait(pause):
+        try:
+            for _ in erasures.carry_out_approved():
+                _log.info("The personal data of a customer was erased.")
+            pause = POLL
+        except (psycopg.Error, PoolTimeout, BookUnavailable) as error:
+            _log.warning("Erasures wait, because of the database: %s", type(error).__name__)
+            pause = PAUSE
+        except LedgerError as error:
+            _log.error("Nothing is erased. %s", error)
+            pause = PAUSE

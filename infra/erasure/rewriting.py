@@ -1,0 +1,134 @@
+"""Rewriting: what was erased is deleted; here what deleting leaves behind goes too, from tables, statistics and WAL.
+
+A deleted row stays in its table's file until something else needs the room, in the planner's statistics until the next
+look, and in the write-ahead log until that is written over.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from time import monotonic, sleep
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+
+PATIENCE = 60.0
+"""Seconds to wait for a moment in which nobody uses a table, or looks at it as it was."""
+
+TABLES = (
+    ("daybook_keys", "subjects"),
+    ("daybook", "reservations"),
+    ("daybook", "imported"),
+    ("pg_catalog", "pg_statistic"),
+)
+"""Beside the read models, what has held a key, what leads to a person, or, last, some of all these values."""
+
+_LOCK = 0x6461_7962_6F6F_6B07
+"""Advisory lock of whoever rewrites."""
+
+
+class NotRewritten(Exception):
+    """Something erased is still in the files; the message says what to do."""
+
+
+def due(db: Connection[Any], days: int) -> datetime | None:
+    """When the oldest erasure that is not rewritten yet has to be; None where there is none. `db`: the owner's."""
+    row = db.execute(
+        "SELECT min(destroyed_at) FROM daybook_keys.subjects WHERE wrapped IS NULL AND destroyed_at >= coalesce("
+        "(SELECT max(begun_at) FROM daybook_keys.rewritings), '-infinity')"
+    ).fetchone()
+    return None if row is None or row[0] is None else row[0] + timedelta(days=days)
+
+
+def rewrite(conninfo: str, administrator: str | None, rebuild: Callable[[], None]) -> None:
+    """Rewrite all that has held what was erased by now.
+
+    `conninfo`: the owner's. `administrator`: a connection string of whoever may make checkpoints and switch the WAL;
+    None: the owner tries. `rebuild`: builds the read models anew that may hold persons, and switches to them. Killed at
+    any moment it is to be done again. Raises NotRewritten.
+    """
+    with psycopg.connect(conninfo, autocommit=True, application_name="daybook erasure") as db:
+        [(alone, begun)] = db.execute("SELECT pg_try_advisory_lock(%s), clock_timestamp()", (_LOCK,)).fetchall()
+        if not alone:
+            raise NotRewritten("Another process is at it; wait for that one.")
+        rebuild()
+        db.execute(_FORGET_IMPORTED)
+        _wait_for_the_past(db, begun)
+        for schema, table in TABLES:
+            _vacuum(db, schema, table)
+        try:
+            with psycopg.connect(administrator or conninfo, autocommit=True) as other:
+                write_over_wal(other)
+        except psycopg.errors.InsufficientPrivilege:
+            raise NotRewritten(
+                "The tables are rewritten, but the role of DATABASE_URL may not write over this PostgreSQL's WAL, which"
+                " still holds what was erased. Have an administrator grant it pg_checkpoint, and EXECUTE on"
+                " pg_switch_wal() and pg_ls_waldir(); then do it again."
+            ) from None
+        db.execute("INSERT INTO daybook_keys.rewritings VALUES (%s, clock_timestamp())", (begun,))
+
+
+def write_over_wal(db: Connection[Any]) -> None:
+    """Leave nothing in the WAL that was written before now. `db`: of a superuser, or whom it was granted."""
+    _switch(db)
+    db.execute("CHECKPOINT")
+    # What was not needed any more is kept under the name of a segment to come, as it was. A segment that is switched
+    # from is written to its end, so each is written over once as many were switched as there are.
+    [(segments,)] = db.execute("SELECT count(*) FROM pg_ls_waldir()").fetchall()
+    for _ in range(segments + 1):
+        _switch(db)
+    db.execute("CHECKPOINT")
+
+
+def _switch(db: Connection[Any]) -> None:
+    db.execute("SELECT pg_logical_emit_message(false, 'daybook', '')")  # nobody switches from an empty segment
+    db.execute("SELECT pg_switch_wal()")
+
+
+def _vacuum(db: Connection[Any], schema: str, table: str) -> None:
+    """Write a table anew. Raises NotRewritten where it is busy for long, or where we may not."""
+    name = Identifier(schema, table)
+    before = _file(db, schema, table)
+    deadline = monotonic() + PATIENCE
+    while True:
+        try:
+            # Whoever waits for a lock on a table keeps everybody behind it waiting too: rather try again.
+            db.execute("SET lock_timeout = '300ms'")
+            # Statistics of before hold values too; of a catalogue there are none.
+            db.execute(SQL("VACUUM (FULL, ANALYZE {}) {}").format(SQL("off" if schema == "pg_catalog" else "on"), name))
+            break
+        except psycopg.errors.LockNotAvailable:
+            if monotonic() > deadline:
+                raise NotRewritten(f"{schema}.{table} has been busy for {PATIENCE:.0f} seconds; do it again.") from None
+            sleep(0.2)
+    if _file(db, schema, table) == before:
+        raise NotRewritten(f"The role of DATABASE_URL may not rewrite {schema}.{table}: it must own the database.")
+
+
+def _file(db: Connection[Any], schema: str, table: str) -> str:
+    [(path,)] = db.execute("SELECT pg_relation_filepath(%s::regclass)", (f"{schema}.{table}",)).fetchall()
+    return str(path)
+
+
+def _wait_for_the_past(db: Connection[Any], begun: datetime) -> None:
+    """A row stays as long as somebody may look at the table as it was: wait until they are done."""
+    deadline = monotonic() + PATIENCE
+    while db.execute(_LOOKING_BACK, (begun,)).fetchone() is not None:
+        if monotonic() > deadline:
+            raise NotRewritten(
+                f"A transaction that began before has been open for {PATIENCE:.0f} seconds: a backup, or a session that"
+                " was forgotten. Do it again when it has ended."
+            )
+        sleep(0.2)
+
+
+_FORGET_IMPORTED = """
+    DELETE FROM daybook.imported USING daybook_keys.subjects
+    WHERE subjects.subject = imported.record AND subjects.wrapped IS NULL
+"""
+_LOOKING_BACK = """
+    SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start < %s
+        AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
+"""

@@ -1,0 +1,291 @@
+"""Erasing a customer: two people decide, the keys go, and nobody is shown anything of it any more."""
+
+import json
+import stat
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import anyio
+import psycopg
+import pytest
+
+from api.composition import Parts, assembled
+from domain.customer import Customer
+from domain.kernel import Withheld, parse_type_id
+from infra.erasure.ledger import Ledger
+from infra.log.checkpointer import Growth
+from infra.log.note import Signer
+from infra.log.signing_key import signing_key
+from infra.log.verifying import verify
+from infra.roles import logins
+from projections.rebuild import rebuild
+from projections.registry import may_hold_persons, models
+from tests.api.book import HEADERS, Client, serving
+from tests.api.identity.company import Company
+from tests.projections.comparison import rows_in
+
+pytestmark = pytest.mark.anyio
+
+NAME = "Quirinus Żżyzx 奎里努斯"
+PERSONAL = (
+    NAME, "Zzyzx-Legal", "Freiherr", "Quastenmacher", "1911-11-11", "Sammelt Quasten", "qz@zzyzx.example",
+    "+41446681800", "Zzyzxgasse 7", "quastentag", "zzyzx-4711", "Quastennotiz auf Ελληνικά", "Formular Quast",
+    "Quastenprozess", "Quastenfrage", "Quastenantwort", "Quastengeschäft", "Quastenbrief", "Vorher ohne Kunde",
+    "Quastenquelle",
+)  # fmt: skip
+"""What is entered about the person."""
+
+GONE = Withheld.ERASED
+OTHER = "Rosalind Ypsilon"
+
+
+class Story:
+    """A person with everything a person can have, and somebody else."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.company = Company(client.http)
+
+    async def do(self, mutation: str, selection: str = "position", **given: Any) -> dict[str, Any]:
+        payload = await self.client.mutate(mutation, f"{selection} userErrors {{ code message }}", **given)
+        assert payload["userErrors"] == [], payload
+        return payload
+
+    async def tell(self) -> None:
+        self.person = await self._registered(NAME, "qz@zzyzx.example", known=True)
+        self.other = await self._registered(OTHER, "ry@example.com")
+        id = self.person
+        await self.do(
+            "customerChangeDetails", id=id, legalName="Zzyzx-Legal", salutation="Freiherr", jobTitle="Quastenmacher",
+            birthday="1911-11-11", description="Sammelt Quasten", employees=3,
+        )  # fmt: skip
+        for kind, value in (("PHONE", "+41 44 668 18 00"), ("ADDRESS", "Zzyzxgasse 7")):
+            await self.do("customerAddContactPoint", id=id, contactPoint={"kind": kind, "value": value})
+        await self.do("customerAddTag", id=id, tag="quastentag")
+        await self.do("customerAddNote", id=id, text="Quastennotiz auf Ελληνικά")
+        consent = {"purpose": "news", "channel": "EMAIL", "basis": "CONSENT", "proof": "Formular Quast"}
+        await self.do("customerGrantConsent", id=id, **consent)
+        await self.do("customerPlaceLegalHold", id=id, matter="Quastenprozess")
+        await self.do("customerLiftLegalHold", id=id, matter="quastenprozess")
+        ticket = {"channel": "EMAIL", "kind": "QUESTION"}
+        self.ticket = await self._opened("ticket", **ticket, customer=id, subject="Quastenfrage", text="Quastenantwort")
+        self.strayed = await self._opened("ticket", **ticket, subject="Vorher ohne Kunde")
+        await self.do("ticketAssignCustomer", id=self.strayed, customer=id)
+        self.others_ticket = await self._opened("ticket", **ticket, customer=self.other, subject="Ypsilonfrage")
+        stage = {"name": "New", "probability": "10", "category": "PIPELINE", "idleDays": 9}
+        pipeline = await self.do("pipelineDefine", "pipeline { id stages { id } }", name="Sales", stages=[stage])
+        deal = {"pipeline": pipeline["pipeline"]["id"], "stage": pipeline["pipeline"]["stages"][0]["id"]}
+        money = {"amount": "1200.00", "currency": "CHF"}
+        self.deal = await self._opened(
+            "opportunity", **deal, customer=id, title="Quastengeschäft", source="Quastenquelle", **money
+        )
+        await self.do("opportunityAddNote", id=self.deal, text="Quastenbrief")
+
+    async def erase(self) -> None:
+        """Asked for by the shop's token, approved by the operator; returns once the receipt is in the read models."""
+        token, _ = await self.company.issue()
+        asked = {"id": self.person, "ground": "PERSON_ASKED", "reason": "Quastenbrief", "idempotencyKey": str(uuid4())}
+        document = "mutation($i: CustomerRequestErasureInput!) { customerRequestErasure(input: $i) { position } }"
+        answer = await self.client.http.post(
+            "/graphql",
+            json={"query": document, "variables": {"i": asked}},
+            headers={**HEADERS, "Authorization": f"Bearer {token}"},
+        )
+        assert answer.json()["data"]["customerRequestErasure"]["position"], answer.text
+        await self.do("customerErasePersonalData", id=self.person, reason="Quastenbrief")
+        await self.erased()
+
+    async def erased(self) -> None:
+        with anyio.fail_after(20):
+            while (await self.read("customer", self.person, "erasure"))["erasure"] != "ERASED":  # noqa: ASYNC110
+                await anyio.sleep(0.02)
+
+    async def read(self, noun: str, id: str, selection: str) -> Any:
+        return (await self.client.data(f"query($id: ID!) {{ {noun}(id: $id) {{ {selection} }} }}", {"id": id}))[noun]
+
+    async def _registered(self, name: str, email: str, *, known: bool = False) -> str:
+        external = [{"source": "erp", "id": "zzyzx-4711"}] if known else []
+        points = [{"kind": "EMAIL", "value": email}]
+        given = {"kind": "PERSON", "name": name, "contactPoints": points, "externalIds": external}
+        payload = await self.do("customerRegister", "customer { id }", **given)
+        id: str = payload["customer"]["id"]
+        return id
+
+    async def _opened(self, noun: str, **given: Any) -> str:
+        payload = await self.do(f"{noun}Open", f"{noun} {{ id }}", **given)
+        id: str = payload[noun]["id"]
+        return id
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("erasure")
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def story(module_database: str, directory: Path) -> AsyncIterator[tuple[Story, dict[str, Any]]]:
+    """The story, erased, and what was to be seen before."""
+    async with serving(module_database, directory) as client:
+        story = Story(client)
+        await story.tell()
+        before = {
+            "rows": _text(module_database),
+            "totals": await _totals(client),
+            "others": await story.read("customer", story.other, "name contactPoints { value }"),
+        }
+        with _another_process(module_database, directory) as parts:
+            before["elsewhere"] = _seen_elsewhere(parts, _uuid(story.person))
+            await story.erase()
+            with anyio.fail_after(10):
+                while _seen_elsewhere(parts, _uuid(story.person)) != (GONE, GONE):  # noqa: ASYNC110
+                    await anyio.sleep(0.02)
+        yield story, before
+
+
+def _uuid(id: str) -> UUID:
+    return parse_type_id(id)[1]
+
+
+@contextmanager
+def _another_process(database: str, directory: Path) -> Iterator[Parts]:
+    """The parts of another process, which erases nothing itself."""
+    with assembled(database, directory / "master.key") as parts:
+        yield parts
+
+
+def _seen_elsewhere(parts: Parts, person: UUID) -> tuple[Any, Any]:
+    """The name as commands remember it, and as the first entry opens."""
+    state = parts.daybook.fold(person).state
+    assert isinstance(state, Customer)
+    [first, *_] = parts.store.entries(0, 1, subject=person)
+    return state.name, parts.mapper.recorded([first])[0].event.name
+
+
+async def _totals(client: Client) -> Any:
+    return await client.data("{ opportunityTotals { count amounts { amount currency } } ticketTotals { count } }")
+
+
+def _text(database: str) -> str:
+    """All that the read models hold, as text."""
+    with psycopg.connect(database) as db:
+        rows = [(table, [*of.values()]) for table, of in rows_in(db).items()]
+    return json.dumps(rows, default=str, ensure_ascii=False)
+
+
+async def test_the_values_were_there(story: tuple[Story, dict[str, Any]]) -> None:
+    """Or nothing that follows would show anything."""
+    _, before = story
+    assert [value for value in PERSONAL if value not in before["rows"]] == []
+    assert before["elsewhere"] == (NAME, NAME)
+
+
+async def test_no_read_model_holds_anything_of_the_person(
+    story: tuple[Story, dict[str, Any]], module_database: str
+) -> None:
+    rows = _text(module_database)
+    assert [value for value in PERSONAL if value in rows or value.lower() in rows.lower()] == []
+    assert OTHER in rows
+
+
+async def test_the_rows_are_those_of_a_rebuild(
+    story: tuple[Story, dict[str, Any]], module_database: str, directory: Path
+) -> None:
+    with psycopg.connect(module_database) as db:
+        scrubbed = rows_in(db)
+    with _another_process(module_database, directory) as parts:
+        for model in filter(may_hold_persons, models):
+            rebuild(parts.conninfo, parts.mapper, model)
+    with psycopg.connect(module_database) as db:
+        assert rows_in(db) == scrubbed
+
+
+async def test_sums_and_everybody_else_stay_as_they_were(story: tuple[Story, dict[str, Any]]) -> None:
+    told, before = story
+    assert await _totals(told.client) == before["totals"]
+    assert await told.read("customer", told.other, "name contactPoints { value }") == before["others"]
+    assert (await told.read("ticket", told.others_ticket, "subject"))["subject"] == "Ypsilonfrage"
+
+
+async def test_the_record_stays_and_says_what_became_of_it(story: tuple[Story, dict[str, Any]]) -> None:
+    told, _ = story
+    shown = await told.read("customer", told.person, "name status erasure employees tags history(first: 50) { nodes {"
+        " type actor reason erased data } }")  # fmt: skip
+    assert (shown["name"], shown["status"], shown["tags"], shown["employees"]) == (None, "ERASED", [], 3)
+    by_type = {node["type"]: node for node in shown["history"]["nodes"]}
+    assert by_type["CustomerRegistered"]["erased"]
+    assert by_type["CustomerErasureApproved"]["data"] == {
+        "ground": "person_asked",
+        "askedBy": by_type["CustomerErasureRequested"]["actor"],
+        "approvedBy": "administrator",
+        "reason": None,
+    }
+    receipt = by_type["CustomerPersonalDataErased"]
+    assert not receipt["erased"]
+    assert sorted(receipt["data"]["tickets"]) == sorted([told.ticket, told.strayed])
+    assert receipt["data"]["opportunities"] == [told.deal]
+    # The ticket that was nobody's for a while has a key of its own, which is gone too.
+    assert receipt["data"]["keys"] == 2
+    deal = await told.read("opportunity", told.deal, "title amount { amount } notes(first: 1) { nodes { text } }")
+    assert deal == {"title": None, "amount": {"amount": "1200.00"}, "notes": {"nodes": [{"text": None}]}}
+
+
+async def test_nothing_personal_can_be_entered_again(story: tuple[Story, dict[str, Any]]) -> None:
+    told, _ = story
+    client = told.client
+    renamed = await client.mutate("customerRename", "userErrors { code }", id=told.person, name="Back again")
+    assert renamed["userErrors"] == [{"code": "CUSTOMER_ERASED"}]
+    noted = await client.mutate("ticketAddNote", "userErrors { code }", id=told.ticket, text="It was Quirinus")
+    assert noted["userErrors"] == [{"code": "SUBJECT_ERASED"}]
+    opened = await client.mutate("ticketOpen", "userErrors { code }", channel="EMAIL", kind="QUESTION", subject="Hm",
+        customer=told.person)  # fmt: skip
+    assert opened["userErrors"] == [{"code": "CUSTOMER_NOT_ACTIVE"}]
+
+
+async def test_what_was_reserved_is_free(story: tuple[Story, dict[str, Any]], module_database: str) -> None:
+    told, _ = story
+    with psycopg.connect(module_database) as db:
+        held = db.execute("SELECT FROM daybook.reservations WHERE subject = %s", (_uuid(told.person),))
+        assert held.rowcount == 0
+    await told._registered("Somebody else", "qz@zzyzx.example", known=True)
+
+
+async def test_the_log_still_proves_the_book(
+    story: tuple[Story, dict[str, Any]], module_database: str, directory: Path
+) -> None:
+    login = logins(module_database).posting
+    key: Signer = signing_key(directory / "signing.key", begun=True)
+    with psycopg.connect(login, autocommit=True) as one, psycopg.connect(login, autocommit=True) as other:
+        Growth(key).catch_up(one)
+        verdict = verify(one, other, [key.verifier], [])
+    assert verdict.holds
+    assert verdict.covered == verdict.entries
+
+
+async def test_the_ledger_says_so_apart_from_the_database(
+    story: tuple[Story, dict[str, Any]], module_database: str, directory: Path
+) -> None:
+    told, _ = story
+    file = directory / "erasures.jsonl"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    [begun, done] = [json.loads(line) for line in file.read_text().splitlines()]
+    with psycopg.connect(module_database) as db:
+        gone = db.execute("SELECT subject FROM daybook_keys.subjects WHERE wrapped IS NULL").fetchall()
+        [(receipt,)] = db.execute("SELECT position FROM daybook.events WHERE topic = 'CustomerPersonalDataErased'")
+    assert begun["subject"] == done["subject"] == str(_uuid(told.person))
+    assert sorted(begun["keys"]) == sorted(str(subject) for (subject,) in gone)
+    assert done["position"] == receipt
+    assert Ledger(file).erased() == {_uuid(told.person): frozenset(subject for (subject,) in gone)}
+
+
+async def test_a_destroyed_key_stays_destroyed(story: tuple[Story, dict[str, Any]], module_database: str) -> None:
+    """Whoever owns the tables can't put it back by mistake."""
+    with psycopg.connect(module_database) as db, pytest.raises(psycopg.errors.RaiseException, match="stays destroyed"):
+        db.execute("UPDATE daybook_keys.subjects SET wrapped = 'x' WHERE wrapped IS NULL")
