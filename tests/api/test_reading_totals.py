@@ -66,8 +66,10 @@ def ticket(n: int, score: int | None, **columns: Any) -> dict[str, Any]:
 
 
 def insert(conninfo: str, table: str, *rows: Mapping[str, Any]) -> None:
+    of = TABLES[table]
+    since = {of.since: 1, of.since_occurred: AT}
     with psycopg.connect(conninfo) as db:
-        for row in rows:
+        for row in ({**since, **row} for row in rows):
             columns = sql.SQL(", ").join(map(sql.Identifier, row))
             values = sql.SQL(", ").join(map(sql.Placeholder, row))
             statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})")
