@@ -165,6 +165,25 @@ def test_each_of_200_changes_is_found_though_the_checksum_fits(office: Office, f
     verify(signed_off(json.loads(file)), office.vkey)  # what is not altered holds
 
 
+def test_what_is_spelt_otherwise_is_refused(office: Office, file: bytes) -> None:
+    """Two readers could make two things of it, or something could be hidden in it."""
+    for was, becomes in (
+        (b'\n "sha256"', b'\n\t"sha256"'),
+        (b'{\n "format": ', b'{\n "format": "another",\n "format": '),
+        (b"by demo", b"by d\\u0065mo"),
+    ):
+        assert was in file
+        with pytest.raises(Wrong):
+            verify(file.replace(was, becomes, 1), office.vkey)
+    body = json.loads(file)
+    keys = next(one["personal"] for one in body["entries"] if one["personal"])
+    key, letters = keys["event_key"], "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    keys["event_key"] = f"{key[:-2]}{letters[letters.index(key[-2]) + 1]}="  # 32 bytes leave two bits that say nothing
+    assert base64.b64decode(keys["event_key"]) == base64.b64decode(key)
+    with pytest.raises(Wrong, match="base64"):
+        verify(signed_off(body), office.vkey)
+
+
 def test_what_is_left_out_in_the_middle_is_found_and_at_the_end_is_not(office: Office, file: bytes) -> None:
     for at in range(len(json.loads(file)["entries"])):
         body = json.loads(file)
@@ -179,11 +198,23 @@ def test_what_is_left_out_in_the_middle_is_found_and_at_the_end_is_not(office: O
 
 def test_another_s_entry_another_s_key_and_another_log_are_found(office: Office, file: bytes, richest: UUID) -> None:
     other = json.loads(office.bundled(next(id for id in office.customers if id != richest), "--reason", REASON))
-    for name in ("entries", "checkpoint", "customer"):
+    for name, says in (
+        ("entries", "its proof is wrong"),
+        ("checkpoint", "its proof is wrong"),
+        ("customer", "another record's"),
+    ):
         body = json.loads(file)
-        body[name] = body[name][:-1] + other[name][-1:] if name == "entries" else other[name]
-        with pytest.raises(Wrong):
+        body[name] = other[name]
+        with pytest.raises(Wrong, match=says):
             verify(signed_off(body), office.vkey)
+    whole = {
+        **json.loads(file),
+        "entries": other["entries"],
+        "story": other["story"],
+        "checkpoint": other["checkpoint"],
+    }
+    with pytest.raises(Wrong, match="another record's"):
+        verify(signed_off(whole), office.vkey)
     body = json.loads(file)
     first, second = [one for one in body["entries"] if one["personal"]][:2]
     first["personal"], second["personal"] = second["personal"], first["personal"]
