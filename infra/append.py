@@ -33,28 +33,27 @@ _NEVER: tuple[int, datetime | None] = (0, None)
 # A statement takes a table's rows as one JSON document: a tenth of the client's time for a score of arrays.
 
 _READ_HEAD = b"""
-    WITH asked AS (SELECT $1::json AS what)
     SELECT json_build_array(coalesce(last.position, 0),
         greatest(last.recorded_at, clock_timestamp()),
         (SELECT json_agg(json_build_array(wanted.id, newest.originator_version, newest.occurred_at))
-            FROM json_array_elements_text(what -> 'ids') AS wanted (id)
+            FROM json_array_elements_text($1::json) AS wanted (id)
             CROSS JOIN LATERAL (
                 SELECT originator_version, occurred_at FROM daybook.events WHERE originator_id = wanted.id::uuid
                 ORDER BY originator_version DESC LIMIT 1) AS newest),
         (SELECT json_agg(json_build_array(r.actor, r.idempotency_key, encode(r.fingerprint, 'base64'),
                 json_build_array(r.aggregate_id, r.version, r.position)))
-            FROM json_to_recordset(what -> 'keys') AS wanted (actor text, key uuid)
+            FROM json_to_recordset($2::json) AS wanted (actor text, key uuid)
             JOIN daybook.receipts r ON (r.actor, r.idempotency_key) = (wanted.actor, wanted.key)),
         (SELECT json_agg(json_build_array(r.scope, encode(r.fingerprint, 'base64'), r.slot, r.holder))
-            FROM json_to_recordset(what -> 'claims') AS wanted (scope text, fingerprint text)
+            FROM json_to_recordset($3::json) AS wanted (scope text, fingerprint text)
             JOIN daybook.reservations r
             ON (r.scope, r.fingerprint) = (wanted.scope, decode(wanted.fingerprint, 'base64'))),
         (SELECT json_agg(json_build_array(s.subject, replace(encode(s.wrapped, 'base64'), E'\\n', '')))
-            FROM json_array_elements_text(what -> 'subjects') AS wanted (subject)
+            FROM json_array_elements_text($4::json) AS wanted (subject)
             JOIN daybook_keys.subjects s ON s.subject = wanted.subject::uuid),
         (SELECT max(epoch) FROM daybook_keys.epochs))
-    FROM asked
-    LEFT JOIN LATERAL (SELECT position, recorded_at FROM daybook.events ORDER BY position DESC LIMIT 1) AS last ON true
+    FROM (SELECT) AS always
+    LEFT JOIN (SELECT position, recorded_at FROM daybook.events ORDER BY position DESC LIMIT 1) AS last ON true
 """
 _INSERT = b"""
     WITH batch AS (SELECT $1::timestamptz AS now),
@@ -161,15 +160,13 @@ class Append:
         self._indexes = {
             claim: self._vault.blind_index(claim) for one in conditions for claim in (*one.takes, *one.gives_back)
         }
-        asked = {
-            "ids": {id for one in conditions for id in one.expects} | {one.originator_id for one in entries},
-            "keys": [{"actor": one.actor, "key": one.idempotency_key} for one in conditions],
-            "claims": [
-                {"scope": claim.scope, "fingerprint": self._indexes[claim]} for one in conditions for claim in one.takes
-            ],
-            "subjects": {entry.subject for entry in entries if entry.sealed is not None},
-        }
-        _, _, head = self._exchange.run(_BEGIN, _LOCK, Asked(_READ_HEAD, [_encode(asked)]))
+        asked = (
+            {id for one in conditions for id in one.expects} | {one.originator_id for one in entries},
+            [{"actor": one.actor, "key": one.idempotency_key} for one in conditions],
+            [{"scope": claim.scope, "fingerprint": self._indexes[claim]} for one in conditions for claim in one.takes],
+            {entry.subject for entry in entries if entry.sealed is not None},
+        )
+        _, _, head = self._exchange.run(_BEGIN, _LOCK, Asked(_READ_HEAD, [*map(_encode, asked)]))
         self._position, now, versions, receipts, slots, keys, epoch = _decode(head.get_value(0, 0) or b"")
         held: dict[tuple[str, bytes], dict[int, UUID]] = {}
         for scope, index, slot, holder in slots or ():
@@ -254,7 +251,8 @@ class Append:
         return False
 
     def _occurred(self, entries: Iterable[Entry]) -> list[datetime]:
-        now, found = self._head.now, []
+        now = self._head.now
+        found: list[datetime] = []
         last: dict[UUID, datetime] = {}
         for entry in entries:
             former = last.get(entry.originator_id) or self._head.versions.get(entry.originator_id, _NEVER)[1]
@@ -269,7 +267,8 @@ class Append:
 
     def _slots(self, conditions: Conditions) -> list[Slot]:
         """The slots that the command takes: a shared claim stands beside others, any other stands alone."""
-        taken, holder = [], conditions.receipt.id
+        taken: list[Slot] = []
+        holder = conditions.receipt.id
         for claim in conditions.takes:
             index = self._indexes[claim]
             slots = {slot for slot, other in self._head.slots.get((claim.scope, index), {}).items() if other != holder}
