@@ -20,6 +20,8 @@ from domain.steps import Steps
 from infra import private_files, rotation
 from infra.append import Append
 from infra.committer import Committer, Submission
+from infra.erasure.carrying_out import Erasures
+from infra.erasure.ledger import Ledger
 from infra.exchange import Asked, Exchange
 from projections import ledger, runner
 from tests.held import die_in_the_next_statement
@@ -92,6 +94,10 @@ POINTS: dict[str, tuple[Any, str, Wrap]] = {
     "rotation-epoch-begun": (rotation, "_begin", _after),
     "rotation-keys-wrapped": (rotation, "_store", _after),
     "rotation-epoch-ended": (rotation, "_end_former", _after),
+    "erasure-begun": (Erasures, "_carry_out", _before),
+    "erasure-in-ledger": (Ledger, "begin", _after),
+    "erasure-unnoted": (Erasures, "_append", _after),
+    "erasure-noted": (Ledger, "done", _after),
 }
 """Name -> where it is: owner, attribute, and how it is wrapped."""
 
