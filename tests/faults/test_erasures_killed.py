@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -59,6 +60,9 @@ class Desk:
         found = self.ask("query($id: ID!) { customer(id: $id) { name status } }", id=id)["customer"]
         return found["name"], found["status"]
 
+    def is_erased(self, id: str) -> bool:
+        return self.shown(id) == (None, "ERASED")
+
 
 def test_killed_anywhere_and_restored_from_a_backup(
     database: str, another_database: Callable[[], AbstractContextManager[str]], tmp_path: Path
@@ -88,7 +92,7 @@ def test_killed_anywhere_and_restored_from_a_backup(
             server.start()
             server.wait_alive()
             desk.do("customerErasePersonalData", **approve)
-            until(lambda id=id: desk.shown(id) == (None, "ERASED"), "it is carried out")
+            until(partial(desk.is_erased, id), "it is carried out")
             assert _receipts(database, id) == 1, point
             assert _uuid(id) in ledger.erased()
         assert desk.shown(stays) == ("Rosalind", "ACTIVE")
