@@ -27,6 +27,8 @@ TABLES: Mapping[str, Table] = {table.name: table for model in models for table i
 WORDS = {
     ("customers", "kind"): ("person", "organisation"),
     ("customers", "relationship"): ("prospect", "active", "dormant", "former"),
+    ("customers", "status"): ("active", "active", "archived", "erased"),
+    ("customers", "erasure"): ("requested", "approved", "erased"),
     ("customer_contact_points", "kind"): ("email", "phone", "address", "web", "social"),
     ("customer_consents", "channel"): ("email", "phone", "post", "sms", "any"),
     ("customer_consents", "state"): ("granted", "withdrawn"),

@@ -31,8 +31,8 @@ PERSONAL: Mapping[str, tuple[str, ...]] = {
     "timeline": ("reason",),
     "api_tokens": ("name",),
 }
-OF_PERSONS_ONLY = ("customer_tags", "customer_external_ids", "opportunity_external_ids", "ticket_external_ids",
-                   "staff_member_external_ids", "team_external_ids")  # fmt: skip
+OF_PERSONS_ONLY = ("customer_tags", "customer_legal_holds", "customer_external_ids", "opportunity_external_ids",
+                   "ticket_external_ids", "staff_member_external_ids", "team_external_ids")  # fmt: skip
 AMOUNTS: Mapping[str, tuple[str, ...]] = {
     "customers": ("annual_revenue", "revenue_currency"),
     "opportunities": ("amount", "currency"),
@@ -41,7 +41,17 @@ AMOUNTS: Mapping[str, tuple[str, ...]] = {
 SORTED_BY = {"name": "name_key", "title": "title_key", "subject": "subject_key"}
 
 HIDDEN_PERSONAL: Mapping[str, tuple[str, ...]] = {
-    "Customer": ("name", "legalName", "salutation", "jobTitle", "birthday", "description", "tags", "externalIds"),
+    "Customer": (
+        "name",
+        "legalName",
+        "salutation",
+        "jobTitle",
+        "birthday",
+        "description",
+        "tags",
+        "externalIds",
+        "legalHolds",
+    ),
     "ContactPoint": ("value", "normalised", "label"),
     "ContactLink": ("role",),
     "Consent": ("proof",),
@@ -64,6 +74,7 @@ HIDDEN_AMOUNTS: Mapping[str, tuple[str, ...]] = {
 
 OF_CUSTOMER = {"customers": "id", "customer_contact_points": "customer_id", "customer_consents": "customer_id",
                "customer_notes": "customer_id", "customer_tags": "customer_id", "customer_external_ids": "customer_id",
+               "customer_legal_holds": "customer_id",
                "timeline": "aggregate_id"}  # fmt: skip
 """What unmasking a customer shows: by table, the column that names them."""
 KINDS_OF_CUSTOMER = {"Customer": "id", "ContactPoint": "customer_id", "Consent": "customer_id", "Note": "customer_id"}
