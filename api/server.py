@@ -42,6 +42,7 @@ from api.reading.reader import Reader, read_pool
 from api.schema import the_schema
 from api.serving import Serving
 from api.throttling import Allowance, Places
+from api.tracing.teller import Teller
 from infra.erasure.carrying_out import carrying_out
 from infra.log.checkpointer import checkpointing
 from projections.attesting import attesting
@@ -106,7 +107,12 @@ def create_app(
             sessions, uses = Sessions(access), TokenUses(access)
             serving = Serving(
                 commands=parts.commands,
-                reader=Reader(lines, schema, hide_suggestions=policy.production),
+                reader=Reader(
+                    lines,
+                    schema,
+                    hide_suggestions=policy.production,
+                    tell=Teller(schema, parts.store, parts.mapper, progress, feed.readers),
+                ),
                 progress=progress,
                 directory=directory,
                 feed=feed,

@@ -29,6 +29,7 @@ from api.reading.sources import (
     Sort,
     Source,
     Totals,
+    Traced,
 )
 from domain.kernel import Word
 
@@ -63,6 +64,22 @@ def arguments_of(source: Source, of: Any) -> list[StrawberryArgument]:
             return [_argument(one.name, one.of, one.description) for one in source.given]
         case AnyNode(several=False):
             return [_argument("id", strawberry.ID, "The id of anything.")]
+        case Traced(several=True):
+            return [
+                _argument("id", strawberry.ID, "The record's id."),
+                _argument("from", Moment, "The one moment."),
+                _argument("to", Moment | None, "The other; left out: now."),
+            ]
+        case Traced(several=False):
+            said = (
+                "The field, as GraphQL names it: `amount`; of an element of a list, by its id,"
+                " `lines[lin_01h455vb4pex5vsknk084sn02q].price`, or by what tells it from others, `tags[vip]`."
+            )
+            return [
+                _argument("id", strawberry.ID, "The record's id."),
+                _argument("field", str, said),
+                _argument("at", Moment | None, "At which moment; left out: now."),
+            ]
         case AnyNode(several=True):
             return [_argument("ids", list[strawberry.ID], "At most 100 ids, in the order that you want the answer in.")]
         case AsOf():

@@ -39,9 +39,10 @@ from api.reading.sources import (
     Tally,
     Total,
     Totals,
+    Traced,
     Values,
 )
-from api.reading.statement import Arguments, Cells, CellsBeside, Plan, Statement
+from api.reading.statement import Arguments, Cells, CellsBeside, Plan, Statement, TracedField
 from projections.model import Table
 from projections.past import UNTIL, UNTIL_OCCURRED, past_of
 from projections.tables import READ, sql_type
@@ -143,6 +144,14 @@ class Compiler:
         fields = self.fields(entity.type, nodes, alias)
         return self.statement.plan(self.statement.object(fields, tail))
 
+    def hidden_of(self, entity: Entity) -> Plan:
+        """The plan of the names of the hidden fields of one record, whose id is the given argument `id`; null where it
+        is not seen."""
+        alias = self.statement.alias()
+        id = self.statement.parameter(self.statement.given, lambda given: given["id"], "text")
+        rows = f'{self.rows(bound(entity).table)} {alias} where {alias}."id" = {id}'
+        return self.statement.plan(computed(f"(select {self._hidden(entity, alias).sql} from {rows})"))
+
     def fields(self, kind: GraphQLObjectType, nodes: Sequence[FieldNode], alias: str) -> dict[str, Json]:
         """JSON by response key: what `nodes` select of an object of this kind, whose row is `alias`."""
         return {key: self.field(kind, uses, alias) for key, uses in self.selections.below(kind, nodes).items()}
@@ -184,6 +193,8 @@ class Compiler:
                 return self._as_of(kind, field, nodes)
             case Reflected():
                 return json_of(field, REFLECTED if self._past is None else self._past.reflected, nullable=False)
+            case Traced():
+                return self._traced(field, source, nodes)
             case Totals():
                 return sums.totals(self, field, source, nodes, alias)
             case Tally() | Total() | Rate() | Mean():
@@ -271,6 +282,22 @@ class Compiler:
         if source.order:
             tail += f" order by {pages.order_of(rows, source.order, ()).clause(other)} limit 1"
         return self.statement.object(self.fields(entity.type, nodes, other), tail)
+
+    def _traced(self, field: GraphQLField, source: Traced, nodes: Sequence[FieldNode]) -> Json:
+        """What was told beside the statement, as rows of a table that stands nowhere."""
+        if self._past is not None:
+            raise _refused("`diff` and `whyValue` name moments themselves: ask for them outside of `asOf`.")
+        entity, other = self.entities.of(field), self.statement.alias()
+        name = f"traced {len(self.statement.traced)}"
+        self.statement.traced.append(TracedField(name, source.several, self.statement.call(field, nodes[0])))
+        told = self.statement.parameter(self.statement.given, lambda given: given.get(name), "json")
+        columns = ", ".join(f'"{column}" {sql_type(of)}' for column, of in bound(entity).table.columns.items())
+        tail = f"from json_to_recordset({told}) {other}({columns})"
+        fields = self.fields(entity.type, nodes, other)
+        if not source.several:
+            return self.statement.object(fields, tail)
+        found = self.statement.array(fields, f'{tail} order by {other}."position", {other}."field"')
+        return computed(f"case when {told} is null then 'null' else {found.sql} end")
 
     def _hidden(self, entity: Entity, alias: str) -> Json:
         """A JSON array of the names of an object's hidden fields."""

@@ -33,6 +33,7 @@ from api.reading.sources import (
     Through,
     Total,
     Totals,
+    Traced,
     Values,
 )
 from projections.model import Table
@@ -205,6 +206,11 @@ def as_of(description: str) -> Any:
 def reflected(description: str) -> Any:
     """A root field: the position of the book that the fields beside it reflect."""
     return _field(Reflected(), description)
+
+
+def traced(description: str, *, several: bool = False) -> Any:
+    """A root field: which entry gave a field its value, or, where `several`, what differs between two moments."""
+    return _field(Traced(several), description)
 
 
 def totals(

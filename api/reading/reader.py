@@ -1,8 +1,8 @@
 """The reader: runs compiled plans on PostgreSQL and hands out JSON text."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
-from typing import Any, NamedTuple, cast
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import msgspec
 import strawberry
@@ -27,6 +27,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from api.errors import UNAVAILABLE, RequestError, RequestErrorCode
 from api.reading.compiler import ABOUT_SCHEMA, Compiler, present
 from api.reading.entities import Entities
+from api.reading.ids import of_any_kind
 from api.reading.inputs import Choice
 from api.reading.lines import Lines
 from api.reading.moments import FindMoment, Then
@@ -34,6 +35,7 @@ from api.reading.selections import Selections
 from api.reading.sight import RowSource, Sight
 from api.reading.statement import Arguments, Plan
 from api.reading.variables import Variables
+from domain.kernel.identifiers import prefix_of
 
 MOST_PLANS = 1_000
 
@@ -64,6 +66,11 @@ def read_pool(conninfo: str, *, size: int = 8, seconds: float = 10) -> Lines:
     )
 
 
+Tell: TypeAlias = Callable[[Arguments, Sequence[str], Sight], Awaitable[str]]
+"""Tells from a record's entries what `diff` or `whyValue` asks, as JSON of rows: by the arguments, without the fields
+that are hidden: of the record those named, of its parts what the sight says. Raises RequestError."""
+
+
 class Found(NamedTuple):
     """What a query found."""
 
@@ -77,9 +84,19 @@ class Reader:
     """Answers queries, and selections below a record. One for each process, used from its event loop only."""
 
     def __init__(
-        self, lines: Lines, schema: strawberry.Schema, rows: RowSource = present, *, hide_suggestions: bool = False
+        self,
+        lines: Lines,
+        schema: strawberry.Schema,
+        rows: RowSource = present,
+        *,
+        hide_suggestions: bool = False,
+        tell: Tell | None = None,
     ) -> None:
-        """Raises DeclarationError where a read field of the schema does not fit its table."""
+        """`tell`: tells from entries what became of a record's fields; None: nothing is known of that.
+
+        Raises DeclarationError where a read field of the schema does not fit its table.
+        """
+        self._tell = tell
         self._lines, self._rows = lines, rows
         self._entities = Entities(schema)
         self._schema: GraphQLSchema = self._entities.schema
@@ -103,7 +120,7 @@ class Reader:
         plan = self._plans.get(key)
         if plan is not None:
             self._plans.move_to_end(key)
-            return await self._run(plan, coerced, sight.values, moment)
+            return await self._answered(plan, coerced, sight, moment)
         fragments = _fragments(document)
         root = cast("GraphQLObjectType", self._schema.query_type)
         selected = Selections(fragments, coerced).of(root, [operation.selection_set])
@@ -112,12 +129,38 @@ class Reader:
         plan = Compiler(self._entities, self._rows, sight, fragments, coerced).query(root, rows)
         if not about_schema:
             self._keep(key, plan)
-            return await self._run(plan, coerced, sight.values, moment)
+            return await self._answered(plan, coerced, sight, moment)
         parts, position = self._introspected(document, operation, about_schema, variables), None
         if rows:
-            found, position = await self._run(plan, coerced, sight.values, moment)
+            found, position = await self._answered(plan, coerced, sight, moment)
             parts |= msgspec.json.decode(found, type=dict[str, msgspec.Raw])
         return Found(msgspec.json.encode({name: parts[name] for name in selected}), position)
+
+    async def _answered(self, plan: Plan, variables: VariableValues, sight: Sight, moment: FindMoment | None) -> Found:
+        """The answer to a query, with what has to be told from entries first."""
+        told = dict[str, str | None]()
+        for one in plan.traced:
+            told[one.name] = await self._traced(plan.arguments_of(one.call, variables), sight)
+        return await self._run(plan, variables, {**sight.values, **told} if told else sight.values, moment)
+
+    async def _traced(self, given: Arguments, sight: Sight) -> str | None:
+        """What became of the fields of the record that these arguments name, as JSON; None where it is not seen.
+
+        What is hidden today is not told of any day. Raises RequestError.
+        """
+        kinds = dict(self._entities.nodes())
+        id = of_any_kind(kinds, given["id"])
+        entity = kinds[prefix_of(id)]
+        asked = {**sight.values, "id": id}
+        key = ("hidden fields", entity.type.name, sight.plan_key)
+        nothing = VariableValues({}, {})
+        if (plan := self._plans.get(key)) is None:
+            plan = Compiler(self._entities, self._rows, sight, {}, nothing, asked).hidden_of(entity)
+            self._keep(key, plan)
+        hidden = msgspec.json.decode((await self._run(plan, nothing, asked)).data, type=list[str] | None)
+        if hidden is None or self._tell is None:
+            return None
+        return await self._tell(given, hidden, sight)
 
     async def select(self, id: str, info: GraphQLResolveInfo[Any], sight: Sight) -> bytes:
         """The JSON text of what a resolver's field selects of the record with this id; `null` where none is seen.

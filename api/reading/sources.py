@@ -142,6 +142,13 @@ class Reflected(msgspec.Struct, frozen=True):
     """The position that what is asked beside it reflects."""
 
 
+class Traced(msgspec.Struct, frozen=True):
+    """What became of a record's fields: worked out from its entries, beside the statement, and handed to it as rows."""
+
+    several: bool
+    """What differs between two moments; else the origin of one value."""
+
+
 class Totals(msgspec.Struct, frozen=True):
     """Figures over the rows that belong to this one, by groups where `grouped`."""
 
@@ -199,6 +206,7 @@ Source: TypeAlias = (
     | AnyNode
     | AsOf
     | Reflected
+    | Traced
     | Totals
     | Figure
 )

@@ -62,10 +62,16 @@ class Plan(msgspec.Struct, frozen=True):
     """Whether the server has to plan it for its parameters at each run."""
     moments: Sequence["Call"] = ()
     """The fields whose arguments name a past moment."""
+    traced: Sequence["TracedField"] = ()
+    """What has to be told from entries before it runs."""
+
+    def arguments_of(self, call: "Call", variables: VariableValues) -> Arguments:
+        """A field's arguments at this run."""
+        return call.values if call.number is None else self.calls[call.number - 1](variables)
 
     def moments_asked(self, variables: VariableValues) -> list[Arguments]:
         """The arguments of each of them."""
-        return [each.values if each.number is None else self.calls[each.number - 1](variables) for each in self.moments]
+        return [self.arguments_of(each, variables) for each in self.moments]
 
     def parameters(
         self, variables: VariableValues, given: Arguments, moments: Sequence[Then] = ()
@@ -75,6 +81,14 @@ class Plan(msgspec.Struct, frozen=True):
         """
         arguments = [{**given, MOMENTS: moments}, *(read(variables) for read in self.calls)]
         return [_sendable(one[1](arguments[one[0]])) if isinstance(one, tuple) else one for one in self.binds]
+
+
+class TracedField(msgspec.Struct, frozen=True):
+    """A use of a field that is told from entries: its rows are the caller's parameter of this name, as JSON."""
+
+    name: str
+    several: bool
+    call: "Call"
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -96,6 +110,7 @@ class Statement:
         self.given = Call(0, given)
         self.planned_anew = False
         """Set where the best way to find rows depends on the values of parameters."""
+        self.traced: list[TracedField] = []
         self._aliases = 0
         self._calls: list[ReadArguments] = []
         self._binds: list[tuple[int, Callable[[Arguments], Parameter]] | bytes | None] = []
@@ -152,7 +167,12 @@ class Statement:
         unused = [each for each in self._typed if each.partition("::")[0] not in used]
         source = f" from (select {', '.join(unused)}) unused" if unused else ""
         return Plan(
-            f"select {sql}{source}", tuple(self._calls), tuple(self._binds), self.planned_anew, tuple(self._moments)
+            f"select {sql}{source}",
+            tuple(self._calls),
+            tuple(self._binds),
+            self.planned_anew,
+            tuple(self._moments),
+            tuple(self.traced),
         )
 
     def object(self, fields: Mapping[str, Json], tail: str = "") -> Json:

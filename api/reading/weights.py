@@ -25,6 +25,7 @@ from api.reading.sources import (
     Tally,
     Total,
     Totals,
+    Traced,
     Values,
 )
 
@@ -70,6 +71,8 @@ def weight_of(source: Source) -> Weight:
             return _SUM
         case AsOf():
             return _MOMENT
+        case Traced(several=several):
+            return _DIFFERENCES if several else _ORIGIN
         case _:
             assert_never(source)
 
@@ -84,3 +87,5 @@ _SHORT_LIST = Weight(own=1, records=5)
 """The domain keeps these lists short; nobody knows how short before they are read."""
 _SUM = Weight(own=20, records=1)
 """All that meets the conditions is added up; grouped ones bring as many groups as `first` says."""
+_ORIGIN, _DIFFERENCES = Weight(own=200, records=1), Weight(own=200, records=20)
+"""All entries of the record are opened and folded, however many it has."""

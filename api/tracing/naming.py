@@ -1,6 +1,6 @@
 """The fields of a record by their GraphQL names, out of its rows: `name`, `amount`, `contactPoints[cpt_…].value`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from graphql import GraphQLEnumType, GraphQLField
 
 from api.reading.entities import Entities, Entity, bound, columns_of, in_template, named_type
+from api.reading.sight import Sight, hidden_fields
 from api.reading.sources import Column, Many, Part, Relation, Source, Values
 from domain.kernel import rounded
 from projections.model import Key, Model, Table
@@ -28,6 +29,7 @@ class Names:
     """Of one kind of record."""
 
     def __init__(self, entities: Entities, entity: Entity, model: Model) -> None:
+        self._entities = entities
         self._places: dict[str, Place] = {}
         for table, place in _places(entities, entity, model):
             self._places.setdefault(table, place)  # a pipeline's stages are `stages`, retired or not
@@ -36,6 +38,18 @@ class Names:
     def fields(self) -> list[str]:
         """The names there are, `[…]` where each element of a list has its own."""
         return sorted(name for table in self._places for name in self._declared(table))
+
+    def is_hidden(self, field: str, hidden: Collection[str], sight: Sight) -> bool:
+        """Whether a field is hidden from whom this sight is. `hidden`: the names of the record's own that are."""
+        whole, bracket, inner = field.partition("[")
+        if whole in hidden:
+            return True
+        place = next((one for one in self._places.values() if one.field == whole), None) if bracket else None
+        if place is None or place.entity is None:
+            return False
+        # Of a part, whatever is hidden in any row of its kind: nobody is unmasked here.
+        part = inner.rpartition("].")[2]
+        return any(part == name for name, _ in hidden_fields(self._entities, place.entity, sight))
 
     def of(self, table: Table, key: Key, row: Row | None) -> dict[str, Any]:
         """The fields of a row that is there, as JSON has their values."""

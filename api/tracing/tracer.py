@@ -31,3 +31,6 @@ class Tracer:
     def fields(self, kind: str) -> list[str]:
         """The names of its fields."""
         return self._names[kind].fields
+
+    def names(self, kind: str) -> Names:
+        return self._names[kind]

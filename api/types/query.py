@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import strawberry
 
 from api.errors import RequestError, RequestErrorCode
-from api.reading.declarations import any_node, as_of, connection, lookup, only, reflected, totals
+from api.reading.declarations import any_node, as_of, connection, lookup, only, reflected, totals, traced
 from api.reading.ids import LETTERS, of_kind, shortened
 from api.reading.relay import Connection, Node
 from api.reading.sources import Argument
@@ -19,6 +19,7 @@ from api.types.people import Queue, StaffMember, Team
 from api.types.pipelines import Pipeline
 from api.types.products import Product
 from api.types.tickets import Ticket, TicketGroup, TicketTotals
+from api.types.tracing import FieldChange
 from domain.catalogue import catalogue
 from domain.kernel import COMPANY_ID, Refused
 from infra.contacts import email_address
@@ -114,6 +115,15 @@ class Query:
     roles: Connection[Role] = connection("Roles, by name; retired ones only where `where` asks.")
     api_token: ApiToken | None = _by_id("api_token", "The API token")
     api_tokens: Connection[ApiToken] = connection("API tokens, by name; revoked ones only where `where` asks.")
+    diff: list[FieldChange] | None = traced(
+        "What differs in a record between two moments, field by field, each with the last entry between them that"
+        " changed it. Null where there is no such record. What is hidden from you is not told.",
+        several=True,
+    )
+    why_value: FieldChange | None = traced(
+        "The entry that gave a field the value that it has: `after`. Null where there is no such record, where no entry"
+        " ever set the field, or where it is hidden from you."
+    )
     history: Connection[HistoryEntry] = connection("The whole book, from its first entry.")
     position: Position = reflected(
         "The entry of the book up to which everything beside it is known; below `asOf`, the one that was asked about."

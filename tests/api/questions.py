@@ -27,8 +27,8 @@ from tests.api.searched import QUESTIONS
 
 T = TypeVar("T")
 
-NOT_COMPARED = ("cursor", "startCursor", "endCursor", "asOf")
-"""The reference makes no cursors and knows no past; paging by them, and the past, have tests of their own."""
+NOT_COMPARED = ("cursor", "startCursor", "endCursor", "asOf", "diff", "whyValue")
+"""The reference makes no cursors, knows no past and has no entries to tell from; all these have tests of their own."""
 LONG = "a_response_key_of_more_than_sixty_three_bytes_that_postgresql_would_cut_off_"
 DEEPEST = 4
 DEEPEST_WHERE = 5

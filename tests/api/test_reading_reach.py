@@ -24,6 +24,8 @@ ONE_WAY = {
     "OpportunityLine.product",
     "StageChange.fromStage",
     "StageChange.stage",
+    # Of an entry, whose changes are told of a record.
+    "FieldChange.entry",
 }
 
 

@@ -1,0 +1,117 @@
+"""Telling clients what became of a record's fields: `diff` and `whyValue`, for the reader."""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import cached_property, partial
+from typing import Any, cast
+from uuid import UUID
+
+import anyio
+import anyio.to_thread
+import msgspec
+import strawberry
+
+from api.errors import RequestError, RequestErrorCode
+from api.reading.entities import Entities
+from api.reading.ids import shortened
+from api.reading.sight import Sight
+from api.reading.statement import Arguments
+from api.tracing.story import Moment, Step, differences, origin
+from api.tracing.tracer import Tracer
+from domain.catalogue import catalogue
+from domain.kernel import parse_type_id
+from infra.event_store import EventStore
+from infra.mapper import SealingMapper
+from projections.progress import Progress
+
+
+class Teller:
+    """Reads a record's entries in a thread, and folds them there."""
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        store: EventStore,
+        mapper: SealingMapper,
+        progress: Progress,
+        readers: anyio.CapacityLimiter,
+    ) -> None:
+        self._schema, self._store, self._mapper = schema, store, mapper
+        self._progress, self._readers = progress, readers
+        self._kinds = {prefix: kind for kind, prefix in catalogue.prefixes.items()}
+
+    async def __call__(self, given: Arguments, hidden: Sequence[str], sight: Sight) -> str:
+        """As the reader's `Tell` says. Raises RequestError."""
+        prefix, id = parse_type_id(given["id"])
+        # What the read models have not reached is not told yet: the entries are shown from there.
+        reached = self._progress.position
+        tell = partial(self._told, self._kinds[prefix], id, given, reached, hidden, sight)
+        return await anyio.to_thread.run_sync(tell, limiter=self._readers)
+
+    @cached_property
+    def _tracer(self) -> Tracer:
+        return Tracer(Entities(self._schema))
+
+    def _told(self, kind: str, id: UUID, given: Arguments, reached: int, hidden: Sequence[str], sight: Sight) -> str:
+        entries: Any = self._store.select_events(id)
+        history = self._mapper.recorded([one.entry for one in entries if one.entry.position <= reached])
+        names = self._tracer.names(kind)
+        told = [
+            _without(step, hidden)
+            for step in self._tracer.steps(kind, history)
+            if not names.is_hidden(step.field, hidden, sight)
+        ]
+        return _rows(_asked(given, [step for step in told if step.old != step.new], names.fields, reached))
+
+
+def _asked(given: Arguments, told: Sequence[Step], fields: Sequence[str], reached: int) -> Iterable[Step]:
+    if "from" in given:
+        until = None if given.get("to") is None else _moment(given["to"], reached)
+        return differences(told, _moment(given["from"], reached), until)
+    field = given["field"]
+    if re.sub(r"\[.*\]", "[…]", field, flags=re.DOTALL) not in fields:
+        raise RequestError(
+            RequestErrorCode.BAD_USER_INPUT,
+            f"`{shortened(field)}` is no field of this record that an entry sets. There are: {', '.join(fields)}.",
+        )
+    step = origin(told, field, None if given.get("at") is None else _moment(given["at"], reached))
+    return () if step is None else (step,)
+
+
+def _without(step: Step, hidden: Sequence[str]) -> Step:
+    """A step whose values may be objects of which a part is hidden: `satisfaction.comment`."""
+    prefix = f"{step.field}."
+    gone = {name.removeprefix(prefix) for name in hidden if name.startswith(prefix)}
+    if not gone:
+        return step
+
+    def seen(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: None if name in gone else one for name, one in cast("dict[str, Any]", value).items()}
+
+    return step._replace(old=seen(step.old), new=seen(step.new))
+
+
+def _moment(at: Arguments, reached: int) -> Moment:
+    """Raises RequestError where it is none, or both, or not reached yet."""
+    time: datetime | None = at.get("time")
+    position: str | None = at.get("position")
+    if (time is None) == (position is None):
+        raise RequestError(RequestErrorCode.BAD_USER_INPUT, "A moment needs `time` or `position`, one of them.")
+    if time is not None:
+        return time
+    if int(position or 0) > reached:
+        raise RequestError(
+            RequestErrorCode.POSITION_UNKNOWN,
+            f"The read models stand at position {reached}: {position} is not there, or not yet.",
+        )
+    return int(position or 0)
+
+
+def _rows(steps: Iterable[Step]) -> str:
+    rows = [
+        {"field": one.field, "before": one.old, "after": one.new, "position": one.recorded.position} for one in steps
+    ]
+    return msgspec.json.encode(rows).decode()
