@@ -95,7 +95,7 @@ def tracer() -> Tracer:
 
 @pytest.fixture(scope="module")
 def book() -> list[Recorded[Any]]:
-    return made_up_book(4)
+    return made_up_book(7)
 
 
 def test_every_value_has_the_entry_that_set_it(tracer: Tracer, book: list[Recorded[Any]]) -> None:
@@ -125,7 +125,7 @@ def test_what_differs_between_two_moments_is_what_the_two_folds_differ_in(
         kind = history[0].kind
         mine = {field for one, field in told if one == id}
         steps = list(tracer.steps(kind, history))
-        for since, until in ((0, 500), (200, 700), (650, 660), (700, len(book))):
+        for since, until in ((0, 400), (200, 600), (550, 560), (600, len(book))):
             at = partial(_at, told, id)
             expected = {
                 field: (at(field, since), at(field, until)) for field in mine if at(field, since) != at(field, until)
