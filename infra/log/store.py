@@ -9,6 +9,8 @@ from infra.log.tree import KEPT, Frontier, Subtree, complete, inner_hash
 
 HASH = 32
 """Bytes."""
+BLOCK = 1 << KEPT
+"""Leaves below the lowest subtree that is stored: what is read at once."""
 
 
 class LogError(Exception):
@@ -43,10 +45,11 @@ def frontier(db: Connection[Any], size: int) -> Frontier:
 
 
 class StoredTree:
-    """The hashes of complete subtrees, of those that are stored or from them."""
+    """The hashes of complete subtrees, of those that are stored or from them. Remembers the leaves that it has read."""
 
     def __init__(self, db: Connection[Any]) -> None:
         self._db = db
+        self._blocks: dict[int, Sequence[bytes]] = {}
 
     def node(self, level: int, nth: int) -> bytes:
         """A subtree that is complete. Raises LogError where it can't be told."""
@@ -59,19 +62,32 @@ class StoredTree:
             hashes = [inner_hash(*hashes[at : at + 2]) for at in range(0, len(hashes), 2)]
         return hashes[0]
 
-    def _leaves(self, first: int, count: int) -> list[bytes]:
+    def _leaves(self, first: int, count: int) -> Sequence[bytes]:
+        """Of one block: neighbours are asked for again and again."""
+        block, start = divmod(first, BLOCK)
+        if block not in self._blocks:
+            self._blocks[block] = self._block(block * BLOCK + 1)
+        return self._blocks[block][start : start + count]
+
+    def _block(self, start: int) -> Sequence[bytes]:
+        """The leaves from a position on, up to a block of them, as far as there are any without a gap."""
         rows = self._db.execute(
             """
-            SELECT first, hashes FROM daybook_log.leaves
+            SELECT greatest(first, %(start)s), substr(hashes, (greatest(%(start)s - first, 0) * %(hash)s + 1)::int,
+                ((%(end)s - greatest(first, %(start)s)) * %(hash)s)::int)
+            FROM daybook_log.leaves
             WHERE first < %(end)s AND first >= (
                 SELECT coalesce(max(first), 0) FROM daybook_log.leaves WHERE first <= %(start)s)
             ORDER BY first
             """,
-            {"start": first + 1, "end": first + 1 + count},
+            {"start": start, "end": start + BLOCK, "hash": HASH},
             binary=True,
         )
-        found = {at: digest for start, hashes in rows for at, digest in enumerate(split(hashes), start)}
-        return [found[at] for at in range(first + 1, first + 1 + count) if at in found]
+        found = list[bytes]()
+        for at, hashes in rows:
+            if at == start + len(found):
+                found += split(hashes)
+        return found
 
     def _subtrees(self, level: int, first: int, count: int) -> list[bytes]:
         rows = self._db.execute(
