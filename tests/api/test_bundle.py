@@ -261,25 +261,6 @@ def test_a_bundle_of_former_days_holds_what_was_entered_by_then(office: Office, 
     assert [one.splitlines()[:2] for one in former.story] == [one.splitlines()[:2] for one in whole[:3]]
 
 
-def test_what_was_erased_is_said_to_be(office: Office) -> None:
-    customer = office.customers[5]
-    with psycopg.connect(office.database) as db:
-        kept = db.execute("SELECT wrapped FROM daybook_keys.subjects WHERE subject = %s", (customer,)).fetchone()
-        db.execute(
-            "UPDATE daybook_keys.subjects SET wrapped = NULL, destroyed_at = now() WHERE subject = %s", (customer,)
-        )
-    try:
-        verdict = verify(office.bundled(customer), office.vkey)
-    finally:
-        with psycopg.connect(office.database) as db:
-            db.execute(
-                "UPDATE daybook_keys.subjects SET wrapped = %s, destroyed_at = NULL WHERE subject = %s",
-                (*(kept or ()), customer),
-            )
-    assert (verdict.opened, verdict.sealed, verdict.erased > 0) == (0, 0, True)
-    assert "its personal part is erased" in verdict.story[0]
-
-
 def test_what_can_not_be_bundled_is_told(office: Office, richest: UUID) -> None:
     [(deal,)] = office.asked("SELECT originator_id FROM daybook.events WHERE topic = 'OpportunityOpened' LIMIT 1")
     output = office.shell.folder / "none.json"
@@ -295,6 +276,18 @@ def test_what_can_not_be_bundled_is_told(office: Office, richest: UUID) -> None:
         assert (done.returncode, done.stdout) == (code, "")
         assert says in done.stderr
     assert not output.exists()
+
+
+def test_what_was_erased_is_said_to_be(office: Office) -> None:
+    """The last of all: a destroyed key stays destroyed."""
+    customer = office.customers[5]
+    with psycopg.connect(office.database) as db:
+        db.execute(
+            "UPDATE daybook_keys.subjects SET wrapped = NULL, destroyed_at = now() WHERE subject = %s", (customer,)
+        )
+    verdict = verify(office.bundled(customer), office.vkey)
+    assert (verdict.opened, verdict.sealed, verdict.erased > 0) == (0, 0, True)
+    assert "its personal part is erased" in verdict.story[0]
 
 
 def signed_off(body: Mapping[str, Any]) -> bytes:
