@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from math import ceil
 from random import Random
@@ -18,7 +18,7 @@ from api.composition import Parts, assembled
 from domain.kernel.recorded import Recorded
 from infra.migrations import migrate
 from projections import posting
-from projections.attestation import Looked, Record
+from projections.attestation import Attestation, Looked, Record
 from projections.attesting import AGAIN, Attestor
 from projections.drawing import OWNERS
 from projections.model import Table
@@ -30,6 +30,7 @@ from projections.status import status
 from projections.tables import install
 from tests.projections.books import made_up_book
 from tests.projections.comparison import TABLES, complete, rows_in
+from tests.projections.conftest import until
 from tests.projections.fold_oracle import expected_rows
 from tests.projections.test_models_tables import append_recorded, wait_until_posted
 
@@ -238,6 +239,29 @@ def keys(owner: Db, table: Table, random: Random) -> list[Composed]:
 def fits(planted: tuple[str, str, str], what: str) -> bool:
     _, table, fault = planted
     return any(one.startswith(f"{table}: ") and fault in one for one in what.split("; "))
+
+
+def test_a_rebuild_does_not_switch_the_tables_under_a_look(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = """
+        SELECT FROM pg_locks WHERE NOT granted AND locktype = 'relation'
+            AND relation IN ('daybook_read.teams'::regclass, 'daybook_read.team_external_ids'::regclass)
+    """
+    fold = Attestation._fold
+    [teams] = [model for model in models if model.name == "teams"]
+    with ThreadPoolExecutor(1) as workers, psycopg.connect(book.parts.conninfo, autocommit=True) as owner:
+        switches = list[Future[None]]()
+
+        def folded(*arguments: Any) -> int:
+            """In the midst of a look, a rebuild wants to switch, or has done so."""
+            switches.append(workers.submit(rebuild, book.parts.conninfo, book.parts.mapper, teams))
+            until(lambda: switches[0].done() or owner.execute(waits).rowcount)
+            monkeypatch.undo()
+            return fold(*arguments)
+
+        monkeypatch.setattr(Attestation, "_fold", folded)
+        looked = [one for _, one in book.attestor().all(book.db)]
+        switches[0].result()
+    assert [mismatch for one in looked for mismatch in one.mismatches] == []
 
 
 def test_entries_that_were_posted_never_or_twice_are_found(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
