@@ -10,7 +10,7 @@ import re
 from collections import defaultdict, deque
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 from zlib import crc32
 
@@ -27,11 +27,13 @@ from graphql import (
     NullValueNode,
     ObjectFieldNode,
     ObjectValueNode,
+    OperationDefinitionNode,
     StringValueNode,
     TypeInfo,
     TypeInfoVisitor,
     Visitor,
     get_named_type,
+    parse,
     print_ast,
     validate,
     visit,
@@ -58,6 +60,7 @@ for name, written in {
     schemathesis.graphql.scalar(name, written.map(nodes.String))
 
 SCHEMA = the_schema()._schema
+PAST = "asOf"
 PAGING = frozenset(("first", "last", "after", "before"))
 NOUNS = {camel(kind): prefix for kind, prefix in catalogue.prefixes.items()}
 """What ids begin with, by the noun that names a record: of a root field (`customerRename`), or an input's field."""
@@ -80,7 +83,7 @@ class Repair(Visitor):
 
     def __init__(self, types: TypeInfo) -> None:
         super().__init__()
-        self._types, self._noun, self._command = types, "", False
+        self._types, self._noun, self._command, self._past = types, "", False, False
 
     def enter_field(self, node: FieldNode, *_: Any) -> FieldNode | None:
         if self._types.get_parent_type() in (SCHEMA.query_type, SCHEMA.mutation_type):
@@ -88,6 +91,11 @@ class Repair(Visitor):
             self._noun = next((noun for noun in NOUNS if re.match(rf"{noun}(s|[A-Z]|$)", node.name.value)), "")
         else:
             self._command = False  # what is selected below a mutation is a query
+        if node.name.value == PAST:
+            if self._past:
+                return FieldNode(name=NameNode(value="__typename"), alias=node.alias)
+            self._past = True
+            return replace(node, arguments=_moment(crc32(print_ast(node).encode())))
         field = self._types.get_field_def()
         if field is None or "first" not in field.args:
             return None
@@ -95,6 +103,10 @@ class Repair(Visitor):
         end = "last" if "last" in field.args and drawn % 4 == 0 else "first"
         size = ArgumentNode(name=NameNode(value=end), value=IntValueNode(value=str(1 + drawn % 3)))
         return replace(node, arguments=(*(one for one in node.arguments or () if one.name.value not in PAGING), size))
+
+    def leave_field(self, node: FieldNode, *_: Any) -> None:
+        if node.name.value == PAST:
+            self._past = False
 
     def enter_object_field(self, node: ObjectFieldNode, *_: Any) -> object:
         # In a command, null clears; in a condition it is refused: there is `isNull`.
@@ -135,6 +147,18 @@ class Repair(Visitor):
         prefix = NOUNS.get(said, "") or NOUNS.get(self._noun, "") or "cus"
         ids = _known[prefix] or [type_id(prefix, UUID(int=chance))]
         return StringValueNode(value=ids[chance % len(ids)]) if not self._command or chance % 8 != 7 else None
+
+
+def _moment(drawn: int) -> tuple[ArgumentNode, ...]:
+    """Arguments of `asOf` that name a moment of the demo's book, by either clock."""
+    if drawn % 2:
+        time = datetime.now(UTC) - timedelta(days=drawn % 500)
+        given = f'at: {{time: "{time.isoformat()}"}}, basis: {"OCCURRED" if drawn % 4 == 1 else "RECORDED"}'
+    else:
+        given = f'at: {{position: "{drawn % 300}"}}'
+    (operation,) = parse(f"{{ {PAST}({given}) }}").definitions
+    (field,) = cast("OperationDefinitionNode", operation).selection_set.selections
+    return tuple(cast("FieldNode", field).arguments or ())
 
 
 def repaired(document: DocumentNode) -> DocumentNode | None:
