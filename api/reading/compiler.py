@@ -84,20 +84,17 @@ class Past(NamedTuple):
         """The rows as they were: those that are so still, and those that have changed or gone since."""
         columns = ", ".join(f'"{column}"' for column in table.columns)
         if self.by_occurrence:
-            at, since, until, kind = self.time, table.since_occurred, UNTIL_OCCURRED, "timestamptz"
+            at, since, until, never = self.time, table.since_occurred, UNTIL_OCCURRED, "timestamptz 'infinity'"
         else:
-            at, since, until, kind = self.position, table.since, UNTIL, "bigint"
+            at, since, until, never = self.position, table.since, UNTIL, f"{2**63 - 1}::bigint"
         if table.grows:
             return f'(select {columns} from {READ}."{table.name}" where "{since}" <= {at})'
         # Conditions stand outside, so that the planner takes the two for one table, with the indexes of both.
         of_all_times = (
-            f'select {columns}, "{since}" as since_, null::{kind} as until_ from {READ}."{table.name}" union all'
+            f'select {columns}, "{since}" as since_, {never} as until_ from {READ}."{table.name}" union all'
             f' select {columns}, "{since}", "{until}" from {READ}."{past_of(table).name}"'
         )
-        return (
-            f"(select {columns} from ({of_all_times}) of_all_times"
-            f" where since_ <= {at} and (until_ > {at} or until_ is null))"
-        )
+        return f"(select {columns} from ({of_all_times}) of_all_times where since_ <= {at} and until_ > {at})"
 
 
 class Compiler:
