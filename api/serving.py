@@ -147,7 +147,9 @@ class Request:
         """The moment that the arguments of `asOf` name, once the read models have reached it. Raises RequestError."""
         asked, serving = named(given), self.serving
         if isinstance(asked, datetime):
-            position = await anyio.to_thread.run_sync(serving.store.position_at, asked, limiter=serving.readers)
+            position = serving.store.known_positions.get(asked)
+            if position is None:
+                position = await anyio.to_thread.run_sync(serving.store.position_at, asked, limiter=serving.readers)
             if position is None:
                 raise RequestError(
                     RequestErrorCode.BAD_USER_INPUT,

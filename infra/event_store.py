@@ -39,6 +39,8 @@ class EventStore(ApplicationRecorder):
 
     def __init__(self, pool: Pool, committer: Committer, vault: Vault) -> None:
         self._pool, self._committer, self._vault = pool, committer, vault
+        self.known_positions: dict[datetime, int] = {}
+        """What `position_at` has found for times that stay so: screens ask for the same one again and again."""
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_kwargs: Any) -> Sequence[int] | None:
         """Append entries, all or none; returns their positions.
@@ -105,7 +107,15 @@ class EventStore(ApplicationRecorder):
         """
         with self._pool.connection() as db:
             row = db.execute(_POSITION_AT, {"time": time}, prepare=True).fetchone()
-        return None if row is None else row[0]
+        if row is None:
+            return None
+        position, last = row
+        if position < last:
+            # A later entry is there, and recorded later: none will come between.
+            if len(self.known_positions) >= _MOST_KNOWN:
+                self.known_positions.clear()
+            self.known_positions[time] = position
+        return int(position)
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
         return PollingSubscription(self, gt=gt, topics=topics)
@@ -170,18 +180,19 @@ _OPENED = """
 """
 # Positions are dense and times never decrease with them: halving needs no index by time, which every append would pay.
 _POSITION_AT = """
-    WITH RECURSIVE search (low, high) AS (
-        SELECT 0::bigint, coalesce(max(position), 0) FROM daybook.events
+    WITH RECURSIVE search (low, high, last) AS (
+        SELECT 0::bigint, coalesce(max(position), 0), coalesce(max(position), 0) FROM daybook.events
         HAVING %(time)s <= clock_timestamp()
         UNION ALL
         SELECT CASE WHEN middle.recorded_at <= %(time)s THEN middle.position ELSE low END,
-            CASE WHEN middle.recorded_at <= %(time)s THEN high ELSE middle.position - 1 END
+            CASE WHEN middle.recorded_at <= %(time)s THEN high ELSE middle.position - 1 END, last
         FROM search, LATERAL (
             SELECT position, recorded_at FROM daybook.events WHERE position = (low + high + 1) / 2 LIMIT 1) AS middle
         WHERE low < high
     )
-    SELECT low FROM search WHERE low = high
+    SELECT low, last FROM search WHERE low = high
 """
+_MOST_KNOWN = 1_000
 _RECEIPT = """
     SELECT fingerprint, aggregate_id, version, position FROM daybook.receipts WHERE actor = %s AND idempotency_key = %s
 """

@@ -48,7 +48,7 @@ from tests.projections.fold_oracle import expected_rows
 from tests.projections.test_models_tables import appended, changes
 
 MOMENTS = 200 if FULL else 15
-QUESTIONS = 40 if FULL else 10
+QUESTIONS = 40 if FULL else 7
 """At each moment."""
 BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
 EACH = timedelta(hours=7)
@@ -261,6 +261,8 @@ def test_a_time_is_the_last_entry_recorded_at_it_or_before(book: Book) -> None:
     for position in {0, 1, 2, 3, last - 1, last, *Random(1).sample(range(last), 50)}:
         for later in (timedelta(0), EACH - timedelta(microseconds=1)):
             assert book.store.position_at(time_of(position) + later) == position
+    assert book.store.known_positions[time_of(last - 1)] == last - 1
+    assert time_of(last) not in book.store.known_positions, "more may come at a time after the last entry"
     assert book.store.position_at(datetime(1, 1, 1, tzinfo=UTC)) == 0
     assert book.store.position_at(datetime.now(UTC) - timedelta(seconds=1)) == last
     assert book.store.position_at(datetime.now(UTC) + timedelta(hours=1)) is None
