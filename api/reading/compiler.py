@@ -116,6 +116,8 @@ class Compiler:
         """The moment that is asked about, while it is a past one."""
         self.selections = Selections(fragments, variables)
         self.statement = Statement(variables, given or {})
+        self.tables: dict[str, Table] = {}
+        """By alias, the table of a listed row: a note of a deal stands in another one than a note of a customer."""
         self.conditions = 0
         """How many of them the operation has so far."""
 
@@ -298,7 +300,8 @@ class Compiler:
 
     def _hidden(self, entity: Entity, alias: str) -> Json:
         """A JSON array of the names of an object's hidden fields."""
-        found = list(hidden_fields(self.entities, entity, self.sight))
+        table = self.tables.get(alias, bound(entity).table)
+        found = list(hidden_fields(self.entities, entity, self.sight, table))
         if all(unless is None for _, unless in found):
             return constant(msgspec.json.encode([name for name, _ in found]).decode())
         cells = self.sight.cells(alias, self.statement)

@@ -17,6 +17,7 @@ from api.reading.searches import searched
 from api.reading.sources import Many, Rows, Sort
 from api.reading.statement import Arguments, Call
 from api.reading.wheres import is_equality
+from projections.model import Table
 
 if TYPE_CHECKING:
     from api.reading.compiler import Compiler
@@ -29,6 +30,8 @@ class Window(msgspec.Struct, frozen=True):
 
     source: str
     """What stands in FROM."""
+    table: Table
+    """Whose rows these are."""
     parts: Sequence[str]
     """The same in parts, where each is to be read in the list's order for itself; none where it is one."""
     listed: Callable[[str], list[str]]
@@ -73,6 +76,7 @@ def whole_list(compiler: Compiler, field: GraphQLField, source: Many, nodes: Seq
     """A JSON array of all rows that belong to ours."""
     entity, other = compiler.entities.of(field), compiler.statement.alias()
     rows = rows_listed(entity, source)
+    compiler.tables[other] = rows.table
     conditions = [*belonging(alias, other, source.on), *compiler.condition(source.where, other)]
     tail = from_where(f"{compiler.rows(rows.table)} {other}", conditions)
     order = order_of(rows, source.order, ()).clause(other)
@@ -105,6 +109,7 @@ def _field(
 ) -> Json:
     kind = object_of(field)
     alias, entity = compiler.statement.alias(), compiler.entities.of(field)
+    compiler.tables[alias] = window.table
     tail = f"from {page} {alias} order by {window.order.clause(alias)}"
     match nodes[0].name.value:
         case "__typename":
@@ -183,6 +188,7 @@ def _window(compiler: Compiler, field: GraphQLField, source: Many, nodes: Sequen
 
     return Window(
         source=compiler.rows(rows.table),
+        table=rows.table,
         # What belongs to a record is few, and found by the record; what is planned for its values knows the best way.
         parts=compiler.parts(rows.table) if not alias and is_equality(conditions.where) and not searches else [],
         listed=listed,

@@ -203,9 +203,9 @@ class Sight:
         return isinstance(rows, OfRecord | Takes) and self._grants.get(rows.permission) is not Scope.ALL
 
 
-def hidden_fields(entities: Entities, entity: Entity, sight: Sight) -> Iterator[tuple[str, str | None]]:
-    """The fields of a type that are hidden, each with a condition on the row under which it is not."""
-    hidden = sight.hidden(bound(entity).table)
+def hidden_fields(entities: Entities, entity: Entity, sight: Sight, table: Table) -> Iterator[tuple[str, str | None]]:
+    """The fields of a type that are hidden in rows of this table, each with a condition under which it is not."""
+    hidden = sight.hidden(table)
     for name, source in entity.sources.items():
         if isinstance(source, Many | Values | Totals):
             own = source.table if isinstance(source, Many | Values) else None
@@ -213,7 +213,7 @@ def hidden_fields(entities: Entities, entity: Entity, sight: Sight) -> Iterator[
             if sight.sees_nothing(of):
                 yield name, None
             elif sight.unmasks_rows(of):
-                yield name, POLICIES[bound(entity).table.name].of_unmasked
+                yield name, POLICIES[table.name].of_unmasked
         elif isinstance(source, Part) and source.present not in hidden:
             for inner, template in source.fields.items():
                 for column in in_template(template):
