@@ -1,18 +1,24 @@
-"""`erasure`: how far erasures are, and the rewriting of what has held what was erased."""
+"""`erasure`: how far erasures are, and the rewriting of what has held what was erased, by hand or when it is due."""
 
+import logging
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import psycopg
 import typer
 
-from api.cli.book import book, database, rebuild_model
+from api.cli.book import database
 from api.cli.output import note, say, say_json
-from infra.embedded import EmbeddedPostgres
+from api.composition import assembled
+from infra.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from infra.erasure.carrying_out import waiting
 from infra.erasure.ledger import Ledger
-from infra.erasure.rewriting import due, rewrite
-from infra.settings import Settings, read_settings
+from infra.erasure.rewriting import NotRewritten, due, rewrite
+from infra.settings import Settings
+from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, rebuild
 from projections.registry import may_hold_persons, models
 
 app = typer.Typer(
@@ -22,10 +28,18 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
 
+MARGIN = timedelta(days=1)
+"""How long before it is due it is done."""
+
+EVERY = 3600.0
+"""Seconds between two looks whether it is due."""
+
+_log = logging.getLogger("daybook.erasure")
+
 
 @app.command()
 def status(json: Json = False) -> None:
-    """Say whose personal data was erased, and until when the files have to be rewritten.
+    """Say how many customers were erased, and until when the files have to be rewritten.
 
     Examples:
 
@@ -34,14 +48,16 @@ def status(json: Json = False) -> None:
         daybook erasure status --json | jq -r .due
     """
     with database() as (settings, conninfo), psycopg.connect(conninfo, autocommit=True) as db:
-        erased = len(Ledger(settings.erasure_ledger).erased())
+        erased, approved = len(Ledger(settings.erasure_ledger).erased()), waiting(db)
         until = due(db, settings.erasure_days)
     if json:
-        say_json({"erased": erased, "due": until})
+        say_json({"erased": erased, "waiting": approved, "due": until})
         return
     say(f"The ledger tells of {erased} customers whose personal data was erased.")
+    if approved:
+        say(f"{approved} more are approved, and wait to be carried out: by `daybook serve` or `daybook work`.")
     say(
-        f"Leftovers in the files have to be gone by {until:%Y-%m-%d %H:%M:%S %Z}: daybook erasure finish"
+        f"Leftovers in the files have to be gone by {until:%Y-%m-%d %H:%M:%S %Z}."
         if until
         else "No file holds any more what was erased."
     )
@@ -52,31 +68,69 @@ def finish() -> None:
     """Rewrite all that has held what was erased: read models, keys, statistics, and the write-ahead log.
 
     Daybook may go on serving; on a large book it takes as long as `daybook rebuild` for customers, deals, tickets and
-    the timeline together.
+    the timeline together. `daybook serve` and `daybook work` do it by themselves a day before it is due.
 
     Example:
 
         daybook erasure finish
     """
-    with book() as parts:
-        settings = read_settings()
-
-        def rebuild() -> None:
-            for model in filter(may_hold_persons, models):
-                rebuild_model(parts, model)
-
+    with database() as (settings, conninfo):
         note("Rewriting what has held what was erased.")
-        with administrator(settings) as conninfo:
-            rewrite(parts.conninfo, conninfo, rebuild)
+        _finish(settings, conninfo)
     say("No file of the database holds any more what was erased. Backups and replicas do, until they expire.")
 
 
+def finish_where_due(settings: Settings, conninfo: str) -> None:
+    """Rewrite where that is due. Raises what `rewrite` and `rebuild` raise."""
+    with psycopg.connect(conninfo, autocommit=True) as db:
+        until = due(db, settings.erasure_days)
+    if until is not None and until - MARGIN < datetime.now(UTC):
+        _finish(settings, conninfo)
+        _log.info("What had held erased data was rewritten.")
+
+
 @contextmanager
-def administrator(settings: Settings) -> Generator[str | None]:
+def finishing(settings: Settings, conninfo: str) -> Generator[None]:
+    """While the block lasts, a thread rewrites where that is due."""
+    stopping = threading.Event()
+    thread = threading.Thread(target=_run, args=(settings, conninfo, stopping), name="rewriting", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()  # what is under way is not waited for: the next start begins anew
+
+
+def _run(settings: Settings, conninfo: str, stopping: threading.Event) -> None:
+    while not stopping.is_set():
+        try:
+            finish_where_due(settings, conninfo)
+        except (NotRewritten, NoMomentToSwitch, RebuildUnderWay, EmbeddedPostgresError) as error:
+            _log.error("Files still hold what was erased. %s", error)
+        except psycopg.Error as error:
+            _log.warning("What was erased is not rewritten, because of the database: %s", type(error).__name__)
+        stopping.wait(EVERY)
+
+
+def _finish(settings: Settings, conninfo: str) -> None:
+    with (
+        assembled(conninfo, settings.master_key_file, erasure_ledger=settings.erasure_ledger) as parts,
+        _administrator(settings) as administrator,
+    ):
+
+        def anew() -> None:
+            for model in filter(may_hold_persons, models):
+                rebuild(conninfo, parts.mapper, model)
+
+        rewrite(conninfo, administrator, anew)
+
+
+@contextmanager
+def _administrator(settings: Settings) -> Generator[str | None]:
     """How to reach the embedded server as its superuser; None: it is a server of the operator's."""
     if settings.database_url is not None:
         yield None
         return
-    server = EmbeddedPostgres(settings.data / "postgres", report=note)
+    server = EmbeddedPostgres(settings.data / "postgres")
     with server:
         yield server.superuser_conninfo()

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from api.cli.book import OUT_OF_REACH, USAGE, CommandFailed, awaited, database
+from api.cli.erasing import finishing
 from api.cli.output import note, say
 from api.composition import assembled
 from api.departure import cut_stalled
@@ -81,6 +83,7 @@ def serve(
     with (
         database(begin=True) as (settings, conninfo),
         _listening(host or settings.host, _port(port, settings)) as listener,
+        finishing(settings, conninfo) if projections else nullcontext(),
     ):
         log_discreetly()
         application = partial(
@@ -174,6 +177,7 @@ def work() -> None:
         assembled(conninfo, settings.master_key_file, erasure_ledger=settings.erasure_ledger) as parts,
         checkpointing(parts.logins.posting, settings.signing_key_file),
         carrying_out(parts.erasures),
+        finishing(settings, conninfo),
     ):
         runner = ProjectionRunner(parts.logins.posting, parts.mapper, models)
         runner.start()

@@ -40,6 +40,8 @@ PAUSE = 5.0
 
 ACTOR = "daybook"
 
+_AWAY = (psycopg.Error, PoolTimeout, BookUnavailable)
+
 _NAMESPACE = UUID("b5c2c4a1-6d2b-4c3e-9a57-2d1f6f0f8f0e")
 _log = logging.getLogger("daybook.erasure")
 
@@ -73,10 +75,18 @@ class Erasures:
     def carry_out_approved(self) -> list[UUID]:
         """Carry out every erasure that is approved and has no receipt; returns whose."""
         with self._pool.connection() as db:
-            waiting = [customer for (customer,) in db.execute(_APPROVED, binary=True)]
-        for customer in waiting:
-            self._carry_out(customer)
-        return waiting
+            approved = [customer for (customer,) in db.execute(_APPROVED, binary=True)]
+        failed = None
+        for customer in approved:
+            try:
+                self._carry_out(customer)
+            except _AWAY:
+                raise
+            except Exception as error:  # noqa: BLE001 - one that fails keeps no other waiting
+                failed = error
+        if failed is not None:
+            raise failed
+        return approved
 
     def replay(self) -> list[UUID]:
         """Carry out again what the ledger tells of, where a backup brought keys back; returns whose."""
@@ -159,6 +169,11 @@ class Erasures:
         return self._committer.submit([entry], conditions).wait()[-1]
 
 
+def waiting(db: Connection[Any]) -> int:
+    """How many erasures are approved and not carried out yet."""
+    return len(db.execute(_APPROVED).fetchall())
+
+
 def came_back(db: Connection[Any], erased: Mapping[UUID, frozenset[UUID]]) -> set[UUID]:
     """Those of the keys that the ledger tells of which are in the database all the same."""
     keys = [key for each in erased.values() for key in each]
@@ -202,9 +217,12 @@ def _run(erasures: Erasures, stopping: threading.Event) -> None:
             for _ in erasures.carry_out_approved():
                 _log.info("The personal data of a customer was erased.")
             pause = POLL
-        except (psycopg.Error, PoolTimeout, BookUnavailable) as error:
+        except _AWAY as error:
             _log.warning("Erasures wait, because of the database: %s", type(error).__name__)
             pause = PAUSE
         except LedgerError as error:
             _log.error("Nothing is erased. %s", error)
+            pause = PAUSE
+        except Exception as error:  # noqa: BLE001 - a thread that died would erase nobody, and tell nobody
+            _log.error("An approved erasure can't be carried out: %s", type(error).__name__)
             pause = PAUSE

@@ -9,12 +9,11 @@ import anyio
 import psycopg
 import pytest
 
-from api.composition import assembled
+from api.cli.erasing import finish_where_due
 from domain.kernel import parse_type_id
 from infra.embedded.software import wheel_binaries
-from infra.erasure.rewriting import due, rewrite
-from projections.rebuild import rebuild
-from projections.registry import may_hold_persons, models
+from infra.erasure.rewriting import due
+from infra.settings import read_settings
 from projections.searching import search_key
 from projections.sorting import sort_key
 from tests.api.book import serving
@@ -31,17 +30,15 @@ def anyio_backend() -> str:
 
 def written(value: str) -> Iterator[bytes]:
     """The ways in which a value may be written down."""
-    for text in {value, value.lower(), sort_key(value), search_key(value), search_key(value).replace(" ", "")}:
-        plain = text.encode()
-        yield plain
-        yield text.encode("utf-16-le")
-        yield text.encode("utf-16-be")
-        yield text.encode("ascii", "backslashreplace")
-        yield plain.hex().encode()
-        yield plain.hex().upper().encode()
-        for shift in range(3):  # base64 that began 0, 1 or 2 bytes before, without what its neighbours share
-            whole = base64.b64encode(bytes(shift) + plain)
-            yield whole[4 if shift else 0 : -4]
+    yield from {text.encode() for text in (value, value.lower(), sort_key(value), search_key(value))}
+    plain = value.encode()
+    yield value.encode("utf-16-le")
+    yield value.encode("utf-16-be")
+    yield value.encode("ascii", "backslashreplace")
+    yield plain.hex().encode()
+    yield plain.hex().upper().encode()
+    for shift in range(3):  # base64 that began 0, 1 or 2 bytes before, without what its neighbours share
+        yield base64.b64encode(bytes(shift) + plain)[4 if shift else 0 : -4]
 
 
 def holding(directory: Path, values: Mapping[str, Sequence[bytes]]) -> dict[str, set[str]]:
@@ -65,20 +62,25 @@ async def test_no_file_holds_what_was_erased(tmp_path: Path) -> None:
             values = {value: [*written(value)] for value in PERSONAL}
             with psycopg.connect(server.superuser_conninfo(), dbname="daybook", autocommit=True) as db:
                 [(key,)] = db.execute(_KEY, (parse_type_id(story.person)[1],)).fetchall()
-                values["the wrapped key"] = [key]
+                values["the wrapped key"] = [key, key.hex().encode()]
+                plainly = {**{value: [value.encode()] for value in PERSONAL}, "the wrapped key": [key]}
 
                 db.execute("ANALYZE")  # as the server does by itself after a while
                 db.execute("CHECKPOINT")
-                before = holding(tmp_path, values)
+                before = holding(tmp_path, plainly)
                 assert [value for value, files in before.items() if not files] == [], "or this test could not fail"
 
                 await story.erase()
                 db.execute("CHECKPOINT")
-                left = holding(tmp_path, values)
+                left = holding(tmp_path, plainly)
                 assert [value for value, files in left.items() if not files] == [], "deleting alone is not enough"
 
                 assert due(db, 30) is not None
-                await anyio.to_thread.run_sync(finish, conninfo, server.superuser_conninfo(), tmp_path)
+                settings = read_settings({"DAYBOOK_DATA": str(tmp_path), "DAYBOOK_ERASURE_DAYS": "30"})
+                await anyio.to_thread.run_sync(finish_where_due, settings, conninfo)
+                assert due(db, 30) is not None, "there is time yet"
+                settings = read_settings({"DAYBOOK_DATA": str(tmp_path), "DAYBOOK_ERASURE_DAYS": "1"})
+                await anyio.to_thread.run_sync(finish_where_due, settings, conninfo)
                 assert due(db, 30) is None
                 after = holding(tmp_path, values)
                 assert {value: files for value, files in after.items() if files} == {}
@@ -89,13 +91,3 @@ async def test_no_file_holds_what_was_erased(tmp_path: Path) -> None:
 
 
 _KEY = "SELECT wrapped FROM daybook_keys.subjects WHERE subject = %s"
-
-
-def finish(conninfo: str, administrator: str, directory: Path) -> None:
-    with assembled(conninfo, directory / "master.key") as parts:
-
-        def anew() -> None:
-            for model in filter(may_hold_persons, models):
-                rebuild(conninfo, parts.mapper, model)
-
-        rewrite(conninfo, administrator, anew)
