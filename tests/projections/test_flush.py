@@ -21,7 +21,9 @@ THINGS = Table(
     name="things",
     columns={"id": "integer NOT NULL", "name": "text", "amount": "numeric(20, 2)", "tags": "text[]", "more": "jsonb"},
 )
-PAIRS = Table(name="pairs", columns={"one": "text NOT NULL", "two": "integer NOT NULL"}, key=("one", "two"))
+PAIRS = Table(
+    name="pairs", columns={"one": "text NOT NULL", "two": "integer NOT NULL"}, key=("one", "two"), record="one"
+)
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ SOME = st.fixed_dictionaries({}, optional=VALUES)
 CHANGES = st.one_of(
     st.tuples(st.just("insert"), st.integers(0, 4), SOME),
     st.tuples(st.just("change"), st.integers(0, 4), SOME),
-    st.tuples(st.just("remove"), st.integers(0, 4), st.just(dict[str, Any]())),
+    st.tuples(st.sampled_from(("remove", "clear")), st.integers(0, 4), st.just(dict[str, Any]())),
 )
 
 
@@ -70,6 +72,9 @@ def test_any_batching_gives_the_rows_of_one_by_one(
                 posting.change(THINGS, id, **columns)
                 if id in expected:
                     expected[id] |= columns
+            case "clear":
+                posting.clear(PAIRS, str(id % 2))
+                pairs = {pair for pair in pairs if pair[0] != str(id % 2)}
             case _:
                 posting.remove(THINGS, id)
                 posting.remove(PAIRS, str(id % 2), id)

@@ -10,6 +10,8 @@ import pytest
 from domain.catalogue import catalogue
 from domain.kernel import Withheld
 from domain.kernel.recorded import Recorded
+from projections.model import Posting, public_id
+from projections.registry import may_hold_persons, models
 from tests.domain.scenario import withhold
 from tests.projections.books import made_up_book
 from tests.projections.comparison import complete, hold_constraints, posted
@@ -57,6 +59,19 @@ def test_a_row_stands_at_its_aggregates_last_entry(seed: int) -> None:
     stamps = {(row["version"], row["position"], row["recorded_at"]) for row in rows.values()}
     assert len(rows) == len(last)
     assert stamps == {(one.originator_version, one.position, one.recorded_at) for one in last.values()}
+
+
+@pytest.mark.parametrize("seed", SEEDS[:5])
+def test_every_row_names_the_record_that_it_goes_with(seed: int) -> None:
+    """Where personal data was erased, the rows of a record are found by it, deleted, and posted anew."""
+    for entry in made_up_book(seed):
+        for model in models:
+            if may_hold_persons(model) and (model.kinds is None or entry.kind in model.kinds):
+                posting = Posting()
+                model.post(posting, entry)
+                for verb, table, _, row in posting.changes:
+                    if verb == "insert":
+                        assert row[table.record] == public_id(entry.kind, entry.originator_id), table.name
 
 
 def test_the_made_up_books_hold_every_event_there_is() -> None:
