@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 
+from domain.customer import PERSONAL_DATA_ERASED
 from domain.encoding import UnknownEventName
 from domain.kernel import parse_type_id, type_id
 from domain.kernel.identifiers import NotATypeId
@@ -23,6 +24,7 @@ from projections.comparing import Difference, differences
 from projections.lanes import Lane, described
 from projections.model import Model
 from projections.past import with_past
+from projections.posting import erased_records
 from projections.refolding import Fold, Row
 from projections.tables import READ, Db, names
 
@@ -90,11 +92,21 @@ class Attestation:
             # Before the snapshot is taken: a rebuild that switches later must wait, or its rows would not be in it.
             db.execute(_lock(models))
             current = self._current(db)
-            stands = [_Stand(model, self, at, wanted[model.name]) for model, at in current if model in models]
+            erased = self._erased(db, min((at for _, at in current), default=0))
+            stands = [_Stand(model, self, at, wanted[model.name] - erased) for model, at in current if model in models]
             entries = self._fold(db, stands)
             found = [mismatch for stand in stands for mismatch in stand.compare(db)]
         looked = [(stand.model.name, public) for stand in stands for public in stand.records]
         return Looked(looked, entries, found)
+
+    def _erased(self, db: Db, after: int) -> set[str]:
+        """The records whose personal data was erased above this position: their rows are posted anew in a moment."""
+        receipts = db.execute(_RECEIPTS, (PERSONAL_DATA_ERASED, after), binary=True, prepare=True).fetchall()
+        return {
+            type_id(self._catalogue.prefixes[record.kind], record.id)
+            for receipt in receipts
+            for record in erased_records(StoredEntry(*receipt))
+        }
 
     def _current(self, db: Db) -> list[tuple[Model, int]]:
         """The models that stand there in the version of this code, and their positions."""
@@ -194,6 +206,7 @@ def _lock(models: Iterable[Model]) -> Composed:
 
 
 _PARKED = "SELECT model, aggregate_id, position FROM daybook_projections.parked WHERE aggregate_id = ANY(%s)"
+_RECEIPTS = f"SELECT {COLUMNS} FROM daybook.events WHERE topic = %s AND position > %s"
 _ENTRIES = f"""
     SELECT {COLUMNS} FROM daybook.events WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version
 """

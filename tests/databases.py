@@ -30,7 +30,7 @@ class Databases:
 
     def book(self) -> AbstractContextManager[str]:
         """Of one that is migrated and has its read models: a book with no entry."""
-        return self._copy(self._template(_begin))
+        return self._copy(self._template(begin_book))
 
     @contextmanager
     def _copy(self, template: str) -> Iterator[str]:
@@ -58,7 +58,8 @@ def _migrate(conninfo: str) -> None:
     migrate(conninfo)
 
 
-def _begin(conninfo: str) -> None:
+def begin_book(conninfo: str) -> None:
+    """Migrate a database and make the read models of an empty book in it."""
     migrate(conninfo)
     with psycopg.connect(conninfo, autocommit=True) as db:
         install(db, models)

@@ -17,6 +17,8 @@ from infra.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from infra.erasure.carrying_out import waiting
 from infra.erasure.ledger import Ledger
 from infra.erasure.rewriting import NotRewritten, due, rewrite
+from infra.master_key import MasterKeyError
+from infra.rotation import RotationError, rotate
 from infra.settings import Settings
 from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, rebuild
 from projections.registry import may_hold_persons, models
@@ -33,6 +35,8 @@ MARGIN = timedelta(days=1)
 
 EVERY = 3600.0
 """Seconds between two looks whether it is due."""
+
+_NOT_NOW = (NotRewritten, NoMomentToSwitch, RebuildUnderWay, RotationError, MasterKeyError, EmbeddedPostgresError)
 
 _log = logging.getLogger("daybook.erasure")
 
@@ -66,6 +70,9 @@ def status(json: Json = False) -> None:
 @app.command()
 def finish() -> None:
     """Rewrite all that has held what was erased: read models, keys, statistics, and the write-ahead log.
+
+    On the embedded server the master key is rotated with it, so that a copy of the database from before opens with
+    nothing that is kept. With DATABASE_URL, several hosts may have the key: run `daybook rotate master-key` before.
 
     Daybook may go on serving; on a large book it takes as long as `daybook rebuild` for customers, deals, tickets and
     the timeline together. `daybook serve` and `daybook work` do it by themselves a day before it is due.
@@ -105,7 +112,7 @@ def _run(settings: Settings, conninfo: str, stopping: threading.Event) -> None:
     while not stopping.is_set():
         try:
             finish_where_due(settings, conninfo)
-        except (NotRewritten, NoMomentToSwitch, RebuildUnderWay, EmbeddedPostgresError) as error:
+        except _NOT_NOW as error:
             _log.error("Files still hold what was erased. %s", error)
         except psycopg.Error as error:
             _log.warning("What was erased is not rewritten, because of the database: %s", type(error).__name__)
@@ -122,7 +129,12 @@ def _finish(settings: Settings, conninfo: str) -> None:
             for model in filter(may_hold_persons, models):
                 rebuild(conninfo, parts.mapper, model)
 
-        rewrite(conninfo, administrator, anew)
+        def rotated() -> None:
+            # Other hosts of a foreign server have key files of their own, which have to be brought along first.
+            if settings.database_url is None:
+                rotate(conninfo, settings.master_key_file)
+
+        rewrite(conninfo, administrator, anew, rotated)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ class Names:
 
     def __init__(self, entities: Entities, entity: Entity, model: Model) -> None:
         self._entities = entities
+        self._tables = {table.name: table for table in model.tables}
         self._places: dict[str, Place] = {}
         for table, place in _places(entities, entity, model):
             self._places.setdefault(table, place)  # a pipeline's stages are `stages`, retired or not
@@ -44,12 +45,14 @@ class Names:
         whole, bracket, inner = field.partition("[")
         if whole in hidden:
             return True
-        place = next((one for one in self._places.values() if one.field == whole), None) if bracket else None
-        if place is None or place.entity is None:
-            return False
         # Of a part, whatever is hidden in any row of its kind: nobody is unmasked here.
         part = inner.rpartition("].")[2]
-        return any(part == name for name, _ in hidden_fields(self._entities, place.entity, sight))
+        return any(
+            part == name
+            for table, place in self._places.items()
+            if bracket and place.field == whole and place.entity is not None
+            for name, _ in hidden_fields(self._entities, place.entity, sight, self._tables[table])
+        )
 
     def of(self, table: Table, key: Key, row: Row | None) -> dict[str, Any]:
         """The fields of a row that is there, as JSON has their values."""

@@ -41,18 +41,20 @@ def due(db: Connection[Any], days: int) -> datetime | None:
     return None if row is None or row[0] is None else row[0] + timedelta(days=days)
 
 
-def rewrite(conninfo: str, administrator: str | None, rebuild: Callable[[], None]) -> None:
+def rewrite(conninfo: str, administrator: str | None, rebuild: Callable[[], None], rotate: Callable[[], None]) -> None:
     """Rewrite all that has held what was erased by now.
 
     `conninfo`: the owner's. `administrator`: a connection string of whoever may make checkpoints and switch the WAL;
-    None: the owner tries. `rebuild`: builds the read models anew that may hold persons, and switches to them. Killed at
-    any moment it is to be done again. Raises NotRewritten.
+    None: the owner tries. `rebuild`: builds the read models anew that may hold persons, and switches to them. `rotate`:
+    rotates the master key, where this process may, so that a destroyed key in an old copy of the database opens with
+    nothing that is kept. Killed at any moment it is to be done again. Raises NotRewritten, and what these two raise.
     """
     with psycopg.connect(conninfo, autocommit=True, application_name="daybook erasure") as db:
         [(alone, begun)] = db.execute("SELECT pg_try_advisory_lock(%s), clock_timestamp()", (_LOCK,)).fetchall()
         if not alone:
             raise NotRewritten("Another process is at it; wait for that one.")
         rebuild()
+        rotate()  # before the tables of keys are written anew: it leaves the former ones behind
         db.execute(_FORGET_IMPORTED)
         _wait_for_the_past(db, begun)
         for schema, table in TABLES:

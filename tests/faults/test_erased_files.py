@@ -13,11 +13,13 @@ from api.cli.erasing import finish_where_due
 from domain.kernel import parse_type_id
 from infra.embedded.software import wheel_binaries
 from infra.erasure.rewriting import due
+from infra.master_key import keys_in
 from infra.settings import read_settings
 from projections.searching import search_key
 from projections.sorting import sort_key
 from tests.api.book import serving
 from tests.api.test_erasure import PERSONAL, Story
+from tests.databases import begin_book
 from tests.postgres import NEWEST, embedded
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +58,7 @@ def holding(directory: Path, values: Mapping[str, Sequence[bytes]]) -> dict[str,
 async def test_no_file_holds_what_was_erased(tmp_path: Path) -> None:
     server = embedded(tmp_path / "postgres")
     with server as conninfo:
+        begin_book(conninfo)
         async with serving(conninfo, tmp_path) as client:
             story = Story(client)
             await story.tell()
@@ -63,6 +66,8 @@ async def test_no_file_holds_what_was_erased(tmp_path: Path) -> None:
             with psycopg.connect(server.superuser_conninfo(), dbname="daybook", autocommit=True) as db:
                 [(key,)] = db.execute(_KEY, (parse_type_id(story.person)[1],)).fetchall()
                 values["the wrapped key"] = [key, key.hex().encode()]
+                [former] = keys_in(tmp_path / "master.key").values()
+                values["the former master key"] = [former, former.hex().encode(), base64.b64encode(former)]
                 plainly = {**{value: [value.encode()] for value in PERSONAL}, "the wrapped key": [key]}
 
                 db.execute("ANALYZE")  # as the server does by itself after a while
@@ -82,6 +87,7 @@ async def test_no_file_holds_what_was_erased(tmp_path: Path) -> None:
                 settings = read_settings({"DAYBOOK_DATA": str(tmp_path), "DAYBOOK_ERASURE_DAYS": "1"})
                 await anyio.to_thread.run_sync(finish_where_due, settings, conninfo)
                 assert due(db, 30) is None
+                assert keys_in(tmp_path / "master.key").keys() == {2}, "nothing opens what an old copy holds"
                 after = holding(tmp_path, values)
                 assert {value: files for value, files in after.items() if files} == {}
         export = [str(wheel_binaries(NEWEST) / "pg_dump"), "--dbname", conninfo, "--file", str(tmp_path / "export.sql")]

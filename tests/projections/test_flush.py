@@ -21,9 +21,7 @@ THINGS = Table(
     name="things",
     columns={"id": "integer NOT NULL", "name": "text", "amount": "numeric(20, 2)", "tags": "text[]", "more": "jsonb"},
 )
-PAIRS = Table(
-    name="pairs", columns={"one": "text NOT NULL", "two": "integer NOT NULL"}, key=("one", "two"), record="one"
-)
+PAIRS = Table(name="pairs", columns={"one": "text NOT NULL", "two": "integer NOT NULL"}, key=("one", "two"), of="one")
 
 
 @pytest.fixture

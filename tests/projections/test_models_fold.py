@@ -71,7 +71,7 @@ def test_every_row_names_the_record_that_it_goes_with(seed: int) -> None:
                 model.post(posting, entry)
                 for verb, table, _, row in posting.changes:
                     if verb == "insert":
-                        assert row[table.record] == public_id(entry.kind, entry.originator_id), table.name
+                        assert row[table.of] == public_id(entry.kind, entry.originator_id), table.name
 
 
 def test_the_made_up_books_hold_every_event_there_is() -> None:
