@@ -1,8 +1,7 @@
 """An erasure that is killed at any of its steps is carried out all the same, once; and no backup takes it back."""
 
 import subprocess
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -64,9 +63,7 @@ class Desk:
         return self.shown(id) == (None, "ERASED")
 
 
-def test_killed_anywhere_and_restored_from_a_backup(
-    database: str, another_database: Callable[[], AbstractContextManager[str]], tmp_path: Path
-) -> None:
+def test_killed_anywhere_and_restored_from_a_backup(database: str, bare_database: str, tmp_path: Path) -> None:
     server, ledger = Server(database, tmp_path), Ledger(tmp_path / "erasures.jsonl")
     desk = Desk(server)
     with stopped_at_the_end(server):
@@ -98,20 +95,19 @@ def test_killed_anywhere_and_restored_from_a_backup(
         assert desk.shown(stays) == ("Rosalind", "ACTIVE")
         assert server.stop() == 0
 
-    with another_database() as restored:
-        _run("pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--dbname", restored, str(backup))
-        with psycopg.connect(restored) as db:
-            assert "Quirinus" in str(rows_in(db)), "the backup holds them, or nothing is shown here"
-        again = Server(restored, tmp_path, name="restored")
-        with stopped_at_the_end(again):
-            again.start()
-            again.wait_alive()
-            for id in people.values():
-                assert Desk(again).shown(id) == (None, "ERASED"), again.tail()
-                assert (_destroyed(restored, id), _receipts(restored, id)) == (True, 1)
-            assert Desk(again).shown(stays) == ("Rosalind", "ACTIVE")
-            with psycopg.connect(restored) as db:
-                assert "Quirinus" not in str(rows_in(db))
+    _run("pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--dbname", bare_database, str(backup))
+    with psycopg.connect(bare_database) as db:
+        assert "Quirinus" in str(rows_in(db)), "the backup holds them, or nothing is shown here"
+    again = Server(bare_database, tmp_path, name="restored")
+    with stopped_at_the_end(again):
+        again.start()
+        again.wait_alive()
+        for id in people.values():
+            assert Desk(again).shown(id) == (None, "ERASED"), again.tail()
+            assert (_destroyed(bare_database, id), _receipts(bare_database, id)) == (True, 1)
+        assert Desk(again).shown(stays) == ("Rosalind", "ACTIVE")
+        with psycopg.connect(bare_database) as db:
+            assert "Quirinus" not in str(rows_in(db))
 
 
 def _run(program: str, *arguments: str) -> None:
