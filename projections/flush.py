@@ -151,7 +151,7 @@ def folded(postings: Iterable[tuple[At, Iterable[Change]]]) -> list[Folded]:
             if verb == "clear":
                 for one in [one for one, turn in rows.items() if key[0] in (turn.columns.get(table.of), *one)]:
                     del rows[one]
-                tables[table.name].cleared.add(key[0])
+                tables[table.name].cleared.add(str(key[0]))
             elif (turn := rows.get(key)) is not None:
                 turn.goes_on(verb, columns, at)
             elif verb != "change" or columns:
