@@ -5,7 +5,7 @@ It knows SQL, Relay and the sources that fields declare; it knows nothing of cus
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, assert_never
+from typing import Any, assert_never
 
 import msgspec
 from graphql import FieldNode, FragmentDefinitionNode, GraphQLField, GraphQLObjectType
@@ -17,6 +17,7 @@ from api.reading.entities import Entities, Entity, belonging, bound, json_of, js
 from api.reading.ids import of_any_kind
 from api.reading.json_text import Json, as_array, computed, constant
 from api.reading.moments import by_occurrence
+from api.reading.past import REFLECTED, Past
 from api.reading.selections import Selections
 from api.reading.sight import RowSource, Sight, hidden_fields
 from api.reading.sources import (
@@ -44,12 +45,7 @@ from api.reading.sources import (
 )
 from api.reading.statement import Arguments, Cells, CellsBeside, Plan, Statement, TracedField
 from projections.model import Table
-from projections.past import UNTIL, UNTIL_OCCURRED, past_of
 from projections.tables import READ, sql_type
-from projections.timeline import TIMELINE
-
-REFLECTED = "(select min(position) from daybook_projections.models)"
-"""SQL: the position that every read model has reached. In the statement it is that of the statement's own snapshot."""
 
 MOST_IDS = 100
 ABOUT_SCHEMA = ("__schema", "__type")
@@ -59,42 +55,6 @@ ABOUT_SCHEMA = ("__schema", "__type")
 def present(table: Table) -> str:
     """The rows as they are now."""
     return f'{READ}."{table.name}"'
-
-
-class Past(NamedTuple):
-    """A past moment, as SQL."""
-
-    position: str
-    time: str
-    """NULL where it names none."""
-    by_occurrence: bool
-
-    @property
-    def now(self) -> str:
-        """The time of the moment, where it names none that of its last entry."""
-        rows = f'{READ}."{TIMELINE.name}" where position <= {self.position} order by position desc limit 1'
-        return f"coalesce({self.time}, (select recorded_at from {rows}))"
-
-    @property
-    def reflected(self) -> str:
-        """The position up to which everything is known."""
-        return REFLECTED if self.by_occurrence else self.position
-
-    def rows(self, table: Table) -> str:
-        """The rows as they were: those that are so still, and those that have changed or gone since."""
-        columns = ", ".join(f'"{column}"' for column in table.columns)
-        if self.by_occurrence:
-            at, since, until, never = self.time, table.since_occurred, UNTIL_OCCURRED, "timestamptz 'infinity'"
-        else:
-            at, since, until, never = self.position, table.since, UNTIL, f"{2**63 - 1}::bigint"
-        if table.grows:
-            return f'(select {columns} from {READ}."{table.name}" where "{since}" <= {at})'
-        # Conditions stand outside, so that the planner takes the two for one table, with the indexes of both.
-        of_all_times = (
-            f'select {columns}, "{since}" as since_, {never} as until_ from {READ}."{table.name}" union all'
-            f' select {columns}, "{since}", "{until}" from {READ}."{past_of(table).name}"'
-        )
-        return f"(select {columns} from ({of_all_times}) of_all_times where since_ <= {at} and until_ > {at})"
 
 
 class Compiler:
