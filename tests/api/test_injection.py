@@ -144,7 +144,7 @@ REQUIRED = {"by": "[]"}
 
 def plain(argument: GraphQLArgument) -> str:
     name = get_named_type(argument.type).name
-    return {"String": '"x"', "ID": '"cus_01h455vb4pex5vsknk084sn02q"', "Int": "1"}[name]
+    return {"String": '"x"', "ID": '"cus_01h455vb4pex5vsknk084sn02q"', "Int": "1", "Moment": '{position: "1"}'}[name]
 
 
 async def test_in_every_text_of_every_query(database: str, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_work_signs_what_the_book_holds(told: Shell, database: str) -> None:
         assert "Posting to the read models" in process.stdout.readline()
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
-    assert covered(database) == HEAD
+    assert covered(database) == HEAD + 2, "the administrator, and their role"
     assert told.run("verify").returncode == OK
 
 

@@ -19,7 +19,7 @@ from tests.api.searched import QUESTIONS, is_found
 from tests.api.sights import ALL
 
 LISTS = {
-    "customers": ("customers", "created_at DESC", "status: {in: [ACTIVE, ARCHIVED]}"),
+    "customers": ("customers", "created_at DESC", "status: {in: [ACTIVE, ARCHIVED, ERASED]}"),
     "opportunities": ("opportunities", "opened_at DESC", ""),
     "tickets": ("tickets", "opened_at DESC", ""),
     "products": ("products", "name_key ASC", "status: {in: [ACTIVE, DISCONTINUED]}"),

@@ -81,7 +81,7 @@ def test_customers_with_a_large_open_deal_in_a_stage_and_an_unsolved_complaint(a
         row["customer_id"] for row in deals if row["stage_id"] == deal["stage_id"] and row["customer_id"] in complained
     }
     where = """{
-      status: {in: [ACTIVE, ARCHIVED]}
+      status: {in: [ACTIVE, ARCHIVED, ERASED]}
       opportunities: {some: {
         status: {eq: OPEN} stage: {id: {eq: $stage}} amount: {gt: {amount: "10", currency: EUR}}
       }}
@@ -100,7 +100,7 @@ def test_conditions_on_what_a_table_between_names(at: Desk) -> None:
     assert ids == kept("products", lambda row: row["id"] in sold)
     waiting = {row["queue_id"] for row in ROWS["tickets"] if row["status"] == "new"}
     teams = {row["team_id"] for row in ROWS["queues"] if row["id"] in waiting}
-    every = "status: {in: [ACTIVE, ARCHIVED]}"
+    every = "status: {in: [ACTIVE, ARCHIVED, ERASED]}"
     ids = found(at, "teams", f"{{{every} tickets: {{none: {{status: {{eq: NEW}}}}}}}}")
     assert ids == kept("teams", lambda row: row["id"] not in teams)
 
@@ -147,7 +147,7 @@ def test_names_are_searched_as_people_write_them(at: Desk, rows_there: str, name
 
 
 def test_tags_schemes_and_purposes_are_the_same_in_capitals(at: Desk) -> None:
-    everyone = "status: {in: [ACTIVE, ARCHIVED]}"
+    everyone = "status: {in: [ACTIVE, ARCHIVED, ERASED]}"
     tag = next(
         row["tag"] for row in ROWS["customer_tags"] if row["tag"].swapcase().casefold() == row["tag"].casefold() != ""
     )
@@ -168,7 +168,7 @@ def test_tags_schemes_and_purposes_are_the_same_in_capitals(at: Desk) -> None:
 
 
 def test_none_and_every_are_about_the_list_as_it_shows_itself(at: Desk) -> None:
-    everyone = "status: {in: [ACTIVE, ARCHIVED]}"
+    everyone = "status: {in: [ACTIVE, ARCHIVED, ERASED]}"
 
     def parents(row: Row, status: tuple[str, ...]) -> list[Row]:
         return [each for each in of("customers", "parent_id", row) if each["status"] in status]
@@ -176,7 +176,7 @@ def test_none_and_every_are_about_the_list_as_it_shows_itself(at: Desk) -> None:
     ids = found(at, "customers", f"{{{everyone} subsidiaries: {{none: {{}}}}}}")
     assert ids == kept("customers", lambda row: not parents(row, ("active",)))
     ids = found(at, "customers", f"{{{everyone} subsidiaries: {{none: {{status: {{isNull: false}}}}}}}}")
-    assert ids == kept("customers", lambda row: not parents(row, ("active", "archived")))
+    assert ids == kept("customers", lambda row: not parents(row, ("active", "archived", "erased")))
     ids = found(at, "customers", f"{{{everyone} subsidiaries: {{some: {{}} every: {{kind: {{eq: PERSON}}}}}}}}")
     shown = {row["id"]: parents(row, ("active",)) for row in ROWS["customers"]}
     assert ids == kept(

@@ -235,6 +235,7 @@ def test_a_head_without_end_is_not_kept(database: str, tmp_path: Path, begin: by
 def test_nothing_of_a_request_waits_for_the_garbage_collector(database: str, tmp_path: Path) -> None:
     requests = 20
     with listening(database, tmp_path, projections=False) as server, connection(server) as tcp:
+        gc.collect()  # what other tests have left in this process
         gc.disable()
         try:
             for _ in range(requests):

@@ -18,6 +18,7 @@ from tests.roles import check
 
 SESSIONS = {
     ("daybook access", "daybook_admitting"),
+    ("daybook attestation", "daybook_posting"),
     ("daybook announcer", "daybook_reading"),
     ("daybook commands", "daybook_sealing"),
     ("daybook committer", "daybook_appending"),

@@ -90,7 +90,7 @@ def test_every_invariant_of_the_book_notices_its_damage(database: str, tmp_path:
     "statement",
     [
         "UPDATE daybook_read.customers SET name = 'Somebody else'",
-        "DELETE FROM daybook_read.customers WHERE registered_position = 10",
+        "DELETE FROM daybook_read.customers WHERE id = (SELECT min(id) FROM daybook_read.customers)",
         "UPDATE daybook_read.timeline SET position = position + 1000 WHERE position = 15",
         "DELETE FROM daybook.reservations WHERE fingerprint = (SELECT min(fingerprint) FROM daybook.reservations)",
         "UPDATE daybook.reservations SET holder = gen_random_uuid() WHERE slot = 0",
@@ -117,11 +117,11 @@ def test_a_client_that_was_told_something_else_is_believed(database: str, tmp_pa
             nothing_else_is_there(db, book.told[1:], book.refused)
 
 
-def test_a_tailing_reader_notices_what_becomes_visible_behind_it(database: str) -> None:
-    tail = Tail(database)
+def test_a_tailing_reader_notices_what_becomes_visible_behind_it(bare_database: str) -> None:
+    tail = Tail(bare_database)
 
     def read_3_before_2() -> None:
-        with psycopg.connect(database, autocommit=True) as db:
+        with psycopg.connect(bare_database, autocommit=True) as db:
             db.execute("CREATE SCHEMA daybook")
             db.execute("CREATE TABLE daybook.events (position bigint)")
             with tail.reading():

@@ -61,6 +61,11 @@ for name, written in {
 
 SCHEMA = the_schema()._schema
 PAST = "asOf"
+TRACED = {
+    "diff": 'from: {{position: "{}"}}, to: {{position: "{}"}}',
+    "whyValue": 'field: "name", at: {{position: "{}"}}',
+}
+"""Fields that are asked about a record of a kind that has these fields, at moments that there are."""
 PAGING = frozenset(("first", "last", "after", "before"))
 NOUNS = {camel(kind): prefix for kind, prefix in catalogue.prefixes.items()}
 """What ids begin with, by the noun that names a record: of a root field (`customerRename`), or an input's field."""
@@ -91,15 +96,18 @@ class Repair(Visitor):
             self._noun = next((noun for noun in NOUNS if re.match(rf"{noun}(s|[A-Z]|$)", node.name.value)), "")
         else:
             self._command = False  # what is selected below a mutation is a query
+        if self._past and node.name.value in (PAST, *TRACED):
+            return FieldNode(name=NameNode(value="__typename"), alias=node.alias)
+        drawn = crc32(print_ast(node).encode())
         if node.name.value == PAST:
-            if self._past:
-                return FieldNode(name=NameNode(value="__typename"), alias=node.alias)
             self._past = True
-            return replace(node, arguments=_moment(crc32(print_ast(node).encode())))
+            return replace(node, arguments=_moment(drawn))
+        if node.name.value in TRACED:
+            id = tuple(one for one in node.arguments or () if one.name.value == "id")
+            return replace(node, arguments=(*id, *_arguments(TRACED[node.name.value].format(*_positions(drawn)))))
         field = self._types.get_field_def()
         if field is None or "first" not in field.args:
             return None
-        drawn = crc32(print_ast(node).encode())
         end = "last" if "last" in field.args and drawn % 4 == 0 else "first"
         size = ArgumentNode(name=NameNode(value=end), value=IntValueNode(value=str(1 + drawn % 3)))
         return replace(node, arguments=(*(one for one in node.arguments or () if one.name.value not in PAGING), size))
@@ -155,8 +163,17 @@ def _moment(drawn: int) -> tuple[ArgumentNode, ...]:
         time = datetime.now(UTC) - timedelta(days=drawn % 500)
         given = f'at: {{time: "{time.isoformat()}"}}, basis: {"OCCURRED" if drawn % 4 == 1 else "RECORDED"}'
     else:
-        given = f'at: {{position: "{drawn % 300}"}}'
-    (operation,) = parse(f"{{ {PAST}({given}) }}").definitions
+        given = f'at: {{position: "{drawn % 40}"}}'
+    return _arguments(given)
+
+
+def _positions(drawn: int) -> tuple[int, int]:
+    """Two positions of every book that is asked."""
+    return drawn % 40, drawn // 40 % 40
+
+
+def _arguments(given: str) -> tuple[ArgumentNode, ...]:
+    (operation,) = parse(f"{{ field({given}) }}").definitions
     (field,) = cast("OperationDefinitionNode", operation).selection_set.selections
     return tuple(cast("FieldNode", field).arguments or ())
 
