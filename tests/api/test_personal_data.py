@@ -21,7 +21,7 @@ from domain.ready_roles import READY
 from domain.steps import blocking
 from tests.api.filled import opened
 from tests.api.identity.signing_in import signed_in
-from tests.api.listening import PATIENCE, listening
+from tests.api.listening import PATIENCE, listening, until
 from tests.api.test_command_line import FAILED, OK, OUT_OF_REACH, Shell
 from tests.docs.blocks import ROOT
 from tests.projections.fold_oracle import PREFIXES
@@ -113,11 +113,13 @@ def asked(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Ask
         define_roles(parts, READY)
         ada, mill = enter(parts)
     with listening(module_database, folder) as server:
-        roles = {
-            one["name"]: one["id"]
-            for one in server.post("{ roles(first: 20) { nodes { id name } } }")["roles"]["nodes"]
-        }
-        people = {}
+
+        def known() -> dict[str, str]:
+            found = server.post("{ roles(first: 20) { nodes { id name } } }")["roles"]["nodes"]
+            return {one["name"]: one["id"] for one in found}
+
+        until(lambda: len(known()) == len(READY))  # they were defined while nobody posted
+        roles, people = known(), dict[str, str]()
         for role in ("Auditor", "Marketing"):
             staff = server.mutate("staffMemberRegister", "staffMember { id }", name=role, email=f"{role}@acme.example")
             people[role] = staff["staffMember"]["id"]
