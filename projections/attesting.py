@@ -4,10 +4,12 @@ import logging
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from random import Random, SystemRandom
 
 import psycopg
 
+from infra.beside import beside
 from infra.mapper import SealingMapper
 from projections import alarms
 from projections.attestation import Attestation, Looked, Record
@@ -77,17 +79,8 @@ def attesting(
     if not per_second:
         yield
         return
-    stopping = threading.Event()
-    attestor = Attestor(mapper, models)
-    thread = threading.Thread(
-        target=_run, args=(conninfo, attestor, leads, per_second, stopping), name="attestation", daemon=True
-    )
-    thread.start()
-    try:
+    with beside("attestation", partial(_run, conninfo, Attestor(mapper, models), leads, per_second)):
         yield
-    finally:
-        stopping.set()
-        thread.join(timeout=5.0)
 
 
 def records_of(per_second: int) -> int:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 import psycopg
@@ -13,6 +14,7 @@ import typer
 from api.cli.book import database
 from api.cli.output import note, say, say_json
 from api.composition import assembled
+from infra.beside import beside
 from infra.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from infra.erasure.carrying_out import waiting
 from infra.erasure.ledger import Ledger
@@ -82,8 +84,12 @@ def finish() -> None:
         daybook erasure finish
     """
     with database() as (settings, conninfo):
-        note("Rewriting what has held what was erased.")
-        _finish(settings, conninfo)
+        with psycopg.connect(conninfo, autocommit=True) as db:
+            until = due(db, settings.erasure_days)
+        # To rotate the master key gives up older backups: not for nothing.
+        if until is not None:
+            note("Rewriting what has held what was erased.")
+            _finish(settings, conninfo)
     say("No file of the database holds any more what was erased. Backups and replicas do, until they expire.")
 
 
@@ -99,13 +105,9 @@ def finish_where_due(settings: Settings, conninfo: str) -> None:
 @contextmanager
 def finishing(settings: Settings, conninfo: str) -> Generator[None]:
     """While the block lasts, a thread rewrites where that is due."""
-    stopping = threading.Event()
-    thread = threading.Thread(target=_run, args=(settings, conninfo, stopping), name="rewriting", daemon=True)
-    thread.start()
-    try:
+    # What is under way is not waited for: the next start begins anew.
+    with beside("rewriting", partial(_run, settings, conninfo), patience=0):
         yield
-    finally:
-        stopping.set()  # what is under way is not waited for: the next start begins anew
 
 
 def _run(settings: Settings, conninfo: str, stopping: threading.Event) -> None:

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid5
 
@@ -28,6 +29,7 @@ from domain.daybook import Daybook
 from domain.kernel.recorded import Context, Receipt
 from domain.opportunity import Opportunity
 from domain.ticket import Ticket
+from infra.beside import beside
 from infra.committer import Committer
 from infra.erasure.ledger import Ledger, LedgerError
 from infra.mapper import SealingMapper
@@ -200,14 +202,9 @@ _REACHED = """
 @contextmanager
 def carrying_out(erasures: Erasures) -> Generator[None]:
     """While the block lasts, a thread carries out what is approved."""
-    stopping = threading.Event()
-    thread = threading.Thread(target=_run, args=(erasures, stopping), name="erasures", daemon=True)
-    thread.start()
-    try:
+    # A database that is away is not waited for: the next start goes on from here.
+    with beside("erasures", partial(_run, erasures)):
         yield
-    finally:
-        stopping.set()
-        thread.join(timeout=5.0)  # a database that is away is not waited for: the next start goes on from here
 
 
 def _run(erasures: Erasures, stopping: threading.Event) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from infra.beside import beside
 from infra.vault import Vault
 
 POLL = 0.25
@@ -52,14 +54,8 @@ def forgetting(pool: Pool, vault: Vault, forget: Callable[[], None]) -> Generato
     """While the block lasts, a thread looks; before it begins, what was destroyed so far is known."""
     one = Forgetting(pool, vault, forget)
     one.look()
-    stopping = threading.Event()
-    thread = threading.Thread(target=_run, args=(one, stopping), name="forgetting", daemon=True)
-    thread.start()
-    try:
+    with beside("forgetting", partial(_run, one), patience=None):
         yield
-    finally:
-        stopping.set()
-        thread.join()
 
 
 def _run(one: Forgetting, stopping: threading.Event) -> None:

@@ -4,12 +4,14 @@ import logging
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import Connection
 
+from infra.beside import beside
 from infra.log.checkpoint import checkpoint, read
 from infra.log.leaf import leaves
 from infra.log.note import NoteError, Signer
@@ -100,14 +102,9 @@ def checkpointing(conninfo: str, key_file: Path) -> Generator[None]:
     """
     with psycopg.connect(conninfo, autocommit=True) as db:
         signer = signing_key(key_file, begun=latest(db) is not None)
-    stopping = threading.Event()
-    thread = threading.Thread(target=_run, args=(conninfo, Growth(signer), stopping), name="log", daemon=True)
-    thread.start()
-    try:
+    # A database that is away is not waited for: the next start goes on from here.
+    with beside("log", partial(_run, conninfo, Growth(signer))):
         yield
-    finally:
-        stopping.set()
-        thread.join(timeout=5.0)  # a database that is away is not waited for: the next start goes on from here
 
 
 def _run(conninfo: str, growth: Growth, stopping: threading.Event) -> None:

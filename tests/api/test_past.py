@@ -147,6 +147,7 @@ def root() -> GraphQLObjectType:
     return GraphQLObjectType("Query", fields)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("basis", ["RECORDED", "OCCURRED"])
 def test_every_answer_as_of_a_moment_is_that_of_a_book_that_ends_there(
     book: Book, runner: asyncio.Runner, basis: str
