@@ -35,6 +35,7 @@ class Flush:
     def __init__(self, schema: str) -> None:
         self._schema = schema
         self._texts: dict[tuple[str, str, frozenset[str]], bytes] = {}
+        self._kinds: dict[tuple[str, str, frozenset[str]], tuple[str, frozenset[str]]] = {}
         self._encode = msgspec.json.Encoder().encode
 
     def statements(self, postings: Iterable[tuple[At, Iterable[Change]]]) -> list[Statement]:
@@ -49,32 +50,45 @@ class Flush:
                 rows = self._encode([{table.of: record} for record in cleared])
                 made += [Statement(self._text(table, verb, frozenset()), rows) for verb in _clearing(table)]
             alike: dict[tuple[str, frozenset[str]], list[Mapping[str, Any]]] = {}
-            for key, turn in () if table.grows else turns.items():
+            if not table.grows:
                 # What is read of the rows as they were stands before what changes them.
-                if not turn.is_new:
-                    alike.setdefault(_ENDED, []).append({**_named(table, key), **_until(turn.first)})
-                for verb, columns, since, until in turn.former:
-                    if verb == "change":
-                        patch = {**_checked(table, verb, columns), **_since(table, since)}
-                        row: Mapping[str, Any] = {**_named(table, key), _PATCH: patch, **_until(until)}
-                        alike.setdefault(_BETWEEN, []).append(row)
-                    elif verb == "insert":
-                        row = {**_checked(table, verb, columns), **_since(table, since), **_until(until)}
-                        alike.setdefault(_WHOLE, []).append(row)
+                for key, turn in turns.items():
+                    self._keep(table, key, turn, alike)
+            names, since, occurred = table.key, table.since, table.since_occurred
             for key, turn in turns.items():
-                columns = _checked(table, turn.verb, turn.columns)
-                # Left out of an insert is NULL, left out of a change is unchanged: only changes need sets of their own.
-                given = (
-                    frozenset(columns) - {table.since, table.since_occurred}
-                    if turn.verb == "change"
-                    else frozenset[str]()
-                )
-                row = columns if turn.verb == "insert" else _named(table, key) | columns
-                alike.setdefault((turn.verb, given), []).append({**row, **_since(table, turn.since)})
+                verb, columns, at = turn.verb, turn.columns, turn.since
+                row = {**columns, since: at.position, occurred: at.occurred_at}
+                if verb != "insert":
+                    row.update(zip(names, key, strict=True))
+                alike.setdefault(self._kind(table, verb, columns), []).append(row)
             made += [
                 Statement(self._text(table, verb, given), self._encode(rows)) for (verb, given), rows in alike.items()
             ]
         return made
+
+    def _keep(
+        self, table: Table, key: Key, turn: Turn, alike: dict[tuple[str, frozenset[str]], list[Mapping[str, Any]]]
+    ) -> None:
+        """The rows that a turn leaves to the past."""
+        if not turn.is_new:
+            alike.setdefault(_ENDED, []).append({**_named(table, key), **_until(turn.first)})
+        for verb, columns, since, until in turn.former:
+            self._kind(table, verb, columns)
+            made = {**columns, table.since: since.position, table.since_occurred: since.occurred_at}
+            if verb == "change":
+                alike.setdefault(_BETWEEN, []).append({**_named(table, key), _PATCH: made, **_until(until)})
+            elif verb == "insert":
+                alike.setdefault(_WHOLE, []).append({**made, **_until(until)})
+
+    def _kind(self, table: Table, verb: str, columns: Mapping[str, Any]) -> tuple[str, frozenset[str]]:
+        """The verb, and the columns that its statement has to name: left out of an insert is NULL, left out of a change
+        is unchanged. Raises KeyError where the table has no such column."""
+        name = (table.name, verb, frozenset(columns))
+        kind = self._kinds.get(name)
+        if kind is None:
+            given = _checked(table, verb, columns) - {table.since, table.since_occurred}
+            kind = self._kinds[name] = (verb, given if verb == "change" else frozenset())
+        return kind
 
     def write(self, db: Db, statements: Iterable[Statement]) -> None:
         for query, rows in statements:
@@ -110,10 +124,6 @@ _PATCH = "*patch"
 """Beside a row's key: the columns in which it differs from the one in the table. No column is called so."""
 
 
-def _since(table: Table, at: At) -> dict[str, Any]:
-    return {table.since: at.position, table.since_occurred: at.occurred_at}
-
-
 def _until(at: At) -> dict[str, Any]:
     return {UNTIL: at.position, UNTIL_OCCURRED: at.occurred_at}
 
@@ -122,13 +132,13 @@ def _named(table: Table, key: Key) -> dict[str, Any]:
     return dict(zip(table.key, key, strict=True))
 
 
-def _checked(table: Table, verb: str, columns: dict[str, Any]) -> dict[str, Any]:
+def _checked(table: Table, verb: str, columns: Mapping[str, Any]) -> frozenset[str]:
     """The columns, which are such as the table has. Raises KeyError."""
     if not columns.keys() <= table.columns.keys():
         raise KeyError(f"{min(columns.keys() - table.columns.keys())} is no column of {table.name}")
     if verb == "change" and not columns.keys().isdisjoint(table.key):
         raise KeyError(f"a change of {table.name} sets a column of its key: remove the row and insert another")
-    return columns
+    return frozenset(columns)
 
 
 class Folded(NamedTuple):
