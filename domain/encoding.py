@@ -75,6 +75,8 @@ class Catalogue:
                     raise ValueError(f"two events are stored as {name}")
                 self.shapes[name] = Shape(each.kind, name, event)
         self.older = dict(older)
+        self._kinds = {name: shape.kind for name, shape in self.shapes.items()}
+        self._kinds |= {name: self._kinds[each.into] for name, each in older.items() if each.into in self._kinds}
         self._by_type = {shape.type: shape for shape in self.shapes.values()}
         self.sealed = Reading(left_out=self._names(lambda each, event: event not in (each.standing_from or {event})))
         self.opened = Reading(
@@ -118,12 +120,11 @@ class Catalogue:
         return sorted(names | {name for name, older in self.older.items() if older.into in names})
 
     def kind(self, name: str) -> str:
-        """The kind of aggregate that events of this stored name belong to."""
-        older = self.older.get(name)
-        shape = self.shapes.get(older.into if older else name)
-        if shape is None:
+        """The kind of aggregate that events of this stored name belong to. Raises UnknownEventName."""
+        kind = self._kinds.get(name)
+        if kind is None:
             raise UnknownEventName(name)
-        return shape.kind
+        return kind
 
     def schema(self) -> dict[str, Any]:
         """Every stored shape as JSON Schema, for the pinned `events.json`."""

@@ -137,8 +137,9 @@ def post(
     anew from their `histories`, which do not open any more.
     """
     posted, stopped = Posted([], []), set[Lane]()
-    if erased := [one.id for entry in entries for one in erased_records(entry)]:
-        mapper.look_for_destroyed(erased)
+    erased = {entry.position: [*erased_records(entry)] for entry in entries if entry.topic == PERSONAL_DATA_ERASED}
+    if erased:
+        mapper.look_for_destroyed([record.id for records in erased.values() for record in records])
     takers: dict[str, Sequence[Model]] = {}
 
     def stop(model: Model, entry: StoredEntry, error: Exception) -> None:
@@ -157,7 +158,7 @@ def post(
                 stop(model, entry, error)
             continue
         if histories is not None:
-            for record in erased_records(entry):
+            for record in erased.get(entry.position, ()):
                 again = _posted_anew(mapper, record, histories(record.id, entry.position - 1), entry, models)
                 posted.units.extend(again.units)
                 for one in again.parked:
@@ -166,6 +167,7 @@ def post(
                         posted.parked.append(one)
         if entry.topic not in takers:
             takers[entry.topic] = _takers(mapper.catalogue, entry, models)
+        at = At(entry.position, entry.occurred_at)
         for model in takers[entry.topic]:
             lane = (model.name, entry.originator_id)
             if (stopped or parked) and (lane in stopped or lane in parked):
@@ -177,7 +179,7 @@ def post(
                 stop(model, entry, error)
                 continue
             if posting.changes:
-                posted.units.append(Unit(lane, At(entry.position, entry.occurred_at), entry.topic, posting.changes))
+                posted.units.append(Unit(lane, at, entry.topic, posting.changes))
     return posted
 
 
