@@ -1,6 +1,7 @@
 """A superuser of the database rewrites a real book: whatever they do, it is found, and said where.
 
-`DAYBOOK_CAMPAIGN=full` does it 1,000 times; `DAYBOOK_CAMPAIGN_SEED=1000` begins with another seed.
+`DAYBOOK_CAMPAIGN=full` does each kind of change 1,000 times for each attacker; `DAYBOOK_CAMPAIGN_SEED=1000` begins with
+another seed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,8 @@ from tests.infra.log.superuser import KINDS, TABLES, Done, Tampering, disarm, re
 from tests.toy import BeginDiary, MoveDiary, WritePage, asking, handled, toy_book
 
 SIGNER, THIEF = Signer("daybook/tested", bytes(32)), Signer("daybook/tested", b"\x01" * 32)
-TRIES = 1_000 if FULL else 96
+EACH = 1_000 if FULL else 1
+"""Times that each attacker tries each kind of change, each time with a seed of its own."""
 SIZES = (1, 90, 200, 260, 300)
 """Of the checkpoints."""
 HEAD, KEPT_AT = 300, 200
@@ -37,6 +39,7 @@ class Book:
         self.db: Db = psycopg.connect(conninfo, autocommit=True)
         self._other: Db = psycopg.connect(conninfo, autocommit=True)
         self.kept = ""
+        self._restored = 0
 
     def keep(self) -> None:
         """Remember all of it as it is now."""
@@ -44,8 +47,12 @@ class Book:
             run(self.db, f"CREATE TABLE public.{table.replace('.', '_')} AS TABLE {table}")
 
     def restore(self, *tables: str) -> None:
+        """Make these tables, or all, what they were. Much cheaper than TRUNCATE, as long as dead rows don't pile up."""
+        self._restored += 1
         for table in tables or TABLES:
             run(self.db, f"DELETE FROM {table}")
+            if self._restored % 50 == 0:
+                run(self.db, f"VACUUM {table}")
             run(self.db, f"INSERT INTO {table} SELECT * FROM public.{table.replace('.', '_')}")
 
     def verdict(self, *elsewhere: str) -> Verdict:
@@ -99,12 +106,13 @@ def test_what_nobody_altered_holds(book: Book) -> None:
 
 @pytest.mark.campaign
 def test_history_altered_by_a_superuser(book: Book, report: Report) -> None:
-    for seed in range(FIRST_SEED, FIRST_SEED + TRIES):
+    tries = EACH * len(ATTACKS) * len(KINDS)
+    for seed in range(FIRST_SEED, FIRST_SEED + tries):
         attack, kind = ATTACKS[seed % len(ATTACKS)], KINDS[seed // len(ATTACKS) % len(KINDS)]
         tried = attack(book, kind, Random(seed))
         assert tried is None, f"with DAYBOOK_CAMPAIGN_SEED={seed}, {attack.__name__}: {tried}"
         book.restore()
-    report.add_tampering(seed=FIRST_SEED, faults=TRIES, events=HEAD)
+    report.add_tampering(seed=FIRST_SEED, faults=tries, events=HEAD)
 
 
 def who_alters_the_book_alone(book: Book, kind: Tampering, random: Random) -> str | None:
