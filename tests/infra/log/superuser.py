@@ -85,7 +85,7 @@ def swapped(db: Db, random: Random, at: int, head: int) -> Done:
 
 def inserted(db: Db, random: Random, at: int, head: int) -> Done:
     run(db, f"UPDATE daybook.events SET position = position + 1 WHERE position >= {at}")
-    source = random.randint(1, head)
+    source = random.choice([position for position in range(1, head + 1) if position != at])  # itself would be no change
     _copy(db, at, source + 1 if source >= at else source)
     return Done(at, f"one inserted at {at}")
 
