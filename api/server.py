@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from api.access_log import AccessLog, opened_access_log
 from api.auditing.bundle import Bundles
+from api.auditing.bundler import Bundler
 from api.authentication import Doorkeeper
 from api.checkpoints import Checkpoints
 from api.composition import Parts, assembled
@@ -105,6 +106,7 @@ def create_app(
         ):
             schema = the_schema()
             sessions, uses = Sessions(access), TokenUses(access)
+            bundles = Bundles(parts.pool, parts.store, parts.vault)
             serving = Serving(
                 commands=parts.commands,
                 reader=Reader(
@@ -112,12 +114,13 @@ def create_app(
                     schema,
                     hide_suggestions=policy.production,
                     tell=Teller(schema, parts.store, parts.mapper, progress, feed.readers),
+                    prove=Bundler(bundles, parts.store, progress, feed.readers),
                 ),
                 progress=progress,
                 directory=directory,
                 feed=feed,
                 checkpoints=checkpoints,
-                bundles=Bundles(parts.pool, parts.store, parts.vault),
+                bundles=bundles,
                 store=parts.store,
                 mapper=parts.mapper,
                 personal_data=partial(personal_data, parts.pool, parts.mapper, parts.daybook),

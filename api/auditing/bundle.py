@@ -57,14 +57,14 @@ class Bundles:
         self._pool, self._store, self._vault = pool, store, vault
 
     @patient
-    def of(self, id: UUID, *, through: int | None = None, disclose: bool = False) -> Bundle:
-        """The bundle of a customer's entries up to a position; by default, up to the last checkpoint.
+    def of(self, id: UUID, *, through: int | None = None, at_most: int | None = None, disclose: bool = False) -> Bundle:
+        """The bundle of a customer's entries up to a position; by default, up to the last checkpoint, or `at_most`.
 
         `disclose`: with the keys of each entry's personal part, which is to be recorded before. Never a person's key.
         Raises NothingToShow, NotYetSigned, or LogError where the log does not lead to these entries.
         """
         with self._pool.connection() as db:
-            found = proven_history(db, id, through)
+            found = proven_history(db, id, through, at_most)
         stored = cast("Sequence[EntryNotification]", self._store.select_events(id, lte=len(found.entries)))
         if not stored:
             raise NothingToShow(f"{type_id(customer.prefix, id)} was not in the book at position {found.through}.")

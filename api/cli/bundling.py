@@ -1,5 +1,6 @@
 """`bundle`: a customer's history that proves itself, for somebody outside."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -11,6 +12,7 @@ from api.auditing.bundle import Bundles, NothingToShow
 from api.cli.access import ACTOR
 from api.cli.book import FAILED, USAGE, CommandFailed, book
 from api.cli.output import note, say
+from api.cli.tracing import MOMENT, moment_named
 from api.composition import Parts
 from api.replay import NobodyCalledThat, record_called
 from domain.access import unlimited
@@ -28,7 +30,7 @@ def bundle(
     customer: Annotated[str, typer.Argument(help="An id such as cus_01h4..., or an external id as SOURCE:ID.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", show_default=False)],
     as_of: Annotated[
-        int | None, typer.Option(min=1, help="A position: leave out what was entered after it.", show_default=False)
+        str | None, typer.Option(help=f"{MOMENT} Left out: all that the book holds.", show_default=False)
     ] = None,
     reason: Annotated[
         str | None,
@@ -48,24 +50,34 @@ def bundle(
 
         daybook bundle cus_01h455vb4pex5vsknk084sn02q --reason "Audit of 2026, request 17" -o alpenhof.bundle.json
 
-        daybook bundle maven:Cancity --as-of 250 -o cancity.bundle.json
+        daybook bundle maven:Cancity --as-of 2026-03-31 -o cancity.bundle.json
     """
+    moment = None if as_of is None else moment_named(as_of)
     try:
         with book() as parts:
             record = record_called(parts, customer)
             if record.kind != customers.kind:
                 raise CommandFailed(f"{customer} is no customer.", USAGE)
+            through = _position(parts, moment) if isinstance(moment, datetime) else moment
             if reason is not None:
                 _record(parts, record.id, reason)
             _sign(parts)
             made = Bundles(parts.pool, parts.store, parts.vault).of(
-                record.id, through=as_of, disclose=reason is not None
+                record.id, through=through, disclose=reason is not None
             )
             replace(output, made.file)
     except (NobodyCalledThat, NothingToShow) as error:
         raise CommandFailed(str(error), FAILED) from None
     say(f"{output}: {made.entries} entries, up to position {made.through}.")
     note("Copies of this file outlive an erasure: note who has one.")
+
+
+def _position(parts: Parts, moment: datetime) -> int:
+    """Of the last entry that was recorded by then."""
+    position = parts.store.position_at(moment)
+    if position is None:
+        raise CommandFailed(f"{moment.isoformat()} lies in the future: leave out --as-of.", USAGE)
+    return position
 
 
 def _record(parts: Parts, id: UUID, reason: str) -> None:

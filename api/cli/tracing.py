@@ -77,7 +77,7 @@ def diff(
     """
     from api.tracing.story import differences
 
-    moments = _moment(since), None if until is None else _moment(until)
+    moments = moment_named(since), None if until is None else moment_named(until)
     with _traced(record) as traced:
         found = [
             Change(field=step.field, since=step.old, until=step.new, entry=_entry(step.recorded))
@@ -114,7 +114,7 @@ def why(
     """
     from api.tracing.story import origin
 
-    moment = None if at is None else _moment(at)
+    moment = None if at is None else moment_named(at)
     with _traced(record) as traced:
         if re.sub(r"\[.*\]", "[…]", field) not in traced.fields:
             raise CommandFailed(f"It has no field {field!r}. There are: {', '.join(traced.fields)}.", USAGE)
@@ -153,7 +153,8 @@ def _traced(name: str) -> Generator[_Traced]:
         raise CommandFailed(str(error)) from None
 
 
-def _moment(text: str) -> int | datetime:
+def moment_named(text: str) -> int | datetime:
+    """The position or the time that somebody typed. Raises CommandFailed."""
     if re.fullmatch(r"[0-9]{1,18}", text):
         return int(text)
     try:

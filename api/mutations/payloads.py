@@ -13,25 +13,17 @@ from strawberry.scalars import JSON
 from strawberry.types.field import StrawberryField
 
 from api.auditing.bundle import NothingToShow
+from api.auditing.bundler import check_sees_every_column
 from api.errors import RequestError, RequestErrorCode, UserError
 from api.execution import Ready, raw
 from api.scalars import Position
 from api.serving import RequestInfo, position_of
+from api.types.auditing import AuditBundle
 from api.words import spoken
 from domain.catalogue import AnyDecider, camel
 from domain.kernel import type_id
-from domain.kernel.permissions import Permission
 from domain.kernel.recorded import Receipt
 from infra.log.proving import NotYetSigned
-
-
-@strawberry.type(
-    description="A customer's history as a file that proves itself, without Daybook. Copies of it outlive an erasure."
-)
-class AuditBundle:
-    file: str = strawberry.field(description="The file, JSON; keep it as it is, to the byte.")
-    position: Position = strawberry.field(description="Up to where it holds the customer's entries.")
-    checkpoint: str = strawberry.field(description="The signed checkpoint that they are proven against.")
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -131,11 +123,7 @@ async def _audit_bundle(
     if root.id is None:
         return None
     request = info.context
-    if not request.sight.amounts:
-        raise RequestError(
-            RequestErrorCode.FORBIDDEN,
-            f"A bundle shows every column of an entry: it takes the permission {Permission.SEE_AMOUNTS.name}.",
-        )
+    check_sees_every_column(request.sight)
     through = position_of(at_position) if isinstance(at_position, str) else None
     make = partial(request.serving.bundles.of, root.id, through=through, disclose=True)
     try:

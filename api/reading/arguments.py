@@ -19,6 +19,7 @@ from api.reading.sources import (
     SOURCE,
     AnyNode,
     AsOf,
+    Bundled,
     Column,
     Expression,
     Lookup,
@@ -79,6 +80,12 @@ def arguments_of(source: Source, of: Any) -> list[StrawberryArgument]:
                 _argument("id", strawberry.ID, "The record's id."),
                 _argument("field", str, said),
                 _argument("at", Moment | None, "At which moment; left out: now."),
+            ]
+        case Bundled(record=record):
+            until = "Up to which moment; left out: up to the last checkpoint, which is seconds old at most."
+            return [
+                _argument(record.name, record.of, record.description),
+                _argument("as_of", Moment | None, until),
             ]
         case AnyNode(several=True):
             return [_argument("ids", list[strawberry.ID], "At most 100 ids, in the order that you want the answer in.")]

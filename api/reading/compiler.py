@@ -26,6 +26,7 @@ from api.reading.sources import (
     Argument,
     AsOf,
     Beside,
+    Bundled,
     Column,
     Expression,
     Hidden,
@@ -152,7 +153,7 @@ class Compiler:
                 return self._as_of(kind, field, nodes)
             case Reflected():
                 return json_of(field, REFLECTED if self._past is None else self._past.reflected, nullable=False)
-            case Traced():
+            case Traced() | Bundled():
                 return self._traced(field, source, nodes)
             case Totals():
                 return sums.totals(self, field, source, nodes, alias)
@@ -242,18 +243,18 @@ class Compiler:
             tail += f" order by {pages.order_of(rows, source.order, ()).clause(other)} limit 1"
         return self.statement.object(self.fields(entity.type, nodes, other), tail)
 
-    def _traced(self, field: GraphQLField, source: Traced, nodes: Sequence[FieldNode]) -> Json:
+    def _traced(self, field: GraphQLField, source: Traced | Bundled, nodes: Sequence[FieldNode]) -> Json:
         """What was told beside the statement, as rows of a table that stands nowhere."""
         if self._past is not None:
-            raise _refused("`diff` and `whyValue` name moments themselves: ask for them outside of `asOf`.")
+            raise _refused(f"`{nodes[0].name.value}` names moments itself: ask for it outside of `asOf`.")
         entity, other = self.entities.of(field), self.statement.alias()
         name = f"traced {len(self.statement.traced)}"
-        self.statement.traced.append(TracedField(name, source.several, self.statement.call(field, nodes[0])))
+        self.statement.traced.append(TracedField(name, source, self.statement.call(field, nodes[0])))
         told = self.statement.parameter(self.statement.given, lambda given: given.get(name), "json")
         columns = ", ".join(f'"{column}" {sql_type(of)}' for column, of in bound(entity).table.columns.items())
         tail = f"from json_to_recordset({told}) {other}({columns})"
         fields = self.fields(entity.type, nodes, other)
-        if not source.several:
+        if not (isinstance(source, Traced) and source.several):
             return self.statement.object(fields, tail)
         found = self.statement.array(fields, f'{tail} order by {other}."position", {other}."field"')
         return computed(f"case when {told} is null then 'null' else {found.sql} end")

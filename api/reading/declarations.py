@@ -14,6 +14,7 @@ from api.reading.sources import (
     Argument,
     AsOf,
     Beside,
+    Bundled,
     Column,
     Expression,
     Grain,
@@ -211,6 +212,11 @@ def reflected(description: str) -> Any:
 def traced(description: str, *, several: bool = False) -> Any:
     """A root field: which entry gave a field its value, or, where `several`, what differs between two moments."""
     return _field(Traced(several), description)
+
+
+def bundled(record: Argument, description: str) -> Any:
+    """A root field: the entries of the record that an argument names, as a file that proves itself, without keys."""
+    return _field(Bundled(record), description)
 
 
 def totals(

@@ -74,6 +74,25 @@ def named(given: Mapping[str, Any]) -> int | datetime:
     raise RequestError(RequestErrorCode.BAD_USER_INPUT, "`at` needs `time` or `position`, one of them.")
 
 
+def moment_of(argument: str, at: Mapping[str, Any], reached: int) -> int | datetime:
+    """The position or the time that an argument of this name gives, where the read models stand at `reached`.
+
+    Raises RequestError where it is none, or both, or a position that is not reached yet.
+    """
+    time: datetime | None = at.get("time")
+    position: str | None = at.get("position")
+    if time is not None and position is None:
+        return time
+    if position is None or time is not None:
+        raise RequestError(RequestErrorCode.BAD_USER_INPUT, f"`{argument}` needs `time` or `position`, one of them.")
+    if int(position) > reached:
+        raise RequestError(
+            RequestErrorCode.POSITION_UNKNOWN,
+            f"The read models stand at position {reached}: {position} is not there, or not yet.",
+        )
+    return int(position)
+
+
 def by_occurrence(given: Mapping[str, Any]) -> bool:
     """Whether the arguments of `asOf` ask for what was true then, and not for what was known."""
     return bool(given["basis"] is Basis.OCCURRED)

@@ -33,6 +33,7 @@ from api.reading.lines import Lines
 from api.reading.moments import FindMoment, Then
 from api.reading.selections import Selections
 from api.reading.sight import RowSource, Sight
+from api.reading.sources import Argument, Bundled
 from api.reading.statement import Arguments, Plan
 from api.reading.variables import Variables
 from domain.kernel.identifiers import prefix_of
@@ -70,6 +71,10 @@ Tell: TypeAlias = Callable[[Arguments, Sequence[str], Sight], Awaitable[str]]
 """Tells from a record's entries what `diff` or `whyValue` asks, as JSON of rows: by the arguments, without the fields
 that are hidden: of the record those named, of its parts what the sight says. Raises RequestError."""
 
+Prove: TypeAlias = Callable[[Arguments, Sight], Awaitable[str | None]]
+"""Makes the bundle that `auditBundle` asks for, as JSON of one row; None where there is nothing to show. Raises
+RequestError."""
+
 
 class Found(NamedTuple):
     """What a query found."""
@@ -91,12 +96,14 @@ class Reader:
         *,
         hide_suggestions: bool = False,
         tell: Tell | None = None,
+        prove: Prove | None = None,
     ) -> None:
-        """`tell`: tells from entries what became of a record's fields; None: nothing is known of that.
+        """`tell`: tells from entries what became of a record's fields; None: nothing is known of that. `prove`: makes
+        bundles of them; None: there are none.
 
         Raises DeclarationError where a read field of the schema does not fit its table.
         """
-        self._tell = tell
+        self._tell, self._prove = tell, prove
         self._lines, self._rows = lines, rows
         self._entities = Entities(schema)
         self._schema: GraphQLSchema = self._entities.schema
@@ -140,7 +147,12 @@ class Reader:
         """The answer to a query, with what has to be told from entries first."""
         told = dict[str, str | None]()
         for one in plan.traced:
-            told[one.name] = await self._traced(plan.arguments_of(one.call, variables), sight)
+            arguments = plan.arguments_of(one.call, variables)
+            told[one.name] = await (
+                self._proven(one.source.record, arguments, sight)
+                if isinstance(one.source, Bundled)
+                else self._traced(arguments, sight)
+            )
         return await self._run(plan, variables, {**sight.values, **told} if told else sight.values, moment)
 
     async def _traced(self, given: Arguments, sight: Sight) -> str | None:
@@ -148,19 +160,27 @@ class Reader:
 
         What is hidden today is not told of any day. Raises RequestError.
         """
-        kinds = dict(self._entities.nodes())
-        id = of_any_kind(kinds, given["id"])
-        entity = kinds[prefix_of(id)]
+        id = of_any_kind(dict(self._entities.nodes()), given["id"])
+        hidden = await self._hidden(id, sight)
+        return None if hidden is None or self._tell is None else await self._tell(given, hidden, sight)
+
+    async def _proven(self, record: Argument, given: Arguments, sight: Sight) -> str | None:
+        """The bundle of the record that an argument names, as JSON; None where it is not seen. Raises RequestError."""
+        id = record.read(given[record.name])
+        if self._prove is None or await self._hidden(id, sight) is None:
+            return None
+        return await self._prove({**given, "id": id}, sight)
+
+    async def _hidden(self, id: str, sight: Sight) -> Sequence[str] | None:
+        """The names of the hidden fields of the record with this id; None where it is not seen."""
+        entity = dict(self._entities.nodes())[prefix_of(id)]
         asked = {**sight.values, "id": id}
         key = ("hidden fields", entity.type.name, sight.plan_key)
         nothing = VariableValues({}, {})
         if (plan := self._plans.get(key)) is None:
             plan = Compiler(self._entities, self._rows, sight, {}, nothing, asked).hidden_of(entity)
             self._keep(key, plan)
-        hidden = msgspec.json.decode((await self._run(plan, nothing, asked)).data, type=list[str] | None)
-        if hidden is None or self._tell is None:
-            return None
-        return await self._tell(given, hidden, sight)
+        return msgspec.json.decode((await self._run(plan, nothing, asked)).data, type=list[str] | None)
 
     async def select(self, id: str, info: GraphQLResolveInfo[Any], sight: Sight) -> bytes:
         """The JSON text of what a resolver's field selects of the record with this id; `null` where none is seen.

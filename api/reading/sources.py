@@ -149,6 +149,12 @@ class Traced(msgspec.Struct, frozen=True):
     """What differs between two moments; else the origin of one value."""
 
 
+class Bundled(msgspec.Struct, frozen=True):
+    """A record's entries as a file that proves itself: made beside the statement, and handed to it as a row."""
+
+    record: Argument
+
+
 class Totals(msgspec.Struct, frozen=True):
     """Figures over the rows that belong to this one, by groups where `grouped`."""
 
@@ -207,6 +213,7 @@ Source: TypeAlias = (
     | AsOf
     | Reflected
     | Traced
+    | Bundled
     | Totals
     | Figure
 )

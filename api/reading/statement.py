@@ -15,6 +15,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 from api.errors import RequestError, RequestErrorCode
 from api.reading.json_text import Json, as_array, as_object, computed
 from api.reading.moments import Then
+from api.reading.sources import Bundled, Traced
 
 Parameter: TypeAlias = str | list[str] | None
 Arguments: TypeAlias = Mapping[str, Any]
@@ -87,7 +88,7 @@ class TracedField(msgspec.Struct, frozen=True):
     """A use of a field that is told from entries: its rows are the caller's parameter of this name, as JSON."""
 
     name: str
-    several: bool
+    source: Traced | Bundled
     call: "Call"
 
 

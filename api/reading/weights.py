@@ -10,6 +10,7 @@ import msgspec
 from api.reading.sources import (
     AnyNode,
     AsOf,
+    Bundled,
     Column,
     Expression,
     Hidden,
@@ -46,9 +47,9 @@ CONDITION, CONDITION_ELSEWHERE = 1, 5
 which are looked for beside each row."""
 HEAVIEST = 30_000
 """What conditions weigh that are beyond all limits anyway."""
-BY_THEMSELVES: Mapping[str, int] = {"totalCount": 10, "auditBundle": 500}
+BY_THEMSELVES: Mapping[str, int] = {"totalCount": 10, "auditBundle": 2_500}
 """What fields add that are neither a column nor a list: all that meets a page's conditions is counted; a record's whole
-history is proven."""
+history is proven: ten in a query at most."""
 
 PAST = 2
 """How many times what it does now everything costs as of a past moment: rows and former rows are looked for."""
@@ -59,7 +60,7 @@ def weight_of(source: Source) -> Weight:
     match source:
         case Column() | Expression() | Part() | Hidden() | Reflected() | Tally() | Total() | Rate() | Mean():
             return _IN_THE_ROW
-        case Relation() | Lookup() | Only() | AnyNode():
+        case Relation() | Lookup() | Only() | AnyNode() | Bundled():
             return _ONE
         case Many(paged=True):
             return _PAGE

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from functools import cached_property, partial
 from typing import Any, cast
 from uuid import UUID
@@ -15,9 +14,10 @@ import strawberry
 from api.errors import RequestError, RequestErrorCode
 from api.reading.entities import Entities
 from api.reading.ids import shortened
+from api.reading.moments import moment_of
 from api.reading.sight import Sight
 from api.reading.statement import Arguments
-from api.tracing.story import Moment, Step, differences, origin
+from api.tracing.story import Step, differences, origin
 from api.tracing.tracer import Tracer
 from domain.catalogue import catalogue
 from domain.kernel import parse_type_id
@@ -67,15 +67,15 @@ class Teller:
 
 def _asked(given: Arguments, told: Sequence[Step], fields: Sequence[str], reached: int) -> Iterable[Step]:
     if "from" in given:
-        until = None if given.get("to") is None else _moment(given["to"], reached)
-        return differences(told, _moment(given["from"], reached), until)
+        until = None if given.get("to") is None else moment_of("to", given["to"], reached)
+        return differences(told, moment_of("from", given["from"], reached), until)
     field = given["field"]
     if re.sub(r"\[.*\]", "[…]", field, flags=re.DOTALL) not in fields:
         raise RequestError(
             RequestErrorCode.BAD_USER_INPUT,
             f"`{shortened(field)}` is no field of this record that an entry sets. There are: {', '.join(fields)}.",
         )
-    step = origin(told, field, None if given.get("at") is None else _moment(given["at"], reached))
+    step = origin(told, field, None if given.get("at") is None else moment_of("at", given["at"], reached))
     return () if step is None else (step,)
 
 
@@ -92,22 +92,6 @@ def _without(step: Step, hidden: Sequence[str]) -> Step:
         return {name: None if name in gone else one for name, one in cast("dict[str, Any]", value).items()}
 
     return step._replace(old=seen(step.old), new=seen(step.new))
-
-
-def _moment(at: Arguments, reached: int) -> Moment:
-    """Raises RequestError where it is none, or both, or not reached yet."""
-    time: datetime | None = at.get("time")
-    position: str | None = at.get("position")
-    if (time is None) == (position is None):
-        raise RequestError(RequestErrorCode.BAD_USER_INPUT, "A moment needs `time` or `position`, one of them.")
-    if time is not None:
-        return time
-    if int(position or 0) > reached:
-        raise RequestError(
-            RequestErrorCode.POSITION_UNKNOWN,
-            f"The read models stand at position {reached}: {position} is not there, or not yet.",
-        )
-    return int(position or 0)
 
 
 def _rows(steps: Iterable[Step]) -> str:

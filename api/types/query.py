@@ -5,12 +5,13 @@ from typing import Annotated, Any
 import strawberry
 
 from api.errors import RequestError, RequestErrorCode
-from api.reading.declarations import any_node, as_of, connection, lookup, only, reflected, totals, traced
+from api.reading.declarations import any_node, as_of, bundled, connection, lookup, only, reflected, totals, traced
 from api.reading.ids import LETTERS, of_kind, shortened
 from api.reading.relay import Connection, Node
 from api.reading.sources import Argument
 from api.scalars import Position
 from api.types.access import ApiToken, Role
+from api.types.auditing import AuditBundle
 from api.types.company import Company
 from api.types.customers import Customer, CustomerGroup, CustomerTotals
 from api.types.opportunities import Opportunity, OpportunityGroup, OpportunityTotals
@@ -123,6 +124,12 @@ class Query:
     why_value: FieldChange | None = traced(
         "The entry that gave a field the value that it has: `after`. Null where there is no such record, where no entry"
         " ever set the field, or where it is hidden from you."
+    )
+    audit_bundle: AuditBundle | None = bundled(
+        Argument("customer", "id", strawberry.ID, "The customer's id.", of_kind(catalogue.prefixes["customer"])),
+        "A customer's entries as a file that proves itself offline, without the keys of personal data: that stays"
+        " sealed. Null where there is no such customer, or none by then. Takes `SEE_AMOUNTS`: no column can be left out"
+        " of a proof. With keys, it stands under `customerUnmask`.",
     )
     history: Connection[HistoryEntry] = connection("The whole book, from its first entry.")
     position: Position = reflected(

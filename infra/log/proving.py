@@ -51,13 +51,18 @@ class ProvenHistory(NamedTuple):
     entries: Sequence[ProvenEntry]
 
 
-def proven_history(db: Connection[Any], originator: UUID, through: int | None = None) -> ProvenHistory:
+def proven_history(
+    db: Connection[Any], originator: UUID, through: int | None = None, at_most: int | None = None
+) -> ProvenHistory:
     """The entries of a record up to a position, or to the last checkpoint, with their proofs against that one.
+
+    `at_most`: where no position is named, the one that is not gone beyond.
 
     Raises LogError where the checkpoint does not reach that far, or an entry does not lead to it.
     """
     note, last = _latest(db)
-    through = last.size if through is None else through
+    if through is None:
+        through = last.size if at_most is None else min(last.size, at_most)
     if through > last.size:
         raise NotYetSigned(f"The last checkpoint covers {last.size} entries; one over newer ones is signed in seconds.")
     node = cache(StoredTree(db).node)  # entries of one record share most of what is above them

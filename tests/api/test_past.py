@@ -322,7 +322,8 @@ REFUSED = {
     "{ asOf(at: {time: null}) { position } }": "needs `time` or `position`",
     '{ asOf(at: {position: "2"}, basis: OCCURRED) { position } }': "things occur at a time",
     '{ asOf(at: {position: "2"}) { asOf(at: {position: "1"}) { position } } }': "stands within another",
-    '{ asOf(at: {position: "2"}) { whyValue(id: "x", field: "name") { field } } }': "name moments themselves",
+    '{ asOf(at: {position: "2"}) { whyValue(id: "x", field: "name") { field } } }': "names moments itself",
+    '{ asOf(at: {position: "2"}) { auditBundle(customer: "x") { file } } }': "names moments itself",
     '{ asOf(at: {position: "2"}) { __schema { queryType { name } } } }': "ask about the schema at the root",
 }
 

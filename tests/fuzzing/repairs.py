@@ -64,8 +64,10 @@ PAST = "asOf"
 TRACED = {
     "diff": 'from: {{position: "{}"}}, to: {{position: "{}"}}',
     "whyValue": 'field: "name", at: {{position: "{}"}}',
+    "auditBundle": "",
 }
-"""Fields that are asked about a record of a kind that has these fields, at moments that there are."""
+"""Fields that are asked about a record of a kind that has these fields, at moments that there are; a checkpoint is over
+none of them yet."""
 PAGING = frozenset(("first", "last", "after", "before"))
 NOUNS = {camel(kind): prefix for kind, prefix in catalogue.prefixes.items()}
 """What ids begin with, by the noun that names a record: of a root field (`customerRename`), or an input's field."""
@@ -103,8 +105,9 @@ class Repair(Visitor):
             self._past = True
             return replace(node, arguments=_moment(drawn))
         if node.name.value in TRACED:
-            id = tuple(one for one in node.arguments or () if one.name.value == "id")
-            return replace(node, arguments=(*id, *_arguments(TRACED[node.name.value].format(*_positions(drawn)))))
+            id = tuple(one for one in node.arguments or () if one.name.value in ("id", "customer"))
+            given = TRACED[node.name.value].format(*_positions(drawn))
+            return replace(node, arguments=(*id, *(_arguments(given) if given else ())))
         field = self._types.get_field_def()
         if field is None or "first" not in field.args:
             return None

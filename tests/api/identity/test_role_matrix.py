@@ -59,8 +59,8 @@ EVERYBODY_S = {
 """Fields that tell everybody the same."""
 BY_ID_OF_EVERYBODY_S = {"pipeline", "product", "staffMember", "team", "queue", "role"}
 ELSEWHERE = {"node", "nodes", "history", "apiTokens", "apiToken", "customerByEmail", "ticketByNumber",
-             "productByExternalId", "asOf", "position", "diff", "whyValue"}  # fmt: skip
-"""Fields with a test of their own below; of the last two, in tests/api/test_tracing_clients.py."""
+             "productByExternalId", "asOf", "position", "diff", "whyValue", "auditBundle"}  # fmt: skip
+"""Fields with a test of their own below; of the last three, in test_tracing_clients.py and test_audit_bundle.py."""
 
 
 class Person:
