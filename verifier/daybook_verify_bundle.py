@@ -13,6 +13,7 @@ that a mistake there is not repeated here.
 import argparse
 import base64
 import hmac
+import io
 import json
 import re
 import sys
@@ -112,7 +113,14 @@ class Verdict:
 def verify(file: bytes, vkey: str) -> Verdict:
     """Check a bundle. Raises Wrong, or NoKey."""
     name, key = read_vkey(vkey)
-    body = read(file)
+    try:
+        return check(read(file), name, key)
+    except RecursionError:
+        raise Wrong("something in the file is nested too deeply") from None
+
+
+def check(body: Mapping[str, Any], name: str, key: Ed25519PublicKey) -> Verdict:
+    """Check what is read of a bundle against the key of the log that is called so."""
     checkpoint = read_checkpoint(text(body["checkpoint"], "the checkpoint"), name, key)
     customer = read_id(text(body["customer"], "the customer"))
     catalogue = read_catalogue(body["catalogue"])
@@ -166,7 +174,7 @@ def read(file: bytes) -> Mapping[str, Any]:
     if body["sha256"] != digest:
         raise Wrong("the file was changed: its SHA-256 is another")
     text(body["warning"], "the warning")
-    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text(body["made_at"], "made_at")):
+    if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", text(body["made_at"], "made_at")):
         raise Wrong("`made_at` is no time")
     return body
 
@@ -177,6 +185,14 @@ def canonical(value: object) -> str:
 
 def no_constant(_: str) -> NoReturn:
     raise ValueError
+
+
+def unambiguous(pairs: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
+    """A JSON object in which no name stands twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
 
 
 def members(value: object, names: Sequence[str], where: str) -> Mapping[str, Any]:
@@ -236,7 +252,7 @@ def read_vkey(vkey: str) -> tuple[str, Ed25519PublicKey]:
 
 
 def key_id(name: str, raw: bytes) -> str:
-    return sha256(name.encode() + b"\n" + raw).hexdigest()[:8]
+    return sha256(name.encode("utf-8", "surrogateescape") + b"\n" + raw).hexdigest()[:8]
 
 
 def read_checkpoint(note: str, name: str, key: Ed25519PublicKey) -> Checkpoint:
@@ -363,7 +379,7 @@ def open_personal(entry: Entry, shown: object, where: str) -> tuple[str, Mapping
 
 def read_object(raw: bytes, where: str) -> Mapping[str, Any]:
     try:
-        value = json.loads(raw, parse_constant=no_constant)
+        value = json.loads(raw.decode("utf-8"), parse_constant=no_constant, object_pairs_hook=unambiguous)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
@@ -450,6 +466,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON document, for programs")
     parser.add_argument("--story", action="store_true", help="tell the story too")
     given = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # whatever they can't show is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         verdict = verify(given.file.read_bytes(), read_key_argument(given.vkey))
     except (OSError, NoKey) as error:
@@ -463,14 +482,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("Don't rely on anything in this file.")
         return 1
     if given.json:
-        print(json.dumps({"holds": True, **verdict.__dict__, "not_proven": NOT_PROVEN}, ensure_ascii=False))
+        print(json.dumps({"holds": True, **verdict.__dict__, "not_proven": NOT_PROVEN}))
     else:
         show(verdict, story=given.story)
     return 0
 
 
 def read_key_argument(given: str) -> str:
-    return given if "+" in given else Path(given).read_text(encoding="utf-8")
+    try:
+        return given if "+" in given else Path(given).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise NoKey("the file holds no text") from None
 
 
 def show(verdict: Verdict, *, story: bool) -> None:
