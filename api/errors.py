@@ -19,6 +19,7 @@ from domain.catalogue import camel
 from domain.kernel import Refused, Rule
 from domain.kernel.randomness import random_bytes
 from infra import contacts
+from infra.log.store import LogError
 from infra.master_key import MasterKeyError
 
 _log = logging.getLogger("daybook.api")
@@ -204,6 +205,9 @@ def explained(error: Exception, request_id: str) -> RequestError:
         case MasterKeyError():  # it was rotated, and this host's key file was not brought along
             _log.error("Request %s failed.", request_id, exc_info=error)
             return UNAVAILABLE
+        case LogError():
+            _log.error("Request %s failed.", request_id, exc_info=error)
+            return NOT_PROVEN
         case _:
             _log.error("Request %s failed.", request_id, exc_info=error)
             return INTERNAL
@@ -219,6 +223,12 @@ UNAVAILABLE = RequestError(
     "The book does not answer at the moment. Send the request again in a moment, a mutation with the same"
     " idempotencyKey: it takes effect once.",
     status=503,
+)
+NOT_PROVEN = RequestError(
+    RequestErrorCode.INTERNAL,
+    "What is asked for can't be proven: the stored log does not lead to it. Please report this to the operator, to whom"
+    " `daybook verify` says what was altered.",
+    status=500,
 )
 TOOK_TOO_LONG = RequestError(
     RequestErrorCode.QUERY_TOO_COMPLEX, "The query took too long and was given up. Ask for less at once."

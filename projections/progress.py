@@ -106,6 +106,11 @@ class Progress:
         """Whether every read model is known to have reached a position."""
         return self.position >= position and not self._lost
 
+    def stands_at(self, model: str, aggregate: UUID) -> int:
+        """The position up to which a model's rows show an aggregate: before the entry at which its lane is parked."""
+        lanes = (at - 1 for name, at in self._parked.get(aggregate, ()) if name == model)
+        return min([self.position, *lanes])
+
     async def reached(
         self,
         position: int,

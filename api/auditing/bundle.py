@@ -70,9 +70,12 @@ class Bundles:
             raise NothingToShow(f"{type_id(customer.prefix, id)} was not in the book at position {found.through}.")
         entries = [one.entry for one in stored]
         keys = [self._vault.event_keys(one) for one in entries]
-        if not disclose:
+        if disclose:
+            opened = self._vault.open_entries(entries)
+        else:
             keys = [Withheld.SEALED if isinstance(one, EventKeys) else one for one in keys]
-        story = [*_story(entries, keys, self._vault.open_entries(entries))]
+            opened = [None] * len(entries)
+        story = [*_story(entries, keys, opened)]
         return _bundle(id, found, entries, keys, story)
 
 

@@ -24,6 +24,7 @@ from domain.kernel import parse_type_id
 from infra.event_store import EventStore
 from infra.mapper import SealingMapper
 from projections.progress import Progress
+from projections.registry import models
 
 
 class Teller:
@@ -40,22 +41,26 @@ class Teller:
         self._schema, self._store, self._mapper = schema, store, mapper
         self._progress, self._readers = progress, readers
         self._kinds = {prefix: kind for kind, prefix in catalogue.prefixes.items()}
+        self._models = {kind: model.name for model in models if model.kinds for kind in model.kinds}
 
     async def __call__(self, given: Arguments, hidden: Sequence[str], sight: Sight) -> str:
         """As the reader's `Tell` says. Raises RequestError."""
         prefix, id = parse_type_id(given["id"])
-        # What the read models have not reached is not told yet: the entries are shown from there.
-        reached = self._progress.position
-        tell = partial(self._told, self._kinds[prefix], id, given, reached, hidden, sight)
+        kind, reached = self._kinds[prefix], self._progress.position
+        # What its rows do not show is not told either: an entry that was not reached yet, or that is parked.
+        shown = self._progress.stands_at(self._models[kind], id)
+        tell = partial(self._told, kind, id, given, reached, shown, hidden, sight)
         return await anyio.to_thread.run_sync(tell, limiter=self._readers)
 
     @cached_property
     def _tracer(self) -> Tracer:
         return Tracer(Entities(self._schema))
 
-    def _told(self, kind: str, id: UUID, given: Arguments, reached: int, hidden: Sequence[str], sight: Sight) -> str:
+    def _told(
+        self, kind: str, id: UUID, given: Arguments, reached: int, shown: int, hidden: Sequence[str], sight: Sight
+    ) -> str:
         entries: Any = self._store.select_events(id)
-        history = self._mapper.recorded([one.entry for one in entries if one.entry.position <= reached])
+        history = self._mapper.recorded([one.entry for one in entries if one.entry.position <= shown])
         names = self._tracer.names(kind)
         told = [
             _without(step, hidden)

@@ -10,11 +10,14 @@ from uuid import UUID
 
 import anyio
 import msgspec
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from domain.kernel import type_id
 from infra.log.note import Signer
 from tests.api.book import Client, serving
+from tests.infra.log.superuser import disarm, run
 from verifier.daybook_verify_bundle import Verdict, verify
 
 pytestmark = pytest.mark.anyio
@@ -145,6 +148,19 @@ async def test_what_an_auditor_takes_along(database: str, tmp_path: Path) -> Non
             assert await at.code(BUNDLE, given) == code
         position = (await at.client.mutate("customerRename", "position", id=at.other, name="Ada Byron"))["position"]
         assert (await at.signed(at.other, position))["position"] == position
+
+
+async def test_what_was_altered_is_not_bundled(database: str, superuser: str, tmp_path: Path) -> None:
+    async with office(database, tmp_path) as at:
+        with psycopg.connect(
+            make_conninfo(superuser, dbname=conninfo_to_dict(database)["dbname"]), autocommit=True
+        ) as db:
+            disarm(db)
+            run(db, "UPDATE daybook.events SET actor = 'nobody' WHERE topic = 'CustomerTagAdded'")
+        [error] = (await at.client.post(BUNDLE, {"id": at.customer})).json()["errors"]
+        assert error["extensions"]["code"] == "INTERNAL"
+        assert "can't be proven" in error["message"]
+        assert await at.bundle(customer=at.other) is not None, "the others' entries are as they were"
 
 
 async def test_it_is_for_whoever_sees_the_customer_and_every_column(database: str, tmp_path: Path) -> None:

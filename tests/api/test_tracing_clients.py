@@ -6,9 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 
+from domain.kernel import parse_type_id
 from tests.api.book import Client, serving
+from tests.infra.log.superuser import run
 
 pytestmark = pytest.mark.anyio
 
@@ -148,3 +151,22 @@ async def test_what_is_hidden_is_not_told_of_any_day(database: str, tmp_path: Pa
         assert await at.diff(at.deal, **of_customers) is None
         assert await at.why(at.deal, "amount", **of_customers) is None
         assert await at.diff(at.person, **of_customers) == await at.diff(at.person)
+
+
+async def test_of_a_record_with_an_entry_that_nobody_can_read_what_its_rows_show_is_told(
+    database: str, tmp_path: Path
+) -> None:
+    async with firm(database, tmp_path) as at:
+        before = await at.diff(at.organisation)
+        position = int((await at.client.data("{ position }"))["position"]) + 1
+        with psycopg.connect(database, autocommit=True) as db:
+            _, id = parse_type_id(at.organisation)
+            run(db, "CREATE TEMP TABLE unreadable AS SELECT * FROM daybook.events"
+                    f" WHERE originator_id = '{id}' ORDER BY position DESC LIMIT 1")  # fmt: skip
+            run(db, f"UPDATE unreadable SET position = {position}, originator_version = originator_version + 1,"
+                    " event_id = gen_random_uuid(), topic = 'NobodyKnows', recorded_at = now()")  # fmt: skip
+            run(db, "INSERT INTO daybook.events SELECT * FROM unreadable")
+        assert (await at.client.data("{ position }", Daybook_At_Least=str(position)))["position"] == str(position)
+        assert await at.diff(at.organisation) == before
+        assert await at.diff(at.organisation, until={"position": str(position)}) == before
+        assert (await at.why(at.organisation, "name"))["after"] == "Acme AG"
