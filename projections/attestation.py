@@ -1,7 +1,8 @@
 """Attestation: whether the rows of records are what their entries say, at one consistent position.
 
 A batch's rows and position commit together, so one snapshot holds the entries, the position that the rows must stand at
-and the rows. Whatever is posted meanwhile is in none of the three: a race is never an alarm.
+and the rows. Whatever is posted meanwhile is in none of the three, and keys that are destroyed meanwhile are looked for
+afterwards: a race is never an alarm.
 """
 
 from collections import defaultdict
@@ -92,12 +93,15 @@ class Attestation:
             # Before the snapshot is taken: a rebuild that switches later must wait, or its rows would not be in it.
             db.execute(_lock(models))
             current = self._current(db)
-            erased = self._erased(db, min((at for _, at in current), default=0))
+            least = min((at for _, at in current), default=0)
+            erased = self._erased(db, least)
             stands = [_Stand(model, self, at, wanted[model.name] - erased) for model, at in current if model in models]
             entries = self._fold(db, stands)
             found = [mismatch for stand in stands for mismatch in stand.compare(db)]
-        looked = [(stand.model.name, public) for stand in stands for public in stand.records]
-        return Looked(looked, entries, found)
+        # A key that was destroyed meanwhile opened nothing any more, of rows that the snapshot still had.
+        erased = self._erased(db, least) if found else set[str]()
+        looked = [(stand.model.name, public) for stand in stands for public in stand.records - erased]
+        return Looked(looked, entries, [one for one in found if one.record[1] not in erased])
 
     def _erased(self, db: Db, after: int) -> set[str]:
         """The records whose personal data was erased above this position: their rows are posted anew in a moment."""
@@ -150,7 +154,7 @@ class Attestation:
 class _Stand:
     """One model at one position: what some of its records must be there."""
 
-    def __init__(self, model: Model, attestation: Attestation, position: int, records: Collection[str]) -> None:
+    def __init__(self, model: Model, attestation: Attestation, position: int, records: set[str]) -> None:
         self.model, self.records, self._position = model, records, position
         named = ((attestation.aggregate(model, public), public) for public in records)
         self._public = {id: public for id, public in named if id is not None}
