@@ -85,6 +85,14 @@ class Growth:
         if last is not None and not _leads_to(tree, last.note):
             raise LogError("The stored log does not lead to its last checkpoint. `daybook verify` says more.")
         self._tree, self._last = tree, last
+        if last is not None and (before := read(last.note).origin) != self._signer.verifier.name:
+            _log.warning(
+                "The last checkpoint was signed as %s, and from now on %s signs. If nobody began another log with"
+                " `daybook checkpoint --new-key`, put the right key file back: what is signed now fails verification"
+                " with the key that auditors have.",
+                before,
+                self._signer.verifier.name,
+            )
 
 
 def _leads_to(tree: Frontier, note: str) -> bool:

@@ -189,6 +189,22 @@ def test_nothing_is_signed_by_who_has_signed_more(owner: Db, posting: str) -> No
     assert owner.execute("SELECT size FROM daybook_log.checkpoints").fetchall() == [(5,)]
 
 
+def test_another_key_s_first_checkpoint_is_warned_of(owner: Db, posting: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The key file of another book was put back, or two servers each made a key for a new one."""
+    enter(owner, 1, 3)
+    grown(posting)
+    enter(owner, 4, 3)
+    grown(posting)
+    assert caplog.messages == []
+    other = Growth(Signer("daybook/another", b"\x01" * 32))
+    for first in (7, 10):
+        enter(owner, first, 3)
+        grown(posting, other)
+    [said] = caplog.messages
+    assert "signed as daybook/tested, and from now on daybook/another signs" in said
+    assert "--new-key" in said
+
+
 def test_nothing_is_signed_over_a_gap(owner: Db, posting: str) -> None:
     enter(owner, 1, 3)
     enter(owner, 5, 3)
