@@ -29,6 +29,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     indexes: tuple[str, ...] = ()
     """Column lists of further indexes, e.g. ("customer_id, opened_at DESC, id",). An entry has room for 2,704 bytes: no
     text of a client's that can be longer stands in one as it is."""
+    few: tuple[str, ...] = ()
+    """Columns, each the first of an index, whose values few rows have in common: what belongs to one record."""
     hashes: tuple[str, ...] = ()
     """Columns of texts of any length that rows are found by, as a whole."""
     gin: tuple[str, ...] = ()

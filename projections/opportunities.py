@@ -75,6 +75,7 @@ OPPORTUNITIES = Table(
         "currency DESC NULLS LAST, amount DESC NULLS LAST, id",
         "last_touched_at DESC, id",
     ),
+    few=("customer_id",),
 )
 
 LINES = Table(
@@ -270,7 +271,7 @@ def _terms(line: OpportunityLine) -> dict[str, Any]:
 
 opportunities = Model(
     name="opportunities",
-    version=4,
+    version=5,
     tables=(OPPORTUNITIES, LINES, STAGE_HISTORY, NOTES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("opportunity",)),

@@ -33,12 +33,15 @@ def past_of(table: Table) -> Table:
     """The table of the former rows of one that does not only grow: found in the same ways."""
     columns = {**stored(table).columns, UNTIL: "bigint NOT NULL", UNTIL_OCCURRED: "timestamptz NOT NULL"}
     unique = [name for name, kind in columns.items() if kind.endswith(_UNIQUE)]
+    # By these, not all that a few rows ever were is read and put into order, but what they were at a moment.
+    few = [f"{column}, {UNTIL}" for column in table.few]
+    listed = [index for index in table.indexes if index.partition(",")[0] not in table.few]
     return Table(
         name=f"{table.name}_past",
         columns={name: kind.removesuffix(_UNIQUE) for name, kind in columns.items()},
         key=(*table.key, table.since),
         of=table.of,
-        indexes=(*table.indexes, *unique),
+        indexes=(*few, *listed, *unique),
         hashes=table.hashes,
         gin=table.gin,
     )

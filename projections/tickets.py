@@ -80,6 +80,7 @@ TICKETS = Table(
         "queue_id, opened_at DESC, id",
         "follows_id, opened_at DESC, id",
     ),
+    few=("customer_id",),
 )
 
 MESSAGES = Table(
@@ -230,7 +231,7 @@ def _say(
 
 tickets = Model(
     name="tickets",
-    version=4,
+    version=5,
     tables=(TICKETS, MESSAGES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("ticket",)),

@@ -43,6 +43,13 @@ class Window(msgspec.Struct, frozen=True):
     backward: bool
     size: str
 
+    def in_order(self, alias: str, page: str) -> str:
+        """SQL: from the page's rows, in the list's order; `page` is the name that they have already, if they do."""
+        if not page and len(self.parts) < 2 and not self.backward:
+            # One level less of SQL is a tenth less of a page's time.
+            return self._of(self.source, alias, 0)
+        return f"from {page or f'({self.rows(alias)})'} {alias} order by {self.order.clause(alias)}"
+
     def rows(self, alias: str, *, extra: int = 0) -> str:
         """SQL: the page's rows, and so many more in the page's direction."""
         if len(self.parts) < 2:
@@ -55,6 +62,9 @@ class Window(msgspec.Struct, frozen=True):
         return f"{self.size} + {extra}" if extra else self.size
 
     def _page(self, source: str, alias: str, extra: int) -> str:
+        return f"select {alias}.* {self._of(source, alias, extra)}"
+
+    def _of(self, source: str, alias: str, extra: int) -> str:
         conditions = self.listed(alias)
         if self.after is not None:
             conditions.append(self.order.beyond(alias, self.after, backward=False))
@@ -62,7 +72,7 @@ class Window(msgspec.Struct, frozen=True):
             conditions.append(self.order.beyond(alias, self.before, backward=True))
         order = self.order.clause(alias, backward=self.backward)
         rows = from_where(f"{source} {alias}", conditions)
-        return f"select {alias}.* {rows} order by {order} limit {self._limit(extra)}"
+        return f"{rows} order by {order} limit {self._limit(extra)}"
 
     def outside(self, alias: str, place: Sequence[str] | None, *, backward: bool) -> str:
         """SQL: whether the list has rows at or behind a place that bounds the page, on the far side of it."""
@@ -90,7 +100,7 @@ def connection(compiler: Compiler, field: GraphQLField, source: Many, nodes: Seq
     selected = compiler.selections.below(kind, nodes)
     consumers = [name for uses in selected.values() if (name := uses[0].name.value) in ("nodes", "edges", "pageInfo")]
     if consumers in (["nodes"], ["edges"], []):
-        head, page, more = "", f"({window.rows(compiler.statement.alias())})", ""
+        head, page, more = "", "", ""
     else:
         # One row more than the page tells whether there are more; page and borders then come from one read.
         page, more, row = (compiler.statement.alias() for _ in range(3))
@@ -110,7 +120,6 @@ def _field(
     kind = object_of(field)
     alias, entity = compiler.statement.alias(), compiler.entities.of(field)
     compiler.tables[alias] = window.table
-    tail = f"from {page} {alias} order by {window.order.clause(alias)}"
     match nodes[0].name.value:
         case "__typename":
             return constant(f'"{kind.name}"')
@@ -118,14 +127,15 @@ def _field(
             counted = from_where(f"{window.source} {alias}", window.listed(alias))
             return bare(f"(select count(*) {counted})", nullable=False)
         case "nodes":
-            return compiler.statement.array(compiler.fields(entity.type, nodes, alias), tail)
+            fields = compiler.fields(entity.type, nodes, alias)
+            return compiler.statement.array(fields, window.in_order(alias, page))
         case "edges":
             edge = object_of(kind.fields["edges"])
             fields = {
                 key: _of_edge(compiler, edge, entity, window, alias, uses)
                 for key, uses in compiler.selections.below(edge, nodes).items()
             }
-            return compiler.statement.array(fields, tail)
+            return compiler.statement.array(fields, window.in_order(alias, page))
         case _:
             info = object_of(kind.fields["pageInfo"])
             selected = compiler.selections.below(info, nodes)

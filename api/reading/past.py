@@ -44,4 +44,4 @@ class Past(NamedTuple):
             f'select {columns}, "{since}" as since_, {never} as until_ from {READ}."{table.name}" union all'
             f' select {columns}, "{since}", "{until}" from {READ}."{past_of(table).name}"'
         )
-        return f"(select {columns} from ({of_all_times}) of_all_times where since_ <= {at} and until_ > {at})"
+        return f"(select {columns} from ({of_all_times}) of_all_times where until_ > {at} and since_ <= {at})"
