@@ -27,7 +27,7 @@ from api.reading.moments import Then, named
 from api.reading.reader import Reader, read_pool
 from api.reading.sight import Sight
 from api.schema import the_schema
-from domain.access import Authority
+from domain.access import Authority, unlimited
 from domain.kernel import parse_type_id, rounded
 from domain.kernel.permissions import Permission, Scope
 from domain.kernel.recorded import Recorded
@@ -54,6 +54,13 @@ BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
 EACH = timedelta(hours=7)
 """From one entry to the next: deals go rotten meanwhile."""
 BESIDE = "book_up_to_there"
+
+
+SIGHTS = [
+    Sight(msgspec.structs.replace(unlimited("x"), grants=dict.fromkeys(set(Permission) - hidden, Scope.ALL)))
+    for hidden in (set[Permission](), {Permission.SEE_PERSONAL_DATA}, {Permission.SEE_AMOUNTS})
+]
+"""Of all records: some with columns hidden, for conditions, orders and sums too, whenever it was."""
 
 
 class Book(NamedTuple):
@@ -187,10 +194,11 @@ def test_every_answer_as_of_a_moment_is_that_of_a_book_that_ends_there(
                 if basis == "RECORDED" and time == time_of(position) and at % 2:
                     moment = f'{{position: "{position}"}}'
                 asked = f"{{ asOf(at: {moment}, basis: {basis}) {selection} }}"
-                expected = answer(runner, ended, book, query.replace("{}", selection), values)
-                found = answer(runner, then, book, query.replace("{}", asked), values)["asOf"]
-                assert found == expected, (time, position, asked, values)
-                otherwise += answer(runner, then, book, query.replace("{}", selection), values) != expected
+                sight = random.choice(SIGHTS)
+                expected = answer(runner, ended, book, query.replace("{}", selection), values, sight)
+                found = answer(runner, then, book, query.replace("{}", asked), values, sight)["asOf"]
+                assert found == expected, (time, position, asked, values, sight.plan_key)
+                otherwise += answer(runner, then, book, query.replace("{}", selection), values, sight) != expected
     # It is worth something: most answers are others today.
     assert otherwise > len(moments) * QUESTIONS / 3
 

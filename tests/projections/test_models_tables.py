@@ -1,10 +1,12 @@
 """The read models in a real database: from sealed entries, through the statements, in batches of any size."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from time import monotonic
 from typing import Any, cast
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -16,7 +18,7 @@ from domain.kernel.recorded import Context, Recorded
 from infra.entries import EntryNotification
 from projections.flush import Flush
 from projections.ledger import PROJECTED
-from projections.model import Posting
+from projections.model import Key, Posting
 from projections.past import At
 from projections.registry import models
 from projections.runner import ProjectionRunner
@@ -82,6 +84,16 @@ def changes(recorded: Recorded[Any]) -> list[Change]:
         if model.kinds is None or recorded.kind in model.kinds:
             model.post(posting, recorded)
     return posting.changes
+
+
+def test_a_row_is_changed_by_the_entries_of_one_record_alone() -> None:
+    """What the past of a row depends on: whenever they were entered, their times never decrease."""
+    by: dict[tuple[str, Key], set[UUID]] = defaultdict(set)
+    for entry in made_up_book(1, wishes=2_000):
+        for _, table, key, _ in changes(entry):
+            by[table.name, key].add(entry.originator_id)
+    assert len({name for name, _ in by}) > len(TABLES) * 3 / 4
+    assert [row for row, several in by.items() if len(several) > 1] == []
 
 
 def test_the_runner_posts_what_the_plain_fold_holds(parts: Parts) -> None:
