@@ -18,6 +18,7 @@ from api.cli import (
     rotating,
     serving,
     tracing,
+    waterfalls,
     witnessing,
 )
 from api.cli.book import EXIT_CODES, told
@@ -56,6 +57,7 @@ app.command(rich_help_panel=FILL)(filling.demo)
 app.command(rich_help_panel=READ)(reading.replay)
 app.command(rich_help_panel=READ)(tracing.diff)
 app.command(rich_help_panel=READ)(tracing.why)
+app.command(rich_help_panel=READ)(waterfalls.waterfall)
 app.command("export-personal", rich_help_panel=READ)(exporting.export_personal)
 app.command(rich_help_panel=READ)(reading.schema)
 app.command(rich_help_panel=PROVE)(proving.verify)

@@ -1,6 +1,6 @@
 """What resolvers work with: the parts of the serving process, and the one request that they answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -21,7 +21,7 @@ from api.identity.accounts import Accounts
 from api.identity.caller import STRANGER, Arrival, Caller
 from api.identity.store import Access
 from api.personal_data import PersonalData
-from api.reading.moments import Then, named
+from api.reading.moments import Asked, Then, named
 from api.reading.reader import Reader
 from api.reading.sight import Sight, sight_of
 from api.throttling import Standing
@@ -143,22 +143,23 @@ class Request:
                 status=503,
             )
 
-    async def moment(self, given: Mapping[str, Any]) -> Then:
-        """The moment that the arguments of `asOf` name, once the read models have reached it. Raises RequestError."""
-        asked, serving = named(given), self.serving
-        if isinstance(asked, datetime):
-            position = serving.store.known_positions.get(asked)
+    async def moment(self, asked: Asked) -> Then:
+        """The moment that is asked about, once the read models have reached it. Raises RequestError."""
+        moment, serving = named(asked), self.serving
+        if isinstance(moment, datetime):
+            position = serving.store.known_positions.get(moment)
             if position is None:
-                position = await anyio.to_thread.run_sync(serving.store.position_at, asked, limiter=serving.readers)
+                position = await anyio.to_thread.run_sync(serving.store.position_at, moment, limiter=serving.readers)
             if position is None:
                 raise RequestError(
                     RequestErrorCode.BAD_USER_INPUT,
-                    f"`time` lies in the future: {asked.isoformat()}. Leave out `asOf` to ask about now.",
+                    f"`{asked.argument}` lies in the future: {moment.isoformat()}. Name a time that has passed; of now,"
+                    " nothing has to be named.",
                 )
             await self.reach(position)
-            return Then(position, asked)
-        await self.reach(asked)
-        return Then(asked, None)
+            return Then(position, moment)
+        await self.reach(moment)
+        return Then(moment, None)
 
     def _noted(self, outcome: Outcome) -> bool:
         if outcome == "REACHED":

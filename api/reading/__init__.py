@@ -30,7 +30,7 @@ A GraphQL type says once, beside its fields, where they come from in the read mo
 - `entities.py` all declarations of a schema, checked against the tables at start: a missing column is an error
 - `compiler.py` (objects), `pages.py` (lists), `cursors.py`, `searches.py`, `ids.py`, `sums.py` (totals) make the SQL,
   and so does `conditions.py` of a `where`, with `comparisons.py` for single values, `wheres.py` for what needs no SQL;
-  `moments.py` and `past.py` are for `asOf`;
+  `moments.py` and `past.py` are for `asOf`, `waterfalls.py` for what became of a stock between two moments;
   `statement.py` its parameters and JSON, `selections.py` dissolves fragments and directives
 - `reader.py` runs it: `Reader(lines, schema).query(...)` for queries, `.select(...)` below a mutation's payload field.
   Plans are kept by document, operation and shape of the variables. `lines.py` are the connections that it runs on

@@ -31,6 +31,7 @@ from api.reading.sources import (
     Source,
     Totals,
     Traced,
+    Waterfall,
 )
 from domain.kernel import Word
 
@@ -86,6 +87,14 @@ def arguments_of(source: Source, of: Any) -> list[StrawberryArgument]:
             return [
                 _argument(record.name, record.of, record.description),
                 _argument("as_of", Moment | None, until),
+            ]
+        case Waterfall(of=record):
+            what = "Which of its two times an entry counts by; by `OCCURRED`, both moments are times."
+            return [
+                _argument(record.name, record.of, record.description),
+                _argument("from", Moment, "Where it begins: behind this moment."),
+                _argument("to", Moment | None, "Where it ends: with this moment; left out, now."),
+                _argument("basis", Basis, what, default=Basis.RECORDED),
             ]
         case AnyNode(several=True):
             return [_argument("ids", list[strawberry.ID], "At most 100 ids, in the order that you want the answer in.")]

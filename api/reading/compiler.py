@@ -12,7 +12,7 @@ from graphql import FieldNode, FragmentDefinitionNode, GraphQLField, GraphQLObje
 from graphql.execution.values import VariableValues
 
 from api.errors import RequestError, RequestErrorCode
-from api.reading import pages, sums
+from api.reading import pages, sums, waterfalls
 from api.reading.entities import Entities, Entity, belonging, bound, json_of, json_of_column, object_of, own_column
 from api.reading.ids import of_any_kind
 from api.reading.json_text import Json, as_array, computed, constant
@@ -43,6 +43,7 @@ from api.reading.sources import (
     Totals,
     Traced,
     Values,
+    Waterfall,
 )
 from api.reading.statement import Arguments, Cells, CellsBeside, Plan, Statement, TracedField
 from projections.model import Table
@@ -84,7 +85,11 @@ class Compiler:
 
     def rows(self, table: Table) -> str:
         """SQL for FROM: the rows of a table as the caller sees them."""
-        return self.sight.rows(table, self._then, self._source, self.statement)
+        return self.rows_from(self._then, table)
+
+    def rows_from(self, source: RowSource | None, table: Table) -> str:
+        """The same, out of what another source gives; None: of today."""
+        return self.sight.rows(table, source or self._source, self._source, self.statement)
 
     def parts(self, table: Table) -> Sequence[str]:
         """The same, in parts that have no row in common and that an index reads in a list's order."""
@@ -157,6 +162,8 @@ class Compiler:
                 return self._traced(field, source, nodes)
             case Totals():
                 return sums.totals(self, field, source, nodes, alias)
+            case Waterfall():
+                return self._waterfall(field, source, nodes)
             case Tally() | Total() | Rate() | Mean():
                 # A totals' row brings its figures under their fields' names.
                 raise AssertionError(f"{kind.name}.{name} stands outside totals")
@@ -187,7 +194,7 @@ class Compiler:
         if self._past is not None:
             raise _refused("`asOf` stands within another `asOf`: ask for each moment at the root of the query.")
         call = self.statement.call(field, nodes[0])
-        self._past = Past(*self.statement.moment(call), by_occurrence(call.values))
+        self._past = Past(*self.statement.moment(call, "at"), by_occurrence(call.values))
         self._then = self._past.rows
         try:
             return self.statement.object(self.fields(root, nodes, ""))
@@ -246,7 +253,7 @@ class Compiler:
     def _traced(self, field: GraphQLField, source: Traced | Bundled, nodes: Sequence[FieldNode]) -> Json:
         """What was told beside the statement, as rows of a table that stands nowhere."""
         if self._past is not None:
-            raise _refused(f"`{nodes[0].name.value}` names moments itself: ask for it outside of `asOf`.")
+            raise _of_moments_itself(nodes)
         entity, other = self.entities.of(field), self.statement.alias()
         name = f"traced {len(self.statement.traced)}"
         self.statement.traced.append(TracedField(name, source, self.statement.call(field, nodes[0])))
@@ -258,6 +265,11 @@ class Compiler:
             return self.statement.object(fields, tail)
         found = self.statement.array(fields, f'{tail} order by {other}."position", {other}."field"')
         return computed(f"case when {told} is null then 'null' else {found.sql} end")
+
+    def _waterfall(self, field: GraphQLField, source: Waterfall, nodes: Sequence[FieldNode]) -> Json:
+        if self._past is not None:
+            raise _of_moments_itself(nodes)
+        return waterfalls.waterfall(self, field, source, nodes)
 
     def _hidden(self, entity: Entity, alias: str) -> Json:
         """A JSON array of the names of an object's hidden fields."""
@@ -297,6 +309,10 @@ class Compiler:
 
 def _refused(message: str) -> RequestError:
     return RequestError(RequestErrorCode.BAD_USER_INPUT, message)
+
+
+def _of_moments_itself(nodes: Sequence[FieldNode]) -> RequestError:
+    return _refused(f"`{nodes[0].name.value}` names moments itself: ask for it outside of `asOf`.")
 
 
 def _given(one: Argument, given: Arguments) -> str:

@@ -22,6 +22,7 @@ from api.reading.sources import (
     Lookup,
     Many,
     Mean,
+    Named,
     Only,
     Part,
     Rate,
@@ -30,12 +31,14 @@ from api.reading.sources import (
     Rows,
     Search,
     Source,
+    Step,
     Tally,
     Through,
     Total,
     Totals,
     Traced,
     Values,
+    Waterfall,
 )
 from projections.model import Table
 
@@ -69,15 +72,24 @@ def rows_of(
 
 
 def totals_of(
-    counted: type, *, finer: tuple[Grain, ...] = (), beside: Mapping[str, Beside] | None = None
+    counted: type,
+    *,
+    finer: tuple[Grain, ...] = (),
+    beside: Mapping[str, Beside] | None = None,
+    table: Table | None = None,
 ) -> Callable[[type[T]], type[T]]:
     """Say which type's rows a type of totals adds up. Its columns, relations and expressions are the dimensions that
-    they can be grouped by. Stands above `@strawberry.type`.
+    they can be grouped by. Stands above `@strawberry.type`. `table`: where what is added up are not its rows, but made
+    of them.
     """
     rows: Rows = getattr(counted, ROWS)
     return _bound(
         Rows(
-            table=rows.table, listed=rows.listed, beside={**rows.beside, **(beside or {})}, finer=finer, counted=counted
+            table=table or rows.table,
+            listed=rows.listed,
+            beside={**rows.beside, **(beside or {})},
+            finer=finer,
+            counted=counted,
         )
     )
 
@@ -231,6 +243,23 @@ def totals(
     not `grouped`, one object.
     """
     return _field(Totals(on or {}, where, grouped, through), description)
+
+
+def waterfall(
+    description: str,
+    *,
+    of: Argument,
+    record: Table,
+    table: Table,
+    stock: str,
+    compared: Sequence[str],
+    steps: Sequence[Step],
+    named: Mapping[str, Named],
+) -> Any:
+    """A root field: how a record's stock of rows became another between two moments; null where there is no such
+    record.
+    """
+    return _field(Waterfall(of, record, table, stock, compared, steps, named), description)
 
 
 def tally(description: str, *, only: str = "true") -> Any:

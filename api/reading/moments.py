@@ -52,26 +52,44 @@ class Then(NamedTuple):
     """The one that was asked for; None: the entry's own."""
 
 
-FindMoment: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[Then]]
-"""Finds what the arguments of `asOf` name, once the read models have reached it. Raises RequestError."""
+class Asked(NamedTuple):
+    """A moment, as a field's arguments name it."""
+
+    argument: str
+    """Which of them does."""
+    given: Mapping[str, Any]
+    """Its value."""
+    by_occurrence: bool
 
 
-def named(given: Mapping[str, Any]) -> int | datetime:
-    """The position or the time that the arguments of `asOf` name. Raises RequestError where it is none, or both, or a
-    position where only a time makes sense.
+FindMoment: TypeAlias = Callable[[Asked], Awaitable[Then]]
+"""Finds a moment, once the read models have reached it. Raises RequestError."""
+
+
+def named(asked: Asked) -> int | datetime:
+    """The position or the time that is asked about. Raises RequestError where it is none, or both, or a position where
+    only a time makes sense.
     """
-    time: datetime | None = given["at"].get("time")
-    position: str | None = given["at"].get("position")
-    if position is not None and by_occurrence(given):
+    time: datetime | None = asked.given.get("time")
+    position: str | None = asked.given.get("position")
+    if position is not None and asked.by_occurrence:
         raise RequestError(
             RequestErrorCode.BAD_USER_INPUT,
-            "`at` names a position, but things occur at a time: give `time`, or leave out `basis`.",
+            f"`{asked.argument}` names a position, but things occur at a time: give `time`, or leave out `basis`.",
         )
     if time is not None and position is None:
         return time
     if position is not None and time is None:
         return int(position)
-    raise RequestError(RequestErrorCode.BAD_USER_INPUT, "`at` needs `time` or `position`, one of them.")
+    raise RequestError(RequestErrorCode.BAD_USER_INPUT, f"`{asked.argument}` needs `time` or `position`, one of them.")
+
+
+def in_order(first: Then, last: Then) -> None:
+    """Raises RequestError where the moment `from` lies behind the moment `to`."""
+    if first.position > last.position or (first.time and last.time and first.time > last.time):
+        raise RequestError(
+            RequestErrorCode.BAD_USER_INPUT, "`from` lies behind `to`: give the earlier moment as `from`."
+        )
 
 
 def moment_of(argument: str, at: Mapping[str, Any], reached: int) -> int | datetime:
@@ -79,20 +97,15 @@ def moment_of(argument: str, at: Mapping[str, Any], reached: int) -> int | datet
 
     Raises RequestError where it is none, or both, or a position that is not reached yet.
     """
-    time: datetime | None = at.get("time")
-    position: str | None = at.get("position")
-    if time is not None and position is None:
-        return time
-    if position is None or time is not None:
-        raise RequestError(RequestErrorCode.BAD_USER_INPUT, f"`{argument}` needs `time` or `position`, one of them.")
-    if int(position) > reached:
+    moment = named(Asked(argument, at, by_occurrence=False))
+    if isinstance(moment, int) and moment > reached:
         raise RequestError(
             RequestErrorCode.POSITION_UNKNOWN,
-            f"The read models stand at position {reached}: {position} is not there, or not yet.",
+            f"The read models stand at position {reached}: {moment} is not there, or not yet.",
         )
-    return int(position)
+    return moment
 
 
 def by_occurrence(given: Mapping[str, Any]) -> bool:
-    """Whether the arguments of `asOf` ask for what was true then, and not for what was known."""
+    """Whether a field's arguments ask for what was true then, and not for what was known."""
     return bool(given["basis"] is Basis.OCCURRED)

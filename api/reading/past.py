@@ -1,4 +1,4 @@
-"""A past moment in SQL: the rows as they were then, in the place of today's."""
+"""The past in SQL: the rows as they were at a moment, in the place of today's, and as they became between two."""
 
 from typing import NamedTuple
 
@@ -20,6 +20,15 @@ class Past(NamedTuple):
     by_occurrence: bool
 
     @property
+    def at(self) -> str:
+        """What is compared with since when, and until when, a row was so."""
+        return self.time if self.by_occurrence else self.position
+
+    def since(self, table: Table) -> str:
+        """The column that says since when a row is so."""
+        return table.since_occurred if self.by_occurrence else table.since
+
+    @property
     def now(self) -> str:
         """The time of the moment, where it names none that of its last entry."""
         rows = f'{READ}."{TIMELINE.name}" where position <= {self.position} order by position desc limit 1'
@@ -32,16 +41,36 @@ class Past(NamedTuple):
 
     def rows(self, table: Table) -> str:
         """The rows as they were: those that are so still, and those that have changed or gone since."""
-        columns = ", ".join(f'"{column}"' for column in table.columns)
-        if self.by_occurrence:
-            at, since, until, never = self.time, table.since_occurred, UNTIL_OCCURRED, "timestamptz 'infinity'"
-        else:
-            at, since, until, never = self.position, table.since, UNTIL, f"{2**63 - 1}::bigint"
+        columns, at, since = _columns(table), self.at, self.since(table)
         if table.grows:
             return f'(select {columns} from {READ}."{table.name}" where "{since}" <= {at})'
+        until, never = (
+            (UNTIL_OCCURRED, "timestamptz 'infinity'") if self.by_occurrence else (UNTIL, f"{2**63 - 1}::bigint")
+        )
         # Conditions stand outside, so that the planner takes the two for one table, with the indexes of both.
         of_all_times = (
             f'select {columns}, "{since}" as since_, {never} as until_ from {READ}."{table.name}" union all'
             f' select {columns}, "{since}", "{until}" from {READ}."{past_of(table).name}"'
         )
         return f"(select {columns} from ({of_all_times}) of_all_times where until_ > {at} and since_ <= {at})"
+
+
+class Between(NamedTuple):
+    """The time from after one moment until another, by the same clock."""
+
+    since: Past
+    until: Past | None
+    """None: until now."""
+
+    def rows(self, table: Table) -> str:
+        """What rows became by the entries between the two, of a table that has a past: a row for each entry."""
+        columns, since = _columns(table), self.since.since(table)
+        of_all_times = " union all ".join(
+            f'select {columns}, "{since}" as since_ from {READ}."{each.name}"' for each in (table, past_of(table))
+        )
+        ends = "" if self.until is None else f" and since_ <= {self.until.at}"
+        return f"(select {columns} from ({of_all_times}) of_all_times where since_ > {self.since.at}{ends})"
+
+
+def _columns(table: Table) -> str:
+    return ", ".join(f'"{column}"' for column in table.columns)

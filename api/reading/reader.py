@@ -30,7 +30,7 @@ from api.reading.entities import Entities
 from api.reading.ids import of_any_kind
 from api.reading.inputs import Choice
 from api.reading.lines import Lines
-from api.reading.moments import FindMoment, Then
+from api.reading.moments import Asked, FindMoment, Then
 from api.reading.selections import Selections
 from api.reading.sight import RowSource, Sight
 from api.reading.sources import Argument, Bundled
@@ -248,10 +248,10 @@ class Reader:
         return result.data or {}
 
 
-async def _found(moment: FindMoment | None, given: Arguments) -> Then:
+async def _found(moment: FindMoment | None, asked: Asked) -> Then:
     if moment is None:
         raise LookupError("nobody here finds past moments")
-    return await moment(given)
+    return await moment(asked)
 
 
 def shape(value: object) -> Hashable:

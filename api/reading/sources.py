@@ -166,6 +166,49 @@ class Totals(msgspec.Struct, frozen=True):
     """As of `Many`."""
 
 
+class Step(msgspec.Struct, frozen=True):
+    """A way in which an entry moves a stock of rows. Templates read the row that it left, and the one that stood there
+    before as `{former_amount}`; `{was}` and `{is}` say whether they are in the stock, `{began}` that there was none.
+    """
+
+    name: str
+    when: str
+    amount: str
+    currency: str
+
+
+class Waterfall(msgspec.Struct, frozen=True):
+    """Figures over how a stock of rows became another between two moments, step by step.
+
+    The type's table, which stands nowhere, has a row for each of the stock at the beginning (`opening`) and at the end
+    (`closing`), and for each step in between.
+    """
+
+    of: Argument
+    """Names the record whose stock it is."""
+    record: Table
+    """Where that record is."""
+    table: Table
+    """Whose rows are in stock: those of records, which have amounts."""
+    stock: str
+    """Which of them are: a template, where `{of}` is that argument."""
+    compared: Sequence[str]
+    """The columns that steps are about, and what is in stock."""
+    steps: Sequence[Step]
+    named: Mapping[str, "Named"] = {}
+    """What templates read of other tables, by name: `{place}` and `{former_place}`."""
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A column of the row of another table that a compared column names, as it stood at the step's entry. NULL where
+    the compared column has not changed.
+    """
+
+    table: Table
+    column: str
+    by: str
+
+
 class Tally(msgspec.Struct, frozen=True):
     """How many rows."""
 
@@ -215,6 +258,7 @@ Source: TypeAlias = (
     | Traced
     | Bundled
     | Totals
+    | Waterfall
     | Figure
 )
 

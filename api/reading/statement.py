@@ -6,6 +6,7 @@ types of a prepared statement never change; names of response keys are quoted.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import msgspec
@@ -14,7 +15,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 
 from api.errors import RequestError, RequestErrorCode
 from api.reading.json_text import Json, as_array, as_object, computed
-from api.reading.moments import Then
+from api.reading.moments import Asked, Then, by_occurrence, in_order
 from api.reading.sources import Bundled, Traced
 
 Parameter: TypeAlias = str | list[str] | None
@@ -61,8 +62,8 @@ class Plan(msgspec.Struct, frozen=True):
     """
     planned_anew: bool = False
     """Whether the server has to plan it for its parameters at each run."""
-    moments: Sequence["Call"] = ()
-    """The fields whose arguments name a past moment."""
+    moments: Sequence[tuple["Call", str]] = ()
+    """The fields whose arguments name a past moment, each with the argument that does."""
     traced: Sequence["TracedField"] = ()
     """What has to be told from entries before it runs."""
 
@@ -70,9 +71,10 @@ class Plan(msgspec.Struct, frozen=True):
         """A field's arguments at this run."""
         return call.values if call.number is None else self.calls[call.number - 1](variables)
 
-    def moments_asked(self, variables: VariableValues) -> list[Arguments]:
-        """The arguments of each of them."""
-        return [self.arguments_of(each, variables) for each in self.moments]
+    def moments_asked(self, variables: VariableValues) -> list[Asked]:
+        """Each of them, as it is named at this run."""
+        called = ((argument, self.arguments_of(call, variables)) for call, argument in self.moments)
+        return [Asked(argument, given[argument], by_occurrence(given)) for argument, given in called]
 
     def parameters(
         self, variables: VariableValues, given: Arguments, moments: Sequence[Then] = ()
@@ -117,7 +119,7 @@ class Statement:
         self._binds: list[tuple[int, Callable[[Arguments], Parameter]] | bytes | None] = []
         self._typed: list[str] = []
         self._of_caller: dict[str, str] = {}
-        self._moments: list[Call] = []
+        self._moments: list[tuple[Call, str]] = []
 
     def alias(self) -> str:
         self._aliases += 1
@@ -143,20 +145,27 @@ class Statement:
             self._of_caller[name] = self.parameter(self.given, lambda given: given[name], sql_type)
         return self._of_caller[name]
 
-    def moment(self, call: Call) -> tuple[str, str]:
-        """SQL: the position of the moment that the call's argument `at` names, and its time if it names one."""
-        at = len(self._moments)
-        self._moments.append(call)
+    def moment(self, call: Call, argument: str, *, ends: bool = False) -> tuple[str, str]:
+        """SQL: the position of the moment that an argument of the call names, and its time if it names one.
 
-        def of(given: Arguments) -> Then:
-            found: Then = given[MOMENTS][at]
-            return found
+        `ends`: the moment that was named before it begins what ends here; a run where it lies behind raises
+        RequestError.
+        """
+        at = len(self._moments)
+        self._moments.append((call, argument))
+
+        def position(given: Arguments) -> str:
+            moments: Sequence[Then] = given[MOMENTS]
+            if ends:
+                in_order(moments[at - 1], moments[at])
+            return str(moments[at].position)
 
         def time(given: Arguments) -> str | None:
-            return None if (asked := of(given).time) is None else asked.isoformat()
+            asked: datetime | None = given[MOMENTS][at].time
+            return None if asked is None else asked.isoformat()
 
-        position = self.parameter(self.given, lambda given: str(of(given).position), "bigint")
-        return position, self.parameter(self.given, time, "timestamptz")
+        found = self.parameter(self.given, position, "bigint")
+        return found, self.parameter(self.given, time, "timestamptz")
 
     def plan(self, value: Json, *columns: str) -> Plan:
         """The plan of a statement that selects a JSON text, and values beside it as text."""

@@ -31,8 +31,8 @@ EXACT = "1.00000000000000000000"
 class _Grouping:
     """What is grouped by, and the finer grains that this takes: those whose columns are named, as `line.product_id`."""
 
-    def __init__(self, compiler: Compiler, entity: Entity, call: Call, source: Totals) -> None:
-        self.compiler, self.entity, self.call = compiler, entity, call
+    def __init__(self, compiler: Compiler, entity: Entity, call: Call, source: Totals, counted: str | None) -> None:
+        self.compiler, self.entity, self.call, self.counted = compiler, entity, call, counted
         self.rows, self.base = bound(entity), compiler.statement.alias()
         self.parts = {grain.name: compiler.statement.alias() for grain in self.rows.finer}
         self.pinned = {theirs: column for theirs, column in source.on.items() if "." in theirs}
@@ -59,7 +59,7 @@ class _Grouping:
 
     def source(self, alias: str) -> str:
         """SQL: what stands in FROM. `alias` is the row that pinned columns belong to."""
-        found = f"{self.compiler.rows(self.rows.table)} {self.base}"
+        found = f"{self.counted or self.compiler.rows(self.rows.table)} {self.base}"
         for grain, columns in self.finer:
             # What has no parts stays, as a group of its own: the sums over all groups are the whole.
             found += f" left join lateral ({self._parts(grain, columns, alias)}) {self.parts[grain.name]} on true"
@@ -104,11 +104,20 @@ class _Grouping:
         return f"({own}) in (select {theirs} {rows})"
 
 
-def totals(compiler: Compiler, field: GraphQLField, source: Totals, nodes: Sequence[FieldNode], alias: str) -> Json:
-    """A totals object, or the array of groups that `by` asks for."""
+def totals(
+    compiler: Compiler,
+    field: GraphQLField,
+    source: Totals,
+    nodes: Sequence[FieldNode],
+    alias: str,
+    counted: str | None = None,
+) -> Json:
+    """A totals object, or the array of groups that `by` asks for. `counted`: SQL of the rows, where its table stands
+    nowhere.
+    """
     entity, statement = compiler.entities.of(field), compiler.statement
     call = statement.call(field, nodes[0])
-    grouping = _Grouping(compiler, entity, call, source)
+    grouping = _Grouping(compiler, entity, call, source, counted)
     selected = compiler.selections.below(entity.type, nodes)
     split, group = statement.alias(), statement.alias()
     of_group = {name: grouping.dimension(name) for name in grouping.by}

@@ -28,6 +28,7 @@ from api.reading.sources import (
     Totals,
     Traced,
     Values,
+    Waterfall,
 )
 
 
@@ -70,6 +71,8 @@ def weight_of(source: Source) -> Weight:
             return _VALUES
         case Totals():
             return _SUM
+        case Waterfall():
+            return _WATERFALL
         case AsOf():
             return _MOMENT
         case Traced(several=several):
@@ -88,5 +91,7 @@ _SHORT_LIST = Weight(own=1, records=5)
 """The domain keeps these lists short; nobody knows how short before they are read."""
 _SUM = Weight(own=20, records=1)
 """All that meets the conditions is added up; grouped ones bring as many groups as `first` says."""
+_WATERFALL = Weight(own=1_000, records=1)
+"""All that rows were between two moments is compared with what they were before: some twenty times a sum's work."""
 _ORIGIN, _DIFFERENCES = Weight(own=200, records=1), Weight(own=200, records=20)
 """All entries of the record are opened and folded, however many it has."""

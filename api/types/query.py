@@ -21,6 +21,7 @@ from api.types.pipelines import Pipeline
 from api.types.products import Product
 from api.types.tickets import Ticket, TicketGroup, TicketTotals
 from api.types.tracing import FieldChange
+from api.types.waterfall import PipelineWaterfall, pipeline_waterfall
 from domain.catalogue import catalogue
 from domain.kernel import COMPANY_ID, Refused
 from infra.contacts import email_address
@@ -94,6 +95,7 @@ class Query:
     opportunity_groups: list[OpportunityGroup] = totals("What deals add up to, in groups.")
     pipeline: Pipeline | None = _by_id("pipeline", "The pipeline")
     pipelines: Connection[Pipeline] = connection("Pipelines, by name; archived ones only where `where` asks.")
+    pipeline_waterfall: PipelineWaterfall | None = pipeline_waterfall()
     ticket: Ticket | None = _by_id("ticket", "The ticket")
     ticket_by_number: Ticket | None = lookup(
         Argument("number", "number", int, "The ticket's number."),

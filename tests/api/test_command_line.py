@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
@@ -33,19 +35,22 @@ from api.beginning import (
 from api.cli.book import awaited
 from api.command_line import app, main
 from domain.access import unlimited
-from domain.kernel import Refused, type_id
+from domain.kernel import Refused, parse_type_id, type_id
 from domain.kernel.recorded import Context
 from domain.ready_roles import READY
 from domain.role import role
 from domain.staff_member import StaffMember
 from domain.steps import blocking
 from infra.settings import read_settings
-from tests.api.filled import asked, entries, opened, url
+from projections.registry import models
+from tests.api.filled import asked, entries, opened, posted, url
 from tests.api.identity.signing_in import PASSWORD, RESET, SIGN_IN
+from tests.api.stocktaking import Stocktaking
 
 COMMANDS = (
     "serve", "work", "migrate", "status", "rebuild", "retry", "import", "demo", "replay", "schema", "access", "verify",
     "checkpoint", "prove", "witness", "bundle", "rotate", "export-personal", "attest", "why", "diff",
+    "waterfall",
 )  # fmt: skip
 WHO = """{
   staffMembers(first: 9) { nodes { id roles(first: 9) { nodes { id name } } } }
@@ -409,6 +414,53 @@ def test_diff_and_why_tell_which_entry_it_was(told: Shell, database: str) -> Non
     ):
         done = told.run(*wrong)
         assert (done.returncode, done.stdout, len(done.stderr.strip().splitlines())) == (code, "", 1)
+
+
+def test_the_waterfall_of_a_pipeline(told: Shell, database: str) -> None:
+    behind = told.run("waterfall", "Direct sales", "--from", "0")
+    assert (behind.returncode, behind.stdout) == (FAILED, "")
+    assert "The read models stand at entry 0 of" in behind.stderr
+    with opened(database, told.folder) as parts:
+        posted(parts, *(model.name for model in models))
+        book = Stocktaking(parts.mapper.recorded(parts.store.entries(0, 10_000)))
+        [(pipeline,)] = asked(parts, "SELECT id FROM daybook_read.pipelines WHERE name = 'Direct sales'")
+    since, until = (datetime.now(UTC) - timedelta(days=days) for days in (300, 20))
+    period = ("--from", since.isoformat(), "--to", until.isoformat(), "--occurred")
+    done = told.run("waterfall", "Direct sales", *period, "--json")
+    found = json.loads(done.stdout)
+    counts, sums = book.waterfall(parse_type_id(pipeline)[1], "occurred_at", since, until, book.states)
+    assert counts["opening"]
+    assert counts["won"]
+    assert {step: found[step] for step in counts} == counts
+    assert {step: {one["currency"]: Decimal(one["amount"]) for one in found[f"{step}Amounts"]} for step in sums} == sums
+    assert (found["pipeline"], found["name"], done.stderr) == (pipeline, "Direct sales", "")
+    words = told.run("waterfall", pipeline, *period).stdout.splitlines()
+    assert words[0] == "Direct sales"
+    assert words[1].split() == ["open", "at", "the", "start", str(counts["opening"]), *_words(found["openingAmounts"])]
+    assert words[10].split() == [
+        "=",
+        "open",
+        "at",
+        "the",
+        "end",
+        str(counts["closing"]),
+        *_words(found["closingAmounts"]),
+    ]
+    assert len(words) == 1 + len(counts) + 1
+    for wrong, code, message in (
+        (("Salez", "--from", "0"), FAILED, "There are: 'Direct sales', "),
+        (("pip_00000000000000000000000000", "--from", "0"), FAILED, "There is no pipeline"),
+        (("Direct sales", "--from", "2099-01-01"), USAGE, "--from lies in the future"),
+        (("Direct sales", "--from", "2", "--to", "1"), USAGE, "lies behind"),
+        (("Direct sales", "--from", "999999"), FAILED, "--from is entry 999999"),
+    ):
+        done = told.run("waterfall", *wrong)
+        assert (done.returncode, done.stdout, len(done.stderr.strip().splitlines())) == (code, "", 1), done
+        assert message in done.stderr
+
+
+def _words(monies: list[dict[str, str]]) -> list[str]:
+    return ", ".join(f"{one['amount']} {one['currency']}" for one in monies).split()
 
 
 def test_a_token_to_set_a_password_with_is_for_active_staff_members(told: Shell, database: str) -> None:

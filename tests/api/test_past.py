@@ -7,7 +7,7 @@ the compiler with what is tested, whose answers have an oracle of their own, and
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,7 +23,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from api.composition import assembled
-from api.reading.moments import Then, named
+from api.reading.moments import Asked, Then, named
 from api.reading.reader import Reader, read_pool
 from api.reading.sight import Sight
 from api.schema import the_schema
@@ -71,13 +71,13 @@ class Book(NamedTuple):
     recorded: list[Recorded[Any]]
     rows: Rows
 
-    async def moment(self, given: Mapping[str, Any]) -> Then:
-        asked = named(given)
-        if isinstance(asked, int):
-            return Then(asked, None)
-        position = await asyncio.to_thread(self.store.position_at, asked)
+    async def moment(self, asked: Asked) -> Then:
+        moment = named(asked)
+        if isinstance(moment, int):
+            return Then(moment, None)
+        position = await asyncio.to_thread(self.store.position_at, moment)
         assert position is not None
-        return Then(position, asked)
+        return Then(position, moment)
 
 
 def time_of(position: int) -> datetime:
@@ -86,12 +86,18 @@ def time_of(position: int) -> datetime:
 
 @pytest.fixture(scope="module")
 def book(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
-    migrate(module_database)
+    made = made_up_book(FIRST_SEED + 10, wishes=6_000 if FULL else 1_500)
+    with entered(made, module_database, tmp_path_factory.mktemp("past") / "master.key") as one:
+        yield one
+
+
+@contextmanager
+def entered(made: list[Recorded[Any]], database: str, key: Path) -> Iterator[Book]:
+    """A made-up book in a database, each entry at a time of its own, and posted to the read models."""
+    migrate(database)
     random, flush = Random(FIRST_SEED), Flush(READ)
-    key: Path = tmp_path_factory.mktemp("past") / "master.key"
-    with assembled(module_database, key) as parts, psycopg.connect(module_database, autocommit=True) as db:
+    with assembled(database, key) as parts, psycopg.connect(database, autocommit=True) as db:
         install(db, models)
-        made = made_up_book(FIRST_SEED + 10, wishes=6_000 if FULL else 1_500)
         appended(parts, made)
         db.execute("ALTER TABLE daybook.events DISABLE TRIGGER append_only")
         # A third of the records was entered as it happened; of the others, all was entered long after.
@@ -112,7 +118,7 @@ def book(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         db.execute("ANALYZE")
         found = rows_in(db)
         rows = {name: list(found.get(name, {}).values()) for name in TABLES}
-        yield Book(module_database, parts.store, recorded, rows)
+        yield Book(database, parts.store, recorded, rows)
 
 
 @pytest.fixture

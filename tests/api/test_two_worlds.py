@@ -49,6 +49,13 @@ READS = tuple(
 )  # fmt: skip
 
 
+def _waterfall(pipeline: str) -> str:
+    """Of all the past of a pipeline."""
+    of = SCHEMA.query_type.fields["pipelineWaterfall"].type if SCHEMA.query_type else None
+    assert isinstance(of, GraphQLObjectType)
+    return f'{{ pipelineWaterfall(pipeline: "{pipeline}", from: {{position: "0"}}) {everything(of, 1)} }}'
+
+
 class Told(NamedTuple):
     """All that A is told in one of the worlds."""
 
@@ -93,12 +100,13 @@ def _played(a: A, parts: Parts, history: History, chance: Random, world: int) ->
     for kind in RECORDS:
         for id in history.ids[catalogue.prefixes[kind]]:
             a.follow_record(kind, id)
+    waterfall = _waterfall(type_id("pip", history.pipeline))
     managing = Permission.MANAGE_STAFF in history.grants
     attempts = Attempts(chance, SCHEMA, history.ids, history.targets, history.gives_sight, managing=managing)
     done = 0
     for number in range(ATTEMPTS):
         done += _tried(a, parts, attempts, history)
-        a.ask(chance.choice(READS))
+        a.ask(chance.choice((*READS, waterfall)))
         steps = [history.next_seen()] if chance.random() < 0.5 else []
         steps += history.leaving() if number == ATTEMPTS // 2 else []
         for step in [*steps, *history.next_hidden(0), *history.next_hidden(1)]:

@@ -68,6 +68,7 @@ TRACED = {
 }
 """Fields that are asked about a record of a kind that has these fields, at moments that there are; a checkpoint is over
 none of them yet."""
+WATERFALL = "pipelineWaterfall"
 PAGING = frozenset(("first", "last", "after", "before"))
 NOUNS = {camel(kind): prefix for kind, prefix in catalogue.prefixes.items()}
 """What ids begin with, by the noun that names a record: of a root field (`customerRename`), or an input's field."""
@@ -98,7 +99,7 @@ class Repair(Visitor):
             self._noun = next((noun for noun in NOUNS if re.match(rf"{noun}(s|[A-Z]|$)", node.name.value)), "")
         else:
             self._command = False  # what is selected below a mutation is a query
-        if self._past and node.name.value in (PAST, *TRACED):
+        if self._past and node.name.value in (PAST, WATERFALL, *TRACED):
             return FieldNode(name=NameNode(value="__typename"), alias=node.alias)
         drawn = crc32(print_ast(node).encode())
         if node.name.value == PAST:
@@ -108,6 +109,11 @@ class Repair(Visitor):
             id = tuple(one for one in node.arguments or () if one.name.value in ("id", "customer"))
             given = TRACED[node.name.value].format(*_positions(drawn))
             return replace(node, arguments=(*id, *(_arguments(given) if given else ())))
+        if node.name.value == WATERFALL:
+            of = tuple(one for one in node.arguments or () if one.name.value == "pipeline")
+            first, last = sorted(_positions(drawn))
+            moments = f'from: {{position: "{first}"}}, to: {{position: "{last}"}}'
+            return replace(node, arguments=(*of, *_arguments(moments)))
         field = self._types.get_field_def()
         if field is None or "first" not in field.args:
             return None

@@ -59,7 +59,8 @@ EVERYBODY_S = {
 """Fields that tell everybody the same."""
 BY_ID_OF_EVERYBODY_S = {"pipeline", "product", "staffMember", "team", "queue", "role"}
 ELSEWHERE = {"node", "nodes", "history", "apiTokens", "apiToken", "customerByEmail", "ticketByNumber",
-             "productByExternalId", "asOf", "position", "diff", "whyValue", "auditBundle"}  # fmt: skip
+             "productByExternalId", "asOf", "position", "pipelineWaterfall", "diff", "whyValue",
+             "auditBundle"}  # fmt: skip
 """Fields with a test of their own below; of the last three, in test_tracing_clients.py and test_audit_bundle.py."""
 
 
@@ -212,6 +213,10 @@ def test_every_query_field(acme: Firm, role: str) -> None:
     for number in (1, 2, 3):
         ticket = person.ask(f"{{ ticketByNumber(number: {number}) {{ id }} }}")["ticketByNumber"]
         assert ticket is None or ticket["id"] in seen(acme, matrix, person, "ticket")
+    # All the deals began in one pipeline, and are open.
+    moved = f'pipelineWaterfall(pipeline: "{acme.others["pipeline"]}", from: {{position: "0"}}) {{ created closing }}'
+    deals = len(seen(acme, matrix, person, "opportunity"))
+    assert person.ask(f"{{ {moved} }}")["pipelineWaterfall"] == {"created": deals, "closing": deals}
     manages = bool(matrix.scopes["MANAGE_ACCESS"][role])
     assert person.ask("{ apiTokens(first: 1) { totalCount } }")["apiTokens"]["totalCount"] == 0 or manages
 
