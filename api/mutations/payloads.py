@@ -13,7 +13,6 @@ from strawberry.scalars import JSON
 from strawberry.types.field import StrawberryField
 
 from api.auditing.bundle import NothingToShow
-from api.auditing.bundler import check_sees_every_column
 from api.errors import RequestError, RequestErrorCode, UserError
 from api.execution import Ready, raw
 from api.scalars import Position
@@ -22,6 +21,7 @@ from api.types.auditing import AuditBundle
 from api.words import spoken
 from domain.catalogue import AnyDecider, camel
 from domain.kernel import type_id
+from domain.kernel.permissions import Permission
 from domain.kernel.recorded import Receipt
 from infra.log.proving import NotYetSigned
 
@@ -123,7 +123,11 @@ async def _audit_bundle(
     if root.id is None:
         return None
     request = info.context
-    check_sees_every_column(request.sight)
+    if not request.sight.amounts:
+        raise RequestError(
+            RequestErrorCode.FORBIDDEN,
+            f"A bundle shows every column of an entry: it takes the permission {Permission.SEE_AMOUNTS.name}.",
+        )
     through = position_of(at_position) if isinstance(at_position, str) else None
     make = partial(request.serving.bundles.of, root.id, through=through, disclose=True)
     try:
