@@ -78,6 +78,7 @@ async def test_the_waterfall_of_a_small_pipeline(database: str, tmp_path: Path) 
         await then(viola, "Win")
         cello, _ = await opened("Cello", sales, None)
         await then(cello, "MoveCloseDate", expectedClose="2026-07-31")
+        await then(cello, "ChangeAmount", amount="0", currency="USD")  # nothing more than nothing
         await then(cello, "ChangeAmount", amount="50", currency="EUR")
         await then(cello, "MoveCloseDate", expectedClose="2026-08-31")
         flute, _ = await opened("Flute", sales, "80")
