@@ -92,6 +92,7 @@ _SHORT_LIST = Weight(own=1, records=5)
 _SUM = Weight(own=20, records=1)
 """All that meets the conditions is added up; grouped ones bring as many groups as `first` says."""
 _WATERFALL = Weight(own=1_000, records=1)
-"""All that rows were between two moments is compared with what they were before: some twenty times a sum's work."""
+"""All that rows were between two moments is compared with what they were before: some twenty-five times a sum's
+work as of a moment."""
 _ORIGIN, _DIFFERENCES = Weight(own=200, records=1), Weight(own=200, records=20)
 """All entries of the record are opened and folded, however many it has."""
