@@ -1,7 +1,7 @@
 """The feed: one watch on the read models for each process, fanned out to every subscriber."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Self
@@ -47,10 +47,11 @@ class Watch:
 class Feed:
     """Knows how far the read models are, and which records somebody follows. Used within one event loop:
 
-    `async with Feed(progress, store) as feed`."""
+    `async with Feed(progress, store, forgotten) as feed`."""
 
-    def __init__(self, progress: Progress, store: EventStore) -> None:
-        self._progress, self._store = progress, store
+    def __init__(self, progress: Progress, store: EventStore, forgotten: Callable[[], int]) -> None:
+        """`forgotten`: how often this process has forgotten what was erased."""
+        self._progress, self._store, self.forgotten = progress, store, forgotten
         self._watches: dict[UUID, set[Watch]] = {}
         self.readers = anyio.CapacityLimiter(READERS)
         """What reads the book for subscribers takes a thread of these."""

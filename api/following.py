@@ -66,16 +66,19 @@ class BookSource(Source):
         yield await evaluate(self._begin)
         position = self._position
         with self._feed.shared.joined(self._key, lambda: self._tape(evaluate)) as tape:
-            # The older stretches everybody reads for themselves, up to where the shared one begins.
-            while position < tape.low:
-                for message in await self._stretch(position, tape.low):
-                    yield await evaluate(message)
-                    position = int(message.position)
-            at = await tape.behind(position)
             while True:
-                for told in await tape.since(at, position):
-                    yield told.answer
-                    position, at = told.position, at + 1
+                # The older stretches everybody reads for themselves, up to where the shared one begins.
+                while position < tape.low:
+                    for message in await self._stretch(position, tape.low):
+                        yield await evaluate(message)
+                        position = int(message.position)
+                at = await tape.behind(position)
+                while found := await tape.since(at, position):
+                    for told in found:
+                        yield told.answer
+                        position, at = told.position, at + 1
+                        if at < tape.swept():
+                            break
 
     def _tape(self, evaluate: Evaluate) -> "Tape":
         return Tape(self._feed, self._stretch, evaluate, None if self._beside is None else self._beside())
@@ -84,7 +87,8 @@ class BookSource(Source):
 class Tape:
     """The end of the book, each stretch of it read and evaluated once for all who follow it.
 
-    Who follows remembers a place on it: what is told beside the entries has no position of its own.
+    Who follows remembers a place on it: what is told beside the entries has no position of its own. Once this process
+    has forgotten what was erased, nothing is told any more that was evaluated before.
     """
 
     def __init__(self, feed: Feed, stretch: Stretch, evaluate: Evaluate, beside: Beside | None) -> None:
@@ -96,6 +100,7 @@ class Tape:
         """How many are no longer kept: the place of the first that is."""
         self._bytes = 0
         self._former = 0
+        self._forgotten, self._swept = feed.forgotten(), 0
         self._advance = Once(self._advanced)
         self._coming: asyncio.Future[Callable[[int], Message]] | None = None
 
@@ -106,14 +111,16 @@ class Tape:
         return self._gone + bisect_right(self._told, position, key=_position)
 
     async def since(self, at: int, position: int) -> Sequence[Told]:
-        """What comes next at a place, at least one. Raises RequestError where that is no longer kept.
+        """What comes next at a place; nothing where it has to be evaluated anew, by whoever follows.
 
-        `position`: of the one before.
+        `position`: of the one before. Raises RequestError where it is no longer kept for those who are so slow.
         """
         if at < self._end:
             await asyncio.sleep(0)
         while at >= self._end:
             await self._advance.done()
+        if at < self.swept():
+            return ()
         if at < self._gone:
             raise RequestError(
                 RequestErrorCode.SLOW_CONSUMER,
@@ -122,6 +129,16 @@ class Tape:
                 extensions={"after": str(position)},
             )
         return self._told[at - self._gone : at - self._gone + AT_ONCE]
+
+    def swept(self) -> int:
+        """The place below which nothing is told any more, for something in it may have been erased since."""
+        forgotten = self._feed.forgotten()
+        if forgotten != self._forgotten:
+            self._forgotten, self._swept = forgotten, self._end
+            self._gone, self.low = self._end, self.high
+            self._told.clear()
+            self._bytes = self._former = 0
+        return self._swept
 
     def stop(self) -> None:
         self._advance.stop()
@@ -152,10 +169,13 @@ class Tape:
             entered.cancel()
 
     async def _stretched(self, reached: int) -> None:
+        self.swept()
         messages = await self._stretch(self.high, reached)
         told = [Told(int(message.position), await self._evaluate(message)) for message in messages]
         self._keep(told)
         self.high = told[-1].position
+        if self.swept() == self._end:
+            return
         # The last two stretches stay, however large: nobody has had the time to take them yet.
         gone, most = 0, len(self._told) - len(told) - self._former
         while self._bytes > KEPT and gone < most:

@@ -99,7 +99,7 @@ def create_app(
             read_pool(parts.logins.reading) as lines,
             read_pool(parts.logins.reading, size=1) as own_line,
             Directory(own_line, progress) as directory,
-            Feed(progress, parts.store) as feed,
+            Feed(progress, parts.store, lambda: parts.daybook.forgotten) as feed,
             Checkpoints(progress, parts.pool, feed.readers) as checkpoints,
             access_pool(parts.logins.admitting) as access,
             _provider(oidc) as provider,

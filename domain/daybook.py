@@ -95,6 +95,11 @@ class Daybook(Application[UUID]):
         """Remember no aggregate as it was read: something in it was erased."""
         self._folds.clear()
 
+    @property
+    def forgotten(self) -> int:
+        """How often `forget` was called: who keeps what was opened compares it with what it was before."""
+        return self._folds.cleared
+
     async def _attempts(self, decider: AnyDecider, command: Command, context: Context, authority: Authority) -> Receipt:
         for attempt in range(ATTEMPTS):
             # What is remembered is good enough to succeed on, because the append checks every version that was read;
@@ -120,6 +125,7 @@ class Daybook(Application[UUID]):
     async def _decide_and_append(
         self, decider: AnyDecider, command: Command, context: Context, authority: Authority, *, trusting: bool
     ) -> Receipt:
+        cleared = self._folds.cleared
         own, known, expects = await self._read(decider, command, authority, trusting=trusting)
         if context.expected_version is not None and context.expected_version != own.version:
             refuse(VersionConflict(expected=context.expected_version, actual=own.version, path=("expected_version",)))
@@ -153,7 +159,7 @@ class Daybook(Application[UUID]):
         )
         positions = await self._book.append(await self._sealed(drafts), conditions)
         position = positions[-1] if positions else own.position
-        self._folds.put(command.id, Fold(version, position, decider.kind, after, opened=True))
+        self._folds.put(command.id, Fold(version, position, decider.kind, after, opened=True), cleared)
         return Receipt(command.id, version, position)
 
     async def _sealed(self, drafts: Sequence[Draft]) -> list[Entry]:
@@ -246,13 +252,14 @@ class Daybook(Application[UUID]):
 
     def _load(self, wanted: Mapping[UUID, bool]) -> dict[UUID, Fold]:
         """Fold what is not remembered yet; a fold read sealed is begun anew where the opened one is needed."""
+        cleared = self._folds.cleared
         folds = {id: self._folds.get(id, opened=opened) for id, opened in wanted.items()}
         for opened in (True, False):
             after = {id: fold.version for id, fold in folds.items() if fold.opened is opened}
             reading = self.catalogue.opened if opened else self.catalogue.sealed
             for id, rows in self._book.histories(after, reading).items() if after else ():
                 folds[id] = self._further(folds[id], rows)
-                self._folds.put(id, folds[id])
+                self._folds.put(id, folds[id], cleared)
         return folds
 
     def _further(self, fold: Fold, rows: Sequence[Row]) -> Fold:

@@ -36,6 +36,8 @@ class Folds:
         self._capacity, self._weight = capacity, 0
         self._folds: OrderedDict[UUID, Fold] = OrderedDict()
         self._lock = threading.Lock()
+        self.cleared = 0
+        """How often."""
 
     def get(self, id: UUID, *, opened: bool) -> Fold:
         """What is remembered of an aggregate; nothing where it was folded sealed and the opened one is asked for."""
@@ -51,10 +53,16 @@ class Folds:
         with self._lock:
             self._folds.clear()
             self._weight = 0
+            self.cleared += 1
 
-    def put(self, id: UUID, fold: Fold) -> None:
-        """Remember a fold, unless a newer or an opened one of the same version is there."""
+    def put(self, id: UUID, fold: Fold, cleared: int) -> None:
+        """Remember a fold, unless a newer or an opened one of the same version is there.
+
+        `cleared`: as it was before anything of the fold was read; where all was forgotten since, this is too.
+        """
         with self._lock:
+            if cleared != self.cleared:
+                return
             former = self._folds.pop(id, None)
             if former is not None:
                 self._weight -= former.version + self.OVERHEAD

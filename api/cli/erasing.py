@@ -118,6 +118,8 @@ def _run(settings: Settings, conninfo: str, stopping: threading.Event) -> None:
             _log.error("Files still hold what was erased. %s", error)
         except psycopg.Error as error:
             _log.warning("What was erased is not rewritten, because of the database: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - a thread that died would never rewrite, and tell nobody
+            _log.error("Files still hold what was erased: %s", type(error).__name__)
         stopping.wait(EVERY)
 
 

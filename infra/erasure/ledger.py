@@ -4,6 +4,7 @@ One JSON object a line: `{"subject": ..., "keys": [...], "at": ...}` before the 
 `{"subject": ..., "position": ...}` once the receipt stands in the book. No personal data: ids, times, positions.
 """
 
+import errno
 import fcntl
 import os
 import stat
@@ -94,7 +95,9 @@ class Ledger:
                     )
                 size = os.fstat(handle).st_size
                 torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-                os.write(handle, b"\n" * torn + msgspec.json.encode(line) + b"\n")
+                written = b"\n" * torn + msgspec.json.encode(line) + b"\n"
+                if os.write(handle, written) < len(written):  # a disk that is full in the middle says so no other way
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(handle)
             finally:
                 os.close(handle)

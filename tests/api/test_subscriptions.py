@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.api.book import HEADERS
-from tests.api.listening import Socket, listening
+from tests.api.listening import Socket, listening, until
 
 CHANGES = """
 subscription Feed($after: Position, $types: [String!], $subject: ID) {
@@ -52,6 +52,26 @@ def test_the_feed_tells_the_whole_book_and_goes_on(database: str, tmp_path: Path
             (message,) = taken(client, 4)
             assert (message["change"]["type"], message["change"]["reason"]) == ("CustomerRenamed", "a wedding")
             assert message["change"]["data"] == {"old": "Person 1", "new": "Renamed"}
+
+
+def test_who_comes_after_an_erasure_is_not_told_what_others_were_told_before(database: str, tmp_path: Path) -> None:
+    with listening(database, tmp_path) as server, server.connected() as first:
+        first.subscribe(CHANGES, {"after": "0"})
+        first.next("changes")
+        server.customer("Ada")
+        assert taken(first, 1)[0]["change"]["data"]["name"] == "Ada"
+        with psycopg.connect(database) as db:
+            db.execute("UPDATE daybook_keys.subjects SET wrapped = NULL, destroyed_at = now()")
+
+        def told(query: str) -> Any:
+            with server.connected() as later:
+                later.subscribe(query, {"after": "0"})
+                return taken(later, 1)[1]["change"]["data"]["name"]
+
+        until(lambda: told(CHANGES + "# shared with nobody") is None)
+        assert told(CHANGES) is None
+        server.customer("Berta")
+        assert [one["change"]["data"]["name"] for one in taken(first, 2)] == ["Berta"], "who was there goes on"
 
 
 def test_it_resumes_at_every_position_without_a_gap(database: str, tmp_path: Path) -> None:

@@ -69,15 +69,37 @@ def test_a_command_on_a_long_history_reads_only_what_is_new(
 def test_what_is_remembered_is_bounded() -> None:
     folds, ids = Folds(1_000), [new_id() for _ in range(100)]
     for id in ids:
-        folds.put(id, Fold(90, 90, "diary", State(), opened=True))
+        folds.put(id, Fold(90, 90, "diary", State(), opened=True), folds.cleared)
     kept = [id for id in ids if folds.get(id, opened=True).version]
     assert kept == ids[-10:]
 
 
 def test_a_fold_that_was_not_opened_is_no_head_start_for_an_opened_one() -> None:
     folds, id = Folds(1_000), new_id()
-    folds.put(id, Fold(5, 5, "diary", State(), opened=False))
+    folds.put(id, Fold(5, 5, "diary", State(), opened=False), folds.cleared)
     assert folds.get(id, opened=True).version == 0
     assert folds.get(id, opened=False).version == 5
-    folds.put(id, Fold(4, 4, "diary", State(), opened=True))
+    folds.put(id, Fold(4, 4, "diary", State(), opened=True), folds.cleared)
     assert folds.get(id, opened=True).version == 4
+
+
+def test_what_was_read_before_something_was_erased_is_not_remembered_after(
+    books: tuple[Parts, Parts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread may have opened the entries just before every fold was forgotten."""
+    book, elsewhere = books
+    id = handled(elsewhere, BeginDiary(id=new_id(), owner="Ada"), asking()).id
+    histories = book.store.histories
+
+    def overtaken(after: Mapping[UUID, int], reading: Reading) -> Mapping[UUID, Sequence[Row]]:
+        found = histories(after, reading)
+        book.daybook.forget()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(book.store, "histories", overtaken)
+        assert book.daybook.fold(id).version == 1
+        handled(book, WritePage(id=id, page=new_id(), text="one"), asking())
+    assert book.daybook.recall(id).version == 0
+    book.daybook.fold(id)
+    assert book.daybook.recall(id).version == 2
