@@ -33,6 +33,8 @@ class Entry(StoredEvent):
     commitment: bytes | None
     new_key: bytes | None = None
     """The subject's wrapped key, where this entry is the first that it seals."""
+    generation: int = 1
+    """Of the subject's key that seals it."""
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):

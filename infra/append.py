@@ -21,7 +21,7 @@ from domain.appending import (
 from domain.kernel import refuse
 from domain.kernel.recorded import Receipt
 from infra.exchange import Asked, Exchange
-from infra.master_key import epoch_of
+from infra.master_key import epoch_of, generations_in
 from infra.vault import Vault
 
 APPEND_LOCK = 0x6461_7962_6F6F_6B02
@@ -237,9 +237,9 @@ class Append:
                 self._vault.forget(entry.subject)
                 refuse(SubjectErased())
             else:
-                holds = entry.new_key in (None, stored)
+                holds = entry.new_key in (None, stored) and entry.generation == generations_in(stored)
             if not holds:
-                # Sealed under a key that lost the race to be stored: forget it and seal again.
+                # Sealed under a key that lost the race to be stored, or is not the newest: forget it and seal again.
                 self._vault.forget(entry.subject)
                 raise Moved
 

@@ -28,8 +28,9 @@ class SealingMapper(Mapper[UUID]):
         context, event_id = draft.context, new_id()
         name, public, personal = self.catalogue.encode(draft.event, context.reason)
         sealed = commitment = new_key = None
+        generation = 1
         if personal is not None:
-            sealed, commitment, new_key = self._vault.seal(
+            sealed, commitment, new_key, generation = self._vault.seal(
                 draft.subject, event_id, draft.originator_id, draft.originator_version, personal
             )
         return Entry(
@@ -48,6 +49,7 @@ class SealingMapper(Mapper[UUID]):
             sealed=sealed,
             commitment=commitment,
             new_key=new_key,
+            generation=generation,
         )
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:

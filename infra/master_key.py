@@ -5,8 +5,8 @@ It can be rotated (infra/rotation.py): each that there ever was has a number, it
     daybook-master-key-1:<base64>                of epoch 1
     daybook-master-key-2:<epoch>:<base64>        of any other
 
-A wrapped key says by which it was wrapped: 4 bytes of the epoch, most significant first, stand before it; of epoch 1
-nothing does.
+A wrapped key says by which it was wrapped: 4 bytes of the epoch, most significant first, stand before it; before a
+single key of epoch 1 nothing does. Several generations of a key are wrapped as one (infra/generations.py).
 """
 
 import base64
@@ -28,7 +28,9 @@ Keys: TypeAlias = dict[int, bytes]
 
 _LINE = re.compile(r"daybook-master-key-(?:1|2:(?P<epoch>[1-9][0-9]{0,8})):(?P<key>[A-Za-z0-9+/]{43}=)")
 _BARE = 60
-"""Bytes of a wrapped key: nonce, key and tag."""
+"""Bytes of a wrapped key: nonce, key and tag. Only a key of epoch 1 has so few."""
+_MORE = 40
+"""Bytes of each generation more."""
 
 
 class MasterKeyError(Exception):
@@ -50,11 +52,12 @@ class MasterKey:
     def wrap(self, key: bytes, purpose: bytes, epoch: int) -> bytes:
         """Raises EpochUnknown where there is no such master key."""
         nonce = random_bytes(12)
-        return _prefix(epoch) + nonce + self._cipher(epoch).encrypt(nonce, key, purpose)
+        prefix = b"" if epoch == 1 and len(key) == 32 else epoch.to_bytes(4, "big")
+        return prefix + nonce + self._cipher(epoch).encrypt(nonce, key, purpose)
 
     def unwrap(self, wrapped: bytes, purpose: bytes) -> bytes:
         """Raises MasterKeyError where this master key did not wrap it for this purpose."""
-        cipher, bare = self._cipher(epoch_of(wrapped)), wrapped[-_BARE:]
+        cipher, bare = self._cipher(epoch_of(wrapped)), wrapped if len(wrapped) == _BARE else wrapped[4:]
         try:
             return cipher.decrypt(bare[:12], bare[12:], purpose)
         except InvalidTag:
@@ -82,7 +85,12 @@ class MasterKey:
 
 def epoch_of(wrapped: bytes) -> int:
     """The epoch of the master key under which this is wrapped."""
-    return 1 if len(wrapped) == _BARE else int.from_bytes(wrapped[:-_BARE], "big")
+    return 1 if len(wrapped) == _BARE else int.from_bytes(wrapped[:4], "big")
+
+
+def generations_in(wrapped: bytes) -> int:
+    """How many generations of a key are wrapped there."""
+    return 1 + (len(wrapped) - _BARE) // _MORE
 
 
 def master_key(file: Path, *, begun: bool) -> MasterKey:
@@ -134,7 +142,3 @@ def keep(file: Path, keys: Keys) -> None:
 
 def _line(epoch: int, key: bytes) -> str:
     return f"daybook-master-key-{'1' if epoch == 1 else f'2:{epoch}'}:{base64.b64encode(key).decode()}"
-
-
-def _prefix(epoch: int) -> bytes:
-    return b"" if epoch == 1 else epoch.to_bytes(4, "big")

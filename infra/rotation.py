@@ -36,7 +36,7 @@ _LOCK = 0x6461_7962_6F6F_6B05
 
 
 class RotationError(Exception):
-    """The master key can't be rotated now; the message says why."""
+    """A key can't be rotated now; the message says why."""
 
 
 class Rotated(NamedTuple):
@@ -60,9 +60,9 @@ def rotate(
     written.
     """
     file = file.resolve()  # a link stays one
-    with _alone(conninfo) as db:
+    with alone(conninfo) as db:
         master, keys, now = master_key(file, begun=True), keys_in(file), master_epoch(db)
-        _require_ours(db, master)
+        require_ours(db, master)
         if min(keys) < now - 1 or max(keys) > now + 1:
             raise MasterKeyError(f"The file {file} holds keys of other epochs than {now}; put back the right file.")
         under_way = len(keys) > 1 or _epochs(db) > 1
@@ -84,17 +84,19 @@ def rotate(
 
 
 @contextmanager
-def _alone(conninfo: str) -> Generator[Db]:
+def alone(conninfo: str) -> Generator[Db]:
+    """A connection of the only process that rotates keys of this book. Raises RotationError where another one does."""
     with psycopg.connect(conninfo, autocommit=True, application_name="daybook rotation") as db:
         if db.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone() != (True,):
-            raise RotationError("Another process is rotating the master key of this book.")
+            raise RotationError("Another process is rotating keys of this book.")
         yield db
 
 
-def _require_ours(db: Db, master: MasterKey) -> None:
+def require_ours(db: Db, master: MasterKey) -> None:
+    """Raises RotationError or MasterKeyError where this is not the master key of this book's keys."""
     purposes = db.execute("SELECT purpose, wrapped FROM daybook_keys.purposes").fetchall()
     if not purposes:
-        raise RotationError("This book has not begun yet; its master key is as good as new.")
+        raise RotationError("This book has not begun yet; its keys are as good as new.")
     for purpose, wrapped in purposes:
         master.unwrap(wrapped, purpose.encode())
 

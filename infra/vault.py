@@ -4,9 +4,9 @@ import os
 import threading
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 from psycopg import Connection
@@ -17,13 +17,15 @@ from domain.encoding import Reading
 from domain.kernel import Claim, Withheld
 from domain.kernel.randomness import random_bytes
 from infra.entries import StoredEntry
+from infra.generations import count, key_at, newest, opener_of
 from infra.master_key import EpochUnknown, MasterKey
 from infra.patience import patient
-from infra.seals import Opener, Prf, SealBroken, derive, erased, opener, seal
+from infra.seals import Opener, Prf, SealBroken, derive, erased, seal
 
 SealedRow: TypeAlias = tuple[int, int, str, bytes, bytes | None, bytes, bytes]
 """Version, position, stored name, public part, sealed part, event id, subject."""
 
+R = TypeVar("R")
 _SEALED = Withheld.SEALED
 PURPOSES_LOCK = 0x6461_7962_6F6F_6B01
 """The advisory lock of whoever makes keys for purposes, or wraps them anew."""
@@ -39,6 +41,7 @@ class Sealed(NamedTuple):
     ciphertext: bytes
     commitment: bytes
     new_key: bytes | None
+    generation: int
 
 
 class EventKeys(NamedTuple):
@@ -72,16 +75,16 @@ class Vault:
     @patient
     def seal(self, subject: UUID, event_id: UUID, originator: UUID, version: int, personal: bytes) -> Sealed:
         """Seal a personal part. A subject without a key gets one; it exists once the entry is appended."""
-        key, new_key = self._key_to_seal(subject, begins=subject == originator and version == 1)
-        return Sealed(*seal(key, event_id, originator, version, personal), new_key)
+        keys, new_key = self._keys_to_seal(subject, begins=subject == originator and version == 1)
+        return Sealed(*seal(newest(keys), event_id, originator, version, personal), new_key, count(keys))
 
     def seals_at_once(self, subject: UUID) -> bool:
         """Whether this subject's key is remembered, and need not be fetched."""
         with self._lock:
             return subject in self._keys or subject in self._pending
 
-    def _key_to_seal(self, subject: UUID, *, begins: bool) -> tuple[bytes, bytes | None]:
-        """The subject's key; with it its wrapped form, for as long as no append has stored it."""
+    def _keys_to_seal(self, subject: UUID, *, begins: bool) -> tuple[bytes, bytes | None]:
+        """The subject's keys; with the first its wrapped form, for as long as no append has stored it."""
         with self._lock:
             if pending := self._pending.get(subject):
                 return pending
@@ -102,52 +105,64 @@ class Vault:
         Raises SealBroken where a part does not open, or its key is missing.
         """
         subjects = {UUID(bytes=one) for one in {row[6] for row in rows if row[4] is not None}}
-        openers = {subject.bytes: opens for subject, opens in self._openers(subjects).items()}
         last = {row[2]: row[0] for row in rows}
         bound, left_sealed, only_last = originator.bytes, reading.left_sealed, reading.only_last
-        return [
-            (
-                version,
-                position,
-                name,
-                state,
-                part
-                and (_SEALED if name in left_sealed else openers[subject](event_id, bound, version, part, position)),
-            )
-            for version, position, name, state, part, event_id, subject in rows
-            if name not in only_last or version == last[name]
-        ]
+
+        def opened(openers: Mapping[UUID, Opener]) -> list[Row]:
+            of = {subject.bytes: opens for subject, opens in openers.items()}
+            return [
+                (
+                    version,
+                    position,
+                    name,
+                    state,
+                    part
+                    and (_SEALED if name in left_sealed else of[subject](event_id, bound, version, part, position)),
+                )
+                for version, position, name, state, part, event_id, subject in rows
+                if name not in only_last or version == last[name]
+            ]
+
+        return self._with_openers(subjects, opened)
 
     def open_entries(self, entries: Sequence[StoredEntry]) -> list[bytes | Withheld | None]:
         """The personal parts of entries of any aggregates; like `opened`."""
-        openers = self._openers({entry.subject for entry in entries if entry.sealed is not None})
+
+        def opened(openers: Mapping[UUID, Opener]) -> list[bytes | Withheld | None]:
+            return [
+                entry.sealed
+                and openers[entry.subject](
+                    entry.event_id.bytes,
+                    entry.originator_id.bytes,
+                    entry.originator_version,
+                    entry.sealed,
+                    entry.position,
+                )
+                for entry in entries
+            ]
+
+        return self._with_openers({entry.subject for entry in entries if entry.sealed is not None}, opened)
+
+    def event_keys(self, entries: Sequence[StoredEntry]) -> list[EventKeys | Withheld | None]:
+        """The keys of each entry. ERASED where its subject's key was destroyed; None where nothing is sealed."""
+        subjects = {entry.subject for entry in entries if entry.sealed is not None}
+        # Of keys that were rotated since they were remembered, a wrong one would be derived from: they are read anew.
+        found = _each(subjects, self._stored(subjects))
         return [
-            entry.sealed
-            and openers[entry.subject](
-                entry.event_id.bytes,
-                entry.originator_id.bytes,
-                entry.originator_version,
-                entry.sealed,
-                entry.position,
-            )
+            None
+            if entry.sealed is None
+            else EventKeys(*derive(key_at(keys, entry.position), entry.event_id))
+            if (keys := found[entry.subject])
+            else Withheld.ERASED
             for entry in entries
         ]
 
-    def event_keys(self, entry: StoredEntry) -> EventKeys | Withheld | None:
-        """The keys of one entry. ERASED where its subject's key was destroyed; None where nothing is sealed."""
-        if entry.sealed is None:
-            return None
-        key = self._keys_of((entry.subject,)).get(entry.subject)
-        if key is None:
-            raise _missing(entry.subject)
-        return EventKeys(*derive(key, entry.event_id)) if key else Withheld.ERASED
-
-    def _openers(self, subjects: set[UUID]) -> dict[UUID, Opener]:
-        """By subject; where its key was destroyed a tombstone stands in its place, and everything is ERASED."""
-        keys = self._keys_of(subjects)
-        for subject in subjects - keys.keys():
-            raise _missing(subject)
-        return {subject: opener(key) if key else erased for subject, key in keys.items()}
+    def _with_openers(self, subjects: Collection[UUID], opened: Callable[[Mapping[UUID, Opener]], R]) -> R:
+        try:
+            return opened(_openers(_each(subjects, self._keys_of(subjects))))
+        except SealBroken:
+            # Perhaps a key was rotated since it was remembered. Where it was not, this breaks again.
+            return opened(_openers(_each(subjects, self._stored(subjects))))
 
     def blind_index(self, claim: Claim) -> bytes:
         """The keyed HMAC under which a claim is reserved: equal values give equal bytes, nothing leads back."""
@@ -216,18 +231,22 @@ class Vault:
         self.destroyed(subject for (subject,) in gone)
 
     def _keys_of(self, subjects: Collection[UUID]) -> dict[UUID, bytes]:
-        """The keys that exist; a destroyed one is b""."""
+        """The keys of each subject that has any, all generations; destroyed ones are b""."""
         with self._lock:
             found = {subject: key for subject in subjects if (key := self._keys.get(subject))}
             found |= {subject: b"" for subject in subjects if subject in self._destroyed}
         missing = [subject for subject in subjects if subject not in found]
         if missing:
-            try:
-                found.update(self._fetched(missing))
-            except EpochUnknown:
-                # Since a key was read it was wrapped anew, and the master key that it was wrapped under destroyed.
-                found.update(self._fetched(missing))
+            found.update(self._stored(missing))
         return found
+
+    def _stored(self, subjects: Collection[UUID]) -> dict[UUID, bytes]:
+        """The same, as they stand in the database."""
+        try:
+            return self._fetched([*subjects])
+        except EpochUnknown:
+            # Since a key was read it was wrapped anew, and the master key that it was wrapped under destroyed.
+            return self._fetched([*subjects])
 
     def _fetched(self, subjects: Sequence[UUID]) -> dict[UUID, bytes]:
         with self._pool.connection() as db:
@@ -247,18 +266,28 @@ class Vault:
                     self._put(subject, fetched[subject])
         return fetched
 
-    def _put(self, subject: UUID, key: bytes) -> None:
-        """Remember a key; the lock is held."""
-        self._keys[subject] = key
+    def _put(self, subject: UUID, keys: bytes) -> None:
+        """Remember a subject's keys, unless more are remembered: they were rotated meanwhile. The lock is held."""
+        if len(keys) >= len(self._keys.get(subject, b"")):
+            self._keys[subject] = keys
         if len(self._keys) > self._remember:
             self._keys.popitem(last=False)
 
 
-def _missing(subject: UUID) -> SealBroken:
-    return SealBroken(
-        f"The key of subject {subject} is missing from daybook_keys.subjects, and was not destroyed by an erasure:"
-        " restore that table."
-    )
+def _each(subjects: Collection[UUID], found: Mapping[UUID, bytes]) -> Mapping[UUID, bytes]:
+    """What was found of these subjects' keys: of each, or it raises SealBroken."""
+    for subject in subjects:
+        if subject not in found:
+            raise SealBroken(
+                f"The key of subject {subject} is missing from daybook_keys.subjects, and was not destroyed by an"
+                " erasure: restore that table."
+            )
+    return found
+
+
+def _openers(keys: Mapping[UUID, bytes]) -> Mapping[UUID, Opener]:
+    """By subject; where its keys were destroyed a tombstone stands in their place, and everything is ERASED."""
+    return {subject: opener_of(each) if each else erased for subject, each in keys.items()}
 
 
 def token_hash(token: str) -> bytes:

@@ -26,6 +26,7 @@ MATRIX = """
     daybook_keys.purposes       -        -          SI       -        -          -
     daybook_keys.rewritings     -        -          -        -        -          -
     daybook_keys.epochs         -        S          S        -        -          S
+    daybook_keys.rotations      -        -          -        -        -          -
     daybook_log                 -        -          u        u        -          -
     daybook_log.leaves          -        -          S        SI       -          -
     daybook_log.subtrees        -        -          S        SI       -          -

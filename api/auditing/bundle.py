@@ -69,7 +69,7 @@ class Bundles:
         if not stored:
             raise NothingToShow(f"{type_id(customer.prefix, id)} was not in the book at position {found.through}.")
         entries = [one.entry for one in stored]
-        keys = [self._vault.event_keys(one) for one in entries]
+        keys = self._vault.event_keys(entries)
         if disclose:
             opened = self._vault.open_entries(entries)
         else:

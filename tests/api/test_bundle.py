@@ -278,6 +278,27 @@ def test_what_can_not_be_bundled_is_told(office: Office, richest: UUID) -> None:
     assert not output.exists()
 
 
+def test_a_history_across_a_rotation_of_the_person_s_key_proves_itself(office: Office) -> None:
+    customer, rotated = office.customers[4], office.shell.run
+    id = type_id("cus", customer)
+    assert (
+        rotated("rotate", "person-key").returncode == rotated("rotate", "person-key", id, "--all").returncode == USAGE
+    )
+    assert rotated("rotate", "person-key", "maven:nobody").returncode == FAILED
+    before = office.asked("SELECT count(sealed)::int FROM daybook.events WHERE originator_id = %s", customer)
+    [(last,)] = office.asked("SELECT max(position) FROM daybook.events")
+    done = rotated("rotate", "person-key", id, "--json")
+    assert json.loads(done.stdout) == {"generation": 2, "after": last}, done
+    assert "were rotated; no key that seals is older than" in rotated("rotate", "person-key", "--all").stdout
+    file = office.bundled(customer, "--reason", REASON)  # whose reason is sealed, under the third
+    assert (verify(file, office.vkey).opened, verify(file, office.vkey).sealed) == (before[0][0] + 1, 0)
+    master = master_key(office.shell.folder / "master.key", begun=True)
+    [(wrapped,)] = office.asked("SELECT wrapped FROM daybook_keys.subjects WHERE subject = %s", customer)
+    keys = master.unwrap(wrapped, customer.bytes)
+    assert len(keys) == 112
+    assert not any(base64.b64encode(keys[at : at + 32]) in file for at in (0, 40, 80))
+
+
 def test_what_was_erased_is_said_to_be(office: Office) -> None:
     """The last of all: a destroyed key stays destroyed."""
     customer = office.customers[5]

@@ -17,7 +17,7 @@ import api.server  # noqa: F401  # `serve` imports it late; a process forked fro
 from api import command_line
 from api.importing.entering import Entering
 from domain.steps import Steps
-from infra import private_files, rotation
+from infra import person_keys, private_files, rotation
 from infra.append import Append
 from infra.committer import Committer, Submission
 from infra.erasure.carrying_out import Erasures
@@ -94,6 +94,8 @@ POINTS: dict[str, tuple[Any, str, Wrap]] = {
     "rotation-epoch-begun": (rotation, "_begin", _after),
     "rotation-keys-wrapped": (rotation, "_store", _after),
     "rotation-epoch-ended": (rotation, "_end_former", _after),
+    "person-keys-rotated": (person_keys, "_store", _after),
+    "person-keys-committed": (person_keys, "_begin", _after),
     "erasure-begun": (Erasures, "_carry_out", _before),
     "erasure-in-ledger": (Ledger, "begin", _after),
     "erasure-unnoted": (Erasures, "_append", _after),

@@ -14,6 +14,7 @@ from domain.kernel import parse_type_id
 from infra.embedded.software import wheel_binaries
 from infra.erasure.rewriting import due
 from infra.master_key import keys_in
+from infra.person_keys import rotate_one
 from infra.settings import read_settings
 from projections.searching import search_key
 from projections.sorting import sort_key
@@ -66,6 +67,10 @@ async def test_no_file_holds_what_was_erased(tmp_path: Path) -> None:
             with psycopg.connect(server.superuser_conninfo(), dbname="daybook", autocommit=True) as db:
                 [(key,)] = db.execute(_KEY, (parse_type_id(story.person)[1],)).fetchall()
                 values["the wrapped key"] = [key, key.hex().encode()]
+                for _ in range(2):
+                    rotate_one(conninfo, tmp_path / "master.key", parse_type_id(story.person)[1])
+                    [(keys,)] = db.execute(_KEY, (parse_type_id(story.person)[1],)).fetchall()
+                    values["the wrapped key"] += [keys, keys.hex().encode()]
                 [former] = keys_in(tmp_path / "master.key").values()
                 values["the former master key"] = [former, former.hex().encode(), base64.b64encode(former)]
                 plainly = {**{value: [value.encode()] for value in PERSONAL}, "the wrapped key": [key]}

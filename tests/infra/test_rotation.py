@@ -68,9 +68,10 @@ def wrapped_keys(database: str) -> list[tuple[bytes, bytes]]:
 
 
 def opens(master: bytes, wrapped: bytes, bound: bytes) -> bytes | None:
-    """What opens by the written format: with whatever stands before, nonce and ciphertext are the last 60 bytes."""
+    """What opens by the written format: but for 60 bytes under the first master key, its number stands before."""
+    bare = wrapped if len(wrapped) == 60 else wrapped[4:]
     with suppress(InvalidTag):
-        return AESGCM(master).decrypt(wrapped[-60:-48], wrapped[-48:], bound)
+        return AESGCM(master).decrypt(bare[:12], bare[12:], bound)
     return None
 
 
