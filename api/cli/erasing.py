@@ -18,7 +18,7 @@ from infra.beside import beside
 from infra.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from infra.erasure.carrying_out import waiting
 from infra.erasure.ledger import Ledger
-from infra.erasure.rewriting import NotRewritten, due, rewrite
+from infra.erasure.rewriting import NotRewritten, RightsMissing, due, rewrite
 from infra.master_key import MasterKeyError
 from infra.rotation import RotationError, rotate
 from infra.settings import Settings
@@ -37,6 +37,9 @@ MARGIN = timedelta(days=1)
 
 EVERY = 3600.0
 """Seconds between two looks whether it is due."""
+
+SELDOM = 24 * EVERY
+"""Seconds until all is rewritten once more where rights are missing for the rest: on a large book it takes a while."""
 
 _NOT_NOW = (NotRewritten, NoMomentToSwitch, RebuildUnderWay, RotationError, MasterKeyError, EmbeddedPostgresError)
 
@@ -112,15 +115,19 @@ def finishing(settings: Settings, conninfo: str) -> Generator[None]:
 
 def _run(settings: Settings, conninfo: str, stopping: threading.Event) -> None:
     while not stopping.is_set():
+        pause = EVERY
         try:
             finish_where_due(settings, conninfo)
+        except RightsMissing as error:
+            _log.error("Files still hold what was erased. %s", error)
+            pause = SELDOM
         except _NOT_NOW as error:
             _log.error("Files still hold what was erased. %s", error)
         except psycopg.Error as error:
             _log.warning("What was erased is not rewritten, because of the database: %s", type(error).__name__)
         except Exception as error:  # noqa: BLE001 - a thread that died would never rewrite, and tell nobody
             _log.error("Files still hold what was erased: %s", type(error).__name__)
-        stopping.wait(EVERY)
+        stopping.wait(pause)
 
 
 def _finish(settings: Settings, conninfo: str) -> None:

@@ -32,6 +32,10 @@ class NotRewritten(Exception):
     """Something erased is still in the files; the message says what to do."""
 
 
+class RightsMissing(NotRewritten):
+    """The role of DATABASE_URL may not do all of it; until somebody grants that, nothing more is gained by trying."""
+
+
 def due(db: Connection[Any], days: int) -> datetime | None:
     """When the oldest erasure that is not rewritten yet has to be; None where there is none. `db`: the owner's."""
     row = db.execute(
@@ -63,7 +67,7 @@ def rewrite(conninfo: str, administrator: str | None, rebuild: Callable[[], None
             with psycopg.connect(administrator or conninfo, autocommit=True) as other:
                 write_over_wal(other)
         except psycopg.errors.InsufficientPrivilege:
-            raise NotRewritten(
+            raise RightsMissing(
                 "The tables are rewritten, but the role of DATABASE_URL may not write over this PostgreSQL's WAL, which"
                 " still holds what was erased. Have an administrator grant it pg_checkpoint, and EXECUTE on"
                 " pg_switch_wal() and pg_ls_waldir(); then do it again."
@@ -105,7 +109,7 @@ def _vacuum(db: Connection[Any], schema: str, table: str) -> None:
                 raise NotRewritten(f"{schema}.{table} has been busy for {PATIENCE:.0f} seconds; do it again.") from None
             sleep(0.2)
     if _file(db, schema, table) == before:
-        raise NotRewritten(f"The role of DATABASE_URL may not rewrite {schema}.{table}: it must own the database.")
+        raise RightsMissing(f"The role of DATABASE_URL may not rewrite {schema}.{table}: it must own the database.")
 
 
 def _file(db: Connection[Any], schema: str, table: str) -> str:

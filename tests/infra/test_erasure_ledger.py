@@ -1,13 +1,20 @@
-"""The erasure ledger: what it says was written down is on the disk, or nothing is erased."""
+"""The erasure ledger: what it says was written down is on the disk, or nothing is erased; replayed, it erases once."""
 
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
+from api.composition import Parts, assembled
+from domain.access import unlimited
+from domain.customer import PERSONAL_DATA_ERASED, customer
 from domain.kernel import new_id
+from domain.kernel.recorded import Context
+from domain.steps import blocking
 from infra.erasure.ledger import Ledger, LedgerError
 
 
@@ -30,3 +37,35 @@ def test_a_line_that_was_cut_short_is_not_taken_for_written(tmp_path: Path) -> N
     assert ledger.erased() == {first: {first}}
     ledger.begin(second, (second,))
     assert ledger.erased() == {first: {first}, second: {second}}
+
+
+def approved(parts: Parts) -> UUID:
+    """A customer whose erasure is approved, and waits to be carried out."""
+
+    def done(verb: str, actor: str, **raw: Any) -> UUID:
+        context = Context(actor=actor, idempotency_key=uuid4(), correlation_id=uuid4())
+        return blocking(parts.commands.submit(customer, verb, raw, context, unlimited(actor))).id
+
+    id = done("register", "user:1", kind="person", name="Ada")
+    done("requestErasure", "user:1", id=id, ground="person_asked", reason="Asked for")
+    done("erasePersonalData", "user:2", id=id, reason="Asked for")
+    return id
+
+
+def test_what_is_carried_out_elsewhere_while_the_ledger_is_replayed_gets_one_receipt(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every command looks at the ledger when it starts, also between a server's line in it and its receipt."""
+    file = tmp_path / "master.key"
+    with assembled(database, file) as server, assembled(database, file) as command:
+        id = approved(server)
+        Ledger(tmp_path / "erasures.jsonl").begin(id, (id,))
+        append = command.erasures._append  # pyright: ignore[reportPrivateUsage]
+
+        def overtaken(*given: Any) -> int:
+            server.erasures.carry_out_approved()
+            return append(*given)
+
+        monkeypatch.setattr(command.erasures, "_append", overtaken)
+        command.erasures.replay()
+        assert len(server.store.entries(0, 100, names=[PERSONAL_DATA_ERASED])) == 1
