@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from eventsourcing.persistence import Notification
@@ -11,6 +11,10 @@ COLUMNS = (
     "position, originator_id, originator_version, event_id, topic, recorded_at, occurred_at, subject, actor,"
     " on_behalf_of, correlation_id, causation_id, idempotency_key, state, sealed"
 )
+
+
+ENVELOPE: Final = 13
+"""So many columns from the first on are the first fields of a Recorded."""
 
 
 class StoredEntry(NamedTuple):

@@ -11,7 +11,7 @@ from domain.appending import Draft, Entry
 from domain.encoding import Catalogue, reason_of
 from domain.kernel import Withheld, new_id
 from domain.kernel.recorded import Recorded
-from infra.entries import EntryNotification, StoredEntry
+from infra.entries import ENVELOPE, EntryNotification, StoredEntry
 from infra.vault import Vault
 
 
@@ -71,22 +71,11 @@ class SealingMapper(Mapper[UUID]):
 
     def decode(self, entry: StoredEntry, personal: bytes | Withheld | None) -> Recorded[Any]:
         """One recorded event, its personal part given. Raises where today's code can't read it: a poison event."""
+        # By place, for every entry of every projection passes here: seventeen names cost several times as much.
         return Recorded(
-            position=entry.position,
-            event_id=entry.event_id,
-            originator_id=entry.originator_id,
-            originator_version=entry.originator_version,
-            kind=self.catalogue.kind(entry.topic),
-            name=entry.topic,
-            recorded_at=entry.recorded_at,
-            occurred_at=entry.occurred_at,
-            subject=entry.subject,
-            actor=entry.actor,
-            on_behalf_of=entry.on_behalf_of,
-            correlation_id=entry.correlation_id,
-            causation_id=entry.causation_id,
-            idempotency_key=entry.idempotency_key,
-            reason=reason_of(personal) if isinstance(personal, bytes) else None,
-            erased=personal is Withheld.ERASED,
-            event=self.catalogue.decode(entry.topic, entry.state, personal),
+            *entry[:ENVELOPE],
+            self.catalogue.kind(entry.topic),
+            reason_of(personal) if isinstance(personal, bytes) else None,
+            personal is Withheld.ERASED,
+            self.catalogue.decode(entry.topic, entry.state, personal),
         )

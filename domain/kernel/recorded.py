@@ -37,16 +37,14 @@ class Receipt(msgspec.Struct, frozen=True):
     position: int
 
 
-class Recorded(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
+class Recorded(msgspec.Struct, Generic[E], frozen=True):
     """An event with its envelope, as it stands in the book."""
 
     position: int
     """Dense, from 1, in commit order; 0 while not yet appended."""
-    event_id: UUID
     originator_id: UUID
     originator_version: int
-    kind: str
-    """The aggregate's kind, e.g. `customer`."""
+    event_id: UUID
     name: str
     """The event's stored name."""
     recorded_at: datetime
@@ -58,6 +56,8 @@ class Recorded(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     correlation_id: UUID
     causation_id: UUID | None
     idempotency_key: UUID | None
+    kind: str
+    """The aggregate's kind, e.g. `customer`."""
     reason: str | None
     erased: bool
     """True: the key of the personal part was destroyed."""
