@@ -50,6 +50,7 @@ CUSTOMERS = Table(
     name="customers",
     columns={
         "id": "text NOT NULL",
+        **STAMP,  # its position is compared with below asOf, and what stands in front is found soonest
         "kind": "text NOT NULL",  # person, organisation
         "name": "text",
         "name_key": TEXT_KEY,  # the name as it sorts and is searched; "" without a name
@@ -75,7 +76,6 @@ CUSTOMERS = Table(
         "archived_at": "timestamptz",
         "erasure": "text",  # requested, approved, erased; NULL: nobody asked for it
         "erasure_at": "timestamptz",  # since when it is so
-        **STAMP,
     },
     indexes=(
         "created_at DESC, id",

@@ -36,6 +36,7 @@ OPPORTUNITIES = Table(
     name="opportunities",
     columns={
         "id": "text NOT NULL",
+        **STAMP,
         "title": "text",
         "title_key": TEXT_KEY,  # the title as it sorts and is searched; "" where it was erased
         "status": "text NOT NULL",  # open, won, lost
@@ -59,7 +60,6 @@ OPPORTUNITIES = Table(
         "opened_at": "timestamptz NOT NULL",
         "registered_position": "bigint NOT NULL",  # the entry that opened it
         "last_touched_at": "timestamptz NOT NULL",  # when its last event happened: what `rotten` counts from
-        **STAMP,
     },
     indexes=(
         "opened_at DESC, id",

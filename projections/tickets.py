@@ -38,6 +38,7 @@ TICKETS = Table(
     name="tickets",
     columns={
         "id": "text NOT NULL",
+        **STAMP,
         "number": "bigint NOT NULL UNIQUE",  # ascending, gaps allowed
         "subject": "text",
         "subject_key": TEXT_KEY,  # the subject as it sorts and is searched; "" where it was erased
@@ -67,7 +68,6 @@ TICKETS = Table(
         "satisfaction_score": "smallint",  # 1 to 5
         "satisfaction_comment": "text",
         "changed_at": "timestamptz NOT NULL",  # when its last event happened
-        **STAMP,
     },
     indexes=(
         "opened_at DESC, id",
