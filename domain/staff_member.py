@@ -358,7 +358,7 @@ staff_member: Decider[StaffMember, StaffMemberCommand, StaffMemberEvent] = Decid
         "StaffMemberDeactivated": StaffMemberDeactivated,
         "StaffMemberReactivated": StaffMemberReactivated,
     },
-    standing=lambda state: Standing(kind="staff_member", active=state.active),
+    standing=lambda state: Standing(kind="staff_member", active=state.active, team=state.team),
     claims=claims,
     taken=taken,
 )

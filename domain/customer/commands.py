@@ -45,7 +45,7 @@ class RegisterCustomer(Command, frozen=True, kw_only=True):
     name: Annotated[str | None, Doc("The full name, as the customer writes it."), NAME] = None
     contact_points: Annotated[tuple[NewContactPoint, ...], Doc("Ways to reach the customer."), Items(50)] = ()
     owner: Annotated[UUID | None, Doc("The staff member who looks after the customer."), Id("staff_member")] = None
-    team: Annotated[UUID | None, Doc("The team that looks after the customer."), Id("team")] = None
+    team: Annotated[UUID | None, Doc("The team that looks after it; left out: the owner's."), Id("team")] = None
     source: Annotated[str | None, Doc("Where the customer came from, in the company's words: `web`."), LABEL] = None
     external_ids: ExternalIds = ()
     language: Annotated[str | None, Doc("The language to address it in, as a BCP 47 tag: `de-CH`."), LANGUAGE] = None

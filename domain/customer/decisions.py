@@ -97,6 +97,7 @@ from domain.kernel import (
     path_of_claim,
     refuse,
     require,
+    team_of,
     unless_active,
     updated,
 )
@@ -190,7 +191,7 @@ def _registered(command: RegisterCustomer, known: Known) -> CustomerRegistered:
         name=command.name,
         contact_points=first_contact_points(command),
         owner=command.owner,
-        team=command.team,
+        team=team_of(known, command.owner, command.team),
         source=command.source,
         external_ids=tuple(dict.fromkeys(command.external_ids)),
         language=command.language,

@@ -1,4 +1,4 @@
-"""Others: the rules against naming a customer, a staff member or a team that is not active."""
+"""Others: who may be named, for only what is active may be, and whose team looks after what is new."""
 
 from uuid import UUID
 
@@ -23,3 +23,9 @@ class TeamNotActive(Rule):
 def unless_active(known: Known, id: UUID | UnsetType | None, rule: Rule) -> Rule | None:
     """The rule, where the record that the command names is not active. Naming none breaks none."""
     return rule if isinstance(id, UUID) and not known.of(id).active else None
+
+
+def team_of(known: Known, owner: UUID | None, team: UUID | None) -> UUID | None:
+    """The team that looks after a new record: the one that is named, else its owner's. So the owner's colleagues, who
+    may do what their team may, find it."""
+    return team if team is not None or owner is None else known.of(owner).team

@@ -72,6 +72,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     zone: str = "UTC"
     place: Place = Place()
     """Who looks after it: what permissions ask."""
+    team: UUID | None = None
+    """The team that a staff member is in."""
 
 
 class Reference(NamedTuple):

@@ -43,7 +43,7 @@ class OpenOpportunity(Command, frozen=True, kw_only=True):
     source: Annotated[str | None, Doc("Where the deal came from, e.g. `fair` or `referral`."), LABEL] = None
     campaign: Annotated[str | None, Doc("The campaign that brought it."), LABEL] = None
     owner: Annotated[UUID | None, Doc("Who looks after it."), Id("staff_member")] = None
-    team: Annotated[UUID | None, Doc("Which team looks after it."), Id("team")] = None
+    team: Annotated[UUID | None, Doc("Which team looks after it; left out: the owner's."), Id("team")] = None
     lines: Annotated[tuple[NewOpportunityLine, ...], Doc("What would be sold."), Items(MOST_LINES)] = ()
     external_ids: ExternalIds = ()
 

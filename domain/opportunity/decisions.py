@@ -20,6 +20,7 @@ from domain.kernel import (
     path_of_claim,
     refuse,
     require,
+    team_of,
     unless_active,
     updated,
 )
@@ -160,7 +161,7 @@ def _open(command: OpenOpportunity, known: Known) -> Sequence[OpportunityEvent]:
             source=command.source,
             campaign=command.campaign,
             owner=command.owner,
-            team=command.team,
+            team=team_of(known, command.owner, command.team),
             lines=lines,
             external_ids=tuple(dict.fromkeys(command.external_ids)),
         )

@@ -3,6 +3,7 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import assume, settings
 from hypothesis import given as for_all
@@ -226,6 +227,14 @@ class TestRegistering:
             shared_email_reason="one office, one address",
         )
         given().knowing(STANDINGS).when(command).then(expected)
+
+    def test_what_is_new_is_its_owners_teams_where_no_team_is_named(self) -> None:
+        in_team = {OWNER: Standing(kind="staff_member", team=OLD_TEAM)}
+        command = RegisterCustomer(id=ID, kind=CustomerKind.PERSON, name="Ada Lovelace", owner=OWNER)
+        theirs = msgspec.structs.replace(registered(), owner=OWNER, team=OLD_TEAM)
+        given().knowing(STANDINGS | in_team).when(command).then(theirs)
+        named = msgspec.structs.replace(command, team=TEAM)
+        given().knowing(STANDINGS | in_team).when(named).then(msgspec.structs.replace(theirs, team=TEAM))
 
     def test_the_first_of_each_kind_is_primary_unless_another_is_marked(self) -> None:
         first, second = new_point(), new_point(MAIL_2, "ada@home.example", primary=True)

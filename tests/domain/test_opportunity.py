@@ -246,6 +246,15 @@ def test_a_deal_needs_no_more_than_a_title_and_a_pipeline() -> None:
     given_no_company().when(command).then(bare)
 
 
+def test_a_new_deal_is_its_owners_teams_where_no_team_is_named() -> None:
+    in_team = {OWNER: Standing(kind="staff_member", team=OLD_TEAM)}
+    command = OpenOpportunity(id=ID, title="Someone called", pipeline=PARTNERS, owner=OWNER)
+    theirs = msgspec.structs.replace(bare, owner=OWNER, team=OLD_TEAM)
+    given_no_company().knowing(in_team).when(command).then(theirs)
+    named = msgspec.structs.replace(command, team=TEAM)
+    given_no_company().knowing(in_team).when(named).then(msgspec.structs.replace(theirs, team=TEAM))
+
+
 @pytest.mark.parametrize(("pipeline", "currency"), [(SALES, "USD"), (PARTNERS, "EUR")])
 def test_the_currency_is_the_pipelines_or_else_the_companys(pipeline: UUID, currency: str) -> None:
     (event,) = decided(given(), OpenOpportunity(id=ID, title="x", pipeline=pipeline, amount=Decimal(5)))

@@ -98,6 +98,7 @@ def firm(database: str, directory: Path) -> Iterator[Firm]:
 
         stages = [{"name": "New", "probability": "10", "category": "PIPELINE"}]
         team, outsider = make("teamCreate", "team", name="West"), make("staffMemberRegister", "staffMember", name="Out")
+        nobodys = make("teamCreate", "team", name="East")
         others = {
             "pipeline": make("pipelineDefine", "pipeline", name="Sales", stages=stages),
             "product": make("productAdd", "product", name="Engine"),
@@ -115,7 +116,7 @@ def firm(database: str, directory: Path) -> Iterator[Firm]:
             server.mutate("staffMemberGrantRole", id=id, role=roles[role])
             person = people[role] = Person(role, id, stack.enter_context(signed_in(server, id, email)))
             places: dict[str, dict[str, Any]] = {
-                "own": {"owner": id},
+                "own": {"owner": id, "team": nobodys},
                 "team": {"owner": outsider, "team": team},
                 "elsewhere": {"owner": outsider},
             }
@@ -224,6 +225,19 @@ def test_every_query_field(acme: Firm, role: str) -> None:
 def _ids(person: Person, field: str) -> Iterator[str]:
     for node in person.ask(f"{{ {field}(first: 100) {{ nodes {{ id }} }} }}")[field]["nodes"]:
         yield node["id"]
+
+
+def test_what_a_rep_enters_is_seen_by_the_team(acme: Firm) -> None:
+    rep, colleague = acme.people["Sales rep"], acme.people["Sales manager"]
+    key = {"idempotencyKey": str(uuid4())}
+    entered = rep.ask(
+        "mutation($i: CustomerRegisterInput!)"
+        " { customerRegister(input: $i) { customer { id owner { id } team { name } } userErrors { code } } }",
+        {"i": {"kind": "PERSON", "name": "Walked in", **key}},
+    )["customerRegister"]["customer"]
+    assert entered == {"id": entered["id"], "owner": {"id": rep.id}, "team": {"name": "West"}}
+    asked = "query($id: ID!) { customer(id: $id) { name } }"
+    assert colleague.ask(asked, {"id": entered["id"]})["customer"] == {"name": "Walked in"}
 
 
 @pytest.mark.parametrize("role", ROLES)
