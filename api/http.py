@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NamedTuple, NoReturn, cast
+from urllib.parse import parse_qsl
 
 import msgspec
 from graphql import OperationDefinitionNode, OperationType
@@ -200,8 +201,12 @@ async def _asked(http: Incoming, most: int) -> Asked:
 
 
 def _read_parameters(http: Incoming) -> dict[str, Any]:
-    given: dict[str, Any] = dict(http.query_params)
-    if len(given) < len(http.query_params.multi_items()):
+    try:
+        pairs = parse_qsl(http.query.decode("ascii"), keep_blank_values=True, errors="strict")
+    except UnicodeError:
+        _bad("The address can't be read as UTF-8.")
+    given: dict[str, Any] = dict(pairs)
+    if len(given) < len(pairs):
         _bad("A parameter stands in the address twice.")
     for name in ("variables", "extensions"):
         if given.get(name):

@@ -18,7 +18,7 @@ class Incoming:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
         self.receive = receive
-        self._query: bytes = scope["query_string"]
+        self.query: bytes = scope["query_string"]
         # Where a header comes twice, the first one counts.
         self._headers: dict[bytes, bytes] = dict(reversed(list(scope["headers"])))
 
@@ -29,8 +29,8 @@ class Incoming:
 
     @property
     def query_params(self) -> QueryParams:
-        """What stands in the address behind `?`."""
-        return QueryParams(self._query)
+        """What stands in the address behind `?`, as far as it can be read."""
+        return QueryParams(self.query)
 
     async def body(self, most: int = MOST_BYTES) -> bytes:
         """All of it. Raises RequestError where it has more bytes, or its client went away before its end."""

@@ -12,6 +12,7 @@ from api.auditing.bundle import Bundles, NothingToShow
 from api.cli.access import ACTOR
 from api.cli.book import FAILED, USAGE, CommandFailed, book
 from api.cli.output import note, say
+from api.cli.outputs import check_writable
 from api.cli.tracing import MOMENT, moment_named
 from api.composition import Parts
 from api.replay import NobodyCalledThat, record_called
@@ -53,6 +54,7 @@ def bundle(
         daybook bundle maven:Cancity --as-of 2026-03-31 -o cancity.bundle.json
     """
     moment = None if as_of is None else moment_named(as_of)
+    check_writable(output)
     try:
         with book() as parts:
             record = record_called(parts, customer)

@@ -9,6 +9,7 @@ import typer
 
 from api.cli.book import CommandFailed, book
 from api.cli.output import note
+from api.cli.outputs import check_writable
 from api.composition import Parts
 from api.personal_data import personal_data
 from api.replay import NobodyCalledThat, record_called
@@ -36,6 +37,7 @@ def export_personal(
 
         daybook export-personal cus_01h455vb4pex5vsknk084sn02q -o copy.json --reason "Her letter of 2 March"
     """
+    check_writable(output, anew=True)
     with book() as parts:
         try:
             record = record_called(parts, customer)

@@ -9,6 +9,7 @@ import typer
 from api.auditing.page import page
 from api.cli.book import FAILED, CommandFailed, book
 from api.cli.output import note, say, say_json
+from api.cli.outputs import check_writable
 from api.replay import Happening, NobodyCalledThat, called
 from api.replay import replay as replayed
 from infra.private_files import replace
@@ -37,6 +38,8 @@ def replay(
 
     Ids of other records (opp_..., tkt_..., ...) are told as well.
     """
+    if html is not None:
+        check_writable(html)
     try:
         with book() as parts:
             name, happenings = called(parts, customer), list(replayed(parts, customer, everything=everything))

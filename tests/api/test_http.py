@@ -189,6 +189,9 @@ async def test_get_is_for_queries_and_needs_the_header_that_a_foreign_page_canno
         twice = "query={__typename}&query={company{name}}"
         refused = await client.http.get(f"{url}?{twice}", headers=ours)
         assert (refused.status_code, error_of(refused)["extensions"]["code"]) == (400, "BAD_REQUEST")
+        for query in ("query=%ff", "query={__typename}&operationName=%c3"):
+            refused = await client.http.get(f"{url}?{query}", headers=ours)
+            assert (refused.status_code, error_of(refused)["extensions"]["code"]) == (400, "BAD_REQUEST")
 
 
 async def test_without_the_right_token_nothing_is_answered(database: str, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx
 import msgspec
+import psycopg
 import pytest
 
 from api.beginning import define_roles
@@ -22,7 +23,7 @@ from domain.steps import blocking
 from tests.api.filled import opened
 from tests.api.identity.signing_in import signed_in
 from tests.api.listening import PATIENCE, listening, until
-from tests.api.test_command_line import FAILED, OK, OUT_OF_REACH, Shell
+from tests.api.test_command_line import FAILED, OK, USAGE, Shell
 from tests.docs.blocks import ROOT
 from tests.projections.fold_oracle import PREFIXES
 from tests.toy import asking
@@ -266,8 +267,16 @@ def test_the_command_writes_the_same_into_a_file_for_its_owner_alone(asked: Aske
         given[added].pop()
     assert given | {"position": ""} == before | {"position": ""}
 
+    with psycopg.connect(asked.database) as db:
+        entered = db.execute("SELECT max(position) FROM daybook.events").fetchone()
     again = shell.run(*arguments)
-    assert (again.returncode, "there already" in again.stderr) == (OUT_OF_REACH, True)
+    assert (again.returncode, "there already" in again.stderr) == (USAGE, True)
+    for nowhere in (tmp_path, tmp_path / "missing" / "copy.json"):
+        refused = shell.run(*arguments[:2], "-o", str(nowhere), "--reason", "ADA-33 asked on Tuesday")
+        assert (refused.returncode, "can't be written" in refused.stderr) == (USAGE, True)
+    with psycopg.connect(asked.database) as db:
+        last = db.execute("SELECT max(position) FROM daybook.events").fetchone()
+    assert last == entered, "of a copy that was not made, the book says nothing"
     nobody = shell.run("export-personal", "old:none", "-o", str(tmp_path / "other.json"), "--reason", "x")
     assert (nobody.returncode, "Nothing in the book is called" in nobody.stderr) == (FAILED, True)
     assert not (tmp_path / "other.json").exists()
