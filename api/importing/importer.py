@@ -35,7 +35,7 @@ class Import:
 
     def __init__(self, parts: Parts, mapping: RowMapping, source: str) -> None:
         """`source` is the other system's name. Raises MappingError where it can't be one."""
-        if not source.strip() or ":" in source or len(source) > 60:
+        if not source.strip() or not source.isprintable() or ":" in source or len(source) > 60:
             raise MappingError("The source's name must be a word of your own without a colon, such as old-crm.")
         self._parts, self._mapping, self._source = parts, mapping, source
         self._finder = Finder(parts, source)
@@ -64,7 +64,7 @@ class Import:
                         tally.reject(Rejected(row.number, row.cells, (str(missing),)))
                     break
                 waiting = again
-        return tally.summary(table.header, rejected_file, time.monotonic() - began)
+        return tally.summary(table, rejected_file, time.monotonic() - began)
 
     def _pass(self, loop: asyncio.Runner, rows: Iterable[Entry], tally: Tally) -> list[tuple[Entry, NotFound]]:
         """Enter the rows; returns those that refer to a record of their own kind that is not there yet."""

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from api.importing.layout import Layout, checked_layout
 from api.importing.values import BadValue, Value, parse_value
 from domain.catalogue import AnyDecider, catalogue
 from domain.kernel import Command
@@ -75,8 +76,7 @@ class RowMapping(msgspec.Struct, frozen=True):
     pipelines: tuple[Mapping[str, Any], ...]
     """Pipelines to define before the first row, where none of that name exists."""
     time_zone: ZoneInfo
-    encoding: str
-    delimiter: str
+    layout: Layout
 
     @property
     def columns(self) -> set[str]:
@@ -113,8 +113,7 @@ def _checked(text: _MappingText, kind: str) -> RowMapping:
         text.corrections,
         tuple(text.pipeline),
         _zone(text.time_zone),
-        text.encoding,
-        text.delimiter,
+        checked_layout(text.encoding, text.delimiter),
     )
 
 

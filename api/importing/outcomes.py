@@ -1,18 +1,20 @@
 """What became of the rows of a file."""
 
-import csv
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 
-from api.importing.rows import Rejected
+from api.importing.rows import Rejected, Table
 
 Progress: TypeAlias = Callable[[int], None]
 """Told how many more rows are done."""
+
+REMARKS = ("row", "reasons")
+"""The columns behind a rejected row."""
 
 
 class Outcome(Enum):
@@ -55,10 +57,10 @@ class Tally:
         self._rejected.append(row)
         self.count(Outcome.REJECTED)
 
-    def summary(self, header: Sequence[str], rejected_file: Path, seconds: float) -> Summary:
+    def summary(self, table: Table, rejected_file: Path, seconds: float) -> Summary:
         """What there is to say; writes the rejected rows, or removes the file that an earlier import of them left."""
         if self._rejected:
-            _write(rejected_file, header, sorted(self._rejected))
+            _write(rejected_file, table, sorted(self._rejected))
         else:
             rejected_file.unlink(missing_ok=True)
         return Summary(
@@ -73,11 +75,24 @@ class Tally:
         )
 
 
-def _write(file: Path, header: Sequence[str], rejected: Sequence[Rejected]) -> None:
+def _write(file: Path, table: Table, rejected: Sequence[Rejected]) -> None:
     """The rows as they stood, so that they can be corrected and imported, with their number and the reasons behind."""
-    with file.open("w", newline="", encoding="utf-8") as out:
-        rows = csv.writer(out)
-        rows.writerow([*header, "row", "reasons"])
-        for one in rejected:
-            padding = [""] * (len(header) - len(one.cells))
-            rows.writerow([*one.cells[: len(header)], *padding, one.number, "; ".join(one.reasons)])
+    width = len(table.header)
+    # A file of rejected rows that comes back has remarks behind its rows already.
+    remarked = table.header[-2:] == REMARKS and not table.mapping.columns.intersection(REMARKS)
+    own = table.header[:-2] if remarked else table.header
+
+    def lines() -> Iterator[Sequence[object]]:
+        yield [*own, *(_free(remark, own) for remark in REMARKS)]
+        for row in rejected:
+            # Too many cells stay too many: which of them is one too many is for a person to say.
+            cells = row.cells[:-2] if remarked and len(row.cells) >= width else row.cells
+            yield [*cells, *[""] * (len(own) - len(cells)), row.number, "; ".join(row.reasons)]
+
+    table.mapping.layout.write(file, lines())
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name = f"rejected {name}"
+    return name

@@ -1,9 +1,7 @@
 """The rows of a CSV file, and what each of them asks for according to the mapping."""
 
-import csv
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -11,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from api.importing.layout import NotReadable
 from api.importing.mapping import MappingError, RowMapping, Step
 from api.importing.values import BadValue, Row, filled
 
@@ -52,19 +51,11 @@ class Table:
 
     def __init__(self, file: Path, mapping: RowMapping, source: str, derive: Derive) -> None:
         """Reads the file once, to know that it can be read to its end. Raises MappingError."""
-        self._file, self._mapping, self._source, self._derive = file, mapping, source, derive
-        try:
-            rows = self._rows()
-            self.header = tuple(name.strip() for name in next(rows, list[str]()))
-            self.length = sum(1 for _ in rows)
-        except OSError as error:
-            raise MappingError(f"The file {file} can't be read: {error.strerror}.") from None
-        except (UnicodeDecodeError, LookupError) as error:
-            raise MappingError(
-                f"The file {file} can't be read as {mapping.encoding}: {error}. Name its encoding in the mapping."
-            ) from None
-        except csv.Error as error:
-            raise MappingError(f"The file {file} is no CSV file: {error}.") from None
+        self.mapping = mapping
+        self._file, self._source, self._derive = file, source, derive
+        rows = self._rows()
+        self.header = tuple(name.strip() for name in next(rows, list[str]()))
+        self.length = sum(1 for _ in rows)
         self._check_header()
 
     def entries(self) -> Iterator[Entry | Rejected]:
@@ -79,33 +70,34 @@ class Table:
             why = f"the row has {len(cells)} cells, and the header has {len(self.header)}"
             return Rejected(number, cells, (why,))
         row = self._corrected(cells)
-        for column in self._mapping.external_id:
+        for column in self.mapping.external_id:
             if row[column] == "":
                 return Rejected(number, cells, (f"column {column}: the external id is empty",))
-        external_id = " / ".join(row[column] for column in self._mapping.external_id)
+        external_id = " / ".join(row[column] for column in self.mapping.external_id)
         try:
             asked = tuple(self._asked(row))
         except BadValue as error:
             return Rejected(number, cells, (str(error),))
-        content = msgspec.json.encode([self._source, self._mapping.decider.kind, external_id, asked])
+        content = msgspec.json.encode([self._source, self.mapping.decider.kind, external_id, asked])
         return Entry(number, cells, external_id, asked, self._derive(content))
 
     def _corrected(self, cells: tuple[str, ...]) -> dict[str, str]:
         row = {column: cell.strip() for column, cell in zip(self.header, cells, strict=True)}
-        for column, corrections in self._mapping.corrections.items():
+        for column, corrections in self.mapping.corrections.items():
             row[column] = corrections.get(row[column], row[column])
         return row
 
     def _asked(self, row: Row) -> Iterator[Asked]:
-        for at, step in enumerate(self._mapping.steps):
+        for at, step in enumerate(self.mapping.steps):
             if at and not _applies(step, row):
                 continue
-            yield Asked(step.verb, filled(step.fields, row), _midnight(row, step.occurred_at, self._mapping.time_zone))
+            yield Asked(step.verb, filled(step.fields, row), _midnight(row, step.occurred_at, self.mapping.time_zone))
 
     def _rows(self) -> Iterator[list[str]]:
-        encoding = "utf-8-sig" if self._mapping.encoding.lower() in ("utf-8", "utf8") else self._mapping.encoding
-        with self._file.open(newline="", encoding=encoding) as text:
-            yield from (row for row in _reader(text, self._mapping.delimiter) if row)
+        try:
+            yield from self.mapping.layout.rows(self._file)
+        except NotReadable as error:
+            raise MappingError(f"{error}.") from None
 
     def _check_header(self) -> None:
         if not self.header:
@@ -113,15 +105,11 @@ class Table:
         twice = sorted({name for name in self.header if self.header.count(name) > 1})
         if twice:
             raise MappingError(f"The file {self._file} has several columns called {', '.join(twice)}.")
-        missing = sorted(self._mapping.columns - set(self.header))
+        missing = sorted(self.mapping.columns - set(self.header))
         if missing:
             raise MappingError(
                 f"The mapping names {', '.join(missing)}, but the columns of {self._file} are {', '.join(self.header)}."
             )
-
-
-def _reader(text: TextIOWrapper, delimiter: str) -> Iterator[list[str]]:
-    return csv.reader(text, delimiter=delimiter, strict=True)
 
 
 def _applies(step: Step, row: Mapping[str, str]) -> bool:

@@ -349,16 +349,31 @@ def test_import_tells_a_script_what_became_of_the_rows(shell: Shell) -> None:
         (("customers", "no.csv", "--map", "map.toml", "--source", "a:b"), "without a colon"),
         (("suppliers", "no.csv", "--map", "map.toml", "--source", "old"), "suppliers"),
         (("customers", "no.csv", "--map", "map.toml"), "--source"),
+        (("customers", "no.csv", "--map", "map.toml", "--source", "a\udcff"), "without a colon"),
+        (("customers", "no.csv", "--map", "wide.toml", "--source", "old"), "must be one character"),
+        (("customers", "no.csv", "--map", "wide.toml", "--source", "old", "--json"), "must be one character"),
+        (("customers", "unmarked.csv", "--map", "marked.toml", "--source", "old"), "does not start with BOM"),
+        (("customers", "unmarked.csv", "--map", "marked.toml", "--source", "old", "--json"), "does not start with BOM"),
     ],
 )
 def test_import_used_wrongly_ends_with_2(
     shell: Shell, arguments: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (shell.folder / "map.toml").write_text(MAPPING, "utf-8")
+    (shell.folder / "wide.toml").write_text('delimiter = ";;"' + MAPPING, "utf-8")
+    (shell.folder / "marked.toml").write_text('encoding = "utf-16"' + MAPPING, "utf-8")
+    (shell.folder / "unmarked.csv").write_text("id,name\n", "utf-16-le")
     given = [str(shell.folder / one) if one.endswith((".csv", ".toml")) else one for one in arguments]
     done = shell.run("import", *given)
-    assert done.returncode == USAGE
+    assert (done.returncode, done.stdout) == (USAGE, "")
     assert says in done.stderr
+
+
+@pytest.mark.parametrize("group", [(), ("access",), ("erasure",), ("rotate",)])
+def test_no_command_at_all_is_wrong_usage(shell: Shell, group: tuple[str, ...]) -> None:
+    done = shell.run(*group)
+    assert done.returncode == USAGE
+    assert ("Usage: " in done.stdout, "--help" in done.stdout) == (True, True), "it shows what there is"
 
 
 def test_replay_tells_a_story_in_its_order(told: Shell, database: str) -> None:

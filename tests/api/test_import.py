@@ -264,6 +264,72 @@ def test_rejected_rows_stand_in_a_file_that_can_be_corrected_and_imported(files:
     assert not (tmp_path / "customers.rejected.csv").exists(), "nothing was rejected this time"
 
 
+@pytest.mark.parametrize(
+    ("encoding", "delimiter"), [("latin-1", ","), ("cp1252", ";"), ("utf-16", "\t"), ("utf-8", "|"), ("UTF_8", ",")]
+)
+def test_rejected_rows_stand_in_a_file_laid_out_like_the_one_that_they_come_from(
+    files: Files, tmp_path: Path, encoding: str, delimiter: str
+) -> None:
+    layout = f"encoding = {encoding!r}\ndelimiter = {delimiter!r}\n".replace("'", '"')
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text(layout + CUSTOMERS.replace('external_id = "id"', 'external_id = "Id. n°"'), "utf-8")
+    file, again = tmp_path / "rows.csv", tmp_path / "rows.rejected.csv"
+    first = ["Id. n°", *HEADER.split(",")[1:]], ["1", 'J"ü"rg|Zoë;\n,', "", "no address", "", "", ""]
+    with file.open("w", encoding=encoding, newline="") as out:
+        csv.writer(out, delimiter=delimiter).writerows(first)
+    assert imported(files.parts, "customers", file, mapping).rejected == 1
+
+    def corrected(file: Path, wrong: str, right: str) -> Summary:
+        content = file.read_bytes().decode(encoding)
+        assert "Id. n°" in content, "the header comes back too"
+        file.write_bytes(content.replace(wrong, right).encode(encoding))
+        return imported(files.parts, "customers", file, mapping)
+
+    assert corrected(again, "no address", "again none").rejected == 1, (
+        "its remarks are its own, not a column of the file"
+    )
+    assert corrected(tmp_path / "rows.rejected.rejected.csv", "again none", "").rejected == 1
+    last = tmp_path / "rows.rejected.rejected.rejected.csv"
+    assert corrected(last, ";\n,", ";,").created == 1
+    assert files.customer("1").name == 'J"ü"rg|Zoë;,'
+
+
+def test_reasons_that_the_encoding_lacks_letters_for_are_written_all_the_same(files: Files, tmp_path: Path) -> None:
+    file, mapping = tmp_path / "rows.csv", tmp_path / "mapping.toml"
+    mapping.write_text(
+        'encoding = "ascii"'
+        + CUSTOMERS.replace("technolgy", '"1" = "日本"\ntechnolgy').replace('mother", find', 'trade", find'),
+        "utf-8",
+    )
+    file.write_text(f"{HEADER}\n1,Alp,,,,1,\n", "ascii")
+    assert imported(files.parts, "customers", file, mapping).rejected == 1
+    lines = (tmp_path / "rows.rejected.csv").read_text("ascii").splitlines()
+    assert list(csv.reader(lines))[1] == [
+        "1",
+        "Alp",
+        "",
+        "",
+        "",
+        "1",
+        "",
+        "1",
+        "there is no customer with the id '??' of old",
+    ]
+
+
+def test_no_cell_of_a_rejected_row_is_lost_and_no_column_hides_another(files: Files, tmp_path: Path) -> None:
+    file, mapping = tmp_path / "rows.csv", tmp_path / "mapping.toml"
+    mapping.write_text(CUSTOMERS.replace('"id"', '"row"'), "utf-8")
+    file.write_text(f"{HEADER.replace('id', 'row')}\n1,Alp,AG,,,,,\n", "utf-8")
+    assert imported(files.parts, "customers", file, mapping).rejected == 1
+    again = tmp_path / "rows.rejected.csv"
+    assert again.read_text("utf-8").splitlines() == [
+        "row,name,mother,mail,phone,trade,vip,rejected row,reasons",
+        '1,Alp,AG,,,,,,1,"the row has 8 cells, and the header has 7"',
+    ]
+    assert imported(files.parts, "customers", again, mapping).rejected == 1, "it is for a person to correct"
+
+
 def test_what_was_refused_in_the_middle_of_a_row_goes_on_when_it_is_imported_again(files: Files) -> None:
     missing = "Bern,1,Scale,,W,2,,2025-01-10,2025-02-20"
     assert files.deals(missing).rejected == 1
@@ -340,6 +406,29 @@ def test_every_kind_is_entered_and_changed(
         (CUSTOMERS.replace('{ constant = "organisation" }', "5"), "name a column, or write { constant = 5 }"),
         (CUSTOMERS.replace('"customers"', '"products"'), "it is for 'products', and its kind must be 'customers'"),
         ('time_zone = "Mars/Base"' + CUSTOMERS, "no IANA time zone"),
+        *(
+            (f"delimiter = {delimiter}{CUSTOMERS}", "must be one character, neither a quote nor a line's end")
+            for delimiter in ('";;"', '""', '"\\n"', '"\\r"', "'\"'", '"\\u0000"')
+        ),
+        ('encoding = "ascii"\ndelimiter = "¦"' + CUSTOMERS, "'¦', which can't be written in ascii"),
+        *(
+            (f'encoding = "{encoding}"{CUSTOMERS}', "which is no encoding of text files")
+            for encoding in (
+                "rot13",
+                "base64",
+                "hex",
+                "zip",
+                "idna",
+                "punycode",
+                "undefined",
+                "unicode_escape",
+                "utf-7",
+                "no-such",
+                "",
+                "a\\u0000b",
+                "mbcs",
+            )
+        ),
     ],
 )
 def test_a_mapping_that_cant_be_used_says_where_and_why(mapping: str, says: str, tmp_path: Path) -> None:
@@ -368,3 +457,11 @@ def test_a_file_that_cant_be_read_says_why(files: Files, tmp_path: Path, content
         imported(files.parts, "customers", file, mapping)
     assert says in str(error.value)
     assert entries(files.parts) == 0
+
+
+def test_a_file_without_the_byte_order_mark_that_its_encoding_needs_says_so(files: Files, tmp_path: Path) -> None:
+    file, mapping = tmp_path / "rows.csv", tmp_path / "mapping.toml"
+    file.write_bytes(HEADER.encode("utf-16-le"))
+    mapping.write_text('encoding = "utf-16"' + CUSTOMERS, "utf-8")
+    with pytest.raises(MappingError, match="can't be read as utf-16: UTF-16 stream does not start with BOM"):
+        imported(files.parts, "customers", file, mapping)
