@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any
 
 import psycopg
+from msgspec.structs import replace
 
 from api.composition import Parts
 from benchmarks import company, customers
@@ -53,11 +54,12 @@ def _post(posting: Posting, recorded: Recorded[Any]) -> None:
 
 ONE_MODEL = Model(name="customer_view", version=1, tables=(ROWS,), post=_post, kinds=frozenset({"customer"}))
 
-STOCK, OURS, STOCK_ALL, OURS_ALL = (
+STOCK, OURS, STOCK_ALL, OURS_ALL, WITHOUT_PAST = (
     "stock runner, one table",
     "ours, one table",
     "stock runner, our models",
     "ours, our models",
+    "ours, our models without their past",
 )
 
 
@@ -68,15 +70,18 @@ def run(laboratory: Laboratory) -> Section:
         _enter_stock(conninfo, events)
         _enter(parts, events)
         whole = company.enter_company(everything, max(1, events // company.EACH))
+        pastless = [_without_past(model) for model in models]
         contenders: dict[str, Callable[[], float]] = {
             STOCK: lambda: events / project_one_table(conninfo, events),
             OURS: lambda: events / _ours(parts, [ONE_MODEL], events),
             STOCK_ALL: lambda: whole / _stock_with_models(everything, whole),
             OURS_ALL: lambda: whole / _ours(everything, models, whole),
+            WITHOUT_PAST: lambda: whole / _ours(everything, pastless, whole),
         }
         # The stock runner takes half a minute for each of its rounds.
         rounds = min(3, laboratory.scale.rounds)
         pace = medians(lambda name: contenders[name](), contenders, rounds)
+        kept = pace[WITHOUT_PAST] / pace[OURS_ALL]
         _compare(conninfo, parts.conninfo)
     return Section(
         "Projecting",
@@ -86,6 +91,8 @@ def run(laboratory: Laboratory) -> Section:
             Figure(STOCK_ALL, pace[STOCK_ALL], "/s"),
             Figure(f"{OURS_ALL}, against it", pace[OURS_ALL] / pace[STOCK_ALL], "x", Goal(25, "at least")),
             Figure(OURS_ALL, pace[OURS_ALL], "/s"),
+            Figure(WITHOUT_PAST, pace[WITHOUT_PAST], "/s"),
+            Figure("keeping the past: time that it takes, against without", kept, "x", Goal(1.5, "at most")),
         ],
         [
             (
@@ -93,7 +100,7 @@ def run(laboratory: Laboratory) -> Section:
                 " position is committed. `One table`: customers with name, e-mail and last note, the same rows from"
                 f" both; ours opens the sealed events first. `Our models`: all {len(models)} read models over"
                 " customers, deals and tickets; the stock runner then does our own posting, in its one transaction"
-                " for each event."
+                " for each event. `Without their past`: the same models, whose former rows are not kept."
             )
         ],
     )
@@ -122,6 +129,17 @@ def _ours(parts: Parts, read_models: Sequence[Model], last: int) -> float:
             return time.perf_counter() - began
         finally:
             runner.stop(0)
+
+
+def _without_past(model: Model) -> Model:
+    """The same rows of today; no former ones."""
+    tables = {table.name: replace(table, grows=True) for table in model.tables}
+
+    def post(posting: Posting, recorded: Recorded[Any]) -> None:
+        model.post(posting, recorded)
+        posting.changes = [(verb, tables[table.name], key, row) for verb, table, key, row in posting.changes]
+
+    return replace(model, tables=tuple(tables.values()), post=post)
 
 
 def _empty(db: psycopg.Connection[Any], read_models: Sequence[Model]) -> None:
