@@ -71,6 +71,8 @@ def waterfall(
     the read models, as far as they are.
     """
     moments = {"from": _given(since), "to": None if until is None else _given(until)}
+    if occurred and any("position" in moment for moment in moments.values() if moment):
+        raise CommandFailed("Things occur at a time: with --occurred, --from and --to are times.", USAGE)
     with book() as parts:
         try:
             found = asyncio.run(_told(parts, pipeline, {**moments, "basis": "OCCURRED" if occurred else "RECORDED"}))

@@ -48,9 +48,11 @@ CONDITION, CONDITION_ELSEWHERE = 1, 5
 which are looked for beside each row."""
 HEAVIEST = 30_000
 """What conditions weigh that are beyond all limits anyway."""
-BY_THEMSELVES: Mapping[str, int] = {"totalCount": 10, "auditBundle": 2_500}
-"""What fields add that are neither a column nor a list: all that meets a page's conditions is counted; a record's whole
-history is proven: ten in a query at most."""
+PROVEN = 2_500
+"""What it costs to prove a record's whole history: ten in a query at most."""
+BY_THEMSELVES: Mapping[str, int] = {"totalCount": 10, "auditBundle": PROVEN}
+"""What fields add that have no source: all that meets a page's conditions is counted; below `customerUnmask` a history
+is proven."""
 
 PAST = 2
 """How many times what it does now everything costs as of a past moment: rows and former rows are looked for."""
@@ -61,8 +63,10 @@ def weight_of(source: Source) -> Weight:
     match source:
         case Column() | Expression() | Part() | Hidden() | Reflected() | Tally() | Total() | Rate() | Mean():
             return _IN_THE_ROW
-        case Relation() | Lookup() | Only() | AnyNode() | Bundled():
+        case Relation() | Lookup() | Only() | AnyNode():
             return _ONE
+        case Bundled():
+            return _BUNDLE
         case Many(paged=True):
             return _PAGE
         case Many():
@@ -94,5 +98,6 @@ _SUM = Weight(own=20, records=1)
 _WATERFALL = Weight(own=1_000, records=1)
 """All that rows were between two moments is compared with what they were before: some twenty-five times a sum's
 work as of a moment."""
+_BUNDLE = Weight(own=PROVEN, records=1)
 _ORIGIN, _DIFFERENCES = Weight(own=200, records=1), Weight(own=200, records=20)
 """All entries of the record are opened and folded, however many it has."""

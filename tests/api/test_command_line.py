@@ -449,6 +449,9 @@ def test_the_waterfall_of_a_pipeline(told: Shell, database: str) -> None:
     assert {step: found[step] for step in counts} == counts
     assert {step: {one["currency"]: Decimal(one["amount"]) for one in found[f"{step}Amounts"]} for step in sums} == sums
     assert (found["pipeline"], found["name"], done.stderr) == (pipeline, "Direct sales", "")
+    at_positions = told.run("waterfall", "Direct sales", "--from", "0", "--occurred")
+    assert (at_positions.returncode, at_positions.stdout) == (USAGE, "")
+    assert "things occur at a time" in at_positions.stderr.lower()
     words = told.run("waterfall", pipeline, *period).stdout.splitlines()
     assert words[0] == "Direct sales"
     assert words[1].split() == ["open", "at", "the", "start", str(counts["opening"]), *_words(found["openingAmounts"])]
