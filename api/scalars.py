@@ -1,6 +1,5 @@
 """The scalars of the schema: how they are written, and what a client may write for them."""
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -13,20 +12,15 @@ from strawberry.scalars import JSON
 from strawberry.types.scalar import ScalarDefinition
 
 from domain.kernel import MINOR_UNITS
+from domain.kernel.written import day_written, number_written
 
 Position = NewType("Position", str)
 CurrencyCode = NewType("CurrencyCode", str)
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-
 
 def _date(value: object) -> date:
-    try:
-        # Python also reads 20260331, the number too, and 2026-W14-2.
-        if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
-            return date.fromisoformat(value)
-    except ValueError:
-        pass
+    if isinstance(value, str) and (day := day_written(value)) is not None:
+        return day
     raise GraphQLError("A Date is written like 2026-03-31.")
 
 
@@ -40,9 +34,8 @@ def _instant(value: object) -> datetime:
 
 def _decimal(value: object) -> Decimal:
     """A number beside text too: GraphQL's `12` and `"12.00"` say the same; a float has lost its decimals by then."""
-    # Python also reads 1_000 and NaN.
-    if _NUMBER.fullmatch(text := str(value)):
-        return Decimal(text)
+    if (number := number_written(str(value))) is not None:
+        return number
     raise GraphQLError('A Decimal is written as text, like "1250.00".')
 
 

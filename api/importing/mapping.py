@@ -92,7 +92,7 @@ def read_mapping(file: Path, kind: str) -> RowMapping:
         return _checked(text, kind)
     except OSError as error:
         raise MappingError(f"The mapping {file} can't be read: {error.strerror}.") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, BadValue) as error:
+    except (ValueError, RecursionError, BadValue) as error:
         raise MappingError(f"The mapping {file} can't be used: {error}.") from None
 
 

@@ -1,6 +1,8 @@
 """The rows of a CSV file, and what each of them asks for according to the mapping."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -15,6 +17,10 @@ from api.importing.values import BadValue, Row, filled
 
 Derive: TypeAlias = Callable[[bytes], UUID]
 """Makes an id of some content, always the same. Keyed: a plain hash would let anybody test guesses at erased data."""
+
+
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+"""A day, or a day and a time with or without its offset; Python reads weeks and days without hyphens too."""
 
 
 class Asked(NamedTuple):
@@ -124,8 +130,8 @@ def _midnight(row: Row, column: str | None, zone: ZoneInfo) -> datetime | None:
     """The instant at which the day in this cell began in the mapping's time zone; an instant stays as it is."""
     if column is None or row[column] == "":
         return None
-    try:
-        instant = datetime.fromisoformat(row[column])
-        return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):  # the first day of the year 1 begins in the year 0 of UTC
-        raise BadValue(f"column {column}: this is no date such as 2026-03-31") from None
+    with suppress(ValueError, OverflowError):  # the first day of the year 1 begins in the year 0 of UTC
+        if _INSTANT.fullmatch(row[column]):
+            instant = datetime.fromisoformat(row[column])
+            return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).astimezone(UTC)
+    raise BadValue(f"column {column}: this is no date such as 2026-03-31")

@@ -1,12 +1,15 @@
 """Where a field's value comes from: a column, a constant, a text made of columns, a record found by its name."""
 
+import re
 from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, datetime
+from decimal import Decimal
 from string import Formatter
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import msgspec
+
+from domain.kernel.written import number_written
 
 Row: TypeAlias = Mapping[str, str]
 """A row's cells by column, trimmed and corrected; an empty cell is an empty text."""
@@ -77,15 +80,20 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _day(self, cell: str) -> str:
         try:
-            return datetime.strptime(cell, str(self.date)).date().isoformat()  # noqa: DTZ007 - a day has no zone
+            if not any(letter.isdecimal() and not letter.isascii() for letter in cell):
+                return datetime.strptime(cell, str(self.date)).date().isoformat()  # noqa: DTZ007 - a day has no zone
         except ValueError:
-            raise BadValue(f"column {self.column}: this is no date as {self.date} writes them") from None
+            pass
+        raise BadValue(f"column {self.column}: this is no date as {self.date} writes them")
 
     def _product(self, cell: str, times: Decimal) -> str:
+        number = number_written(cell)
+        if number is None:
+            raise BadValue(f"column {self.column}: this is no number")
         try:
-            return f"{Decimal(cell) * times:f}"
-        except InvalidOperation:
-            raise BadValue(f"column {self.column}: this is no number") from None
+            return f"{number * times:f}"
+        except ArithmeticError:
+            raise BadValue(f"column {self.column}: this number is too large") from None
 
 
 class Composed(msgspec.Struct, frozen=True):
@@ -177,4 +185,17 @@ def _cell(table: Mapping[str, Any], at: str) -> Cell:
         raise BadValue(f"{at}: find takes one of {', '.join(FOUND_BY_ID + FOUND_BY_NAME)}")
     if (cell.find == "stage") != (cell.of_pipeline is not None):
         raise BadValue(f'{at}: a stage is found with of = "the pipeline\'s name", and nothing else is')
+    if cell.times is not None and not cell.times.is_finite():
+        raise BadValue(f"{at}: times takes a number")
+    if cell.date is not None and not _writes_days(cell.date):
+        raise BadValue(f"{at}: date takes a format of whole days such as %d.%m.%Y, and {cell.date!r} is none")
     return cell
+
+
+def _writes_days(form: str) -> bool:
+    """Whether a day comes back from what the format makes of it."""
+    some_day = datetime(2024, 11, 23, tzinfo=UTC)
+    try:
+        return datetime.strptime(some_day.strftime(form), form).date() == some_day.date()  # noqa: DTZ007 - as above
+    except (ValueError, re.error):
+        return False

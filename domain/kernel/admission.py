@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -17,6 +17,7 @@ from domain.kernel.identifiers import NotATypeId, parse_type_id, type_id
 from domain.kernel.money import MINOR_UNITS
 from domain.kernel.rules import Path, Refused, Rule
 from domain.kernel.words import Command, Word
+from domain.kernel.written import day_written, number_written
 
 Completion: TypeAlias = Callable[[Any, Path], Any]
 """Completes an input struct (fills `Filled` fields) or raises Refused; it gets the struct and its path."""
@@ -233,11 +234,8 @@ def _decimal(raw: object) -> Decimal | None:
     """The finite number that this is or spells, zero without a sign; None where it is none."""
     if isinstance(raw, bool) or not isinstance(raw, int | str | Decimal):
         return None
-    try:
-        number = Decimal(raw)
-    except InvalidOperation:
-        return None
-    return (number or Decimal(0)) if number.is_finite() else None
+    number = number_written(raw) if isinstance(raw, str) else Decimal(raw)
+    return (number or Decimal(0)) if number is not None and number.is_finite() else None
 
 
 def _currency(raw: object, path: Path, intake: Intake) -> Any:
@@ -274,10 +272,7 @@ def _truth(raw: object, path: Path, intake: Intake) -> Any:
 
 
 def _date(raw: object, path: Path, intake: Intake) -> Any:
-    try:
-        day = date.fromisoformat(raw) if isinstance(raw, str) else raw
-    except ValueError:
-        day = None
+    day = day_written(raw) if isinstance(raw, str) else raw
     if not isinstance(day, date) or isinstance(day, datetime):
         return intake.refuse(fields.ValueMalformed(path=path, expected="a date such as 2026-03-31"))
     return day if _EARLIEST <= day <= _LATEST else intake.refuse(fields.DateOutOfRange(path=path))

@@ -343,6 +343,68 @@ def test_what_was_refused_in_the_middle_of_a_row_goes_on_when_it_is_imported_aga
     assert files.deal("Bern / 1").status is OpportunityStatus.WON
 
 
+NO_NUMBERS = (
+    "1_000",
+    "\u0661\u0662",
+    "\uff11\uff12",
+    "0x10",
+    "NaN",
+    "Infinity",
+    "1 000",
+    "1,5",
+    "1e99999999999999999999",
+)
+NO_DAYS = ("20240505", "2024-W05-1", "2024-5-5", "202\u0664-05-05", "2024-02-30", "yesterday")
+
+
+def test_numbers_and_days_are_written_as_everywhere_else(files: Files, tmp_path: Path) -> None:
+    numbers = [f'Bern,{at},Probe,,,"{number}",,,' for at, number in enumerate(NO_NUMBERS)]
+    no_moments = (*NO_DAYS, "2024-05-05T", "2024-05-05T10", "2024-05-05T10:00+25:00", "20240505T100000")
+    days = [f"Chur,{at},Probe,,,,,{day}," for at, day in enumerate(no_moments)]
+    own = [f"Thun,{at},Probe,,,,{day},," for at, day in enumerate(("2\u0664.12.2025", "2025-12-24", "31.11.2025"))]
+    summary = files.deals(*numbers, "Bern,99,Probe,,,1e999999,,,", *days, *own)
+    assert (summary.created, summary.rejected) == (0, len(numbers) + 1 + len(days) + len(own))
+    assert [row["reasons"] for row in files.rejected("opportunities")] == [
+        *["column thousands: this is no number"] * len(numbers),
+        "column thousands: this number is too large",
+        *["column began: this is no date such as 2026-03-31"] * len(days),
+        *["column due: this is no date as %d.%m.%Y writes them"] * len(own),
+    ]
+    file, mapping = tmp_path / "rows.csv", tmp_path / "rows.toml"
+    mapping.write_text(
+        DEALS.replace('"thousands", times = 1000', '"thousands"').replace(', date = "%d.%m.%Y"', ""), "utf-8"
+    )
+    numbers = [f'Bern,{at},Probe,,,"{number}",,,' for at, number in enumerate(NO_NUMBERS)]
+    days = [f"Chur,{at},Probe,,,,{day},," for at, day in enumerate(NO_DAYS)]
+    file.write_text("\n".join([DEAL_HEADER, *numbers, *days]), "utf-8")
+    assert imported(files.parts, "opportunities", file, mapping).created == 0
+    with (tmp_path / "rows.rejected.csv").open(encoding="utf-8", newline="") as rejected:
+        reasons = [row["reasons"] for row in csv.DictReader(rejected)]
+    assert all(one.startswith("open, amount: ") for one in reasons[: len(numbers)])
+    assert all(one.startswith("open, expected_close: ") for one in reasons[len(numbers) :])
+
+
+def test_a_moment_has_its_own_offset_or_the_mappings_time_zone(files: Files, tmp_path: Path) -> None:
+    written = {
+        "2024-05-05": "2024-05-04 22:00:00",
+        "2024-05-05 10:30": "2024-05-05 08:30:00",
+        "2024-05-05T10:30:15.5": "2024-05-05 08:30:15.5",
+        "2024-05-05T10:30:00Z": "2024-05-05 10:30:00",
+        "2024-05-05T10:30:00.000+0000": "2024-05-05 10:30:00",
+        "2024-05-05 10:30:00-03:00": "2024-05-05 13:30:00",
+    }
+    file, mapping = tmp_path / "rows.csv", tmp_path / "rows.toml"
+    mapping.write_text('time_zone = "Europe/Zurich"' + DEALS, "utf-8")
+    rows = [f"Bern,{at},Probe,,,,,{moment}," for at, moment in enumerate(written)]
+    file.write_text("\n".join([DEAL_HEADER, *rows]), "utf-8")
+    assert imported(files.parts, "opportunities", file, mapping).created == len(written)
+    found = asked(
+        files.parts,
+        "SELECT (occurred_at AT TIME ZONE 'UTC')::text FROM daybook.events WHERE topic = 'OpportunityOpened'",
+    )
+    assert sorted(at for (at,) in found) == sorted(written.values())
+
+
 def test_two_sources_may_use_the_same_ids(files: Files) -> None:
     files.customers("7,Alp,,,,,")
     assert files.customers("7,Anders,,,,,", source="new").created == 1
@@ -406,6 +468,13 @@ def test_every_kind_is_entered_and_changed(
         (CUSTOMERS.replace('{ constant = "organisation" }', "5"), "name a column, or write { constant = 5 }"),
         (CUSTOMERS.replace('"customers"', '"products"'), "it is for 'products', and its kind must be 'customers'"),
         ('time_zone = "Mars/Base"' + CUSTOMERS, "no IANA time zone"),
+        (CUSTOMERS.replace('"mail"', '{ column = "mail", times = nan }'), "times takes a number"),
+        *(
+            (CUSTOMERS.replace('"mail"', f'{{ column = "mail", date = "{form}" }}'), "a format of whole days such as")
+            for form in ("%Q", "", "%d.%m.", "%d %d %m %Y", "%", "%H:%M")
+        ),
+        ("x = " + "9" * 5000 + CUSTOMERS, "can't be used"),
+        ("x = " + "[" * 5000 + CUSTOMERS, "can't be used"),
         *(
             (f"delimiter = {delimiter}{CUSTOMERS}", "must be one character, neither a quote nor a line's end")
             for delimiter in ('";;"', '""', '"\\n"', '"\\r"', "'\"'", '"\\u0000"')
