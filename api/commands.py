@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -14,7 +14,7 @@ from domain.catalogue import AnyDecider
 from domain.company import Company
 from domain.daybook import Daybook
 from domain.folds import NOTHING
-from domain.kernel import COMPANY_ID, Refused, derived_id, new_id, parse_type_id, type_id
+from domain.kernel import COMPANY_ID, Command, Refused, derived_id, new_id, parse_type_id, type_id
 from domain.kernel.admission import Admission
 from domain.kernel.fields import IdMalformed, IdOfAnotherKind, Required
 from domain.kernel.identifiers import NotATypeId
@@ -46,6 +46,8 @@ class Residence:
         return company.settings.phone_region if isinstance(company, Company) and company.settings else None
 
 
+A = TypeVar("A", bound=Command)
+
 ApiTokens: TypeAlias = Callable[[str, UUID], str]
 """The API token that an actor issues under an idempotency key."""
 
@@ -64,7 +66,6 @@ class Commands:
 
         A coroutine of steps, like `Daybook.handle`. Raises Refused with every fault found, or BookUnavailable.
         """
-        await self._residence.look()
         kind = decider.commands[verb]
         values = dict(raw)
         target = _target(decider, values.pop("id", None), begins=kind in decider.creates)
@@ -73,11 +74,16 @@ class Commands:
             if field := looked_after_by(authority, decider.kind, kind, named):
                 values[field] = authority.staff_member
         derive = partial(derived_id, context.actor, context.idempotency_key)
-        command = self.admission.admit(kind, target, values, derive)
+        command = await self.admitted(kind, target, values, derive)
         if isinstance(command, IssueApiToken):
             token = self.api_tokens(context.actor, context.idempotency_key)
             command = replace(command, hash=token_hash(token).hex())
         return await self._daybook.handle(command, context, authority)
+
+    async def admitted(self, command: type[A], id: UUID, raw: Mapping[str, object], derive: Callable[[int], UUID]) -> A:
+        """The command that raw values make, as `Admission.admit` says; nothing is done. A coroutine of steps."""
+        await self._residence.look()
+        return self.admission.admit(command, id, raw, derive)
 
 
 def _target(decider: AnyDecider, given: object, *, begins: bool) -> UUID:

@@ -6,20 +6,21 @@ correlation id, and the command's key, derived from that fingerprint, as idempot
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import NamedTuple, cast
 from uuid import UUID, uuid5
 
 from api.composition import Parts
 from api.importing.changes import changes
-from api.importing.finding import Finder
+from api.importing.finding import Finder, NotFound
 from api.importing.mapping import RowMapping
 from api.importing.outcomes import Outcome
 from api.importing.rows import Asked, Entry
+from api.importing.values import Fault, Lookup
 from domain.access import unlimited
 from domain.appending import OccurredBeforeLast
-from domain.kernel import Refused, State, new_id
+from domain.kernel import Refused, Rule, State, new_id
 from domain.kernel.recorded import Context, Receipt
 from infra.entries import EntryNotification
 from infra.marks import Mark
@@ -58,7 +59,7 @@ class StepRefused(Exception):
 
     def __init__(self, verb: str, refused: Refused) -> None:
         super().__init__(verb)
-        self.reasons = tuple(_reason(verb, rule.path, rule.message) for rule in refused.broken)
+        self.reasons = tuple(_reason(verb, rule) for rule in refused.broken)
 
 
 class Entering:
@@ -79,12 +80,30 @@ class Entering:
             return Entered(Outcome.CREATED, begun.id)
         if row.fingerprint == known.fingerprint:
             return Entered(Outcome.UNCHANGED, known.id)
-        before = self._parts.daybook.fold(known.id).version if (tasks := self._remaining(row, known)) else 0
+        tasks = await self._remaining(row, known)
+        before = self._parts.daybook.fold(known.id).version if tasks else 0
         receipts = [await self._submit(row, task, known.id) for task in tasks]
         changed = bool(receipts) and receipts[-1].version > before
         return Entered(Outcome.CHANGED if changed else Outcome.UNCHANGED, known.id)
 
-    def _remaining(self, row: Entry, known: Known) -> Sequence[Task]:
+    async def objections(self, row: Entry, record: UUID | None) -> Sequence[str | NotFound]:
+        """What else stands against a row, as far as it can be told without doing any of it: in every step, the records
+        that are not there, and values that its command does not take. Raises BookUnavailable."""
+        found: list[str | NotFound] = []
+        for asked in row.asked:
+            raw, missing = self._finder.sought(asked.raw, record)
+            # A line may come with a step before.
+            found.extend(one for one in missing if isinstance(one, NotFound) and one.lookup.kind != "line")
+            if asked is row.asked[0] and row.external_id:
+                raw["external_ids"] = self._external_ids(row)
+            command = self._decider.commands[asked.verb]
+            try:
+                await self._parts.commands.admitted(command, record or new_id(), raw, lambda _: new_id())
+            except Refused as refused:
+                found.extend(_reason(asked.verb, one) for one in refused.broken if not _is_unsaid(raw, one.path))
+        return found
+
+    async def _remaining(self, row: Entry, known: Known) -> Sequence[Task]:
         """The row's tasks but those up to the last one that left a mark; what left none in between changed nothing."""
         own = list(takewhile(lambda mark: mark.correlation == row.fingerprint, reversed(known.marks)))
         before = known.marks[: len(known.marks) - len(own)]
@@ -94,7 +113,7 @@ class Entering:
             # The state before the row's first mark: so a row that comes again asks for what it asked for then, and
             # does not undo what people have changed since.
             state = self._state(known.id, own[-1].version - 1 if own else None)
-            asked = (*self._changes(row, known.id, state), *row.asked[1:])
+            asked = (*await self._changes(row, known.id, state), *row.asked[1:])
         tasks = _tasks(row.fingerprint, before[-1].version if before else 0, asked)
         left = {mark.key for mark in own}
         done = [at for at, task in enumerate(tasks, 1) if task.key in left or task.late_key in left]
@@ -107,21 +126,23 @@ class Entering:
         recorded = self._parts.mapper.recorded([cast("EntryNotification", one).entry for one in stored])
         return cast("State", self._decider.fold(one.event for one in recorded))
 
-    def _changes(self, row: Entry, id: UUID, state: State) -> Iterator[Asked]:
+    async def _changes(self, row: Entry, id: UUID, state: State) -> Sequence[Asked]:
         begins = row.asked[0]
         raw = self._finder.resolved(begins.raw, id)
         command = self._decider.commands[begins.verb]
         try:
-            wanted = self._parts.commands.admission.admit(command, id, raw, lambda _: new_id())
+            wanted = await self._parts.commands.admitted(command, id, raw, lambda _: new_id())
         except Refused as refused:
             raise StepRefused(begins.verb, refused) from None
-        for verb, values in changes(state, wanted, raw):
-            yield Asked(verb, values, None)
+        return [Asked(verb, values, None) for verb, values in changes(state, wanted, raw)]
+
+    def _external_ids(self, row: Entry) -> list[dict[str, str]]:
+        return [{"source": self._source, "id": row.external_id}]
 
     async def _submit(self, row: Entry, task: Task, id: UUID | None) -> Receipt:
         raw = self._finder.resolved(task.asked.raw, id)
         if id is None:
-            raw["external_ids"] = [{"source": self._source, "id": row.external_id}]
+            raw["external_ids"] = self._external_ids(row)
         else:
             raw["id"] = id
         context = Context(
@@ -154,6 +175,19 @@ def _tasks(fingerprint: UUID, base: int, asked: Iterable[Asked]) -> list[Task]:
     return tasks
 
 
-def _reason(verb: str, path: Sequence[str | int], message: str) -> str:
-    place = ".".join(map(str, path))
-    return f"{verb}{', ' + place if place else ''}: {' '.join(message.split())}"
+def _reason(verb: str, rule: Rule) -> str:
+    place = ".".join(map(str, rule.path))
+    return f"{verb}{', ' + place if place else ''}: {' '.join(rule.message.split())}"
+
+
+def _is_unsaid(raw: object, path: Sequence[str | int]) -> bool:
+    """Whether a path leads to a value that is missing, which says why itself."""
+    value = raw
+    for part in path:
+        if isinstance(value, dict):
+            value = cast("dict[str | int, object]", value).get(part)
+        elif isinstance(value, list) and isinstance(part, int):
+            value = cast("list[object]", value)[part]
+        else:
+            break
+    return isinstance(value, Fault | Lookup)

@@ -55,7 +55,17 @@ class Finder:
 
     def resolved(self, raw: Mapping[str, object], record: UUID | None) -> dict[str, Any]:
         """The values with every Lookup found; `record` is the record that they are for. Raises NotFound or BadValue."""
-        return {name: self._value(value, record) for name, value in raw.items()}
+        found, missing = self.sought(raw, record)
+        if missing:
+            raise missing[0]
+        return found
+
+    def sought(
+        self, raw: Mapping[str, object], record: UUID | None
+    ) -> tuple[dict[str, Any], list["NotFound | BadValue"]]:
+        """The values with every Lookup found that can be; and why the others can't, which stay."""
+        missing: list[NotFound | BadValue] = []
+        return {name: self._value(value, record, missing) for name, value in raw.items()}, missing
 
     def pipeline(self, name: str) -> UUID | None:
         """The oldest pipeline of this name."""
@@ -66,13 +76,17 @@ class Finder:
         with self._lock:
             self._named.pop(kind, None)
 
-    def _value(self, value: object, record: UUID | None) -> object:
+    def _value(self, value: object, record: UUID | None, missing: "list[NotFound | BadValue]") -> object:
         if isinstance(value, Lookup):
-            return self._find(value, record)
+            try:
+                return self._find(value, record)
+            except (NotFound, BadValue) as error:
+                missing.append(error)
         if isinstance(value, dict):
-            return self.resolved(cast("dict[str, object]", value), record)
+            given = cast("dict[str, object]", value)
+            return {name: self._value(one, record, missing) for name, one in given.items()}
         if isinstance(value, list):
-            return [self._value(one, record) for one in cast("list[object]", value)]
+            return [self._value(one, record, missing) for one in cast("list[object]", value)]
         return value
 
     def _find(self, lookup: Lookup, record: UUID | None) -> UUID:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 import uvloop
@@ -28,6 +29,13 @@ AT_ONCE = 32
 
 BATCH = 512
 """Rows whose external ids are looked up together."""
+
+
+class Waiting(NamedTuple):
+    """A row that refers to a record of its own kind that is not there yet, and how it is rejected if none comes."""
+
+    row: Entry
+    rejected: Rejected
 
 
 class Import:
@@ -58,17 +66,17 @@ class Import:
             waiting = self._pass(loop, self._distinct(table, tally), tally)
             # A row may refer to a row below it, as a subsidiary to its parent: it comes again once the others are in.
             while waiting:
-                again = self._pass(loop, [row for row, _ in waiting], tally)
+                again = self._pass(loop, [one.row for one in waiting], tally)
                 if len(again) == len(waiting):
-                    for row, missing in again:
-                        tally.reject(Rejected(row.number, row.cells, (str(missing),)))
+                    for one in again:
+                        tally.reject(one.rejected)
                     break
                 waiting = again
         return tally.summary(table, rejected_file, time.monotonic() - began)
 
-    def _pass(self, loop: asyncio.Runner, rows: Iterable[Entry], tally: Tally) -> list[tuple[Entry, NotFound]]:
+    def _pass(self, loop: asyncio.Runner, rows: Iterable[Entry], tally: Tally) -> list[Waiting]:
         """Enter the rows; returns those that refer to a record of their own kind that is not there yet."""
-        waiting: list[tuple[Entry, NotFound]] = []
+        waiting: list[Waiting] = []
         for batch in _batches(rows):
             known = self._known(batch)
             done: dict[UUID, UUID] = {}
@@ -79,38 +87,46 @@ class Import:
                 elif isinstance(came, Rejected):
                     tally.reject(came)
                 else:
-                    waiting.append((row, came))
+                    waiting.append(came)
             remember(self._parts.pool, self._source, done)
         return waiting
 
     async def _together(
         self, batch: Sequence[Entry], known: Mapping[str, Known]
-    ) -> Sequence[Entered | Rejected | NotFound]:
+    ) -> Sequence[Entered | Rejected | Waiting]:
         room = asyncio.Semaphore(AT_ONCE)
 
-        async def enter(row: Entry) -> Entered | Rejected | NotFound:
+        async def enter(row: Entry) -> Entered | Rejected | Waiting:
             async with room:
                 return await following(self._enter(row, known.get(row.external_id)))
 
         return await asyncio.gather(*map(enter, batch))
 
-    async def _enter(self, row: Entry, known: Known | None) -> Entered | Rejected | NotFound:
-        try:
-            return await self._entering.enter(row, known)
-        except NotFound as missing:
-            if missing.lookup.kind == self._mapping.decider.kind:
-                return missing
-            return Rejected(row.number, row.cells, (str(missing),))
-        except StepRefused as refused:
-            return Rejected(row.number, row.cells, refused.reasons)
-        except BadValue as bad:
-            return Rejected(row.number, row.cells, (str(bad),))
+    async def _enter(self, row: Entry, known: Known | None) -> Entered | Rejected | Waiting:
+        met: list[str | NotFound] = list(row.faults)
+        if not row.faults:
+            try:
+                return await self._entering.enter(row, known)
+            except NotFound as missing:
+                met.append(missing)
+            except StepRefused as refused:
+                met.extend(refused.reasons)
+            except BadValue as bad:
+                met.append(str(bad))
+        met.extend(await self._entering.objections(row, known.id if known else None))
+        rejected = Rejected(row.number, row.cells, tuple(dict.fromkeys(map(str, met))))
+        own = self._mapping.decider.kind
+        waits = any(isinstance(one, NotFound) and one.lookup.kind == own for one in met)
+        return Waiting(row, rejected) if waits else rejected
 
     def _distinct(self, table: Table, tally: Tally) -> Iterator[Entry]:
         """The rows, each external id once."""
         for row in table.entries():
             if isinstance(row, Rejected):
                 tally.reject(row)
+                continue
+            if row.faults:
+                yield row  # to be told all that stands against it
                 continue
             former = self._fingerprints.setdefault(row.external_id, row.fingerprint)
             above = self._rows.setdefault(row.external_id, row.number)
@@ -123,9 +139,9 @@ class Import:
                 tally.reject(Rejected(row.number, row.cells, (why,)))
 
     def _known(self, batch: Sequence[Entry]) -> dict[str, Known]:
-        found = self._finder.known(self._mapping.decider.kind, [row.external_id for row in batch])
+        wanted = {row.external_id: row.fingerprint for row in batch if not row.faults}
+        found = self._finder.known(self._mapping.decider.kind, wanted)
         complete = imported(self._parts.pool, self._source, found.values())
-        wanted = {row.external_id: row.fingerprint for row in batch}
         others = [id for external_id, id in found.items() if complete.get(id) != wanted[external_id]]
         left = marks(self._parts.pool, f"import:{self._source}", others)
         return {name: Known(id, complete.get(id), left.get(id, [])) for name, id in found.items()}

@@ -13,7 +13,7 @@ import msgspec
 
 from api.importing.layout import NotReadable
 from api.importing.mapping import MappingError, RowMapping, Step
-from api.importing.values import BadValue, Row, filled
+from api.importing.values import Fault, Row, faults, filled
 
 Derive: TypeAlias = Callable[[bytes], UUID]
 """Makes an id of some content, always the same. Keyed: a plain hash would let anybody test guesses at erased data."""
@@ -24,7 +24,7 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d
 
 
 class Asked(NamedTuple):
-    """One command that a row asks for; Lookups in `raw` are still to be found."""
+    """One command that a row asks for; Lookups in `raw` are still to be found, and Faults stand against it."""
 
     verb: str
     raw: dict[str, Any]
@@ -42,6 +42,8 @@ class Entry(NamedTuple):
     asked: tuple[Asked, ...]
     fingerprint: UUID
     """Of all that the row asks for: rows of equal content have equal ones."""
+    faults: tuple[str, ...]
+    """What can't be used in its cells; where there is any, the row is not entered."""
 
 
 class Rejected(NamedTuple):
@@ -76,16 +78,12 @@ class Table:
             why = f"the row has {len(cells)} cells, and the header has {len(self.header)}"
             return Rejected(number, cells, (why,))
         row = self._corrected(cells)
-        for column in self.mapping.external_id:
-            if row[column] == "":
-                return Rejected(number, cells, (f"column {column}: the external id is empty",))
-        external_id = " / ".join(row[column] for column in self.mapping.external_id)
-        try:
-            asked = tuple(self._asked(row))
-        except BadValue as error:
-            return Rejected(number, cells, (str(error),))
+        named = [row[column] for column in self.mapping.external_id]
+        found = [f"column {column}: the external id is empty" for column in self.mapping.external_id if not row[column]]
+        external_id = " / ".join(named) if all(named) else ""
+        asked = tuple(self._asked(row, found))
         content = msgspec.json.encode([self._source, self.mapping.decider.kind, external_id, asked])
-        return Entry(number, cells, external_id, asked, self._derive(content))
+        return Entry(number, cells, external_id, asked, self._derive(content), tuple(found))
 
     def _corrected(self, cells: tuple[str, ...]) -> dict[str, str]:
         row = {column: cell.strip() for column, cell in zip(self.header, cells, strict=True)}
@@ -93,11 +91,15 @@ class Table:
             row[column] = corrections.get(row[column], row[column])
         return row
 
-    def _asked(self, row: Row) -> Iterator[Asked]:
+    def _asked(self, row: Row, found: list[str]) -> Iterator[Asked]:
+        """The commands; what can't be used is added to what was found."""
         for at, step in enumerate(self.mapping.steps):
             if at and not _applies(step, row):
                 continue
-            yield Asked(step.verb, filled(step.fields, row), _midnight(row, step.occurred_at, self.mapping.time_zone))
+            raw = filled(step.fields, row)
+            at_that_time = _midnight(row, step.occurred_at, self.mapping.time_zone)
+            found.extend((*faults(raw), *faults(at_that_time)))
+            yield Asked(step.verb, raw, None if isinstance(at_that_time, Fault) else at_that_time)
 
     def _rows(self) -> Iterator[list[str]]:
         try:
@@ -126,7 +128,7 @@ def _applies(step: Step, row: Mapping[str, str]) -> bool:
     return not columns or any(row[column] for column in columns)
 
 
-def _midnight(row: Row, column: str | None, zone: ZoneInfo) -> datetime | None:
+def _midnight(row: Row, column: str | None, zone: ZoneInfo) -> datetime | Fault | None:
     """The instant at which the day in this cell began in the mapping's time zone; an instant stays as it is."""
     if column is None or row[column] == "":
         return None
@@ -134,4 +136,4 @@ def _midnight(row: Row, column: str | None, zone: ZoneInfo) -> datetime | None:
         if _INSTANT.fullmatch(row[column]):
             instant = datetime.fromisoformat(row[column])
             return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).astimezone(UTC)
-    raise BadValue(f"column {column}: this is no date such as 2026-03-31")
+    return Fault(f"column {column}: this is no date such as 2026-03-31")

@@ -1,7 +1,7 @@
 """Where a field's value comes from: a column, a constant, a text made of columns, a record found by its name."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from string import Formatter
@@ -35,6 +35,12 @@ class Lookup(NamedTuple):
     """The pipeline that a stage belongs to."""
 
 
+class Fault(msgspec.Struct, frozen=True):
+    """What a cell can't be used for, in the place of its value; without a full stop."""
+
+    why: str
+
+
 class Value(Protocol):
     """The source of a field's value."""
 
@@ -42,7 +48,7 @@ class Value(Protocol):
     def columns(self) -> frozenset[str]: ...
 
     def of(self, row: Row) -> object:
-        """The value for a row: plain data with Lookups in it; None where the row says nothing. Raises BadValue."""
+        """The value for a row: plain data with Lookups and Faults in it; None where the row says nothing."""
         ...
 
 
@@ -78,22 +84,22 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _lookup(self, name: str) -> Lookup:
         return Lookup(str(self.find), name, self.source, self.of_pipeline)
 
-    def _day(self, cell: str) -> str:
+    def _day(self, cell: str) -> str | Fault:
         try:
             if not any(letter.isdecimal() and not letter.isascii() for letter in cell):
                 return datetime.strptime(cell, str(self.date)).date().isoformat()  # noqa: DTZ007 - a day has no zone
         except ValueError:
             pass
-        raise BadValue(f"column {self.column}: this is no date as {self.date} writes them")
+        return Fault(f"column {self.column}: this is no date as {self.date} writes them")
 
-    def _product(self, cell: str, times: Decimal) -> str:
+    def _product(self, cell: str, times: Decimal) -> str | Fault:
         number = number_written(cell)
         if number is None:
-            raise BadValue(f"column {self.column}: this is no number")
+            return Fault(f"column {self.column}: this is no number")
         try:
             return f"{number * times:f}"
         except ArithmeticError:
-            raise BadValue(f"column {self.column}: this number is too large") from None
+            return Fault(f"column {self.column}: this number is too large")
 
 
 class Composed(msgspec.Struct, frozen=True):
@@ -145,6 +151,21 @@ class Several(msgspec.Struct, frozen=True):
 def filled(fields: Mapping[str, Value], row: Row) -> dict[str, object]:
     """The fields that the row says something of."""
     return {name: value for name, source in fields.items() if (value := source.of(row)) is not None}
+
+
+def faults(value: object) -> Iterator[str]:
+    """What can't be used in a value, in its order."""
+    match value:
+        case Fault():
+            yield value.why
+        case dict():
+            for one in cast("dict[str, object]", value).values():
+                yield from faults(one)
+        case list():
+            for one in cast("list[object]", value):
+                yield from faults(one)
+        case _:
+            pass
 
 
 def parse_value(raw: object, at: str) -> Value:

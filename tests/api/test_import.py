@@ -330,6 +330,60 @@ def test_no_cell_of_a_rejected_row_is_lost_and_no_column_hides_another(files: Fi
     assert imported(files.parts, "customers", again, mapping).rejected == 1, "it is for a person to correct"
 
 
+def test_a_rejected_row_has_every_reason(files: Files) -> None:
+    files.customers("7,Alp,,,,,")
+    due = "column due: this is no date as %d.%m.%Y writes them"
+    began, ended = (f"column {one}: this is no date such as 2026-03-31" for one in ("began", "ended"))
+    number, nobody = "column thousands: this is no number", "there is no customer with the id '99' of old"
+    stage = "there is no stage called 'X'"
+    closed = "win, closed_on: This is not a date such as 2026-03-31."
+    long = "open, title: The text has 307 characters; at most 200 are allowed."
+    rows = {
+        "Bern,1,Scale,99,X,lots,tomorrow,today,": [number, due, began, nobody, stage],
+        "Bern,2,Scale,99,W,lots,,,soon": [number, ended, nobody, closed],
+        ",,Scale,99,X,,,,": [f"column {one}: the external id is empty" for one in ("office", "number")]
+        + [nobody, stage],
+        f"Bern,3,{'x' * 300},99,X,,tomorrow,,": [due, nobody, stage, long],
+        "Bern,4,Scale,99,X,,,,": [nobody, stage],
+        "Bern,5,Scale,7,,5,tomorrow,,": [due],
+        "Bern,6,,,,9999999999999,,,": [
+            "open, title: A value is needed here; none was given.",
+            "open, amount: The number must lie between -999999999999.999 and 999999999999.999.",
+        ],
+    }
+    summary = files.deals(*rows)
+    assert (summary.created, summary.rejected) == (0, len(rows))
+    found = [row["reasons"] for row in files.rejected("opportunities")]
+    assert found == ["; ".join(reasons) for reasons in rows.values()]
+
+
+def test_a_row_with_faults_still_waits_for_the_row_that_it_refers_to(files: Files) -> None:
+    counted = CUSTOMERS + '[[step]]\ndo = "changeDetails"\nfields = { employees = { column = "vip", times = 1 } }\n'
+    summary = files.customers("1,Tochter,3,no address,,,many", "2,Enkel,1,,,,few", "3,Mutter,,,,,", mapping=counted)
+    assert (summary.created, summary.rejected) == (1, 2)
+    daughter, grandchild = (row["reasons"] for row in files.rejected())
+    no_number = "column vip: this is no number; "
+    assert daughter == (
+        f"{no_number}register, contact_points.0.value: This is no e-mail address; one looks like ada@example.com."
+    )
+    assert grandchild == f"{no_number}there is no customer with the id '1' of old"
+
+
+def test_a_local_telephone_number_is_one_of_the_companys_country_from_the_first_row_on(
+    database: str, tmp_path: Path
+) -> None:
+    with opened(database, tmp_path) as parts:
+        context = Context(actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4())
+        named = {"name": "Own", "time_zone": "UTC", "currency": "CHF", "language": "de", "phone_region": "CH"}
+        company = catalogue.deciders["company"]
+        blocking(parts.commands.submit(company, "define", named, context, unlimited(context.actor)))
+        Files(parts, tmp_path).customers("7,Alp,,,,,")
+    with opened(database, tmp_path) as parts:  # a process that has looked nothing up yet
+        files = Files(parts, tmp_path)
+        assert files.customers("7,Alp,,,044 668 18 00,,").changed == 1
+        assert [point.normalised for point in files.customer("7").contact_points.values()] == ["+41446681800"]
+
+
 def test_what_was_refused_in_the_middle_of_a_row_goes_on_when_it_is_imported_again(files: Files) -> None:
     missing = "Bern,1,Scale,,W,2,,2025-01-10,2025-02-20"
     assert files.deals(missing).rejected == 1
