@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from api.importing.mapping import MappingError
 from api.importing.rows import Rejected, Table
 
 Progress: TypeAlias = Callable[[int], None]
@@ -58,11 +59,18 @@ class Tally:
         self.count(Outcome.REJECTED)
 
     def summary(self, table: Table, rejected_file: Path, seconds: float) -> Summary:
-        """What there is to say; writes the rejected rows, or removes the file that an earlier import of them left."""
-        if self._rejected:
-            _write(rejected_file, table, sorted(self._rejected))
-        else:
-            rejected_file.unlink(missing_ok=True)
+        """What there is to say; writes the rejected rows, or removes the file that an earlier import of them left.
+
+        Raises MappingError where it can't.
+        """
+        try:
+            if self._rejected:
+                _write(rejected_file, table, sorted(self._rejected))
+            else:
+                rejected_file.unlink(missing_ok=True)
+        except OSError as error:
+            why = f"The file of rejected rows, {rejected_file}, can't be written: {error.strerror}"
+            raise MappingError(f"{why}. Put the file where there is room beside it, and import it again.") from None
         return Summary(
             rows=self._counts.total(),
             created=self._counts[Outcome.CREATED],

@@ -384,6 +384,13 @@ def test_a_local_telephone_number_is_one_of_the_companys_country_from_the_first_
         assert [point.normalised for point in files.customer("7").contact_points.values()] == ["+41446681800"]
 
 
+@pytest.mark.parametrize("name", ["Alp", ""])
+def test_a_place_where_rejected_rows_cant_be_written_is_told(files: Files, tmp_path: Path, name: str) -> None:
+    (tmp_path / "customers.rejected.csv").mkdir()
+    with pytest.raises(MappingError, match=r"customers\.rejected\.csv, can't be written"):
+        files.customers(f"7,{name},,,,,")
+
+
 def test_what_was_refused_in_the_middle_of_a_row_goes_on_when_it_is_imported_again(files: Files) -> None:
     missing = "Bern,1,Scale,,W,2,,2025-01-10,2025-02-20"
     assert files.deals(missing).rejected == 1
