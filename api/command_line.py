@@ -2,6 +2,7 @@
 is told in one clear sentence, with an exit code."""
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -69,6 +70,9 @@ app.command(rich_help_panel=PROVE)(witnessing.witness)
 
 def main() -> None:
     """Run the command that the process was started with."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # letters that a terminal lacks are no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except Exception as error:  # noqa: BLE001 - what is unexpected is raised again

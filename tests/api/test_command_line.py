@@ -376,6 +376,14 @@ def test_no_command_at_all_is_wrong_usage(shell: Shell, group: tuple[str, ...]) 
     assert ("Usage: " in done.stdout, "--help" in done.stdout) == (True, True), "it shows what there is"
 
 
+@pytest.mark.parametrize(("arguments", "code"), [((), USAGE), (("--help",), OK)])
+def test_a_terminal_that_lacks_letters_is_told_all_the_same(arguments: tuple[str, ...], code: int) -> None:
+    command = [sys.executable, "-m", "api.command_line", *arguments]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (code, b"")
+    assert b"Exit codes" in done.stdout
+
+
 def test_replay_tells_a_story_in_its_order(told: Shell, database: str) -> None:
     with opened(database, told.folder) as parts:
         [(first,)] = asked(
