@@ -69,8 +69,12 @@ class BookSource(Source):
             while True:
                 # The older stretches everybody reads for themselves, up to where the shared one begins.
                 while position < tape.low:
+                    forgotten = self._feed.forgotten()
                     for message in await self._stretch(position, tape.low):
-                        yield await evaluate(message)
+                        answer = await evaluate(message)
+                        if self._feed.forgotten() != forgotten:
+                            break
+                        yield answer
                         position = int(message.position)
                 at = await tape.behind(position)
                 while found := await tape.since(at, position):

@@ -9,7 +9,7 @@ open reads the keys again. infra/generations.py has the format, docs/adr/0034 th
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from psycopg import Connection
@@ -75,7 +75,7 @@ def rotate_all(conninfo: str, file: Path, advance: Callable[[int], None] = lambd
         master = master_key(file, begun=True)
         require_ours(db, master)
         row = db.execute(_UNDER_WAY).fetchone()
-        [(begun_at,)] = [row] if row else db.execute(_BEGIN).fetchall()
+        begun_at = row[0] if row else _begin_of_all(db)
         rotated, after = 0, UUID(int=0)
         while rows := db.execute(_DUE, (after, begun_at, BATCH), binary=True, prepare=True).fetchall():
             after = rows[-1][0]
@@ -90,6 +90,15 @@ def due(db: Db) -> int:
     """How many keys the rotation of all that is under way, or would begin now, has still to rotate."""
     [(keys,)] = db.execute(_HOW_MANY).fetchall()
     return int(keys)
+
+
+def _begin_of_all(db: Db) -> datetime:
+    """The moment before which each key was made that a rotation of all has to rotate."""
+    with db.transaction():
+        # An append that is under way may be making a key: it is one of these, and seen.
+        db.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
+        [(begun_at,)] = db.execute(_BEGIN).fetchall()
+    return cast("datetime", begun_at)
 
 
 def _begin(db: Db, master: MasterKey, rows: list[tuple[UUID, bytes]]) -> list[Begun]:
@@ -113,14 +122,19 @@ def _store(db: Db, anew: list[tuple[UUID, bytes, bytes]]) -> list[tuple[UUID]]:
 
 
 _UNDER_WAY = "SELECT begun_at FROM daybook_keys.rotations WHERE ended_at IS NULL ORDER BY begun_at LIMIT 1"
-_BEGIN = "INSERT INTO daybook_keys.rotations (begun_at) VALUES (clock_timestamp()) RETURNING begun_at"
+# Behind every key that there is, however far ahead the database's clock was when that was made.
+_BEGIN = """
+    INSERT INTO daybook_keys.rotations (begun_at)
+    SELECT greatest(clock_timestamp(), max(greatest(made_at, rotated_at)) + interval '1 microsecond')
+    FROM daybook_keys.subjects RETURNING begun_at
+"""
 _DUE = """
     SELECT subject, wrapped FROM daybook_keys.subjects
     WHERE subject > %s AND wrapped IS NOT NULL AND coalesce(rotated_at, made_at) < %s ORDER BY subject LIMIT %s
 """
 _HOW_MANY = f"""
     SELECT count(*) FROM daybook_keys.subjects
-    WHERE wrapped IS NOT NULL AND coalesce(rotated_at, made_at) < coalesce(({_UNDER_WAY}), clock_timestamp())
+    WHERE wrapped IS NOT NULL AND coalesce(rotated_at, made_at) < coalesce(({_UNDER_WAY}), 'infinity')
 """
 _ROTATED = """
     UPDATE daybook_keys.subjects SET wrapped = anew.wrapped,

@@ -1,4 +1,4 @@
-"""The vault: one key for each subject, wrapped by the master key, and what is sealed under it (`infra/seals.py`)."""
+"""The vault: the keys of each subject, wrapped by the master key, and what is sealed under it (`infra/seals.py`)."""
 
 import os
 import threading

@@ -73,7 +73,7 @@ class Flush:
         if not turn.is_new:
             alike.setdefault(_ENDED, []).append({**_named(table, key), **_until(turn.first)})
         for verb, columns, since, until in turn.former:
-            self._kind(table, verb, columns)
+            self._kind(table, verb, columns)  # for its objections
             made = {**columns, table.since: since.position, table.since_occurred: since.occurred_at}
             if verb == "change":
                 alike.setdefault(_BETWEEN, []).append({**_named(table, key), _PATCH: made, **_until(until)})

@@ -97,6 +97,7 @@ from domain.kernel import (
     path_of_claim,
     refuse,
     require,
+    team_behind,
     team_of,
     unless_active,
     updated,
@@ -236,7 +237,10 @@ def _external_id_added(state: Customer, external_id: ExternalId) -> list[Custome
 
 
 def consults(_state: Customer, command: CustomerCommand, known: Known) -> Iterable[Reference]:
-    """The parents above a new parent, to find a cycle, and the company's time zone, to know today's date."""
+    """The parents above a new parent, to find a cycle; the team of a new one's owner; the company's time zone, to know
+    today's date."""
+    if isinstance(command, RegisterCustomer):
+        yield from team_behind(known, command.owner, command.team)
     if isinstance(command, AssignCustomerParent | RegisterCustomer):
         chain = takewhile(lambda one: one != command.id, ancestors(command.parent, known))
         yield from (Reference("customer", one, ("parent",)) for one in chain)

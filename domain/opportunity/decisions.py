@@ -20,6 +20,7 @@ from domain.kernel import (
     path_of_claim,
     refuse,
     require,
+    team_behind,
     team_of,
     unless_active,
     updated,
@@ -205,8 +206,9 @@ def _add_external_id(state: Opportunity, external_id: ExternalId) -> Sequence[Op
     return [OpportunityExternalIdAdded(external_id=external_id)]
 
 
-def consults(state: Opportunity, command: OpportunityCommand, _known: Known) -> Iterator[Reference]:
-    """Its own pipeline for the stages; the company for today's date; both for a currency that nobody named."""
+def consults(state: Opportunity, command: OpportunityCommand, known: Known) -> Iterator[Reference]:
+    """Its own pipeline for the stages; the company for today's date; both for a currency that nobody named. Of a
+    new one, its owner's team."""
     company = Reference("company", COMPANY_ID, ("currency",), optional=True)
     match command:
         case OpenOpportunity(currency=None):
@@ -216,6 +218,8 @@ def consults(state: Opportunity, command: OpportunityCommand, _known: Known) -> 
         case _:
             pass
     match command:
+        case OpenOpportunity():
+            yield from team_behind(known, command.owner, command.team)
         case ChangeOpportunityStage() | ChangeOpportunityPipeline():
             yield Reference("pipeline", state.pipeline, ("stage",))
         case ChangeOpportunityAmount() | AddOpportunityLine() | WinOpportunity() if state.currency is None:

@@ -88,7 +88,18 @@ from domain.customer import (
     WithdrawCustomerConsent,
     customer,
 )
-from domain.kernel import COMPANY_ID, Claim, ContactKind, ExternalId, Known, NewContactPoint, Standing, Withheld, opened
+from domain.kernel import (
+    COMPANY_ID,
+    Claim,
+    ContactKind,
+    ExternalId,
+    Known,
+    NewContactPoint,
+    Reference,
+    Standing,
+    Withheld,
+    opened,
+)
 from domain.kernel.fields import TooManyItems
 from tests.domain.scenario import NOW, Scenario, lived, withhold
 
@@ -229,12 +240,20 @@ class TestRegistering:
         given().knowing(STANDINGS).when(command).then(expected)
 
     def test_what_is_new_is_its_owners_teams_where_no_team_is_named(self) -> None:
-        in_team = {OWNER: Standing(kind="staff_member", team=OLD_TEAM)}
+        in_team = {OWNER: Standing(kind="staff_member", team=OLD_TEAM), OLD_TEAM: Standing(kind="team")}
         command = RegisterCustomer(id=ID, kind=CustomerKind.PERSON, name="Ada Lovelace", owner=OWNER)
         theirs = msgspec.structs.replace(registered(), owner=OWNER, team=OLD_TEAM)
         given().knowing(STANDINGS | in_team).when(command).then(theirs)
         named = msgspec.structs.replace(command, team=TEAM)
         given().knowing(STANDINGS | in_team).when(named).then(msgspec.structs.replace(theirs, team=TEAM))
+
+    def test_nothing_new_is_an_archived_teams(self) -> None:
+        in_team = {OWNER: Standing(kind="staff_member", team=OLD_TEAM)}
+        command = RegisterCustomer(id=ID, kind=CustomerKind.PERSON, name="Ada Lovelace", owner=OWNER)
+        nobodys = msgspec.structs.replace(registered(), owner=OWNER)
+        given().knowing(STANDINGS | in_team).when(command).then(nobodys)
+        known = Known(now=NOW, standings=STANDINGS | in_team)
+        assert [*customer.consults(Customer(), command, known)] == [Reference("team", OLD_TEAM, ("owner",))]
 
     def test_the_first_of_each_kind_is_primary_unless_another_is_marked(self) -> None:
         first, second = new_point(), new_point(MAIL_2, "ada@home.example", primary=True)

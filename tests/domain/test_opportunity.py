@@ -247,12 +247,14 @@ def test_a_deal_needs_no_more_than_a_title_and_a_pipeline() -> None:
 
 
 def test_a_new_deal_is_its_owners_teams_where_no_team_is_named() -> None:
-    in_team = {OWNER: Standing(kind="staff_member", team=OLD_TEAM)}
+    in_team = {OWNER: Standing(kind="staff_member", team=OLD_TEAM), OLD_TEAM: Standing(kind="team")}
     command = OpenOpportunity(id=ID, title="Someone called", pipeline=PARTNERS, owner=OWNER)
     theirs = msgspec.structs.replace(bare, owner=OWNER, team=OLD_TEAM)
     given_no_company().knowing(in_team).when(command).then(theirs)
     named = msgspec.structs.replace(command, team=TEAM)
     given_no_company().knowing(in_team).when(named).then(msgspec.structs.replace(theirs, team=TEAM))
+    archived = {OLD_TEAM: Standing(kind="team", active=False)}
+    given_no_company().knowing(in_team | archived).when(command).then(msgspec.structs.replace(theirs, team=None))
 
 
 @pytest.mark.parametrize(("pipeline", "currency"), [(SALES, "USD"), (PARTNERS, "EUR")])

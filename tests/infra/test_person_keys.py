@@ -18,6 +18,7 @@ from api.composition import Parts
 from domain.appending import Moved
 from domain.kernel import Withheld, new_id
 from infra import person_keys
+from infra.append import APPEND_LOCK
 from infra.migrations import migrate
 from infra.person_keys import Begun, rotate_all, rotate_one
 from infra.rotation import RotationError, rotate
@@ -251,3 +252,35 @@ def test_one_at_a_time(books: tuple[Parts, Parts], database: str, file: Path) ->
                 attempt()
 
     assert rotate_all(database, file, meanwhile).rotated == 1
+
+
+def test_nobody_appends_while_a_generation_begins(
+    books: tuple[Parts, Parts], database: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entry that came between would be sealed under the former key behind the place where it ends."""
+    id, store = begun(books[0]), person_keys._store
+    looked = []
+
+    def meanwhile(db: Any, anew: Any) -> Any:
+        with psycopg.connect(database) as other:
+            looked.append(other.execute("SELECT pg_try_advisory_xact_lock(%s)", (APPEND_LOCK,)).fetchone())
+        return store(db, anew)
+
+    monkeypatch.setattr(person_keys, "_store", meanwhile)
+    rotate_one(database, file, id)
+    rotate_all(database, file)
+    assert looked == [(False,), (False,)]
+
+
+def test_all_keys_are_rotated_that_were_made_while_the_clock_was_ahead(
+    books: tuple[Parts, Parts], database: str, file: Path
+) -> None:
+    ids = [begun(books[0], "Ada")]
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("ALTER TABLE daybook.events DISABLE TRIGGER append_only")
+        db.execute("UPDATE daybook.events SET recorded_at = recorded_at + interval '1 hour'")
+        db.execute("ALTER TABLE daybook.events ENABLE TRIGGER append_only")
+    ids.append(begun(books[0], "Berta"))
+    for generations in (2, 3):
+        assert rotate_all(database, file).rotated == 2
+        assert [len(keys(database, file, id)) for id in ids] == [generations] * 2

@@ -164,6 +164,11 @@ def test_a_posting_that_does_not_fit_its_table_is_refused() -> None:
         statements("change", 1, id=2)
     with pytest.raises(ValueError, match="zip"):
         statements("remove", 1, 2)
+    wrong, right = Posting(), Posting()
+    wrong.change(THINGS, 1, id=2)
+    right.insert(THINGS, id=1)
+    with pytest.raises(KeyError, match="its key"):  # it would stand in the past alone
+        Flush(READ).statements([(entry(1), wrong.changes), (entry(2), right.changes)])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+"""What was evaluated before an erasure is told to nobody after it, wherever it was on its way just then."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import NamedTuple, cast
+
+import pytest
+
+from api.execution import Answer
+from api.feed import Feed
+from api.following import BookSource, Message, Stretch
+from api.sharing import Shared
+
+pytestmark = pytest.mark.anyio
+
+
+class Entry(NamedTuple):
+    position: str
+    name: str
+
+
+class Told(NamedTuple):
+    """As much of an answer as is looked at here."""
+
+    name: str
+    encoded: bytes = b""
+
+
+class Growing:
+    """A feed whose process can be made to forget."""
+
+    def __init__(self, position: int) -> None:
+        self.position, self.times = position, 0
+        self.shared, self._grown = Shared(), asyncio.Event()
+
+    def forgotten(self) -> int:
+        return self.times
+
+    async def beyond(self, position: int) -> int:
+        while self.position <= position:
+            self._grown.clear()
+            await self._grown.wait()
+        return self.position
+
+    def grow(self, position: int) -> None:
+        self.position = position
+        self._grown.set()
+
+
+def following(feed: Growing, stretch: Stretch, after: int) -> AsyncGenerator[Answer, None]:
+    async def evaluate(message: object) -> Answer:
+        return cast("Answer", Told(cast("Entry", message).name))
+
+    begin = cast("Message", Entry(str(after), "begin"))
+    return BookSource(cast("Feed", feed), after, begin, stretch, "key").answers(evaluate)
+
+
+def read(feed: Growing) -> Stretch:
+    async def stretch(after: int, upto: int) -> Sequence[Message]:
+        name = "erased" if feed.times else "Ada"
+        return [Entry(str(at), name) for at in range(after + 1, min(upto, after + 100) + 1)]
+
+    return stretch
+
+
+async def names(told: AsyncGenerator[Answer, None], many: int) -> list[str]:
+    return [cast("Told", await anext(told)).name for _ in range(many)]
+
+
+async def test_who_catches_up_slowly() -> None:
+    feed = Growing(100)
+    told = following(feed, read(feed), 0)
+    assert await names(told, 3) == ["begin", "Ada", "Ada"]
+    feed.times += 1
+    assert await names(told, 98) == ["erased"] * 98
+    await told.aclose()
+
+
+async def test_who_takes_slowly_what_is_shared() -> None:
+    feed = Growing(0)
+    quick, slow = following(feed, read(feed), 0), following(feed, read(feed), 0)
+    assert await names(quick, 1) == await names(slow, 1) == ["begin"]
+    first = [asyncio.ensure_future(names(told, 1)) for told in (quick, slow)]
+    await asyncio.sleep(0)  # both wait at the end of the book, where what comes is shared
+    feed.grow(5)
+    assert await asyncio.gather(*first) == [["Ada"], ["Ada"]]
+    assert await names(quick, 4) == ["Ada"] * 4
+    assert await names(slow, 1) == ["Ada"]
+    feed.times += 1
+    assert await names(slow, 3) == ["erased"] * 3
+    feed.grow(6)
+    assert await names(quick, 1) == await names(slow, 1) == ["erased"]
+    for told in (quick, slow):
+        await told.aclose()
+
+
+async def test_an_erasure_while_the_shared_stretch_is_read() -> None:
+    feed = Growing(0)
+    plain = read(feed)
+
+    async def overtaken(after: int, upto: int) -> Sequence[Message]:
+        found = await plain(after, upto)
+        if after == 1 and not feed.times:
+            feed.times += 1
+        return found
+
+    told = following(feed, overtaken, 0)
+    assert await names(told, 1) == ["begin"]
+    feed.grow(1)
+    assert await names(told, 1) == ["Ada"]
+    feed.grow(3)
+    assert await names(told, 2) == ["erased"] * 2
+    await told.aclose()
