@@ -13,8 +13,10 @@ from api.reading.moments import moment_of
 from api.reading.sight import Sight
 from api.reading.statement import Arguments
 from domain.kernel import parse_type_id
+from domain.kernel.permissions import Permission
 from infra.event_store import EventStore
 from infra.log.proving import NotYetSigned
+from projections.customers import customers
 from projections.progress import Progress
 
 
@@ -26,17 +28,18 @@ class Bundler:
 
     async def __call__(self, given: Arguments, sight: Sight) -> str | None:
         """As the reader's `Prove` says. Raises RequestError."""
-        if not sight.amounts:  # they stand in columns, and none can be left out of a proof
+        # Amounts stand in columns, and how long a sealed part is says something: nothing can be left out of a proof.
+        if not (sight.amounts and sight.has(Permission.READ_BOOK)):
             return None
         _, id = parse_type_id(given["id"])
-        # What the read models have not reached is not shown yet, as in `diff`.
-        reached = self._progress.position
-        return await anyio.to_thread.run_sync(self._row, id, given.get("asOf"), reached, limiter=self._readers)
+        # What its rows do not show is not shown here either, as in `diff`.
+        reached, shown = self._progress.position, self._progress.stands_at(customers.name, id)
+        return await anyio.to_thread.run_sync(self._row, id, given.get("asOf"), reached, shown, limiter=self._readers)
 
-    def _row(self, id: UUID, as_of: Arguments | None, reached: int) -> str | None:
-        through = None if as_of is None else self._position(moment_of("asOf", as_of, reached), reached)
+    def _row(self, id: UUID, as_of: Arguments | None, reached: int, shown: int) -> str | None:
+        through = None if as_of is None else min(self._position(moment_of("asOf", as_of, reached), reached), shown)
         try:
-            made = self._bundles.of(id, through=through, at_most=reached)
+            made = self._bundles.of(id, through=through, at_most=shown)
         except NotYetSigned as error:
             if through is None:
                 return None

@@ -40,7 +40,11 @@ STEPS: Mapping[str, str] = {
 """By GraphQL's field, how a line begins."""
 FIRST_BESIDE = "advanced"
 
-PIPELINES = "{ position pipelines(first: 100, where: {status: {in: [ACTIVE, ARCHIVED]}}) { nodes { id name } } }"
+PIPELINES = """query Pipelines($name: String!) {
+  position
+  called: pipelines(first: 100, where: {name: {eq: $name}, status: {in: [ACTIVE, ARCHIVED]}}) { nodes { id name } }
+  pipelines(first: 100, where: {status: {in: [ACTIVE, ARCHIVED]}}) { nodes { name } }
+}"""
 WATERFALL = f"""query Waterfall($pipeline: ID!, $from: Moment!, $to: Moment, $basis: Basis!) {{
   position
   pipeline(id: $pipeline) {{ id name }}
@@ -98,14 +102,14 @@ async def _told(parts: Parts, pipeline: str, given: Mapping[str, Any]) -> dict[s
 
     async with read_pool(parts.logins.reading, size=1, seconds=60) as lines:
         reader = Reader(lines, the_schema())
-        there = await _asked(parts, reader, PIPELINES, {}, 0)
+        there = await _asked(parts, reader, PIPELINES, {"name": pipeline}, 0)
         reached, head = int(there["position"] or 0), parts.store.max_notification_id() or 0
         if reached < head:
             note(f"The read models stand at entry {reached} of {head}: what came later is not told yet.")
-        named = [one["id"] for one in there["pipelines"]["nodes"] if one["name"] == pipeline]
+        named = [one["id"] for one in there["called"]["nodes"] if one["name"] == pipeline]
         if not named and not _is_id(pipeline):
             names = ", ".join(f"{one['name']!r}" for one in there["pipelines"]["nodes"]) or "none"
-            raise CommandFailed(f"No pipeline is called {pipeline!r}. There are: {names}.")
+            raise CommandFailed(f"No pipeline is called {pipeline!r}. Among those that there are: {names}.")
         if len(named) > 1:
             raise CommandFailed(f"Several pipelines are called {pipeline!r}: {', '.join(named)}. Give an id.")
         found = await _asked(parts, reader, WATERFALL, {**given, "pipeline": named[0] if named else pipeline}, reached)

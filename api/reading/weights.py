@@ -48,8 +48,8 @@ CONDITION, CONDITION_ELSEWHERE = 1, 5
 which are looked for beside each row."""
 HEAVIEST = 30_000
 """What conditions weigh that are beyond all limits anyway."""
-PROVEN = 2_500
-"""What it costs to prove a record's whole history: ten in a query at most."""
+PROVEN = 12_500
+"""What it costs to prove a record's whole history, however long it is: one in a query at most."""
 BY_THEMSELVES: Mapping[str, int] = {"totalCount": 10, "auditBundle": PROVEN}
 """What fields add that have no source: all that meets a page's conditions is counted; below `customerUnmask` a history
 is proven."""

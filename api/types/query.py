@@ -130,8 +130,9 @@ class Query:
     audit_bundle: AuditBundle | None = bundled(
         Argument("customer", "id", strawberry.ID, "The customer's id.", of_kind(catalogue.prefixes["customer"])),
         "A customer's entries as a file that proves itself offline, without the keys of personal data: that stays"
-        " sealed. Null where there is no such customer, none by then that a checkpoint is over, or where amounts are"
-        " hidden from you: no column can be left out of a proof. With keys, it stands under `customerUnmask`.",
+        " sealed. Null where there is no such customer, none by then that a checkpoint is over, where amounts are"
+        " hidden from you, or without `READ_BOOK`: no column can be left out of a proof. With keys, it stands under"
+        " `customerUnmask`.",
     )
     history: Connection[HistoryEntry] = connection("The whole book, from its first entry.")
     position: Position = reflected(

@@ -14,10 +14,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from domain.kernel import type_id
+from domain.kernel import parse_type_id, type_id
 from infra.log.note import Signer
 from tests.api.book import Client, serving
-from tests.infra.log.superuser import disarm, run
+from tests.infra.log.superuser import add_unreadable, disarm, run
 from verifier.daybook_verify_bundle import Verdict, verify
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ BUNDLE = """
 """
 HISTORY = "query H($id: ID!) { customer(id: $id) { history(first: 100) { nodes { position recordedAt data } } } }"
 NOBODY = type_id("cus", UUID(int=1))
-SEEN = ("READ_CUSTOMERS", "SEE_AMOUNTS")
+SEEN = ("READ_CUSTOMERS", "SEE_AMOUNTS", "READ_BOOK")
 SECRETS = ("Grace Hopper", "grace@example.com", "4711-secret", "Navy", "A ship for Grace", "Because she asked")
 
 
@@ -168,6 +168,18 @@ async def test_it_is_for_whoever_sees_the_customer_and_every_column(database: st
         masked = await at.token(*SEEN)
         assert (await at.proven(**masked)).story == (await at.proven()).story
         # Who does not see all of it is told what they are told of a customer that is not there.
-        for blind in (await at.token("READ_TICKETS", "SEE_AMOUNTS"), await at.token("READ_CUSTOMERS")):
+        for without in SEEN:
+            blind = await at.token("READ_TICKETS", *(one for one in SEEN if one != without))
             assert await at.bundle(**blind) is None
             assert await at.bundle(customer=NOBODY, **blind) is None
+
+
+async def test_it_ends_before_an_entry_that_cannot_be_read(database: str, tmp_path: Path) -> None:
+    async with office(database, tmp_path) as at:
+        whole = await at.proven()
+        with psycopg.connect(database, autocommit=True) as db:
+            position = add_unreadable(db, parse_type_id(at.customer)[1])
+        await at.client.data("{ position }", Daybook_At_Least=str(position))
+        await at.signed(at.other, str(position))
+        for moment in (None, {"position": str(position)}):
+            assert (await at.proven(moment)).entries == whole.entries

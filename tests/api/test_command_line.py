@@ -474,7 +474,7 @@ def test_the_waterfall_of_a_pipeline(told: Shell, database: str) -> None:
     ]
     assert len(words) == 1 + len(counts) + 1
     for wrong, code, message in (
-        (("Salez", "--from", "0"), FAILED, "There are: 'Direct sales', "),
+        (("Salez", "--from", "0"), FAILED, "that there are: 'Direct sales', "),
         (("pip_00000000000000000000000000", "--from", "0"), FAILED, "There is no pipeline"),
         (("Direct sales", "--from", "2099-01-01"), USAGE, "--from lies in the future"),
         (("Direct sales", "--from", "2", "--to", "1"), USAGE, "lies behind"),

@@ -11,7 +11,7 @@ import pytest
 
 from domain.kernel import parse_type_id
 from tests.api.book import Client, serving
-from tests.infra.log.superuser import run
+from tests.infra.log.superuser import add_unreadable
 
 pytestmark = pytest.mark.anyio
 
@@ -158,14 +158,8 @@ async def test_of_a_record_with_an_entry_that_nobody_can_read_what_its_rows_show
 ) -> None:
     async with firm(database, tmp_path) as at:
         before = await at.diff(at.organisation)
-        position = int((await at.client.data("{ position }"))["position"]) + 1
         with psycopg.connect(database, autocommit=True) as db:
-            _, id = parse_type_id(at.organisation)
-            run(db, "CREATE TEMP TABLE unreadable AS SELECT * FROM daybook.events"
-                    f" WHERE originator_id = '{id}' ORDER BY position DESC LIMIT 1")  # fmt: skip
-            run(db, f"UPDATE unreadable SET position = {position}, originator_version = originator_version + 1,"
-                    " event_id = gen_random_uuid(), topic = 'NobodyKnows', recorded_at = now()")  # fmt: skip
-            run(db, "INSERT INTO daybook.events SELECT * FROM unreadable")
+            position = add_unreadable(db, parse_type_id(at.organisation)[1])
         assert (await at.client.data("{ position }", Daybook_At_Least=str(position)))["position"] == str(position)
         assert await at.diff(at.organisation) == before
         assert await at.diff(at.organisation, until={"position": str(position)}) == before

@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.book import serving
 from tests.api.stocktaking import STEPS
+from tests.api.test_erasure import Story
 
 pytestmark = pytest.mark.anyio
 
@@ -134,3 +135,30 @@ async def test_the_waterfall_of_a_small_pipeline(database: str, tmp_path: Path) 
 
 def _sums(found: Mapping[str, Any], step: str) -> dict[str, str]:
     return {one["currency"]: one["amount"] for one in found[f"{step}Amounts"]}
+
+
+async def test_an_erasure_leaves_the_figures(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        story = Story(client)
+        await story.tell()
+        [pipeline] = (await client.data("{ pipelines(first: 1) { nodes { id } } }"))["pipelines"]["nodes"]
+        await story.do("opportunityChangeAmount", id=story.deal, amount="1500", currency="CHF")
+        for day in ("2027-01-01", "2027-02-01"):
+            await story.do("opportunityMoveCloseDate", id=story.deal, expectedClose=day)
+        await story.do("opportunityLose", id=story.deal, reason="PRICE")
+        await story.do("opportunityReopen", id=story.deal, reason="They called")
+        end = int((await story.do("opportunityWin", id=story.deal))["position"])
+
+        async def figures() -> list[Any]:
+            return [
+                await client.data(
+                    WATERFALL,
+                    {"pipeline": pipeline["id"], "from": {"position": str(at)}, "to": {"position": str(end)}},
+                )
+                for at in range(end)
+            ]
+
+        before = await figures()
+        assert before[0]["pipelineWaterfall"]["wonAmounts"] == [{"amount": "1500.00", "currency": "CHF"}]
+        await story.erase()
+        assert await figures() == before

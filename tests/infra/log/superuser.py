@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
 from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
 
 import psycopg
 
@@ -49,6 +50,22 @@ _OTHER = {
     "commitment": "coalesce(sha256(commitment), sha256(''))",
 }
 assert [*_OTHER] == [*COLUMNS]
+
+
+def add_unreadable(db: Db, aggregate: UUID) -> int:
+    """An entry of a name that nobody knows, after the last one of an aggregate; its position."""
+    run(
+        db,
+        "CREATE TEMP TABLE unreadable AS SELECT * FROM daybook.events"
+        f" WHERE originator_id = '{aggregate}' ORDER BY position DESC LIMIT 1",
+    )
+    run(
+        db,
+        "UPDATE unreadable SET position = (SELECT max(position) + 1 FROM daybook.events), topic = 'NobodyKnows',"
+        " originator_version = originator_version + 1, event_id = gen_random_uuid(), recorded_at = now()",
+    )
+    [(position,)] = db.execute("INSERT INTO daybook.events SELECT * FROM unreadable RETURNING position").fetchall()
+    return int(position)
 
 
 def changed(column: str) -> Tampering:
