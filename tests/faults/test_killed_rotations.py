@@ -20,7 +20,7 @@ _WRITTEN = ("rotation-file-beside", "rotation-file-replaced")
 STEPS = (*_WRITTEN, "rotation-epoch-begun", "rotation-keys-wrapped", "rotation-epoch-ended", *_WRITTEN)
 """Of one rotation, each done by another process: the file is written with the new key, and without the former one."""
 
-PERSONAL = ("person-keys-rotated", "person-keys-committed")
+PERSONAL = ("rotation-person-keys-stored", "rotation-person-keys-committed")
 """Of persons' keys: before what was done is committed, and after it."""
 
 
