@@ -57,7 +57,7 @@ def test_names_that_are_alike_for_people_sort_alike(text: str | Withheld | None,
 def test_parts_carry_the_prefixes_that_the_commands_give_them() -> None:
     commands = [command for decider in catalogue.deciders.values() for command in decider.commands.values()]
     promised = {prefix for command in commands for prefix in derived(command)}
-    books = [posted(made_up_book(seed)) for seed in range(8)]
+    books = [posted(made_up_book(seed)) for seed in range(12)]
     ids = {row["id"].rpartition("_")[0] for rows in books for of in rows.values() for row in of.values() if "id" in row}
     assert promised - {"look", "exp"} <= ids, "a look and a copy have no row: they are told of in the history alone"
     assert ids - promised == set(catalogue.prefixes.values())
