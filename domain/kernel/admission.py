@@ -234,7 +234,7 @@ def _decimal(raw: object) -> Decimal | None:
     """The finite number that this is or spells, zero without a sign; None where it is none."""
     if isinstance(raw, bool) or not isinstance(raw, int | str | Decimal):
         return None
-    number = number_written(raw.strip()) if isinstance(raw, str) else Decimal(raw)
+    number = number_written(raw) if isinstance(raw, str) else Decimal(raw)
     return (number or Decimal(0)) if number is not None and number.is_finite() else None
 
 

@@ -69,7 +69,7 @@ def _of_kind(kind: Any, marks: list[Any]) -> Raw:
 def _number(rule: Number) -> Raw:
     exact = st.decimals(rule.least, rule.most, places=rule.decimals) | st.sampled_from([rule.least, rule.most])
     signed = st.just(Decimal("-0")) if rule.least <= 0 <= rule.most else exact
-    return exact | exact.map(lambda number: f" {number:f}0" if "." in f"{number:f}" else f"{number:e}") | signed
+    return exact | exact.map(lambda number: f"{number:f}0" if "." in f"{number:f}" else f"{number:e}") | signed
 
 
 def _id(marks: list[Any]) -> Raw:
