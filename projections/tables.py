@@ -43,7 +43,12 @@ def install(db: Db, models: Iterable[Model]) -> list[str]:
     _check(wanted.values())
     with db.transaction():
         db.execute("SELECT pg_advisory_xact_lock(%s)", (_INSTALL_LOCK,))
-        found = db.execute("SELECT name, version, tables FROM daybook_projections.models FOR UPDATE").fetchall()
+        found = db.execute(_INSTALLED).fetchall()
+        if not wanted.keys() >= {name for name, _, _ in found}:
+            # All at once, and only where there is something to drop: row by row, whoever looks in while a runner posts
+            # could wait for it as it waits for them.
+            db.execute("LOCK TABLE daybook_projections.models IN SHARE ROW EXCLUSIVE MODE")
+            found = db.execute(_INSTALLED).fetchall()
         for name, _, tables in found:
             if name not in wanted:
                 # Nobody would move its rows any more: what is erased later would stay in them.
@@ -61,6 +66,9 @@ def install(db: Db, models: Iterable[Model]) -> list[str]:
                     (model.name, model.version, names(model)),
                 )
     return [name for name, version, _ in found if name in wanted and wanted[name].version != version]
+
+
+_INSTALLED = "SELECT name, version, tables FROM daybook_projections.models"
 
 
 def names(model: Model) -> list[str]:

@@ -210,6 +210,16 @@ def test_a_long_query_is_waited_for_and_holds_nobody_up(book: Diaries, monkeypat
     assert rows(book.db) == folded(book)
 
 
+def test_whoever_looks_in_while_a_runner_posts_waits_for_nothing(book: Diaries) -> None:
+    """Every command does, in development: it must not fail for that, nor keep the runner from posting."""
+    with psycopg.connect(book.parts.conninfo) as runner:
+        runner.execute("UPDATE daybook_projections.models SET moved_at = now()")
+        book.db.execute("SET lock_timeout = '1s'")
+        assert install(book.db, book.models) == []
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            install(book.db, ())  # what is to be dropped is waited for
+
+
 def test_what_is_not_installed_can_not_be_rebuilt(book: Diaries) -> None:
     other = Model(name="other", version=1, tables=(Table(name="t", columns={"id": "text"}),), post=post)
     with pytest.raises(ModelError, match="daybook migrate"):
