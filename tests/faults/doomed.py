@@ -66,9 +66,9 @@ def _between_rows_and_commit(original: Callable[..., Any], kill: Callable[[], No
     """The rows of an append are in its transaction, whose COMMIT is not sent in the same round trip, as it would be."""
 
     @wraps(original)
-    def wrapped(exchange: Exchange, *asked: Asked) -> Any:
+    def wrapped(exchange: Exchange, *asked: Asked, **how: bool) -> Any:
         if asked[-1].sql != b"COMMIT":
-            return original(exchange, *asked)
+            return original(exchange, *asked, **how)
         results = original(exchange, *asked[:-1])
         kill()
         return results + original(exchange, asked[-1])
