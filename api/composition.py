@@ -1,7 +1,6 @@
 """The composition root: the one place where the parts of a process are put together."""
 
 import gc
-import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -34,13 +33,6 @@ from infra.vault import Vault, holds_keys
 
 READERS = 8
 """Connections that commands of one process read through."""
-
-TURN = 0.001
-"""Seconds after which a thread that computes lets another one go on, instead of 0.005.
-
-A batch of postings is sent in a dozen pieces while the next one is prepared: each piece waited for a turn, which was a
-fifth of the time that projecting takes.
-"""
 
 YOUNG = 50_000
 """Objects after which Python looks for cycles among them, instead of 700.
@@ -78,7 +70,6 @@ def assembled(
     MasterKeyError where the key file is missing for a book that was begun, or is another book's.
     """
     gc.set_threshold(YOUNG)
-    sys.setswitchinterval(TURN)
     login = logins(conninfo)
     with ExitStack() as stack:
         pool: Pool = stack.enter_context(
