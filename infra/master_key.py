@@ -21,6 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.kernel.randomness import random_bytes
+from infra.generations import KEY, counted
 from infra.private_files import PrivateFileError, kept, private_directory, secret, supersede
 
 Keys: TypeAlias = dict[int, bytes]
@@ -29,8 +30,6 @@ Keys: TypeAlias = dict[int, bytes]
 _LINE = re.compile(r"daybook-master-key-(?:1|2:(?P<epoch>[1-9][0-9]{0,8})):(?P<key>[A-Za-z0-9+/]{43}=)")
 _BARE = 60
 """Bytes of a wrapped key: nonce, key and tag. Only a key of epoch 1 has so few."""
-_MORE = 40
-"""Bytes of each generation more."""
 
 
 class MasterKeyError(Exception):
@@ -90,7 +89,7 @@ def epoch_of(wrapped: bytes) -> int:
 
 def generations_in(wrapped: bytes) -> int:
     """How many generations of a key are wrapped there."""
-    return 1 + (len(wrapped) - _BARE) // _MORE
+    return counted(len(wrapped) - _BARE + KEY)
 
 
 def master_key(file: Path, *, begun: bool) -> MasterKey:
