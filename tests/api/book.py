@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -45,6 +46,18 @@ class Client:
         document = f"mutation M($input: {name}!) {{ {mutation}(input: $input) {{ {selection} }} }}"
         payload: dict[str, Any] = (await self.data(document, {"input": given}))[mutation]
         return payload
+
+    async def token(self, *permissions: str) -> dict[str, str]:
+        """Headers of somebody who may do this everywhere."""
+        payload = await self.mutate(
+            "apiTokenIssue",
+            "secret userErrors { message }",
+            name="somebody",
+            grants=[{"permission": one, "scope": "ALL"} for one in permissions],
+            expiresAt=(datetime.now(UTC) + timedelta(days=1)).isoformat(),
+        )
+        assert payload["userErrors"] == []
+        return {"Authorization": f"Bearer {payload['secret']}"}
 
 
 def _headers(given: Mapping[str, str]) -> dict[str, str]:

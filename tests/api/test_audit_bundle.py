@@ -71,18 +71,6 @@ class Office(NamedTuple):
         code: str = error["extensions"]["code"]
         return code
 
-    async def token(self, *permissions: str, scope: str = "ALL") -> dict[str, str]:
-        """Headers of somebody who may do this; of records, in this scope."""
-        payload = await self.client.mutate(
-            "apiTokenIssue",
-            "secret userErrors { message }",
-            name="somebody",
-            grants=[{"permission": one, "scope": scope if one.startswith("READ_") else "ALL"} for one in permissions],
-            expiresAt=(datetime.now(UTC) + timedelta(days=1)).isoformat(),
-        )
-        assert payload["userErrors"] == []
-        return {"Authorization": f"Bearer {payload['secret']}"}
-
 
 @asynccontextmanager
 async def office(database: str, folder: Path) -> AsyncIterator[Office]:
@@ -165,11 +153,11 @@ async def test_what_was_altered_is_not_bundled(database: str, superuser: str, tm
 
 async def test_it_is_for_whoever_sees_the_customer_and_every_column(database: str, tmp_path: Path) -> None:
     async with office(database, tmp_path) as at:
-        masked = await at.token(*SEEN)
+        masked = await at.client.token(*SEEN)
         assert (await at.proven(**masked)).story == (await at.proven()).story
         # Who does not see all of it is told what they are told of a customer that is not there.
         for without in SEEN:
-            blind = await at.token("READ_TICKETS", *(one for one in SEEN if one != without))
+            blind = await at.client.token("READ_TICKETS", *(one for one in SEEN if one != without))
             assert await at.bundle(**blind) is None
             assert await at.bundle(customer=NOBODY, **blind) is None
 

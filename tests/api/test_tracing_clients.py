@@ -44,18 +44,6 @@ class Firm(NamedTuple):
         found = (await self.client.data(DIFF, given, **headers))["diff"]
         return None if found is None else {one["field"]: one for one in found}
 
-    async def token(self, *permissions: str) -> dict[str, str]:
-        """Headers of somebody who may do this everywhere."""
-        payload = await self.client.mutate(
-            "apiTokenIssue",
-            "secret userErrors { message }",
-            name="somebody",
-            grants=[{"permission": one, "scope": "ALL"} for one in permissions],
-            expiresAt=(datetime.now(UTC) + timedelta(days=1)).isoformat(),
-        )
-        assert payload["userErrors"] == []
-        return {"Authorization": f"Bearer {payload['secret']}"}
-
 
 @asynccontextmanager
 async def firm(database: str, folder: Path) -> AsyncIterator[Firm]:
@@ -122,7 +110,7 @@ async def test_what_clients_are_told_of_a_field(database: str, tmp_path: Path) -
 
 async def test_what_is_hidden_is_not_told_of_any_day(database: str, tmp_path: Path) -> None:
     async with firm(database, tmp_path) as at:
-        blind = await at.token("READ_CUSTOMERS", "READ_OPPORTUNITIES")
+        blind = await at.client.token("READ_CUSTOMERS", "READ_OPPORTUNITIES")
         for id, gone in (
             (at.deal, {"amount", "title"}),
             (at.person, {"name"}),
@@ -147,7 +135,7 @@ async def test_what_is_hidden_is_not_told_of_any_day(database: str, tmp_path: Pa
         amounts = (await at.client.post(DIFF, {"id": at.deal, "from": BEGINNING}, **blind)).text
         assert "250.5" not in amounts
 
-        of_customers = await at.token("READ_CUSTOMERS", "SEE_PERSONAL_DATA", "SEE_AMOUNTS")
+        of_customers = await at.client.token("READ_CUSTOMERS", "SEE_PERSONAL_DATA", "SEE_AMOUNTS")
         assert await at.diff(at.deal, **of_customers) is None
         assert await at.why(at.deal, "amount", **of_customers) is None
         assert await at.diff(at.person, **of_customers) == await at.diff(at.person)

@@ -106,19 +106,9 @@ async def test_the_waterfall_of_a_small_pipeline(database: str, tmp_path: Path) 
         whole = await asked({"time": before})
         assert (whole["opening"], whole["created"], whole["closing"]) == (0, 4, 2)
 
-        async def token(*permissions: str) -> dict[str, str]:
-            payload = await client.mutate(
-                "apiTokenIssue",
-                "secret",
-                name="somebody",
-                grants=[{"permission": one, "scope": "ALL"} for one in permissions],
-                expiresAt=(datetime.now(UTC) + timedelta(days=1)).isoformat(),
-            )
-            return {"Authorization": f"Bearer {payload['secret']}"}
-
-        blind = await asked(at_the_beginning, **await token("READ_OPPORTUNITIES"))
+        blind = await asked(at_the_beginning, **await client.token("READ_OPPORTUNITIES"))
         assert blind == {**COUNTED, "grown": 0, "shrunk": 0, **{f"{step}Amounts": [] for step in STEPS}}
-        nothing = await asked(at_the_beginning, **await token("READ_CUSTOMERS", "SEE_AMOUNTS"))
+        nothing = await asked(at_the_beginning, **await client.token("READ_CUSTOMERS", "SEE_AMOUNTS"))
         assert nothing == {**dict.fromkeys(STEPS, 0), **{f"{step}Amounts": [] for step in STEPS}}
 
         tomorrow = {"time": (datetime.now(UTC) + timedelta(days=1)).isoformat()}
