@@ -43,7 +43,7 @@ class _Word(str):
 
 
 def question(
-    seed: int, schema: GraphQLSchema, rows: Rows, root: GraphQLObjectType | None = None
+    seed: int | Random, schema: GraphQLSchema, rows: Rows, root: GraphQLObjectType | None = None
 ) -> tuple[str, dict[str, Any]]:
     """A query and its variables; `root`, a part of the schema's, where the query is about some fields only."""
     assert schema.query_type is not None
@@ -51,10 +51,10 @@ def question(
 
 
 class Questions:
-    """Makes one question, or values for its arguments, out of a seed."""
+    """Makes one question, or values for its arguments, out of a seed or of numbers that somebody else draws."""
 
-    def __init__(self, seed: int, schema: GraphQLSchema, rows: Rows) -> None:
-        self.random, self.schema = Random(seed), schema
+    def __init__(self, seed: int | Random, schema: GraphQLSchema, rows: Rows) -> None:
+        self.random, self.schema = seed if isinstance(seed, Random) else Random(seed), schema
         unknown = [type_id(prefix, UUID(int=1)) for prefix in catalogue.prefixes.values()]
         self.nodes = [row["id"] for name in KINDS for row in rows[name][:3]] + unknown
         ids = [row["id"] for name in TABLES for row in rows[name][:3] if "id" in row] + ["cus_unknown", "x"]

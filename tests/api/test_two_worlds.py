@@ -8,6 +8,7 @@ docs/operator/security.md declares. Reading alone, with its cursors, is in test_
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from uuid import uuid4
 
 import pytest
 from graphql import GraphQLObjectType
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
 
 from api.composition import Parts
 from domain.access import Authority
@@ -29,24 +32,16 @@ from tests.api.filled import entries, opened
 from tests.api.house import Step, entered
 from tests.api.identity.signing_in import signed_in
 from tests.api.listening import Server, Socket, listening
-from tests.api.told import SCHEMA, A, event_streams
+from tests.api.told import SCHEMA, A, event_streams, reads
 from tests.api.worlds import EMAIL, History
-from tests.faults.report import FULL, seeds
+from tests.faults.report import FIRST_SEED, FULL
 
-ATTEMPTS = 100 if FULL else 50
+HISTORIES, ATTEMPTS = (100, 100) if FULL else (4, 50)
 MOST_FOLLOWED = 45
 """A connection may have 50 operations under way."""
 
 ENTRIES = "{ position change { type aggregateKind aggregateId version actor subjectId reason data } }"
-READS = tuple(
-    f"{{ {field} {everything(SCHEMA.query_type.fields[field.partition('(')[0]].type, 0)} }}"
-    for field in (
-        "customers(first: 50)", "opportunities(first: 50)", "tickets(first: 50)", "staffMembers(first: 50)",
-        "teams(first: 50)", "queues(first: 50)", "roles(first: 50)", "apiTokens(first: 50)",
-        "customerTotals", "opportunityTotals", "ticketTotals", "history(last: 40)",
-    )
-    if SCHEMA.query_type
-)  # fmt: skip
+READS = reads(0)
 
 
 def _waterfall(pipeline: str) -> str:
@@ -66,21 +61,30 @@ class Told(NamedTuple):
     """Attempts that were not refused."""
 
 
-def told_in(world: int, seed: int, database: str, directory: Path) -> Told:
+class Drawn(NamedTuple):
+    """What happens in both worlds."""
+
+    number: int
+    """The seed of the histories, and of what A tries."""
+    attempts: int
+    events: bool
+    """Whether A follows over server-sent events."""
+
+
+def told_in(world: int, drawn: Drawn, database: str, directory: Path) -> Told:
     """The history of one of the worlds, and what A is told in the course of it."""
-    history, chance = History(Random(seed)), Random(f"attempts {seed}")
+    history, chance = History(Random(drawn.number)), Random(f"attempts {drawn.number}")
     with opened(database, directory) as parts:
         for step in history.begun:
             if world in step.worlds:
                 version = entered(parts, step, world)
                 assert version or step.verb == "linkContact", step
-        with listening(database, directory) as server, _signed_in(server, history, events=seed % 2 == 0) as a:
-            return _played(a, parts, history, chance, world)
+        with listening(database, directory) as server, _signed_in(server, history, events=drawn.events) as a:
+            return _played(a, parts, history, chance, world, drawn.attempts)
 
 
 @contextmanager
 def _signed_in(server: Server, history: History, *, events: bool) -> Iterator[A]:
-    """`events`: whether A follows over server-sent events."""
     me, role = type_id("stf", history.me), type_id("rol", history.role)
     server.mutate("staffMemberGrantRole", id=me, role=role)  # answered when all that came before is there to be read
     with signed_in(server, me, EMAIL) as http:
@@ -95,7 +99,7 @@ def _signed_in(server: Server, history: History, *, events: bool) -> Iterator[A]
             yield A(http, socket)
 
 
-def _played(a: A, parts: Parts, history: History, chance: Random, world: int) -> Told:
+def _played(a: A, parts: Parts, history: History, chance: Random, world: int, count: int) -> Told:
     a.follow("changes", f'subscription {{ told: changes(after: "0") {ENTRIES} }}')
     for kind in RECORDS:
         for id in history.ids[catalogue.prefixes[kind]]:
@@ -104,11 +108,11 @@ def _played(a: A, parts: Parts, history: History, chance: Random, world: int) ->
     managing = Permission.MANAGE_STAFF in history.grants
     attempts = Attempts(chance, SCHEMA, history.ids, history.targets, history.gives_sight, managing=managing)
     done = 0
-    for number in range(ATTEMPTS):
+    for number in range(count):
         done += _tried(a, parts, attempts, history)
         a.ask(chance.choice((*READS, waterfall)))
         steps = [history.next_seen()] if chance.random() < 0.5 else []
-        steps += history.leaving() if number == ATTEMPTS // 2 else []
+        steps += history.leaving() if number == count // 2 else []
         for step in [*steps, *history.next_hidden(0), *history.next_hidden(1)]:
             if world in step.worlds:
                 version = entered(parts, step, world)
@@ -164,22 +168,29 @@ def _tried(a: A, parts: Parts, attempts: Attempts, history: History) -> bool:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("seed", seeds(3, 100))
 def test_what_one_does_not_see_changes_nothing_that_one_is_told_of_it(
-    another_database: Callable[[], AbstractContextManager[str]], tmp_path: Path, seed: int
+    another_database: Callable[[], AbstractContextManager[str]], tmp_path: Path
 ) -> None:
-    told = list[Told]()
-    for world in (0, 1):
-        directory = tmp_path / str(world)
-        directory.mkdir()
-        with another_database() as database:
-            told.append(told_in(world, seed, database, directory))
-    one, other = told
-    for former, latter in zip(one.answers, other.answers, strict=True):
-        assert former == latter
-    assert list(one.streams) == list(other.streams)
-    for followed, messages in one.streams.items():
-        assert messages == other.streams[followed]
+    directories = (tmp_path / str(number) for number in count())
+
+    @seed(FIRST_SEED)
+    @settings(max_examples=HISTORIES, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.builds(Drawn, st.integers(0, 2**32), st.integers(ATTEMPTS // 2, ATTEMPTS), st.booleans()))
+    def whatever_happens(drawn: Drawn) -> None:
+        told = list[Told]()
+        for world in (0, 1):
+            directory = next(directories)
+            directory.mkdir()
+            with another_database() as database:
+                told.append(told_in(world, drawn, database, directory))
+        one, other = told
+        for former, latter in zip(one.answers, other.answers, strict=True):
+            assert former == latter
+        assert list(one.streams) == list(other.streams)
+        for followed, messages in one.streams.items():
+            assert messages == other.streams[followed]
+
+    whatever_happens()
 
 
 def test_what_one_does_not_see_is_refused_together_with_what_is_not_there(database: str, tmp_path: Path) -> None:

@@ -29,6 +29,20 @@ SAID_TO_BE_THERE = {"position"}
 SCHEMA = the_schema()._schema
 
 
+def reads(depth: int) -> tuple[str, ...]:
+    """Queries for whatever is listed or counted, with all that it tells, so many levels down."""
+    assert SCHEMA.query_type is not None
+    fields = SCHEMA.query_type.fields
+    return tuple(f"{{ {asked} {everything(fields[asked.partition('(')[0]].type, depth)} }}" for asked in _LISTED)
+
+
+_LISTED = (
+    "customers(first: 50)", "opportunities(first: 50)", "tickets(first: 50)", "staffMembers(first: 50)",
+    "teams(first: 50)", "queues(first: 50)", "roles(first: 50)", "apiTokens(first: 50)",
+    "customerTotals", "opportunityTotals", "ticketTotals", "history(last: 40)",
+)  # fmt: skip
+
+
 class Plainly:
     """Writes what A is told without what may differ."""
 

@@ -159,7 +159,10 @@ class History:
         staff, teams = (self.me, self.colleague, self.outsider, None), (self.mine, self.other, None)
         if kind == "ticket":
             return {"assignee": self.chance.choice(staff), "queue": self.chance.choice((*self.queues, None))}
-        return {"owner": self.chance.choice(staff), "team": self.chance.choice(teams)}
+        owner, team = self.chance.choice(staff), self.chance.choice(teams)
+        if owner and not team:  # a new record that is given no team is its owner's team's
+            team = self.other if owner == self.outsider else self.mine
+        return {"owner": owner, "team": team}
 
     def _begun(self, record: Record) -> Iterator[Step]:
         """A record's first command. It may name records that A does not see, which are there in the same worlds."""
