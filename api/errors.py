@@ -16,6 +16,7 @@ from api.identity import rules
 from api.words import described
 from domain.appending import BookUnavailable, VersionConflict
 from domain.catalogue import camel
+from domain.encoding import UnreadableEntry
 from domain.kernel import Refused, Rule
 from domain.kernel.randomness import random_bytes
 from infra import contacts
@@ -205,6 +206,8 @@ def explained(error: Exception, request_id: str) -> RequestError:
         case MasterKeyError():  # it was rotated, and this host's key file was not brought along
             _log.error("Request %s failed.", request_id, exc_info=error)
             return UNAVAILABLE
+        case UnreadableEntry():
+            return RequestError(RequestErrorCode.UNAVAILABLE, str(error), status=503)
         case LogError():
             _log.error("Request %s failed.", request_id, exc_info=error)
             return NOT_PROVEN

@@ -10,6 +10,8 @@ import msgspec
 
 from api.composition import Parts
 from domain.catalogue import catalogue
+from domain.daybook import Unfoldable
+from domain.encoding import unreadable
 from domain.kernel import Claim, Withheld, parse_type_id, type_id
 from domain.kernel.identifiers import NotATypeId
 from domain.kernel.recorded import Recorded
@@ -38,6 +40,8 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     on_behalf_of: str | None
     reason: str | None
     values: Mapping[str, Any]
+    read: bool = True
+    """False where this version of Daybook can't read the entry: `what` says so, and `values` are empty."""
 
 
 class Record(NamedTuple):
@@ -54,14 +58,14 @@ def replay(parts: Parts, name: str, *, everything: bool = False) -> Iterator[Hap
     Raises NobodyCalledThat.
     """
     record = record_called(parts, name)
-    recorded = history_of(parts, record.id)
+    entries = entries_of(parts, record.id)
     if everything:
-        own = {one.position for one in recorded}
+        own = {one.position for one in entries}
         about = (one for one in _about(parts, record.id) if one.position not in own)
-        recorded = sorted([*recorded, *about], key=lambda one: (one.occurred_at, one.position))
+        entries = sorted([*entries, *about], key=lambda one: (one.occurred_at, one.position))
     names = Called(parts)
-    for one in recorded:
-        yield _happening(one, names)
+    for one in parts.mapper.read(entries):
+        yield _unread(one, names) if isinstance(one, StoredEntry) else _happening(one, names)
 
 
 def called(parts: Parts, name: str) -> str:
@@ -80,7 +84,7 @@ def record_called(parts: Parts, name: str) -> Record:
         record = None if holder is None else Record("customer", holder)
     else:
         record = Record(prefixes[prefix], id) if prefix in prefixes else None
-    if record is None or parts.daybook.fold(record.id).kind != record.kind:
+    if record is None or not _is_there(parts, record):
         raise NobodyCalledThat(
             f"Nothing in the book is called {name!r}. Give an id such as {type_id('cus', UUID(int=0))}, or a customer's"
             " external id with the system that it comes from, such as old-crm:4711."
@@ -88,19 +92,25 @@ def record_called(parts: Parts, name: str) -> Record:
     return record
 
 
-def history_of(parts: Parts, id: UUID) -> list[Recorded[Any]]:
-    """All entries of a record, opened, in their order."""
-    stored = parts.store.select_events(id)
-    return parts.mapper.recorded([cast("EntryNotification", one).entry for one in stored])
+def _is_there(parts: Parts, record: Record) -> bool:
+    try:
+        return parts.daybook.fold(record.id).kind == record.kind
+    except Unfoldable as stopped:
+        return stopped.decider is None or stopped.decider.kind == record.kind
 
 
-def _about(parts: Parts, subject: UUID) -> list[Recorded[Any]]:
+def entries_of(parts: Parts, id: UUID) -> list[StoredEntry]:
+    """All entries of a record, in their order."""
+    return [cast("EntryNotification", one).entry for one in parts.store.select_events(id)]
+
+
+def _about(parts: Parts, subject: UUID) -> list[StoredEntry]:
     """Every entry sealed under the subject's key, in whatever record. Reads the whole book."""
     with parts.pool.connection() as db:
         rows = db.execute(
             f"SELECT {COLUMNS} FROM daybook.events WHERE subject = %s", (subject,), binary=True
         ).fetchall()
-    return parts.mapper.recorded([StoredEntry(*row) for row in rows])
+    return [StoredEntry(*row) for row in rows]
 
 
 class Called:
@@ -108,13 +118,25 @@ class Called:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._found: dict[UUID, str | None] = {}
+        self._found: dict[UUID, tuple[str | None, object]] = {}
 
     def of(self, id: UUID) -> str | None:
         """Name and id of a record; None where the id is that of a part, such as a line."""
+        kind, state = self._kind_and_state(id)
+        return None if kind is None else _called(kind, id, state)
+
+    def id(self, id: UUID) -> str:
+        """The public id of a record; a bare UUID where it begins with an entry that can't be read."""
+        kind, _ = self._kind_and_state(id)
+        return str(id) if kind is None else type_id(catalogue.prefixes[kind], id)
+
+    def _kind_and_state(self, id: UUID) -> tuple[str | None, object]:
         if id not in self._found:
-            fold = self._parts.daybook.fold(id)
-            self._found[id] = None if fold.kind is None else _called(fold.kind, id, fold.state)
+            try:
+                fold = self._parts.daybook.fold(id)
+                self._found[id] = fold.kind, fold.state
+            except Unfoldable as stopped:  # after that entry it may be called something else
+                self._found[id] = None if stopped.decider is None else stopped.decider.kind, stopped.before
         return self._found[id]
 
 
@@ -146,6 +168,25 @@ def _happening(one: Recorded[Any], names: Called) -> Happening:
         on_behalf_of=one.on_behalf_of,
         reason=one.reason,
         values=values,
+    )
+
+
+def _unread(one: StoredEntry, names: Called) -> Happening:
+    what = unreadable(one.position, one.topic)
+    return Happening(
+        occurred_at=one.occurred_at,
+        recorded_at=one.recorded_at,
+        position=one.position,
+        record=names.id(one.originator_id),
+        version=one.originator_version,
+        event=one.topic,
+        what=what,
+        words=what,
+        actor=one.actor,
+        on_behalf_of=one.on_behalf_of,
+        reason=None,
+        values={},
+        read=False,
     )
 
 

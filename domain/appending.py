@@ -131,6 +131,14 @@ class OccurredBeforeLast(Rule):
     last: str
 
 
+class RecordUnreadable(Rule):
+    """Entry {position}, {event}, of this record or of one that the command needs can't be read by this version of
+    Daybook, so nothing can be decided on it. If a newer version wrote it, run that one and send the command again."""
+
+    event: str
+    position: int
+
+
 class TooManyAtOnce(Rule):
     """Too many commands change this record at this moment; nothing was written. Try again."""
 

@@ -27,13 +27,14 @@ from domain.appending import (
     IdempotencyKeyReused,
     KeptReceipt,
     Moved,
+    RecordUnreadable,
     Row,
     TooManyAtOnce,
     VersionConflict,
 )
-from domain.encoding import AnyDecider, Catalogue
+from domain.encoding import NOT_DECODED, AnyDecider, Catalogue, UnknownEventName, UnreadableEntry
 from domain.folds import NOTHING, Fold, Folds, Turns
-from domain.kernel import Command, Known, Reference, Refused, Rule, Standing, State, refuse, require
+from domain.kernel import Command, Known, Path, Place, Reference, Refused, Rule, Standing, State, refuse, require
 from domain.kernel.fields import UnknownId
 from domain.kernel.recorded import Context, Receipt
 from domain.references import references
@@ -41,6 +42,14 @@ from domain.steps import Look
 
 ATTEMPTS = 25
 """How often a command is decided anew when another process was faster, before it is refused."""
+
+
+class Unfoldable(UnreadableEntry):
+    """An aggregate with an entry that can't be read. `before`: its state until then; without a decider, it has none."""
+
+    def __init__(self, id: UUID, decider: AnyDecider | None, before: State, position: int, name: str) -> None:
+        super().__init__(position, name)
+        self.id, self.decider, self.before = id, decider, before
 
 
 class Daybook(Application[UUID]):
@@ -84,7 +93,10 @@ class Daybook(Application[UUID]):
             self._turns.give_back(command.id)
 
     def fold(self, id: UUID, *, opened: bool = True) -> Fold:
-        """The aggregate as it stands now, by a look at the store; not `opened`, only what its standing depends on."""
+        """The aggregate as it stands now, by a look at the store; not `opened`, only what its standing depends on.
+
+        Raises Unfoldable where it has an entry that can't be read: how it stands then, nobody knows.
+        """
         return self._load({id: opened})[id]
 
     def recall(self, id: UUID, *, opened: bool = True) -> Fold:
@@ -126,7 +138,10 @@ class Daybook(Application[UUID]):
         self, decider: AnyDecider, command: Command, context: Context, authority: Authority, *, trusting: bool
     ) -> Receipt:
         cleared = self._folds.cleared
-        own, known, expects = await self._read(decider, command, authority, trusting=trusting)
+        try:
+            own, known, expects = await self._read(decider, command, authority, trusting=trusting)
+        except Unfoldable as stopped:
+            raise Refused(self._unfoldable(stopped, command, authority)) from None
         if context.expected_version is not None and context.expected_version != own.version:
             refuse(VersionConflict(expected=context.expected_version, actual=own.version, path=("expected_version",)))
         before: State = decider.initial if own.state is None else own.state
@@ -258,17 +273,37 @@ class Daybook(Application[UUID]):
             after = {id: fold.version for id, fold in folds.items() if fold.opened is opened}
             reading = self.catalogue.opened if opened else self.catalogue.sealed
             for id, rows in self._book.histories(after, reading).items() if after else ():
-                folds[id] = self._further(folds[id], rows)
+                folds[id] = self._further(id, folds[id], rows)
                 self._folds.put(id, folds[id], cleared)
         return folds
 
-    def _further(self, fold: Fold, rows: Sequence[Row]) -> Fold:
+    def _further(self, id: UUID, fold: Fold, rows: Sequence[Row]) -> Fold:
         """The fold with these entries on top."""
-        kind = fold.kind or self.catalogue.kind(rows[0][2])
+        kind = fold.kind or self._kind(id, rows[0])
         decider = self.catalogue.deciders[kind]
         decode, evolve = self.catalogue.decode, decider.evolve
         state: State = decider.initial if fold.state is None else fold.state
-        for _, _, name, public, personal in rows:
-            state = evolve(state, decode(name, public, personal))
+        for _, position, name, public, personal in rows:
+            try:
+                event = decode(name, public, personal)
+            except NOT_DECODED:
+                raise Unfoldable(id, decider, state, position, name) from None
+            state = evolve(state, event)
         version, position, *_ = rows[-1]
         return Fold(version, position, kind, state, fold.opened)
+
+    def _kind(self, id: UUID, first: Row) -> str:
+        _, position, name, *_ = first
+        try:
+            return self.catalogue.kind(name)
+        except UnknownEventName:
+            raise Unfoldable(id, None, State(), position, name) from None
+
+    def _unfoldable(self, stopped: Unfoldable, command: Command, authority: Authority) -> Rule:
+        """Why nothing is decided: told to whom sees the record as it stood before the entry that can't be read."""
+        decider = stopped.decider or self.catalogue.by_command[type(command)]
+        place = decider.standing(stopped.before).place if stopped.decider else Place()
+        if authority.sees(decider.kind, place):
+            return RecordUnreadable(event=stopped.name, position=stopped.position)
+        paths: dict[UUID, Path] = {one.id: one.path for one in references(command)} | {command.id: ("id",)}
+        return UnknownId(kind=decider.kind, path=paths.get(stopped.id, ()))

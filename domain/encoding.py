@@ -38,6 +38,26 @@ class UnknownEventName(LookupError):
     """The book holds an event whose name this version of Daybook does not know: upgrade, then `daybook retry`."""
 
 
+class UnreadableEntry(Exception):
+    """An entry can't be read by this version of Daybook: its name is not known, or what is stored does not fit it."""
+
+    def __init__(self, position: int, name: str) -> None:
+        super().__init__(unreadable(position, name))
+        self.position, self.name = position, name
+
+
+def unreadable(position: int, name: str) -> str:
+    """What there is to say of such an entry, and what to do."""
+    return (
+        f"Entry {position}, {name}, can't be read by this version of Daybook. If a newer version wrote it, run that"
+        " one; if not, `daybook verify` says whether it was altered."
+    )
+
+
+NOT_DECODED = (LookupError, ValueError, msgspec.MsgspecError)
+"""What decoding an entry raises that this version can't read, upcasting included."""
+
+
 class Reading(NamedTuple):
     """What a fold wants of a history, by stored names. The last entry is always read: it tells the version."""
 

@@ -1,6 +1,6 @@
 """The mapper: a decided event becomes a sealed entry, a stored entry becomes a recorded event."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
 from domain.appending import Draft, Entry
-from domain.encoding import Catalogue, reason_of
+from domain.encoding import NOT_DECODED, Catalogue, UnreadableEntry, reason_of
 from domain.kernel import Withheld, new_id
 from domain.kernel.recorded import Recorded
 from infra.entries import ENVELOPE, EntryNotification, StoredEntry
@@ -57,9 +57,31 @@ class SealingMapper(Mapper[UUID]):
         return cast("DomainEventProtocol[UUID]", self.recorded([cast("EntryNotification", stored_event).entry])[0])
 
     def recorded(self, entries: Sequence[StoredEntry]) -> list[Recorded[Any]]:
-        """The recorded events of stored entries, opened; keys are fetched for all of them at once."""
-        personal = self.open(entries)
-        return [self.decode(entry, part) for entry, part in zip(entries, personal, strict=True)]
+        """The recorded events of stored entries, opened; keys are fetched for all of them at once.
+
+        Raises UnreadableEntry.
+        """
+        read, stopped = self.recorded_until(entries)
+        if stopped is not None:
+            raise UnreadableEntry(stopped.position, stopped.topic)
+        return read
+
+    def recorded_until(self, entries: Sequence[StoredEntry]) -> tuple[list[Recorded[Any]], StoredEntry | None]:
+        """The recorded events before the first entry that can't be read, and that one: nobody knows what it changed."""
+        recorded: list[Recorded[Any]] = []
+        for one in self.read(entries):
+            if isinstance(one, StoredEntry):
+                return recorded, one
+            recorded.append(one)
+        return recorded, None
+
+    def read(self, entries: Sequence[StoredEntry]) -> Iterator[Recorded[Any] | StoredEntry]:
+        """The recorded events, and in its place each entry that can't be read as it is stored."""
+        for entry, personal in zip(entries, self.open(entries), strict=True):
+            try:
+                yield self.decode(entry, personal)
+            except NOT_DECODED:
+                yield entry
 
     def look_for_destroyed(self, subjects: Collection[UUID]) -> None:
         """Do not open any more what was sealed under those of these keys that were destroyed."""

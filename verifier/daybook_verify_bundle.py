@@ -56,6 +56,9 @@ WARNING = (
 )
 
 
+UNTOLD = "not told, for the Daybook that made this file can't read it"
+
+
 class Wrong(Exception):
     """Something in the bundle is not as it has to be; the message says what."""
 
@@ -105,6 +108,8 @@ class Verdict:
     opened: int
     sealed: int
     erased: int
+    untold: Sequence[str]
+    """Entries that are proven, and of which the file can't tell what they say."""
     first: str
     last: str
     story: Sequence[str]
@@ -124,6 +129,7 @@ def check(body: Mapping[str, Any], name: str, key: Ed25519PublicKey) -> Verdict:
     checkpoint = read_checkpoint(text(body["checkpoint"], "the checkpoint"), name, key)
     customer = read_id(text(body["customer"], "the customer"))
     catalogue = read_catalogue(body["catalogue"])
+    untold = list[str]()
     entries, story, counts = list[Entry](), list[str](), {"opened": 0, "sealed": 0, "erased": 0, "nothing": 0}
     for number, raw in enumerate(sequence(body["entries"], "entries"), 1):
         where = f"entry {number} of the file"
@@ -135,7 +141,12 @@ def check(body: Mapping[str, Any], name: str, key: Ed25519PublicKey) -> Verdict:
         check_place(entry, number, customer, entries[-1] if entries else None, where)
         how, personal = open_personal(entry, shown["personal"], where)
         counts[how] += 1
-        story.append(tell(entry, how, personal, catalogue, where))
+        known = understood(entry, how, personal, catalogue, where)
+        if known is None:
+            if how == "opened":
+                raise Wrong(f"{where}: its personal part is opened, and the catalogue does not say what it means")
+            untold.append(f"entry {entry.position}, {entry.topic}")
+        story.append(tell(entry, how, personal, *(known or (UNTOLD, {}))))
         entries.append(entry)
     if not entries:
         raise Wrong("the bundle holds no entry")
@@ -150,7 +161,7 @@ def check(body: Mapping[str, Any], name: str, key: Ed25519PublicKey) -> Verdict:
         raise Wrong("`through` is no position between the last entry and the checkpoint")
     return Verdict(
         checkpoint.origin, checkpoint.size, body["customer"], through, len(entries), counts["opened"], counts["sealed"],
-        counts["erased"], moment(entries[0].recorded_at), moment(entries[-1].recorded_at), story,
+        counts["erased"], untold, moment(entries[0].recorded_at), moment(entries[-1].recorded_at), story,
     )  # fmt: skip
 
 
@@ -396,17 +407,31 @@ def read_catalogue(value: object) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", value)
 
 
-def tell(entry: Entry, how: str, personal: Mapping[str, Any], catalogue: Mapping[str, Any], where: str) -> str:
-    """The lines of the story about an entry. Every name in it has to stand in the catalogue."""
+def understood(
+    entry: Entry, how: str, personal: Mapping[str, Any], catalogue: Mapping[str, Any], where: str
+) -> tuple[str, Mapping[str, Any]] | None:
+    """What an entry means, and the fields of its public part, where these are the ones in the catalogue."""
+    if entry.topic not in catalogue:
+        return None
     try:
         shape = catalogue[entry.topic]
         meaning, secret = text(shape["meaning"], where), {*shape["personal"]}
         known = {*shape["schema"]["$defs"][entry.topic]["properties"]}
     except (KeyError, TypeError):
         raise Wrong(f"{where}: the catalogue does not describe {entry.topic}") from None
-    public = read_object(entry.state, where)
-    if {*public} != known - secret or (how == "opened" and {*personal} - {"$reason"} not in ({*()}, secret)):
+    try:
+        public = read_object(entry.state, where)
+    except Wrong:
+        return None
+    if {*public} != known - secret:
+        return None
+    if how == "opened" and {*personal} - {"$reason"} not in ({*()}, secret):
         raise Wrong(f"{where}: its fields are not those of {entry.topic} in the catalogue")
+    return meaning, public
+
+
+def tell(entry: Entry, how: str, personal: Mapping[str, Any], meaning: str, public: Mapping[str, Any]) -> str:
+    """The lines of the story about an entry."""
     by = clean(entry.actor) + ("" if entry.on_behalf_of is None else f" for {clean(entry.on_behalf_of)}")
     lines = [
         f"{entry.originator_version}. {moment(entry.occurred_at)}, {entry.topic}: {clean(meaning)}",
@@ -508,6 +533,9 @@ def show(verdict: Verdict, *, story: bool) -> None:
     for count, what in ((verdict.sealed, "are sealed, and not shown here"), (verdict.erased, "were erased")):
         if count:
             print(f"  Of {count} entries the personal parts {what}, as the file says.")
+    if verdict.untold:
+        print(f"NOT TOLD, though it stands there: {printable('; '.join(verdict.untold))}.")
+        print("  The Daybook that made the file can't read it. Ask for a bundle from the version that wrote it.")
     print("NOT PROVEN:")
     for one in NOT_PROVEN:
         print(f"  {one}")

@@ -5,16 +5,17 @@ docs/auditor/bundle.md specifies it; verifier/daybook_verify_bundle.py checks it
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NoReturn, cast
 from uuid import UUID
 
 from api.auditing.telling import Told, told
 from domain.catalogue import catalogue
 from domain.customer import customer
+from domain.encoding import REASON
 from domain.kernel import Withheld, type_id
 from infra.entries import EntryNotification, StoredEntry
 from infra.event_store import EventStore, Pool
@@ -48,6 +49,8 @@ class Bundle(NamedTuple):
     checkpoint: str
     """The signed note that they are proven against."""
     entries: int
+    untold: Sequence[StoredEntry]
+    """Those that this version can't read: they are proven in it, and not told."""
 
 
 class Bundles:
@@ -69,13 +72,13 @@ class Bundles:
         if not stored:
             raise NothingToShow(f"{type_id(customer.prefix, id)} was not in the book at position {found.through}.")
         entries = [one.entry for one in stored]
-        keys = self._vault.event_keys(entries)
-        if disclose:
-            opened = self._vault.open_entries(entries)
-        else:
-            keys = [Withheld.SEALED if isinstance(one, EventKeys) else one for one in keys]
-            opened = [None] * len(entries)
-        story = [*_story(entries, keys, opened)]
+        opened = self._vault.open_entries(entries) if disclose else [None] * len(entries)
+        keys, story = list[EventKeys | Withheld | None](), list[Told]()
+        for entry, key, personal in zip(entries, self._vault.event_keys(entries), opened, strict=True):
+            shown = _told(entry, key, personal)
+            # What is not told is not disclosed either.
+            keys.append(Withheld.SEALED if isinstance(key, EventKeys) and shown.personal is Withheld.SEALED else key)
+            story.append(shown)
         return _bundle(id, found, entries, keys, story)
 
 
@@ -84,7 +87,7 @@ def _bundle(
     found: ProvenHistory,
     entries: Sequence[StoredEntry],
     keys: Sequence[EventKeys | Withheld | None],
-    story: Sequence[str],
+    story: Sequence[Told],
 ) -> Bundle:
     body = {
         "format": FORMAT,
@@ -93,26 +96,53 @@ def _bundle(
         "customer": type_id(customer.prefix, id),
         "through": found.through,
         "checkpoint": found.note,
-        "story": story,
+        "story": [*map(told, story)],
         "entries": [
             {"leaf": _base64(one.leaf), "proof": [*map(_base64, one.proof)], "personal": _shown(key)}
             for one, key in zip(found.entries, keys, strict=True)
         ],
-        "catalogue": {name: _catalogue()[name] for name in sorted({one.topic for one in entries})},
+        "catalogue": {
+            name: _catalogue()[name] for name in sorted({one.topic for one in entries} & {*catalogue.shapes})
+        },
     }
+    untold = [one.entry for one in story if one.meaning is None]
     digest = sha256(_text(body).encode()).hexdigest()
-    return Bundle(_text({**body, "sha256": digest}), found.through, found.note, len(entries))
+    return Bundle(_text({**body, "sha256": digest}), found.through, found.note, len(entries), untold)
 
 
-def _story(
-    entries: Sequence[StoredEntry],
-    keys: Sequence[EventKeys | Withheld | None],
-    opened: Sequence[bytes | Withheld | None],
-) -> Iterator[str]:
-    for entry, key, personal in zip(entries, keys, opened, strict=True):
-        # What is not disclosed must not be told either.
-        seen = json.loads(personal) if isinstance(key, EventKeys) and isinstance(personal, bytes) else key
-        yield told(Told(entry, _catalogue()[entry.topic]["meaning"], json.loads(entry.state), cast("Any", seen)))
+def _told(entry: StoredEntry, key: EventKeys | Withheld | None, opened: bytes | Withheld | None) -> Told:
+    """What is told of an entry: a part only where its fields are those that the catalogue has of it."""
+    shape = catalogue.shapes.get(entry.topic)
+    public = None if shape is None else _fields(entry.state, {*shape.public})
+    said: Mapping[str, Any] | Withheld | None = Withheld.SEALED if isinstance(key, EventKeys) else key
+    if shape is None or public is None:
+        return Told(entry, None, {}, said)
+    if isinstance(opened, bytes):
+        fields = _fields(opened, {*shape.personal, REASON}, {*shape.personal}, {REASON})
+        said = said if fields is None else fields
+    return Told(entry, _catalogue()[entry.topic]["meaning"], public, said)
+
+
+def _fields(raw: bytes, *allowed: set[str]) -> Mapping[str, Any] | None:
+    """A JSON object, where it has one of these sets of names, each of them once; None otherwise."""
+
+    def once(pairs: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
+        if len(found := dict(pairs)) != len(pairs):
+            raise ValueError
+        return found
+
+    try:
+        found = json.loads(raw.decode(), object_pairs_hook=once, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    named = cast("Mapping[str, Any]", found)
+    return named if {*named} in allowed else None
+
+
+def _no_number(_: str) -> NoReturn:
+    raise ValueError
 
 
 def _shown(key: EventKeys | Withheld | None) -> Mapping[str, str] | str | None:

@@ -17,11 +17,15 @@ _UNSEEN = re.compile("[\x00-\x20\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
 """What moves the cursor or turns the direction of writing; it and spaces become one space."""
 
 
+_UNTOLD = "not told, for the Daybook that made this file can't read it"
+
+
 class Told(NamedTuple):
     """An entry, and what is told of it."""
 
     entry: StoredEntry
-    meaning: str
+    meaning: str | None
+    """None where the entry can't be read: nothing is told then of what it says."""
     public: Mapping[str, Any]
     personal: Mapping[str, Any] | Withheld | None
 
@@ -33,7 +37,8 @@ def told(one: Told) -> str:
 
 def _lines(one: Told) -> Iterator[str]:
     entry = one.entry
-    yield f"{entry.originator_version}. {_time(entry.occurred_at)}, {entry.topic}: {_clean(one.meaning)}"
+    meaning = _UNTOLD if one.meaning is None else _clean(one.meaning)
+    yield f"{entry.originator_version}. {_time(entry.occurred_at)}, {entry.topic}: {meaning}"
     behalf = "" if entry.on_behalf_of is None else f" for {_clean(entry.on_behalf_of)}"
     yield f"   by {_clean(entry.actor)}{behalf}, recorded {_time(entry.recorded_at)} as entry {entry.position}"
     yield from _fields(one.public)

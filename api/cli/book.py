@@ -18,6 +18,7 @@ from api.beginning import (
 from api.cli.output import note, progress
 from api.composition import Parts, assembled
 from domain.appending import BookUnavailable
+from domain.encoding import UnreadableEntry
 from domain.kernel import Refused
 from infra import migrations
 from infra.database import DatabaseError, connect_info
@@ -32,6 +33,7 @@ from infra.master_key import MasterKeyError
 from infra.private_files import PrivateFileError
 from infra.roles import RoleError
 from infra.rotation import RotationError
+from infra.seals import SealBroken
 from infra.settings import Settings, SettingsError, read_settings
 from projections.model import Model
 from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, rebuild
@@ -58,6 +60,8 @@ class CommandFailed(Exception):
 
 EXPECTED: dict[type[Exception], int] = {
     Refused: FAILED,
+    UnreadableEntry: FAILED,
+    SealBroken: FAILED,
     RebuildUnderWay: FAILED,
     NoMomentToSwitch: FAILED,
     ModelError: FAILED,

@@ -18,6 +18,7 @@ from api.composition import Parts
 from api.replay import NobodyCalledThat, record_called
 from domain.access import unlimited
 from domain.customer import customer as customers
+from domain.encoding import unreadable
 from domain.kernel.recorded import Context
 from domain.steps import blocking
 from infra.log.checkpointer import Growth
@@ -71,6 +72,8 @@ def bundle(
     except (NobodyCalledThat, NothingToShow) as error:
         raise CommandFailed(str(error), FAILED) from None
     say(f"{output}: {made.entries} entries, up to position {made.through}.")
+    for entry in made.untold:
+        note(f"{unreadable(entry.position, entry.topic)} It is proven in the file, and not told.")
     note("Copies of this file outlive an erasure: note who has one.")
 
 

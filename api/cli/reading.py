@@ -45,6 +45,9 @@ def replay(
             name, happenings = called(parts, customer), list(replayed(parts, customer, everything=everything))
     except NobodyCalledThat as error:
         raise CommandFailed(str(error)) from None
+    for one in happenings:
+        if not one.read:
+            note(one.what)
     if html is not None:
         replace(html, page(name, happenings, made_at=datetime.now(UTC)))
         say(f"{html}: {len(happenings)} entries.")

@@ -13,9 +13,10 @@ import msgspec
 import typer
 
 from api.cli.book import USAGE, CommandFailed, book
-from api.cli.output import say, say_json
-from api.replay import Called, NobodyCalledThat, history_of, record_called
+from api.cli.output import note, say, say_json
+from api.replay import Called, NobodyCalledThat, entries_of, record_called
 from domain.catalogue import catalogue
+from domain.encoding import unreadable
 from domain.kernel import parse_type_id, type_id
 from domain.kernel.identifiers import NotATypeId
 from domain.kernel.recorded import Recorded
@@ -147,7 +148,10 @@ def _traced(name: str) -> Generator[_Traced]:
     try:
         with book() as parts:
             kind, id = record_called(parts, name)
-            history, called = history_of(parts, id), Called(parts)
+            history, stopped = parts.mapper.recorded_until(entries_of(parts, id))
+            if stopped is not None:
+                note(f"{unreadable(stopped.position, stopped.topic)} What is told ends before it.")
+            called = Called(parts)
             yield _Traced(lambda: tracer.steps(kind, history), tracer.fields(kind), partial(_told, called))
     except NobodyCalledThat as error:
         raise CommandFailed(str(error)) from None

@@ -19,6 +19,7 @@ from api.importing.rows import Entry, Rejected, Table
 from api.importing.values import BadValue
 from domain.access import unlimited
 from domain.catalogue import catalogue
+from domain.encoding import UnreadableEntry
 from domain.kernel import Refused
 from domain.kernel.recorded import Context
 from domain.steps import blocking, following
@@ -111,7 +112,7 @@ class Import:
                 met.append(missing)
             except StepRefused as refused:
                 met.extend(refused.reasons)
-            except BadValue as bad:
+            except (BadValue, UnreadableEntry) as bad:
                 met.append(str(bad))
         met.extend(await self._entering.objections(row, known.id if known else None))
         rejected = Rejected(row.number, row.cells, tuple(dict.fromkeys(map(str, met))))

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
 from copy import deepcopy
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -194,6 +196,26 @@ def test_what_is_left_out_in_the_middle_is_found_and_at_the_end_is_not(office: O
                 verify(signed_off(body), office.vkey)
         else:
             assert verify(signed_off(body), office.vkey).entries == at
+
+
+def test_what_the_file_does_not_tell_is_named(office: Office, file: bytes) -> None:
+    body = json.loads(file)
+    del body["catalogue"]["CustomerRegistered"]
+    with pytest.raises(Wrong, match="its personal part is opened, and the catalogue does not say what it means"):
+        verify(signed_off(body), office.vkey)
+    body["entries"][0]["personal"] = "sealed"
+    with pytest.raises(Wrong, match="the story says something else of entry 1"):
+        verify(signed_off(body), office.vkey)
+    header, by, *_ = body["story"][0].split("\n")
+    untold = header.partition(": ")[0] + ": not told, for the Daybook that made this file can't read it"
+    body["story"][0] = f"{untold}\n{by}\n   its personal part is sealed"
+    verdict = verify(signed_off(body), office.vkey)
+    assert [one.partition(", ")[2] for one in verdict.untold] == ["CustomerRegistered"]
+    (office.shell.folder / "untold.json").write_bytes(signed_off(body))
+    out = StringIO()
+    with redirect_stdout(out):
+        assert verifier.main([str(office.shell.folder / "untold.json"), "--vkey", office.vkey]) == 0
+    assert f"NOT TOLD, though it stands there: {verdict.untold[0]}." in out.getvalue().splitlines()
 
 
 def test_another_s_entry_another_s_key_and_another_log_are_found(office: Office, file: bytes, richest: UUID) -> None:

@@ -62,7 +62,8 @@ def add_unreadable(db: Db, aggregate: UUID) -> int:
     run(
         db,
         "UPDATE unreadable SET position = (SELECT max(position) + 1 FROM daybook.events), topic = 'NobodyKnows',"
-        " originator_version = originator_version + 1, event_id = gen_random_uuid(), recorded_at = now()",
+        " originator_version = originator_version + 1, event_id = gen_random_uuid(), recorded_at = now(),"
+        " sealed = NULL, commitment = NULL",
     )
     [(position,)] = db.execute("INSERT INTO daybook.events SELECT * FROM unreadable RETURNING position").fetchall()
     return int(position)
