@@ -1,4 +1,4 @@
-"""Files that only their owner may read: secrets, each made once, whole or not at all."""
+"""Files that only their owner may read: secrets and personal data, each there whole or not at all."""
 
 import os
 import secrets
@@ -56,15 +56,19 @@ def begin(file: Path, content: str) -> None:
         raise PrivateFileError(f"The file {file} can't be written: {error.strerror}.") from None
 
 
-def replace(file: Path, content: str) -> None:
+def replace(file: Path, content: str | bytes) -> None:
     """Let a file hold this and nothing else. Killed meanwhile, or without power, it holds the former or this, whole.
 
     One process at a time.
     """
     beside = file.with_name(f".{file.name}.new")
     try:
-        _write(beside, content, os.O_TRUNC)
-        beside.replace(file)
+        try:
+            _write(beside, content, os.O_TRUNC)
+            beside.replace(file)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
         _sync(file.parent)
     except OSError as error:
         raise PrivateFileError(f"The file {file} can't be written: {error.strerror}.") from None
@@ -107,10 +111,10 @@ def _store(file: Path, content: str) -> None:
         raise PrivateFileError(f"The file {file} can't be written: {error.strerror}.") from None
 
 
-def _write(file: Path, content: str, how: int) -> None:
+def _write(file: Path, content: str | bytes, how: int) -> None:
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | how, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        out.write(content)
+    with os.fdopen(handle, "wb") as out:
+        out.write(content.encode() if isinstance(content, str) else content)
         out.flush()
         os.fsync(out.fileno())
 

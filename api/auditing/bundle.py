@@ -117,7 +117,7 @@ def _told(entry: StoredEntry, key: EventKeys | Withheld | None, opened: bytes | 
     said: Mapping[str, Any] | Withheld | None = Withheld.SEALED if isinstance(key, EventKeys) else key
     if shape is None or public is None:
         return Told(entry, None, {}, said)
-    if isinstance(opened, bytes):
+    if isinstance(key, EventKeys) and isinstance(opened, bytes):  # without its key, nothing is told either
         fields = _fields(opened, {*shape.personal, REASON}, {*shape.personal}, {REASON})
         said = said if fields is None else fields
     return Told(entry, _catalogue()[entry.topic]["meaning"], public, said)

@@ -4,6 +4,7 @@ import codecs
 import csv
 import string
 from collections.abc import Iterable, Iterator, Sequence
+from io import StringIO
 from pathlib import Path
 
 import msgspec
@@ -39,10 +40,11 @@ class Layout(msgspec.Struct, frozen=True):
         except csv.Error as error:
             raise NotReadable(f"The file {file} is no CSV file: {error}") from None
 
-    def write(self, file: Path, rows: Iterable[Sequence[object]]) -> None:
-        """Write a file like the one that was read; letters that the encoding lacks become question marks."""
-        with file.open("w", newline="", encoding=self.encoding, errors="replace") as out:
-            csv.writer(out, delimiter=self.delimiter).writerows(rows)
+    def written(self, rows: Iterable[Sequence[object]]) -> bytes:
+        """A file like the one that was read; letters that the encoding lacks become question marks."""
+        out = StringIO(newline="")
+        csv.writer(out, delimiter=self.delimiter).writerows(rows)
+        return out.getvalue().encode(self.encoding, "replace")
 
 
 def checked_layout(encoding: str, delimiter: str) -> Layout:

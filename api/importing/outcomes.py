@@ -10,6 +10,7 @@ import msgspec
 
 from api.importing.mapping import MappingError
 from api.importing.rows import Rejected, Table
+from infra.private_files import PrivateFileError, replace
 
 Progress: TypeAlias = Callable[[int], None]
 """Told how many more rows are done."""
@@ -65,12 +66,13 @@ class Tally:
         """
         try:
             if self._rejected:
-                _write(rejected_file, table, sorted(self._rejected))
+                replace(rejected_file, _written(table, sorted(self._rejected)))
             else:
                 rejected_file.unlink(missing_ok=True)
-        except OSError as error:
-            why = f"The file of rejected rows, {rejected_file}, can't be written: {error.strerror}"
-            raise MappingError(f"{why}. Put the file where there is room beside it, and import it again.") from None
+        except (PrivateFileError, OSError) as error:
+            why = f"{rejected_file} is in the way: {error.strerror}." if isinstance(error, OSError) else str(error)
+            then = "Put the file where there is room beside it, and import it again."
+            raise MappingError(f"The rejected rows have no file. {why} {then}") from None
         return Summary(
             rows=self._counts.total(),
             created=self._counts[Outcome.CREATED],
@@ -83,7 +85,7 @@ class Tally:
         )
 
 
-def _write(file: Path, table: Table, rejected: Sequence[Rejected]) -> None:
+def _written(table: Table, rejected: Sequence[Rejected]) -> bytes:
     """The rows as they stood, so that they can be corrected and imported, with their number and the reasons behind."""
     width = len(table.header)
     # A file of rejected rows that comes back has remarks behind its rows already.
@@ -97,7 +99,7 @@ def _write(file: Path, table: Table, rejected: Sequence[Rejected]) -> None:
             cells = row.cells[:-2] if remarked and len(row.cells) >= width else row.cells
             yield [*cells, *[""] * (len(own) - len(cells)), row.number, "; ".join(row.reasons)]
 
-    table.mapping.layout.write(file, lines())
+    return table.mapping.layout.written(lines())
 
 
 def _free(name: str, taken: Sequence[str]) -> str:

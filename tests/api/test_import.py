@@ -1,6 +1,7 @@
 """Import: rows become commands, once; changed rows become changes; what can't be entered says why."""
 
 import csv
+import resource
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -387,8 +388,26 @@ def test_a_local_telephone_number_is_one_of_the_companys_country_from_the_first_
 @pytest.mark.parametrize("name", ["Alp", ""])
 def test_a_place_where_rejected_rows_cant_be_written_is_told(files: Files, tmp_path: Path, name: str) -> None:
     (tmp_path / "customers.rejected.csv").mkdir()
-    with pytest.raises(MappingError, match=r"customers\.rejected\.csv, can't be written"):
+    with pytest.raises(MappingError, match=r"The rejected rows have no file\. .*customers\.rejected\.csv "):
         files.customers(f"7,{name},,,,,")
+    assert not (tmp_path / ".customers.rejected.csv.new").exists()
+
+
+def test_rejected_rows_are_there_whole_or_those_of_the_import_before_are(files: Files, tmp_path: Path) -> None:
+    """The disk is full in the midst of them, as far as this process can tell."""
+    assert files.customers("7,,,,,,").rejected == 1
+    before = (tmp_path / "customers.rejected.csv").read_bytes()
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_192, usual[1]))
+    try:
+        with pytest.raises(MappingError, match="can't be written: File too large"):
+            files.customers(*(f"{id},,,,,," for id in range(200)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert (tmp_path / "customers.rejected.csv").read_bytes() == before
+    assert not (tmp_path / ".customers.rejected.csv.new").exists()
+    assert files.customers(*(f"{id},,,,,," for id in range(200))).rejected == 200
+    assert len(files.rejected()) == 200
 
 
 def test_what_was_refused_in_the_middle_of_a_row_goes_on_when_it_is_imported_again(files: Files) -> None:
