@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from typing import Self
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import anyio.to_thread
 
 from api.sharing import Shared
 from domain.appending import BookUnavailable
+from domain.customer import PERSONAL_DATA_ERASED
 from infra.event_store import EventStore
 from projections.background import ended
 from projections.progress import Progress
@@ -29,19 +31,23 @@ class Watch:
     """Somebody follows one record."""
 
     def __init__(self) -> None:
-        self._position, self._moved = 0, asyncio.Event()
+        self.changed = 0
+        """The position of the record's last entry that was told."""
+        self._told, self._moved = 0, asyncio.Event()
 
-    def wake(self, position: int) -> None:
-        """There is an entry of the record at this position."""
-        self._position = position
+    def wake(self, position: int, *, changed: bool) -> None:
+        """There is an entry at this position that the record may show; `changed`: one of its own."""
+        if changed:
+            self.changed = position
+        self._told = max(self._told, position)
         self._moved.set()
 
     async def beyond(self, position: int) -> int:
-        """Wait for an entry of the record beyond a position; the position of the last one."""
-        while self._position <= position:
+        """Wait for such an entry beyond a position; the position of the last one."""
+        while self._told <= position:
             self._moved.clear()
             await self._moved.wait()
-        return self._position
+        return self._told
 
 
 class Feed:
@@ -52,6 +58,8 @@ class Feed:
     def __init__(self, progress: Progress, store: EventStore, forgotten: Callable[[], int]) -> None:
         """`forgotten`: how often this process has forgotten what was erased."""
         self._progress, self._store, self.forgotten = progress, store, forgotten
+        self.erased = 0
+        """The position of the last receipt of an erasure that was come across while somebody followed a record."""
         self._watches: dict[UUID, set[Watch]] = {}
         self.readers = anyio.CapacityLimiter(READERS)
         """What reads the book for subscribers takes a thread of these."""
@@ -87,7 +95,7 @@ class Feed:
                 del self._watches[id]
 
     async def _run(self) -> None:
-        """Wake who follows a record that has changed."""
+        """Wake who follows a record that has changed; where somebody was erased, whoever follows any."""
         position = self.position
         while True:
             reached = await self.beyond(position)
@@ -104,5 +112,10 @@ class Feed:
             return after
         for id, position in {entry.originator_id: entry.position for entry in entries}.items():
             for watch in self._watches.get(id, ()):
-                watch.wake(position)
+                watch.wake(position, changed=True)
+        # Of which records a selection shows the person, over whatever relations, only an evaluation says.
+        if erased := [entry.position for entry in entries if entry.topic == PERSONAL_DATA_ERASED]:
+            self.erased = erased[-1]
+            for watch in chain.from_iterable(self._watches.values()):
+                watch.wake(self.erased, changed=False)
         return stop

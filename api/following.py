@@ -197,7 +197,7 @@ class Tape:
 
 
 class RecordSource(Source):
-    """One record as it stands, and again after each of its entries."""
+    """One record as it stands, and again after each of its entries, and where an erasure took something from it."""
 
     def __init__(self, feed: Feed, id: UUID, read: Callable[[], Awaitable[Ready]], key: Hashable) -> None:
         self._feed, self._id, self._read, self._key = feed, id, read, key
@@ -208,14 +208,16 @@ class RecordSource(Source):
             feed.watch(self._id) as watch,
             feed.shared.joined(self._key, lambda: Latest(feed, self._read, evaluate)) as latest,
         ):
-            position, was_there = feed.position, True
+            told = await latest.at(feed.position)
+            yield told.answer
             while True:
-                told = await latest.at(position)
+                now = await latest.at(await watch.beyond(told.position))
                 # That something happened to a record that one does not see is nothing that one sees.
-                if told.there or was_there:
+                seen = now.there or told.there
+                news = watch.changed > told.position or now.answer.encoded != told.answer.encoded
+                told = now
+                if seen and news:
                     yield told.answer
-                was_there = told.there
-                position = await watch.beyond(told.position)
 
 
 class Latest:
@@ -227,8 +229,11 @@ class Latest:
         self._reading = Once(self._read_now)
 
     async def at(self, position: int) -> Told:
-        """The record as it stood at this position or later, read at most once for all who ask meanwhile."""
-        while self._told is None or self._told.position < position:
+        """The record as it stood at this position or later, read at most once for all who ask meanwhile.
+
+        What was read before the last erasure is told to nobody after it.
+        """
+        while self._told is None or self._told.position < max(position, self._feed.erased):
             await self._reading.done()
         return self._told
 

@@ -294,8 +294,9 @@ def _followed(decider: AnyDecider, entity: type[Any]) -> StrawberryField:
         follow,
         name=f"{noun}Changed",
         description=(
-            f"The {decider.kind} as it stands now, at once, and again whenever an entry of its own changed it; several"
-            " changes may come as one. Null: there is none of this id."
+            f"The {decider.kind} as it stands now, at once, and again whenever an entry of its own changed it, or an"
+            " erasure took something from what is selected; several changes may come as one. Null: there is"
+            " none of this id."
         ),
     )
     return field

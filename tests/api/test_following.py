@@ -6,9 +6,9 @@ from typing import NamedTuple, cast
 
 import pytest
 
-from api.execution import Answer
+from api.execution import Answer, Ready
 from api.feed import Feed
-from api.following import BookSource, Message, Stretch
+from api.following import BookSource, Latest, Message, Stretch
 from api.sharing import Shared
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ class Growing:
     """A feed whose process can be made to forget."""
 
     def __init__(self, position: int) -> None:
-        self.position, self.times = position, 0
+        self.position, self.times, self.erased = position, 0, 0
         self.shared, self._grown = Shared(), asyncio.Event()
 
     def forgotten(self) -> int:
@@ -111,3 +111,22 @@ async def test_an_erasure_while_the_shared_stretch_is_read() -> None:
     feed.grow(3)
     assert await names(told, 2) == ["erased"] * 2
     await told.aclose()
+
+
+async def test_an_erasure_while_a_record_is_read() -> None:
+    feed, begun, done = Growing(1), asyncio.Event(), asyncio.Event()
+
+    async def read() -> Ready:
+        name = b"erased" if feed.erased else b"Ada"
+        begun.set()
+        await done.wait()
+        return Ready(name)
+
+    async def evaluate(found: object) -> Answer:
+        return cast("Answer", Told(bytes(cast("Ready", found).json).decode()))
+
+    asked = asyncio.ensure_future(Latest(cast("Feed", feed), read, evaluate).at(1))
+    await begun.wait()
+    feed.position = feed.erased = 2
+    done.set()
+    assert cast("Told", (await asked).answer).name == "erased"
