@@ -44,6 +44,8 @@ class Settings:
     """What was erased, kept apart from the database: no backup brings it back."""
     erasure_days: int = ERASURE_DAYS
     """Until when no file may hold any more what was erased."""
+    one_key_file: bool = True
+    """Whether every process of this book reads this key file, so that what finishes an erasure may rotate it."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names, beside our own, that a request may be addressed to."""
     documents: tuple[Path, ...] = ()
@@ -90,6 +92,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         signing_key_file=_path(given, "DAYBOOK_SIGNING_KEY_FILE", data / "signing.key"),
         erasure_ledger=_path(given, "DAYBOOK_ERASURE_LEDGER", data / "erasures.jsonl"),
         erasure_days=_number(given, "DAYBOOK_ERASURE_DAYS", ERASURE_DAYS),
+        one_key_file=_switch("DAYBOOK_ONE_KEY_FILE", given.get("DAYBOOK_ONE_KEY_FILE", _alone(given))),
         allowed_hosts=_allowed_hosts(given.get("DAYBOOK_ALLOWED_HOSTS", "")),
         documents=_documents(given.get("DAYBOOK_DOCUMENTS", "")),
         trusted_only=_switch("DAYBOOK_TRUSTED_ONLY", given.get("DAYBOOK_TRUSTED_ONLY", "no")),
@@ -142,6 +145,11 @@ def _database_url(value: str | None) -> str | None:
             "DATABASE_URL must begin with postgresql:// (postgresql://user:password@host:5432/database)."
         )
     return value
+
+
+def _alone(given: Mapping[str, str]) -> str:
+    # On a PostgreSQL of somebody's other hosts may work too, each with a copy of the key file that we can't reach.
+    return "no" if "DATABASE_URL" in given else "yes"
 
 
 def _environment(value: str) -> Literal["development", "production"]:

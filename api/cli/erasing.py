@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import psycopg
 import typer
@@ -18,8 +18,8 @@ from infra.beside import beside
 from infra.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from infra.erasure.carrying_out import waiting
 from infra.erasure.ledger import Ledger
-from infra.erasure.rewriting import NotRewritten, RightsMissing, due, rewrite
-from infra.master_key import MasterKeyError
+from infra.erasure.rewriting import NotRewritten, RightsMissing, due, master_key_due, rewrite
+from infra.master_key import MasterKeyError, keys_in
 from infra.rotation import RotationError, rotate
 from infra.settings import Settings
 from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, rebuild
@@ -41,6 +41,13 @@ EVERY = 3600.0
 SELDOM = 24 * EVERY
 """Seconds until all is rewritten once more where rights are missing for the rest: on a large book it takes a while."""
 
+_OLD = "it is older than an erasure, and with it a copy of the database from before still opens."
+_BY_HAND = (
+    "Daybook does not know whether other hosts have key files of their own, so this is yours to do: `daybook rotate"
+    " master-key` where there is one file, which DAYBOOK_ONE_KEY_FILE=yes leaves to Daybook from then on; with several,"
+    " `daybook rotate master-key --prepare` first (docs/operator/keys.md). Then destroy every copy of the former key."
+)
+
 _NOT_NOW = (NotRewritten, NoMomentToSwitch, RebuildUnderWay, RotationError, MasterKeyError, EmbeddedPostgresError)
 
 _log = logging.getLogger("daybook.erasure")
@@ -48,7 +55,8 @@ _log = logging.getLogger("daybook.erasure")
 
 @app.command()
 def status(json: Json = False) -> None:
-    """Say how many customers were erased, and until when the files have to be rewritten.
+    """Say how many customers were erased, until when the files have to be rewritten and the master key rotated, and
+    what of it is to be done by hand.
 
     Examples:
 
@@ -58,9 +66,10 @@ def status(json: Json = False) -> None:
     """
     with database() as (settings, conninfo), psycopg.connect(conninfo, autocommit=True) as db:
         erased, approved = len(Ledger(settings.erasure_ledger).erased()), waiting(db)
-        until = due(db, settings.erasure_days)
+        until, key = due(db, settings.erasure_days), master_key_due(db, settings.erasure_days)
     if json:
-        say_json({"erased": erased, "waiting": approved, "due": until})
+        by_hand = key is not None and not settings.one_key_file
+        say_json({"erased": erased, "waiting": approved, "due": until, "masterKeyDue": key, "byHand": by_hand})
         return
     say(f"The ledger tells of {erased} customers whose personal data was erased.")
     if approved:
@@ -70,14 +79,19 @@ def status(json: Json = False) -> None:
         if until
         else "No file holds any more what was erased."
     )
+    if key is not None and settings.one_key_file:
+        say(f"`daybook erasure finish` rotates the master key too: {_OLD}")
+    elif key is not None:
+        say(f"! {_left_to_do(key)}")
 
 
 @app.command()
 def finish() -> None:
     """Rewrite all that has held what was erased: read models, keys, statistics, and the write-ahead log.
 
-    On the embedded server the master key is rotated with it, so that a copy of the database from before opens with
-    nothing that is kept. With DATABASE_URL, several hosts may have the key: run `daybook rotate master-key` before.
+    The master key is rotated with it, so that a copy of the database from before opens with nothing that is kept. With
+    DATABASE_URL other hosts may have key files of their own: there it is rotated where DAYBOOK_ONE_KEY_FILE=yes says
+    that none has; else it is left to you, and said.
 
     Daybook may go on serving; on a large book it takes as long as `daybook rebuild` for customers, deals, tickets and
     the timeline together. `daybook serve` and `daybook work` do it by themselves a day before it is due.
@@ -88,21 +102,38 @@ def finish() -> None:
     """
     with database() as (settings, conninfo):
         with psycopg.connect(conninfo, autocommit=True) as db:
-            until = due(db, settings.erasure_days)
+            until, key = due(db, settings.erasure_days), master_key_due(db, settings.erasure_days)
         # To rotate the master key gives up older backups: not for nothing.
         if until is not None:
             note("Rewriting what has held what was erased.")
             _finish(settings, conninfo)
+        elif key is not None:
+            _rotate_late(settings, conninfo)
     say("No file of the database holds any more what was erased. Backups and replicas do, until they expire.")
+    if key is not None and not settings.one_key_file:
+        note(_left_to_do(key))
 
 
 def finish_where_due(settings: Settings, conninfo: str) -> None:
-    """Rewrite where that is due. Raises what `rewrite` and `rebuild` raise."""
+    """Rewrite where that is due, and rotate the master key. Raises what `rewrite`, `rebuild` and `rotate` raise."""
+    soon = datetime.now(UTC) + MARGIN
     with psycopg.connect(conninfo, autocommit=True) as db:
-        until = due(db, settings.erasure_days)
-    if until is not None and until - MARGIN < datetime.now(UTC):
+        until, key = due(db, settings.erasure_days), master_key_due(db, settings.erasure_days)
+        by_hand = due_by_hand(settings, db)
+    if by_hand is not None:
+        _log.error("%s", by_hand)
+    if until is not None and until < soon:
         _finish(settings, conninfo)
         _log.info("What had held erased data was rewritten.")
+    elif key is not None and key < soon:
+        _rotate_late(settings, conninfo)
+
+
+def due_by_hand(settings: Settings, db: psycopg.Connection[Any]) -> str | None:
+    """What is due now of an erasure and only an operator can do, in sentences; None: nothing. `db`: may read keys."""
+    key = master_key_due(db, settings.erasure_days)
+    late = key is not None and key - MARGIN < datetime.now(UTC) and not settings.one_key_file
+    return _left_to_do(key) if key is not None and late else None
 
 
 @contextmanager
@@ -140,12 +171,24 @@ def _finish(settings: Settings, conninfo: str) -> None:
             for model in filter(may_hold_persons, models):
                 rebuild(conninfo, parts.mapper, model)
 
-        def rotated() -> None:
-            # Other hosts of a foreign server have key files of their own, which have to be brought along first.
-            if settings.database_url is None:
-                rotate(conninfo, settings.master_key_file)
+        rewrite(conninfo, administrator, anew, partial(_rotate_late, settings, conninfo))
 
-        rewrite(conninfo, administrator, anew, rotated)
+
+def _rotate_late(settings: Settings, conninfo: str) -> None:
+    """Rotate the master key where it is older than an erasure; where other hosts' key files have to be brought along
+    first, that is left to the operator."""
+    if not settings.one_key_file:
+        return
+    for _ in range(2):  # the first may only finish one that was under way when somebody was erased
+        with psycopg.connect(conninfo, autocommit=True) as db:
+            late = master_key_due(db, settings.erasure_days) is not None
+        # Not for nothing, each time that the rest of it fails. Two keys in the file: it was cut off at its end.
+        if late or len(keys_in(settings.master_key_file)) > 1:
+            rotate(conninfo, settings.master_key_file)
+
+
+def _left_to_do(key: datetime) -> str:
+    return f"The master key has to be rotated by {key:%Y-%m-%d %H:%M:%S %Z}: {_OLD} {_BY_HAND}"
 
 
 @contextmanager

@@ -4,9 +4,11 @@ from typing import Annotated
 
 import psycopg
 import typer
+from msgspec.structs import replace
 
 from api.cli.book import FAILED, CommandFailed, book, database, rebuild_model, rebuild_outdated
 from api.cli.book import migrate as migrated
+from api.cli.erasing import due_by_hand
 from api.cli.output import note, say, say_json
 from infra.database import connect_info
 from infra.roles import logins
@@ -58,13 +60,15 @@ def status(json: Json = False) -> None:
 
         daybook status --json | jq .problems
     """
-    with database() as (_, conninfo), psycopg.connect(logins(conninfo).sealing, autocommit=True) as db:
-        now = read_status(db, models)
+    with database() as (settings, conninfo), psycopg.connect(logins(conninfo).sealing, autocommit=True) as db:
+        now, by_hand = read_status(db, models), due_by_hand(settings, db)
+    if by_hand is not None:
+        now = replace(now, alarms=(*now.alarms, by_hand))
     if json:
         say_json(now)
     else:
         _show(now)
-    if not now.ready or now.parked or now.mismatched:
+    if not now.ready or now.parked or now.alarms:
         raise typer.Exit(FAILED)
 
 

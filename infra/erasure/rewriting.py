@@ -45,6 +45,14 @@ def due(db: Connection[Any], days: int) -> datetime | None:
     return None if row is None or row[0] is None else row[0] + timedelta(days=days)
 
 
+def master_key_due(db: Connection[Any], days: int) -> datetime | None:
+    """By when the master key has to be rotated, for it is older than an erasure: with it a copy of the database from
+    before opens. None where it is not. `db`: of the owner, or whoever may read keys.
+    """
+    row = db.execute(_OUTLIVED).fetchone()
+    return None if row is None or row[0] is None else row[0] + timedelta(days=days)
+
+
 def rewrite(conninfo: str, administrator: str | None, rebuild: Callable[[], None], rotate: Callable[[], None]) -> None:
     """Rewrite all that has held what was erased by now.
 
@@ -129,6 +137,13 @@ def _wait_for_the_past(db: Connection[Any], begun: datetime) -> None:
         sleep(0.2)
 
 
+# While it is rotated the former one counts: it is not destroyed yet. The first is older than any erasure, whenever the
+# table of epochs came to be.
+_OUTLIVED = """
+    SELECT min(destroyed_at)
+    FROM daybook_keys.subjects, (SELECT min(epoch), min(begun_at) FROM daybook_keys.epochs) AS oldest (epoch, begun_at)
+    WHERE wrapped IS NULL AND (oldest.epoch = 1 OR destroyed_at >= oldest.begun_at)
+"""
 _FORGET_IMPORTED = """
     DELETE FROM daybook.imported USING daybook_keys.subjects
     WHERE subjects.subject = imported.record AND subjects.wrapped IS NULL

@@ -22,6 +22,7 @@ def test_without_environment_everything_has_a_default() -> None:
     assert settings.signing_key_file == settings.data / "signing.key"
     assert settings.environment == "development"
     assert settings.database_url is None
+    assert settings.one_key_file
     assert settings.allowed_hosts == ()
     assert (settings.documents, settings.trusted_only) == ((), False)
     assert (settings.cors_origins, settings.access_log) == ((), False)
@@ -47,6 +48,7 @@ def test_everything_can_be_set() -> None:
             "DAYBOOK_ALLOWED_HOSTS": "CRM.example.com, 10.0.0.1",
             "DAYBOOK_DOCUMENTS": "/srv/web.json, /srv/mobile.json",
             "DAYBOOK_TRUSTED_ONLY": "yes",
+            "DAYBOOK_ONE_KEY_FILE": "yes",
             "DAYBOOK_COST_PER_SECOND": "0",
             "DAYBOOK_CONNECTIONS_PER_ACTOR": "7",
             "DAYBOOK_SUBSCRIPTIONS_PER_ACTOR": "8",
@@ -67,6 +69,8 @@ def test_everything_can_be_set() -> None:
     assert settings.allowed_hosts == ("crm.example.com", "10.0.0.1")
     assert settings.documents == (Path("/srv/web.json"), Path("/srv/mobile.json"))
     assert settings.trusted_only
+    assert settings.one_key_file
+    assert not read_settings({"DATABASE_URL": "postgresql://me@db/crm"}).one_key_file, "other hosts may have theirs"
     limits = (settings.cost_per_second, settings.connections_per_actor, settings.subscriptions_per_actor)
     assert limits == (0, 7, 8)
     assert settings.attested_per_second == 0
@@ -94,6 +98,7 @@ def test_everything_can_be_set() -> None:
         ("DAYBOOK_HOST", "http://here"),
         ("DAYBOOK_ENV", "staging"),
         ("DAYBOOK_TRUSTED_ONLY", "perhaps"),
+        ("DAYBOOK_ONE_KEY_FILE", "true"),
         ("DATABASE_URL", "mysql://me:secret@db/crm"),
         ("DAYBOOK_ALLOWED_HOSTS", "https://crm.example.com"),
         ("DAYBOOK_ADMIN_TOKEN", "short"),
