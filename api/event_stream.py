@@ -32,7 +32,7 @@ class EventStream:
         headers: Iterable[tuple[bytes, bytes]],
         watched: Watched = lambda _end: nullcontext(),
     ) -> None:
-        self._first, self._rest, self._watched = first, rest, watched
+        self._first, self._rest, self._watched = [first], rest, watched
         media_type = (b"content-type", f"{EVENTS}; charset=utf-8".encode())
         self._headers = [media_type, (b"x-accel-buffering", b"no"), *headers]
         self._sent_at = 0.0
@@ -58,7 +58,7 @@ class EventStream:
             group.cancel_scope.cancel()
 
     async def _answers(self) -> AsyncGenerator[Answer, None]:
-        yield self._first
+        yield self._first.pop()  # a stream may last for days, and what it began with be erased meanwhile
         if self._rest is not None:
             async with aclosing(self._rest) as rest:
                 async for answer in rest:

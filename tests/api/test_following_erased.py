@@ -11,6 +11,8 @@ import pytest
 from api.execution import Answer
 from api.reading.reader import Reader
 from tests.api.listening import Operator, Server, Socket, listening, until
+from tests.api.test_event_stream import streamed
+from tests.api.test_event_stream import told as events_of
 from tests.api.test_live import counted
 
 PERSON, SUBJECT, TITLE = "Quirinus Zzyzx", "Quastenfrage", "Quastengeschäft"
@@ -81,6 +83,8 @@ def test_whoever_follows_a_record_is_told_what_an_erasure_has_left_of_it(
             for client in clients:
                 client.subscribe(query, {"id": id}, id=query)
                 assert told_by(client) == (query, before)
+        events = events_of(stack.enter_context(streamed(server, TICKET, {"id": told.ticket})))
+        assert next(events)[1]["data"]["ticketChanged"] == follow["ticket"][2]
         assert len(kept()) == len(follow), "or it could not be seen that they are gone"
         reads = counted(monkeypatch, Reader, "select")
         told.erase()
@@ -91,7 +95,8 @@ def test_whoever_follows_a_record_is_told_what_an_erasure_has_left_of_it(
         }
         for client in clients:
             assert dict(told_by(client) for _ in left) == left
-        assert len(reads) == len(follow), "fifteen subscribers, and nothing was read twice"
+        assert next(events)[1]["data"]["ticketChanged"] == left[TICKET]
+        assert len(reads) == len(follow), "sixteen subscribers, and nothing was read twice"
         until(lambda: not kept())
 
 
