@@ -31,7 +31,7 @@ from graphql import (
 
 from api.reading.entities import is_bound, is_list, named_type, source_of
 from api.reading.sources import AnyNode, AsOf, Many, Totals
-from api.reading.weights import ARGUMENTS, BY_THEMSELVES, PAST, weight_of
+from api.reading.weights import ARGUMENTS, BY_THEMSELVES, weight_of
 from api.weighing import Weights, weight_of_conditions, weights_of
 
 MOST_CHARACTERS = 12_000
@@ -225,7 +225,7 @@ class Measure:
                 page = next((self._count(given[name]) for name in ("first", "last") if name in given), _LARGEST_PAGE)
                 return own + inner.cost + page * inner.cost_of_each, inner.records + page * inner.records_of_each
             case AsOf():
-                return own + PAST * inner.cost, inner.records
+                return own + inner.cost, inner.records
             case AnyNode(several=True):
                 times = self._count(given["ids"]) if "ids" in given else _LARGEST_PAGE
             case Totals(grouped=True):

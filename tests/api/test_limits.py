@@ -214,6 +214,11 @@ def as_json(where: str) -> Any:
     return value_from_ast_untyped(parse_value(where))
 
 
+def test_what_is_asked_of_the_past_costs_what_it_does_now_and_the_moment() -> None:
+    asked = "customers(first: 20) { totalCount nodes { id owner { name } } } opportunityTotals { count }"
+    assert cost(f'{{ asOf(at: {{position: "1"}}) {{ {asked} }} }}') == cost(f"{{ {asked} }}") + 5
+
+
 def test_a_document_costs_what_its_conditions_do_each_time() -> None:
     mine = documents()
     text = "query Q($w: CustomerWhere) { customers(first: 10, where: $w) { nodes { id } } }"
