@@ -6,26 +6,20 @@ lost, a quarter of a second later.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime
-from functools import cached_property
-from typing import Final, NamedTuple, Self, TypeVar
+from typing import Final, Self
 from uuid import UUID
 
-import msgspec
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from api.everybody import EVERYBODY, MARK, Everybody, TokenHolder, decoded, uuid_of
 from api.reading.lines import Lines
 from domain.access import Authority
 from domain.catalogue import catalogue
-from domain.kernel import parse_type_id, type_id
-from domain.kernel.permissions import Grant, Permission, Scope, widest
+from domain.kernel import type_id
 from projections.background import ended
 from projections.progress import Progress
-
-T = TypeVar("T")
 
 ACCESS_FOLLOWS_FROM: Final = frozenset(("staff_member", "team", "queue", "role", "api_token"))
 """The kinds of aggregates whose entries change what somebody may do."""
@@ -41,21 +35,13 @@ _NO_MARK: bytes | None = b""
 _STAFF = catalogue.prefixes["staff_member"]
 
 
-class TokenHolder(NamedTuple):
-    """What came in with an API token."""
-
-    id: UUID
-    authority: Authority
-    expires_at: datetime
-
-
 class Directory:
     """Knows what people and API tokens may do. Used within one event loop: `async with Directory(lines, progress)`."""
 
     def __init__(self, lines: Lines, progress: Progress) -> None:
         """`lines`: open, and not shared with what may take long, or it would keep a revocation waiting."""
         self._lines, self._progress = lines, progress
-        self._page, self._mark = _Page(), _NO_MARK
+        self._everybody, self._mark = Everybody(), _NO_MARK
         self._wanted = asyncio.Event()
         self._looked = asyncio.Event()
         self.edition = 0
@@ -83,24 +69,24 @@ class Directory:
         """
         if since is not None and self.last_deactivation(id) > since:
             return None
-        return self._page.of_staff_member(type_id(_STAFF, id))
+        return self._everybody.of_staff_member(type_id(_STAFF, id))
 
     def last_deactivation(self, id: UUID) -> int:
         """The position of the entry that deactivated somebody last, active again or not; 0 where none is known."""
-        return self._page.last_deactivations.get(type_id(_STAFF, id), 0)
+        return self._everybody.last_deactivations.get(type_id(_STAFF, id), 0)
 
     def staff_member_by_email(self, normalised: str) -> UUID | None:
         """Whose e-mail address this is, as `infra.contacts` writes it; None where nobody's who works here."""
-        id = self._page.by_email.get(normalised)
-        return None if id is None else _uuid(id)
+        id = self._everybody.by_email.get(normalised)
+        return None if id is None else uuid_of(id)
 
     def email_of(self, staff_member: UUID) -> str | None:
         """The e-mail address of somebody who works here, in the same spelling; None where there is none."""
-        return self._page.email_of(type_id(_STAFF, staff_member))
+        return self._everybody.email_of(type_id(_STAFF, staff_member))
 
     def of_token(self, hash: bytes) -> TokenHolder | None:  # noqa: A002
         """Who comes in with the token of this hash; None where none does, or where it was revoked or has expired."""
-        return self._page.of_token(hash.hex())
+        return self._everybody.of_token(hash.hex())
 
     async def reached(self, position: int, timeout: float) -> bool:  # noqa: ASYNC109  # as Progress has it
         """Wait, for at most `timeout` seconds, until what stands in the book up to here is in force; whether it is."""
@@ -134,186 +120,16 @@ class Directory:
                 self._wanted.clear()
         finally:
             # Whatever ends this: better nobody is known than somebody whose access was revoked meanwhile.
-            self._page = _Page()
+            self._everybody = Everybody()
 
     async def _look(self) -> None:
         """Read everything anew, where a mark says that something moved."""
         position = self._progress.position
-        (mark,) = await self._lines.fetch(_MARK, ())
+        (mark,) = await self._lines.fetch(MARK, ())
         if mark != self._mark:
-            self._mark, page = await self._lines.fetch(_EVERYTHING, ())
-            self._page = _decode(page or b"[]")
+            self._mark, found = await self._lines.fetch(EVERYBODY, ())
+            self._everybody = decoded(found or b"[]")
             self.edition += 1
         self.position = position
         self._looked.set()
         self._looked = asyncio.Event()
-
-
-class _Person(msgspec.Struct, array_like=True, gc=False):
-    id: str
-    email: str | None
-    team: str | None
-
-
-class _Team(msgspec.Struct, array_like=True, gc=False):
-    id: str
-    parent: str | None
-    lead: str | None
-
-
-class _Grant(msgspec.Struct, array_like=True, gc=False):
-    holder: str
-    """A role, or a token."""
-    permission: str
-    scope: str
-
-
-class _Token(msgspec.Struct, array_like=True, gc=False):
-    id: str
-    hash: str
-    expires_at: datetime
-
-
-class _Page(msgspec.Struct, array_like=True, dict=True):
-    """Everybody, at one moment. What somebody may do is worked out when it is first asked."""
-
-    people: list[_Person] = []
-    """The active ones."""
-    roles: list[tuple[str, str]] = []
-    """Staff member, role; active roles only."""
-    teams: list[_Team] = []
-    queues: list[tuple[str, str]] = []
-    """Team, a queue that it works on."""
-    grants: list[_Grant] = []
-    tokens: list[_Token] = []
-    deactivations: list[tuple[str, int]] = []
-    """Of the active ones too: the last one's position."""
-
-    def of_staff_member(self, id: str) -> Authority | None:
-        known = self._known.get(id)
-        if known is None and (person := self._people.get(id)) is not None:
-            teams = self._with_teams_below((person.team, *self._led.get(id, ())))
-            known = self._known[id] = Authority(
-                actor=f"user:{id}",
-                staff_member=_uuid(id),
-                teams=frozenset(map(_uuid, teams)),
-                queues=frozenset(_uuid(queue) for team in teams for queue in self._worked_on.get(team, ())),
-                grants=self._granted(*self._held.get(id, ())),
-            )
-        return known
-
-    def email_of(self, id: str) -> str | None:
-        person = self._people.get(id)
-        return None if person is None else person.email
-
-    def of_token(self, hash: str) -> TokenHolder | None:  # noqa: A002
-        token = self._tokens.get(hash)
-        if token is None:
-            return None
-        authority = Authority(actor=f"token:{token.id}", grants=self._granted(token.id))
-        return TokenHolder(_uuid(token.id), authority, token.expires_at)
-
-    def _granted(self, *holders: str) -> Mapping[Permission, Scope]:
-        return widest(tuple(grant for holder in holders for grant in self._grants.get(holder, ())))
-
-    def _with_teams_below(self, begun: Iterable[str | None]) -> set[str]:
-        found = set[str]()
-        waiting = [id for id in begun if id is not None]
-        while waiting:
-            id = waiting.pop()
-            if id not in found:
-                found.add(id)
-                waiting += self._below.get(id, ())
-        return found
-
-    @cached_property
-    def by_email(self) -> Mapping[str, str]:
-        return {person.email: person.id for person in self.people if person.email is not None}
-
-    @cached_property
-    def last_deactivations(self) -> Mapping[str, int]:
-        return dict(self.deactivations)
-
-    @cached_property
-    def _known(self) -> dict[str, Authority]:
-        return {}
-
-    @cached_property
-    def _people(self) -> Mapping[str, _Person]:
-        return {person.id: person for person in self.people}
-
-    @cached_property
-    def _held(self) -> Mapping[str, list[str]]:
-        return _grouped(self.roles)
-
-    @cached_property
-    def _led(self) -> Mapping[str, list[str]]:
-        return _grouped((team.lead, team.id) for team in self.teams if team.lead is not None)
-
-    @cached_property
-    def _below(self) -> Mapping[str, list[str]]:
-        return _grouped((team.parent, team.id) for team in self.teams if team.parent is not None)
-
-    @cached_property
-    def _worked_on(self) -> Mapping[str, list[str]]:
-        return _grouped(self.queues)
-
-    @cached_property
-    def _grants(self) -> Mapping[str, list[Grant]]:
-        # A permission that only a newer Daybook knows allows nothing here.
-        return _grouped(
-            (each.holder, Grant(_PERMISSIONS[each.permission], _SCOPES[each.scope]))
-            for each in self.grants
-            if each.permission in _PERMISSIONS and each.scope in _SCOPES
-        )
-
-    @cached_property
-    def _tokens(self) -> Mapping[str, _Token]:
-        return {token.hash: token for token in self.tokens}
-
-
-_PERMISSIONS = {permission.value: permission for permission in Permission}
-_SCOPES = {scope.value: scope for scope in Scope}
-_decode = msgspec.json.Decoder(_Page).decode
-
-
-def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
-    found: dict[str, list[T]] = {}
-    for key, value in pairs:
-        found.setdefault(key, []).append(value)
-    return found
-
-
-def _uuid(id: str) -> UUID:
-    return parse_type_id(id)[1]
-
-
-# Every entry of an aggregate moves its row's position; a rebuild and a retry move the edition.
-_MARK = """
-    SELECT concat_ws(' ',
-        coalesce((SELECT max(position) FROM daybook_read.staff_members), 0),
-        coalesce((SELECT max(position) FROM daybook_read.teams), 0),
-        coalesce((SELECT max(position) FROM daybook_read.queues), 0),
-        coalesce((SELECT max(position) FROM daybook_read.roles), 0),
-        coalesce((SELECT max(position) FROM daybook_read.api_tokens), 0),
-        (SELECT string_agg(edition::text, ' ' ORDER BY name) FROM daybook_projections.models
-            WHERE name IN ('staff_members', 'teams', 'queues', 'roles', 'api_tokens'))
-    ) AS mark
-"""
-_EVERYTHING = f"""{_MARK}, json_build_array(
-        (SELECT coalesce(json_agg(json_build_array(id, normalised_email, team_id)), '[]')
-            FROM daybook_read.staff_members WHERE status = 'active'),
-        (SELECT coalesce(json_agg(json_build_array(held.staff_member_id, held.role_id)), '[]')
-            FROM daybook_read.staff_member_roles AS held JOIN daybook_read.roles ON roles.id = held.role_id
-            WHERE roles.status = 'active'),
-        (SELECT coalesce(json_agg(json_build_array(id, parent_id, lead_id)), '[]') FROM daybook_read.teams),
-        (SELECT coalesce(json_agg(json_build_array(team_id, id)), '[]')
-            FROM daybook_read.queues WHERE team_id IS NOT NULL),
-        (SELECT coalesce(json_agg(json_build_array(role_id, permission, scope)), '[]')
-            FROM (TABLE daybook_read.role_grants UNION ALL TABLE daybook_read.api_token_grants) AS granted),
-        (SELECT coalesce(json_agg(json_build_array(id, hash, expires_at)), '[]')
-            FROM daybook_read.api_tokens WHERE status = 'active' AND expires_at > now()),
-        (SELECT coalesce(json_agg(json_build_array(id, deactivation)), '[]')
-            FROM daybook_read.staff_members WHERE deactivation IS NOT NULL)
-    )
-"""

@@ -14,7 +14,8 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from api.directory import Directory, TokenHolder
+from api.directory import Directory
+from api.everybody import TokenHolder
 from api.reading.reader import read_pool
 from domain.access import Authority
 from domain.api_token import ApiTokenIssued, IssueApiToken
