@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,9 @@ from domain.encoding import unreadable
 from domain.kernel import parse_type_id, type_id
 from domain.kernel.identifiers import NotATypeId
 from domain.kernel.recorded import Recorded
+
+if TYPE_CHECKING:
+    from api.tracing.story import Step
 
 RECORD = typer.Argument(help="An id such as cus_01h4..., or an external id as SOURCE:ID.", show_default=False)
 MOMENT = "A position of the book, or a time such as 2026-11-26 or 2026-11-26T10:30:00Z: what was recorded by then."
@@ -42,21 +45,34 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     causation_id: str | None
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
+_FROM_TO = {"since": "from", "until": "to", "since_erased": "fromErased", "until_erased": "toErased"}
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, rename=_FROM_TO):
     """A field whose value differs between two moments, and the last entry between them that changed it."""
 
     field: str
     since: Any
     until: Any
+    since_erased: bool
+    """Whether the value is null because it was erased."""
+    until_erased: bool
+    sure: bool
+    """False: the entry is the last that may have set it; what it set was erased, and may have been nothing."""
     entry: Entry
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
+class Origin(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A field's value, what it was before, and the entry that set it; null where none ever did."""
 
     field: str
     value: Any
     former: Any
+    value_erased: bool = False
+    """Whether the value is null because it was erased."""
+    former_erased: bool = False
+    sure: bool = True
+    """As of `Change`."""
     entry: Entry | None
 
 
@@ -80,10 +96,7 @@ def diff(
 
     moments = moment_named(since), None if until is None else moment_named(until)
     with _traced(record) as traced:
-        found = [
-            Change(field=step.field, since=step.old, until=step.new, entry=_entry(step.recorded))
-            for step in differences(traced.steps(), *moments)
-        ]
+        found = [_change(step) for step in differences(traced.steps(), *moments)]
         if json:
             say_json(found)
             return
@@ -92,7 +105,8 @@ def diff(
             for nth, one in enumerate(changes):
                 if not nth:
                     say(f"{_when(one.entry)}, by {_who(one.entry)}")
-                say(f"    {one.field}: {traced.told(one.since)} → {traced.told(one.until)}")
+                since, until = traced.told(one.since, one.since_erased), traced.told(one.until, one.until_erased)
+                say(f"    {one.field}: {since} → {until}{'' if one.sure else ' (perhaps)'}")
         if not found:
             say("Nothing differs.")
 
@@ -120,14 +134,11 @@ def why(
         if re.sub(r"\[.*\]", "[…]", field) not in traced.fields:
             raise CommandFailed(f"It has no field {field!r}. There are: {', '.join(traced.fields)}.", USAGE)
         step = origin(traced.steps(), field, moment)
-        if step is None:
-            found = Origin(field=field, value=None, former=None, entry=None)
-        else:
-            found = Origin(field=field, value=step.new, former=step.old, entry=_entry(step.recorded))
+        found = Origin(field=field, value=None, former=None, entry=None) if step is None else _origin(step)
         if json:
             say_json(found)
             return
-        say(f"{found.field}: {traced.told(found.value)}")
+        say(f"{found.field}: {traced.told(found.value, found.value_erased)}")
         for line in _reasons(found, traced.told):
             say(f"    {line}")
 
@@ -135,8 +146,8 @@ def why(
 class _Traced(NamedTuple):
     steps: Callable[[], Iterator[Any]]
     fields: list[str]
-    told: Callable[[Any], str]
-    """A value in words: records by name."""
+    told: Callable[[Any, bool], str]
+    """A value in words, records by name, and whether it was erased."""
 
 
 @contextmanager
@@ -168,6 +179,32 @@ def moment_named(text: str) -> int | datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _change(step: "Step") -> Change:
+    (old, new), erased = step.left, step.erased
+    return Change(
+        field=step.field,
+        since=old,
+        until=new,
+        since_erased=erased[0],
+        until_erased=erased[1],
+        sure=step.sure,
+        entry=_entry(step.recorded),
+    )
+
+
+def _origin(step: "Step") -> Origin:
+    (old, new), erased = step.left, step.erased
+    return Origin(
+        field=step.field,
+        value=new,
+        former=old,
+        value_erased=erased[1],
+        former_erased=erased[0],
+        sure=step.sure,
+        entry=_entry(step.recorded),
+    )
+
+
 def _entry(recorded: Recorded[Any]) -> Entry:
     caused_by = recorded.causation_id
     return Entry(
@@ -185,13 +222,15 @@ def _entry(recorded: Recorded[Any]) -> Entry:
     )
 
 
-def _told(called: Called, value: Any) -> str:
+def _told(called: Called, value: Any, erased: bool) -> str:
     match value:
+        case None if erased:
+            return "erased"
         case None | "":
             return "nothing"
         case {"amount": amount, "currency": currency}:
             return f"{amount} {currency}"
-        case dict():
+        case dict() | list():
             return msgspec.json.encode(value).decode()
         case str():
             return _name(value, called) or f"{value!r}"
@@ -207,11 +246,13 @@ def _name(text: str, called: Called) -> str | None:
     return called.of(id) if prefix in catalogue.prefixes.values() else text
 
 
-def _reasons(found: Origin, told: Callable[[Any], str]) -> Iterator[str]:
+def _reasons(found: Origin, told: Callable[[Any, bool], str]) -> Iterator[str]:
     if found.entry is None:
         yield "no entry ever set it"
         return
-    yield f"before: {told(found.former)}"
+    yield f"before: {told(found.former, found.former_erased)}"
+    if not found.sure:
+        yield "perhaps: what was erased may have been nothing; it is the last entry that may have set it"
     yield f"{_when(found.entry)}, version {found.entry.version}"
     yield f"by {_who(found.entry)}"
     if found.entry.reason:

@@ -40,6 +40,11 @@ class Names:
         """The names there are, `[…]` where each element of a list has its own."""
         return sorted(name for table in self._places for name in self._declared(table))
 
+    def list_of(self, table: str) -> str:
+        """The field that lists the rows of a table; "": none does."""
+        place = self._places.get(table)
+        return "" if place is None else place.field
+
     def is_hidden(self, field: str, hidden: Collection[str], sight: Sight) -> bool:
         """Whether a field is hidden from whom this sight is. `hidden`: the names of the record's own that are."""
         whole, bracket, inner = field.partition("[")

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 
+import msgspec
+
+from api.tracing.erased import Gone, Marking, is_gone, left_of
 from api.tracing.naming import Names
 from domain.kernel.recorded import Recorded
 from projections.model import Model
@@ -18,20 +21,47 @@ class Step(NamedTuple):
 
     field: str
     old: Any
-    """As JSON has it; None also where there was no such element."""
+    """As JSON has it; None also where there was no such element, `Gone` where it was erased."""
     new: Any
     recorded: Recorded[Any]
+
+    @property
+    def sure(self) -> bool:
+        """Whether the entry set it: it may have left it as it was where what it set was erased."""
+        return self.new.sure if isinstance(self.new, Gone) else True
+
+    @property
+    def erased(self) -> tuple[bool, bool]:
+        """Whether the old value, or a part of it, was erased, and whether the new one was."""
+        return is_gone(self.old), is_gone(self.new)
+
+    @property
+    def left(self) -> tuple[Any, Any]:
+        """What is left of the old value and of the new one, as JSON has it."""
+        return left_of(self.old), left_of(self.new)
 
 
 def steps(model: Model, names: Names, history: Iterable[Recorded[Any]]) -> Iterator[Step]:
     """Every change of a field of one record. `history`: all of its entries, in their order."""
-    fold = Fold(model)
+    marking = Marking(model)
+    fold = Fold(msgspec.structs.replace(model, post=marking.post))
+    lists = dict[str, Gone]()
     for recorded in history:
+        gone = dict[str, Gone]()
         for table, key, before, after in fold.follow(recorded):
             old, new = names.of(table, key, before), names.of(table, key, after)
             for field in {**old, **new}:
                 if old.get(field) != new.get(field):
                     yield Step(field, old.get(field), new.get(field), recorded)
+            field = names.list_of(table.name)
+            if before is None and after is None and field in lists:
+                gone[field] = Gone(recorded.position, sure=True)  # of an element that was erased with its adding
+        for name, mark in marking.lists.items():
+            if field := names.list_of(name):
+                gone[field] = mark
+        for field, mark in gone.items():
+            yield Step(field, lists.get(field), mark, recorded)
+        lists |= gone
 
 
 def differences(told: Iterable[Step], since: Moment, until: Moment | None = None) -> list[Step]:

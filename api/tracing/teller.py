@@ -102,6 +102,15 @@ def _without(step: Step, hidden: Sequence[str]) -> Step:
 
 def _rows(steps: Iterable[Step]) -> str:
     rows = [
-        {"field": one.field, "before": one.old, "after": one.new, "position": one.recorded.position} for one in steps
+        {
+            "field": one.field,
+            "before": one.left[0],
+            "after": one.left[1],
+            "before_erased": one.erased[0],
+            "after_erased": one.erased[1],
+            "sure": one.sure,
+            "position": one.recorded.position,
+        }
+        for one in steps
     ]
     return msgspec.json.encode(rows).decode()

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import anyio
+import anyio.to_thread
 import psycopg
 import pytest
 
@@ -30,6 +31,7 @@ from projections.registry import may_hold_persons, models
 from projections.tables import names
 from tests.api.book import HEADERS, Client, serving
 from tests.api.identity.company import Company
+from tests.api.test_command_line import Shell
 from tests.projections.conftest import until
 
 pytestmark = pytest.mark.anyio
@@ -244,6 +246,54 @@ async def test_the_record_stays_and_says_what_became_of_it(story: tuple[Story, d
     assert receipt["data"]["keys"] == 2
     deal = await told.read("opportunity", told.deal, "title amount { amount } notes(first: 1) { nodes { text } }")
     assert deal == {"title": None, "amount": {"amount": "1200.00"}, "notes": {"nodes": [{"text": None}]}}
+
+
+async def test_the_entries_that_set_what_was_erased_are_told_still(
+    story: tuple[Story, dict[str, Any]], module_database: str, directory: Path
+) -> None:
+    told, _ = story
+    with psycopg.connect(module_database) as db:
+        book = db.execute("SELECT originator_id, topic, position FROM daybook.events ORDER BY position").fetchall()
+
+    def stored(id: str, topic: str) -> str:
+        """The last entry of this kind about the record."""
+        return [str(position) for record, name, position in book if (record, name) == (_uuid(id), topic)][-1]
+
+    asked = """query($id: ID!, $field: String!) {
+        whyValue(id: $id, field: $field) { field before after beforeErased afterErased sure
+            entry { position type actor reason occurredAt } }
+        diff(id: $id, from: {position: "0"}) { field after afterErased entry { position } } }"""
+    for id, field, topic, sure in (
+        (told.person, "name", "CustomerRegistered", False),  # it may have been without a name
+        (told.person, "legalName", "CustomerDetailsChanged", False),  # which details, is gone too
+        (told.deal, "title", "OpportunityOpened", True),
+        (told.deal, "source", "OpportunityOpened", False),
+        (told.ticket, "subject", "TicketOpened", True),
+        (told.strayed, "subject", "TicketOpened", True),
+    ):
+        answer = await told.client.data(asked, {"id": id, "field": field})
+        why = answer["whyValue"]
+        assert (why["field"], why["before"], why["after"], why["beforeErased"]) == (field, None, None, False)
+        assert (why["afterErased"], why["sure"], why["entry"]["type"]) == (True, sure, topic)
+        assert (why["entry"]["position"], why["entry"]["reason"]) == (stored(id, topic), None)
+        assert why["entry"]["actor"] == "administrator"
+        changed = {one["field"]: one for one in answer["diff"]}
+        assert changed[field] == {
+            "field": field,
+            "after": None,
+            "afterErased": True,
+            "entry": {"position": stored(id, topic)},
+        }
+        assert changed["version"]["afterErased"] is False
+        assert not [word for word in PERSONAL if word in json.dumps(answer, ensure_ascii=False)]
+    shell = Shell(module_database, directory)
+    said = await anyio.to_thread.run_sync(shell.run, "why", told.deal, "title")
+    assert said.stdout.splitlines()[:2] == ["title: erased", "    before: nothing"]
+    assert f"entry {stored(told.deal, 'OpportunityOpened')}, OpportunityOpened of " in said.stdout
+    assert "by administrator" in said.stdout
+    said = await anyio.to_thread.run_sync(shell.run, "diff", told.person, "--from", "0")
+    assert "    name: nothing → erased (perhaps)\n" in said.stdout
+    assert "    employees: nothing → 3\n" in said.stdout
 
 
 async def test_nothing_personal_can_be_entered_again(story: tuple[Story, dict[str, Any]]) -> None:

@@ -8,12 +8,15 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
 import pytest
 
-from api.tracing.story import Moment, differences, origin
+from api.tracing.story import Moment, Step, differences, origin
 from api.tracing.tracer import Tracer
+from domain.catalogue import catalogue
+from domain.kernel import Withheld
 from domain.kernel.recorded import Recorded
-from tests.projections.books import made_up_book
+from tests.projections.books import TEXTS, made_up_book
 from tests.projections.fold_oracle import PREFIXES, TABLES, public, rows_after_each
 
 WORDS = str.upper
@@ -168,3 +171,41 @@ def test_money_has_the_decimals_of_its_currency_and_computed_values_are_nobodys(
                 amounts.add((step.new["currency"], len(step.new["amount"].partition(".")[2])))
     assert amounts
     assert amounts <= {("USD", 2), ("JPY", 0), ("KWD", 3)}
+
+
+def test_what_was_erased_has_no_values_any_more_and_keeps_the_entry_that_set_it(
+    tracer: Tracer, book: list[Recorded[Any]]
+) -> None:
+    fields = set[str]()
+    told = told_by_the_oracle(book)
+    left = dict[UUID, list[Step]]()
+    for id in {id for id, _ in told}:
+        history = [erased(one) for one in book if one.originator_id == id]
+        left[id] = list(tracer.steps(history[0].kind, history))
+        if history[0].kind in ("customer", "opportunity", "ticket"):
+            shown = repr([one.left for one in left[id] if one.field.partition("[")[0] in PERSONAL])
+            assert not any(text in shown for text in TEXTS)
+    for (id, field), values in told.items():
+        steps = left[id]
+        step = origin(steps, field) or origin(steps, field.partition("[")[0])
+        assert step is not None, "an entry set it, whatever was erased since"
+        last = values[-1]
+        assert step.recorded.position >= last.position
+        if "[" not in field and not step.erased[1]:
+            assert (step.new, step.recorded.position) == (last.value, last.position)
+        elif "[" not in field and step.sure:
+            fields.add(field)
+            assert step.recorded.position == last.position
+    assert fields >= {"name", "title", "subject"}
+
+
+PERSONAL = {"name", "title", "subject", "legalName", "description", "tags", "contactPoints"}
+
+
+def erased(entry: Recorded[Any]) -> Recorded[Any]:
+    """The entry as it is read when the key of its personal part is destroyed."""
+    said = catalogue.encode(entry.event, entry.reason)
+    if said.personal is None:
+        return entry
+    event = catalogue.decode(said.name, said.public, Withheld.ERASED)
+    return msgspec.structs.replace(entry, event=event, reason=None, erased=True)
