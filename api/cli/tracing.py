@@ -22,6 +22,7 @@ from domain.kernel.identifiers import NotATypeId
 from domain.kernel.recorded import Recorded
 
 if TYPE_CHECKING:
+    from api.tracing.naming import Names
     from api.tracing.story import Step
 
 RECORD = typer.Argument(help="An id such as cus_01h4..., or an external id as SOURCE:ID.", show_default=False)
@@ -127,13 +128,15 @@ def why(
 
     An element of a list is named by its id, or by what tells it from the others: `tags[vip]`.
     """
-    from api.tracing.story import origin
+    from api.tracing.elements import why as told_why
+    from api.tracing.naming import NotNamed
 
     moment = None if at is None else moment_named(at)
     with _traced(record) as traced:
-        if re.sub(r"\[.*\]", "[…]", field) not in traced.fields:
-            raise CommandFailed(f"It has no field {field!r}. There are: {', '.join(traced.fields)}.", USAGE)
-        step = origin(traced.steps(), field, moment)
+        try:
+            step = told_why([*traced.steps()], traced.names, field, moment)
+        except NotNamed as error:
+            raise CommandFailed(str(error), USAGE) from None
         found = Origin(field=field, value=None, former=None, entry=None) if step is None else _origin(step)
         if json:
             say_json(found)
@@ -145,7 +148,7 @@ def why(
 
 class _Traced(NamedTuple):
     steps: Callable[[], Iterator[Any]]
-    fields: list[str]
+    names: "Names"
     told: Callable[[Any, bool], str]
     """A value in words, records by name, and whether it was erased."""
 
@@ -163,7 +166,7 @@ def _traced(name: str) -> Generator[_Traced]:
             if stopped is not None:
                 note(f"{unreadable(stopped.position, stopped.topic)} What is told ends before it.")
             called = Called(parts)
-            yield _Traced(lambda: tracer.steps(kind, history), tracer.fields(kind), partial(_told, called))
+            yield _Traced(lambda: tracer.steps(kind, history), tracer.names(kind), partial(_told, called))
     except NobodyCalledThat as error:
         raise CommandFailed(str(error)) from None
 

@@ -75,7 +75,8 @@ def arguments_of(source: Source, of: Any) -> list[StrawberryArgument]:
         case Traced(several=False):
             said = (
                 "The field, as GraphQL names it: `amount`; of an element of a list, by its id,"
-                " `lines[lin_01h455vb4pex5vsknk084sn02q].price`, or by what tells it from others, `tags[vip]`."
+                " `lines[lin_01h455vb4pex5vsknk084sn02q].price`, or by what tells it from others, `tags[VIP]`; or a"
+                " list as a whole, `tags`."
             )
             return [
                 _argument("id", strawberry.ID, "The record's id."),

@@ -114,9 +114,14 @@ def column(
     return _field(Column(name, filtered, sort, same), description)
 
 
-def expression(sql: str, description: str, *, filtered: bool = False) -> Any:
-    """A value computed from columns of the row: `expression("{status} = 'open'", "...")`."""
-    return _field(Expression(sql, filtered), description)
+def expression(
+    sql: str, description: str, *, filtered: bool = False, told: Callable[[Mapping[str, Any]], Any] | None = None
+) -> Any:
+    """A value computed from columns of the row: `expression("{status} = 'open'", "...")`.
+
+    `told`: the same of a row in memory, where nothing but the record's own columns decides it.
+    """
+    return _field(Expression(sql, filtered, told), description)
 
 
 def part(present: str, description: str, *, filtered: bool = False, sort: str | None = None, **fields: str) -> Any:

@@ -31,6 +31,8 @@ class Expression(msgspec.Struct, frozen=True):
 
     sql: str
     filtered: bool = False
+    told: Callable[[Mapping[str, Any]], Any] | None = None
+    """The same of a row in memory, where its own columns alone decide it: what `diff` and `whyValue` tell."""
 
 
 class Part(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """The fields of a record by their GraphQL names, out of its rows: `name`, `amount`, `contactPoints[cpt_…].value`."""
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -8,11 +9,16 @@ from typing import Any, NamedTuple
 from graphql import GraphQLEnumType, GraphQLField
 
 from api.reading.entities import Entities, Entity, bound, columns_of, in_template, named_type
+from api.reading.ids import shortened
 from api.reading.sight import Sight, hidden_fields
-from api.reading.sources import Column, Many, Part, Relation, Source, Values
+from api.reading.sources import Column, Expression, Many, Part, Relation, Source, Values
 from domain.kernel import rounded
 from projections.model import Key, Model, Table
 from projections.refolding import Row
+
+
+class NotNamed(LookupError):
+    """No field of the record is called so; the message says which there are."""
 
 
 class Place(NamedTuple):
@@ -23,22 +29,60 @@ class Place(NamedTuple):
     entity: Entity | None
     """Their own type; None: they are plain values, out of one column."""
     column: str = ""
+    order: tuple[str, ...] = ()
+    """The columns that its list is ordered by."""
 
 
 class Names:
     """Of one kind of record."""
 
     def __init__(self, entities: Entities, entity: Entity, model: Model) -> None:
-        self._entities = entities
+        self._entities, self._entity = entities, entity
         self._tables = {table.name: table for table in model.tables}
         self._places: dict[str, Place] = {}
+        self._also: dict[str, str] = {}
+        """Fields whose elements stand under another: a pipeline's stages are `stages`, retired or not."""
         for table, place in _places(entities, entity, model):
-            self._places.setdefault(table, place)  # a pipeline's stages are `stages`, retired or not
+            if (first := self._places.setdefault(table, place)) is not place:
+                self._also[place.field] = first.field
+        self._lists = {place.field: table for table, place in self._places.items() if place.field}
 
     @property
     def fields(self) -> list[str]:
         """The names there are, `[…]` where each element of a list has its own."""
         return sorted(name for table in self._places for name in self._declared(table))
+
+    def checked(self, field: str) -> str:
+        """The name under which the field's steps are told. Raises NotNamed where no entry of the record sets it."""
+        of, bracket, rest = field.partition("[")
+        named = f"{self._also.get(of, of)}{bracket}{rest}"
+        if re.sub(r"\[.*\]", "[…]", named, flags=re.DOTALL) in self.fields:
+            return named
+        there = f"There are: {', '.join(self.fields)}."
+        if field in self._entity.type.fields:
+            raise NotNamed(
+                f"No entry of this record sets `{field}`: it is computed when it is read, or of other records. {there}"
+            )
+        raise NotNamed(f"`{shortened(field)}` is no field of this record that an entry sets. {there}")
+
+    def is_list(self, field: str) -> bool:
+        return field in self._lists
+
+    def in_order(self, of: str, elements: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+        """A list as GraphQL has it, out of its elements by name, each with its parts; "" is a plain value's."""
+        table = self._tables[self._lists[of]]
+        place = self._places[table.name]
+        sources: Mapping[str, Source] = {} if place.entity is None else place.entity.sources
+        parts = {source.name: name for name, source in sources.items() if isinstance(source, Column)}
+        names = [*elements]
+        if all(column in table.key and table.columns[column].startswith("text") for column in place.order):
+            names.sort()
+        elif set(place.order) <= parts.keys():
+            names.sort(key=lambda name: [elements[name].get(parts[column]) for column in place.order])
+        if place.entity is None:
+            return [elements[name][""] for name in names]
+        stored = [name for name, source in sources.items() if _is_stored(source)]
+        return [{part: elements[name].get(part) for part in stored} for name in names]
 
     def list_of(self, table: str) -> str:
         """The field that lists the rows of a table; "": none does."""
@@ -72,6 +116,8 @@ class Names:
 
     def _declared(self, table: str) -> Iterator[str]:
         place = self._places[table]
+        if place.field:
+            yield place.field
         if place.entity is None:
             yield f"{place.field}[…]"
         else:
@@ -86,16 +132,20 @@ def _places(entities: Entities, entity: Entity, model: Model) -> Iterator[tuple[
     for name, source in entity.sources.items():
         match source:
             case Values(table=table) if table.name in own:
-                yield table.name, Place(name, None, source.column)
+                yield table.name, Place(name, None, source.column, _columns_of_order(source.order))
             case Many(through=(between,)) if between.table.name in own and between.on == {between.table.of: "id"}:
                 yield between.table.name, Place(name, None, between.key)
             case Many(through=()):
                 listed = entities.of(entity.type.fields[name])
                 table = source.table or bound(listed).table
                 if table.name in own and source.on == {table.of: "id"}:
-                    yield table.name, Place(name, listed)
+                    yield table.name, Place(name, listed, order=_columns_of_order(bound(listed).order))
             case _:
                 pass
+
+
+def _columns_of_order(order: str) -> tuple[str, ...]:
+    return tuple(one.partition(" ")[0] for one in order.split(", "))
 
 
 def _element(table: Table, key: Key) -> str:
@@ -106,7 +156,7 @@ def _element(table: Table, key: Key) -> str:
 def _is_stored(source: Source) -> bool:
     """Whether it is as it stands in its row; what is computed, from several columns or from today, no entry set."""
     match source:
-        case Column() | Relation():
+        case Column() | Relation() | Expression(told=Callable()):
             return True
         case Part(present=present, fields=fields):
             return set(columns_of(source)) <= {present, *_columns(fields, but="amount")}
@@ -125,6 +175,8 @@ def _values(entity: Entity, row: Row) -> Iterator[tuple[str, Any]]:
                 yield name, _plain(row.get(column))
             case Part():
                 yield name, _part(source, row)
+            case Expression(told=told) if told is not None:
+                yield name, told(row)
             case _:
                 pass
 

@@ -1,6 +1,5 @@
 """Telling clients what became of a record's fields: `diff` and `whyValue`, for the reader."""
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from typing import Any, cast
@@ -13,11 +12,12 @@ import strawberry
 
 from api.errors import RequestError, RequestErrorCode
 from api.reading.entities import Entities
-from api.reading.ids import shortened
 from api.reading.moments import moment_of
 from api.reading.sight import Sight
 from api.reading.statement import Arguments
-from api.tracing.story import Step, differences, origin
+from api.tracing.elements import why
+from api.tracing.naming import NotNamed
+from api.tracing.story import Step, differences
 from api.tracing.tracer import Tracer
 from domain.catalogue import catalogue
 from domain.kernel import parse_type_id
@@ -68,21 +68,17 @@ class Teller:
             for step in self._tracer.steps(kind, history)
             if not names.is_hidden(step.field, hidden, sight)
         ]
-        return _rows(_asked(given, [step for step in told if step.old != step.new], names.fields, reached))
-
-
-def _asked(given: Arguments, told: Sequence[Step], fields: Sequence[str], reached: int) -> Iterable[Step]:
-    if "from" in given:
-        until = None if given.get("to") is None else moment_of("to", given["to"], reached)
-        return differences(told, moment_of("from", given["from"], reached), until)
-    field = given["field"]
-    if re.sub(r"\[.*\]", "[…]", field, flags=re.DOTALL) not in fields:
-        raise RequestError(
-            RequestErrorCode.BAD_USER_INPUT,
-            f"`{shortened(field)}` is no field of this record that an entry sets. There are: {', '.join(fields)}.",
-        )
-    step = origin(told, field, None if given.get("at") is None else moment_of("at", given["at"], reached))
-    return () if step is None else (step,)
+        told = [step for step in told if step.old != step.new]
+        if "from" in given:
+            until = None if given.get("to") is None else moment_of("to", given["to"], reached)
+            return _rows(differences(told, moment_of("from", given["from"], reached), until))
+        at = None if given.get("at") is None else moment_of("at", given["at"], reached)
+        try:
+            field = names.checked(given["field"])
+            step = None if names.is_hidden(field, hidden, sight) else why(told, names, field, at)
+        except NotNamed as error:
+            raise RequestError(RequestErrorCode.BAD_USER_INPUT, str(error)) from None
+        return _rows(() if step is None else (step,))
 
 
 def _without(step: Step, hidden: Sequence[str]) -> Step:

@@ -28,9 +28,6 @@ class Tracer:
         """Every change of a field of a record of this kind, whose entries these are."""
         return steps(self._models[kind], self._names[kind], history)
 
-    def fields(self, kind: str) -> list[str]:
-        """The names of its fields."""
-        return self._names[kind].fields
-
     def names(self, kind: str) -> Names:
+        """Those of its fields."""
         return self._names[kind]

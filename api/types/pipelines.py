@@ -21,6 +21,7 @@ class Stage:
     id: strawberry.ID = column("id", "The stage's id.", filtered=True)
     name: str = column("name", "What people call it.", filtered=True)
     pipeline: "Pipeline | None" = relation("pipeline_id", "The pipeline that it belongs to.", filtered=True)
+    place: int = column("ordinal", "Its place among them, from 0; a retired one keeps its last.", filtered=True)
     probability: Decimal = column("probability", "How likely a deal here is won, in per cent.", filtered=True)
     category: ForecastCategory = column("category", "How forecasts count the deals here.", filtered=True)
     idle_days: int | None = column(

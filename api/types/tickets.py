@@ -96,7 +96,12 @@ class Ticket(Node):
     regulator_due: date | None = column(
         "regulator_due", "Until when a regulator wants a complaint answered.", sort="regulator_due", filtered=True
     )
-    escalated: bool = expression("{escalation_level} > 0", "Whether it was escalated.", filtered=True)
+    escalated: bool = expression(
+        "{escalation_level} > 0",
+        "Whether it was escalated.",
+        filtered=True,
+        told=lambda row: row["escalation_level"] > 0,
+    )
     escalation_level: int = column(
         "escalation_level", "How far it was escalated; 0: never.", filtered=True, sort="escalation_level"
     )

@@ -27,7 +27,9 @@ TOLD = Table(
 @rows_of(TOLD, order="position")
 @strawberry.type(description="A field of a record that got another value, and the entry that gave it.")
 class FieldChange:
-    field: str = column("field", "Which field, as GraphQL names it; an element of a list by its id: `tags[vip]`.")
+    field: str = column(
+        "field", "Which field, as GraphQL names it; an element of a list by its id: `tags[vip]`; or a list."
+    )
     before: JSON | None = column("before", "Its former value; amounts as text, records by id. Null: none.")
     after: JSON | None = column("after", "Its value then. Null: none.")
     before_erased: bool = column("before_erased", "Whether `before`, or a part of it, is null because it was erased.")

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from api.tracing.elements import why
 from api.tracing.story import Moment, Step, differences, origin
 from api.tracing.tracer import Tracer
 from domain.catalogue import catalogue
@@ -38,7 +39,12 @@ FIELDS: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
         "status": ("status", WORDS),
         "closedOn": ("closed_on", str),
     },
-    "ticket": {"subject": ("subject", str), "assignee": ("assignee_id", str), "priority": ("priority", WORDS)},
+    "ticket": {
+        "subject": ("subject", str),
+        "assignee": ("assignee_id", str),
+        "priority": ("priority", WORDS),
+        "escalated": ("escalation_level", bool),
+    },
     "team": {"name": ("name", str), "lead": ("lead_id", str)},
     "company": {"timeZone": ("time_zone", str)},
 }
@@ -51,7 +57,30 @@ PARTS = {
     ),
     "opportunity": (("opportunity_lines", "lines[{id}].quantity", "quantity", "opportunity_id"),),
     "staff_member": (("staff_member_roles", "roles[{role_id}]", "role_id", "staff_member_id"),),
+    "pipeline": (("pipeline_stages", "stages[{id}].place", "ordinal", "pipeline_id"),),
 }
+LISTS = {
+    "customer": {
+        "tags": ("customer_tags", "customer_id"),
+        "contactPoints": ("customer_contact_points", "customer_id"),
+        "classifications": ("customer_classifications", "customer_id"),
+        "consents": ("customer_consents", "customer_id"),
+        "externalIds": ("customer_external_ids", "customer_id"),
+        "legalHolds": ("customer_legal_holds", "customer_id"),
+        "contacts": ("customer_links", "organisation_id"),
+        "notes": ("customer_notes", "customer_id"),
+    },
+    "opportunity": {
+        "lines": ("opportunity_lines", "opportunity_id"),
+        "notes": ("opportunity_notes", "opportunity_id"),
+        "stageChanges": ("opportunity_stage_history", "opportunity_id"),
+    },
+    "ticket": {"messages": ("ticket_messages", "ticket_id")},
+    "staff_member": {"roles": ("staff_member_roles", "staff_member_id")},
+    "role": {"grants": ("role_grants", "role_id")},
+    "pipeline": {"stages": ("pipeline_stages", "pipeline_id")},
+}
+"""The lists of records, the tables of their elements, and the column there that names the record."""
 
 
 class Value(NamedTuple):
@@ -115,6 +144,33 @@ def test_every_value_has_the_entry_that_set_it(tracer: Tracer, book: list[Record
         assert origin(steps, field, values[0].position - 1) is None
 
 
+def test_a_list_as_a_whole_has_the_last_entry_that_changed_anything_in_it(
+    tracer: Tracer, book: list[Recorded[Any]]
+) -> None:
+    rows_at = dict[tuple[UUID, str], list[dict[str, Any]]]()
+    changed: dict[tuple[UUID, str], list[tuple[int, int]]] = defaultdict(list)
+    for entry, rows in rows_after_each(book):
+        own = public(PREFIXES[entry.kind], entry.originator_id)
+        for field, (table, of) in LISTS.get(entry.kind, {}).items():
+            now = [{**part} for part in rows[table].values() if part[of] == own]
+            at = entry.originator_id, field
+            if now != rows_at.get(at, []):
+                rows_at[at] = now
+                changed[at].append((entry.position, len(now)))
+    everything = {field for fields in LISTS.values() for field in fields}
+    assert everything - {field for _, field in changed} <= {"contacts"}, "this book links nobody"
+    for (id, field), moments in changed.items():
+        history = [one for one in book if one.originator_id == id]
+        names = tracer.names(history[0].kind)
+        steps = list(tracer.steps(history[0].kind, history))
+        for position, many in moments:
+            step = why(steps, names, field, position)
+            assert step is not None
+            assert (step.recorded.position, len(step.new or ())) == (position, many)
+        assert why(steps, names, field, moments[0][0] - 1) is None
+    assert len(changed) > 30
+
+
 @pytest.mark.parametrize("by_time", [False, True])
 def test_what_differs_between_two_moments_is_what_the_two_folds_differ_in(
     tracer: Tracer, book: list[Recorded[Any]], by_time: bool
@@ -161,7 +217,7 @@ def test_the_last_entry_between_the_moments_is_told(tracer: Tracer, book: list[R
 def test_money_has_the_decimals_of_its_currency_and_computed_values_are_nobodys(
     tracer: Tracer, book: list[Recorded[Any]]
 ) -> None:
-    fields = tracer.fields("opportunity")
+    fields = tracer.names("opportunity").fields
     assert "amount" in fields
     assert not {"weighted", "rotten", "history", "hiddenFields"} & set(fields)
     amounts = set[tuple[str, int]]()

@@ -152,3 +152,121 @@ async def test_of_a_record_with_an_entry_that_nobody_can_read_what_its_rows_show
         assert await at.diff(at.organisation) == before
         assert await at.diff(at.organisation, until={"position": str(position)}) == before
         assert (await at.why(at.organisation, "name"))["after"] == "Acme AG"
+
+
+async def test_a_list_and_its_elements_are_found_as_a_screen_shows_them(database: str, tmp_path: Path) -> None:
+    async with firm(database, tmp_path) as at:
+
+        async def done(mutation: str, of: str, selection: str = "id", **given: Any) -> dict[str, Any]:
+            payload = await at.client.mutate(
+                mutation, f"{of} {{ {selection} }} position userErrors {{ message }}", **given
+            )
+            assert payload["userErrors"] == []
+            return {**payload[of], "at": payload["position"]}
+
+        person = {"id": at.person}
+        entered = {
+            "tags[mit Leer zeichen]": await done("customerAddTag", "customer", **person, tag="mit Leer zeichen"),
+            "tags[VIP]": {"at": str(at.opened)},
+            "legalHolds[Case 5]": await done("customerPlaceLegalHold", "customer", **person, matter="Case 5"),
+            "classifications[Industry].value": await done(
+                "customerClassify", "customer", **person, scheme="Industry", value="retail"
+            ),
+            "externalIds[ERP/Nr 7].id": await done(
+                "customerAddExternalId", "customer", **person, source="ERP", externalId="Nr 7"
+            ),
+            "consents[News].state": await done(
+                "customerGrantConsent", "customer", **person, purpose="News", channel="EMAIL", basis="CONSENT"
+            ),
+        }
+        shown = "tags legalHolds classifications { value } externalIds { id } consents { purpose channel state }"
+        now = await at.client.data(f"query N($id: ID!) {{ customer(id: $id) {{ {shown} }} }}", person)
+        for field, position in entered.items():
+            whole, _, part = field.partition("[")
+            why = await at.why(at.person, field)
+            name = part.rpartition("].")[2]
+            screen = now["customer"][whole]
+            expected = part.removesuffix("]") if part.endswith("]") else screen[0][name]
+            assert why["after"] == expected
+            assert expected in screen or expected in screen[0].values()
+            if field != "tags[VIP]":
+                assert why["entry"]["position"] == position["at"]
+            assert (await at.why(at.person, field, {"position": "1"})) is None
+        assert (await at.why(at.person, "consents[NEWS/EMAIL].state"))["after"] == "GRANTED"
+        sms = {"purpose": "News", "channel": "SMS", "basis": "CONSENT"}
+        later = await done("customerGrantConsent", "customer", **person, **sms)
+
+        # Nothing was ever there; two begin so; a field that nobody set is null, and no error.
+        for field, said in (
+            ("tags[nobody]", "`tags[vip]`, `tags[mit leer zeichen]`"),
+            (
+                "consents[news].state",
+                "Several elements of `consents` begin so: `consents[news/email]`, `consents[news/sms]`",
+            ),
+            ("contactPoints[cpt_00000000000000000000000000].value", "No entry ever put such an element"),
+            ("opportunities", "No entry of this record sets `opportunities`"),
+        ):
+            answer = (await at.client.post(WHY, {"id": at.person, "field": field})).json()
+            [error] = answer["errors"]
+            assert (error["extensions"]["code"], said in error["message"]) == ("BAD_USER_INPUT", True), error
+        assert await at.why(at.person, "birthday") is None
+        assert await at.why(at.person, "notes") is None
+
+        tags = await at.why(at.person, "tags")
+        assert (tags["before"], tags["after"]) == (
+            ["VIP"],
+            now["customer"]["tags"],
+        )
+        assert tags["entry"]["position"] == entered["tags[mit Leer zeichen]"]["at"]
+        consents = await at.why(at.person, "consents")
+        assert [(one["channel"], one["state"]) for one in consents["after"]] == [
+            ("EMAIL", "GRANTED"),
+            ("SMS", "GRANTED"),
+        ]
+        assert (len(consents["before"]), consents["entry"]["position"]) == (1, later["at"])
+
+        blind = await at.client.token("READ_CUSTOMERS", "READ_OPPORTUNITIES")
+        for field in ("tags", "tags[VIP]", "tags[nobody]"):
+            assert await at.why(at.person, field, **blind) is None
+        points = await at.why(at.person, "contactPoints", **blind)
+        assert (points["after"][0]["kind"], points["after"][0]["value"]) == ("EMAIL", None)
+
+
+async def test_the_order_of_stages_and_an_escalation_are_told(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        stages = [{"name": name, "probability": "10", "category": "PIPELINE"} for name in ("One", "Two", "Three")]
+        defined = await client.mutate(
+            "pipelineDefine", "pipeline { id stages { id } } position", name="Sales", stages=stages
+        )
+        id, before = defined["pipeline"]["id"], defined["position"]
+        one, two, three = (stage["id"] for stage in defined["pipeline"]["stages"])
+        moved = await client.mutate(
+            "pipelineReorderStages", "pipeline { stages { id } } position", id=id, stages=[three, one, two]
+        )
+        assert moved["pipeline"]["stages"] == [{"id": stage} for stage in (three, one, two)]
+        told = await client.data(DIFF, {"id": id, "from": {"position": before}})
+        places = {each["field"]: (each["before"], each["after"]) for each in told["diff"] if "stages[" in each["field"]}
+        assert places == {
+            f"stages[{three}].place": (2, 0),
+            f"stages[{one}].place": (0, 1),
+            f"stages[{two}].place": (1, 2),
+        }
+        for field in ("stages", f"stages[{one}].place"):
+            why = (await client.data(WHY, {"id": id, "field": field}))["whyValue"]
+            assert (why["entry"]["type"], why["entry"]["position"]) == ("PipelineStagesReordered", moved["position"])
+        whole = (await client.data(WHY, {"id": id, "field": "stages"}))["whyValue"]
+        assert [stage["id"] for stage in whole["before"]] == [one, two, three]
+        assert [stage["id"] for stage in whole["after"]] == [three, one, two]
+
+        ticket = await client.mutate("ticketOpen", "ticket { id }", channel="EMAIL", kind="QUESTION", subject="?")
+        of = ticket["ticket"]["id"]
+        assert (await client.data(WHY, {"id": of, "field": "escalated"}))["whyValue"]["after"] is False
+        somebody = await client.mutate("staffMemberRegister", "staffMember { id }", name="Bo")
+        staff = somebody["staffMember"]["id"]
+        up = await client.mutate(
+            "ticketEscalate", "position userErrors { message }", id=of, level=1, staff=staff, reason="Angry"
+        )
+        assert up["userErrors"] == []
+        why = (await client.data(WHY, {"id": of, "field": "escalated"}))["whyValue"]
+        assert (why["before"], why["after"], why["entry"]["type"]) == (False, True, "TicketEscalated")
+        assert (await client.data(WHY, {"id": of, "field": "messages"}))["whyValue"] is None
