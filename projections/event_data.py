@@ -99,6 +99,11 @@ def event_data(event: Event) -> tuple[dict[str, Any], list[str]]:
     return data, withheld
 
 
+def facts_of(event: type[Event]) -> list[str]:
+    """The names of the event's fields, as `event_data` has them."""
+    return [name for _, name, _ in _FIELDS[event]]
+
+
 def _fields(struct: type[msgspec.Struct]) -> list[tuple[str, str, Write | None]]:
     """Each field, its name outside, and how it is written; None: as it is."""
     hints = get_type_hints(struct, include_extras=True)

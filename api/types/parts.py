@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import strawberry
 from strawberry.scalars import JSON
 
@@ -10,6 +11,7 @@ from api.reading.declarations import all_of, column, connection, expression, hid
 from api.reading.relay import Connection
 from api.reading.sources import Beside
 from api.scalars import Position
+from api.types.fields_set import fields_told
 from projections.company import COMPANY
 from projections.customers import EXTERNAL_IDS, NOTES
 from projections.model import Table
@@ -38,16 +40,21 @@ class Note:
     hidden_fields: list[str] = hidden()
 
 
-_FIELDS = """array(
-    select coalesce(detail.key, fact.key) from (
-        select *, key in ('changes', 'personalChanges') and json_typeof(value) = 'object' as changes
-        from json_each({data}) with ordinality each (key, value, at)
-    ) fact
-    left join lateral json_object_keys(case when fact.changes then fact.value end)
-        with ordinality detail (key, at) on true
-    where detail.key is not null or not fact.changes order by fact.at, detail.at)"""
-"""SQL template: the facts of an entry by name; of changed details, each detail. Read off what is seen of the entry, so
-that it tells nothing of what is hidden."""
+_TOLD = f"'{msgspec.json.encode(fields_told()).decode()}'::jsonb".replace("{", "{{").replace("}", "}}")
+_FIELDS = f"""array(
+    select name from (
+        select 0 as part, at, name from jsonb_array_elements_text({_TOLD} -> {{event}}) with ordinality told (name, at)
+        where {{version}} > 1 or ({{data}} -> name) is null or ({{data}} ->> name) <> '[]' or name = any({{withheld}})
+        union all
+        select part, at, name from (values (1, 'changes'), (2, 'personalChanges')) changed (part, of),
+            json_object_keys(case json_typeof({{data}} -> of) when 'object' then {{data}} -> of end)
+            with ordinality detail (name, at)
+        union all
+        select 3, 1, 'annualRevenue' where {{data}} #> '{{{{changes,revenueCurrency}}}}' is not null
+            and {{data}} #> '{{{{changes,annualRevenue}}}}' is null
+    ) field order by part, at)"""
+"""SQL template: the fields that an entry set; of changed details, each detail. A first entry has set what it names, not
+what it leaves empty. Read off what is seen of the entry, so that it tells nothing of what is hidden."""
 
 
 @rows_of(TIMELINE, order="position")
@@ -66,8 +73,9 @@ class HistoryEntry:
     )
     fields: list[str] = expression(
         _FIELDS,
-        "The names of the facts in `data`; of changed details, each detail's, such as `annualRevenue`, unless they are"
-        " hidden from you.",
+        "The record's fields that it is about, by their names here: `name` of a rename, `contactPoints` and `primary`"
+        " where one was made primary; of changed details each, such as `annualRevenue`, unless hidden from you."
+        " Then the names of other facts in `data`.",
         filtered=True,
     )
     withheld: list[str] = column("withheld", "The names in `data` whose values were erased or are hidden from you.")

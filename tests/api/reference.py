@@ -43,6 +43,7 @@ from api.reading.sources import (
     Values,
 )
 from api.schema import make_schema
+from api.types.fields_set import fields_told
 from projections.model import Table
 from projections.sorting import sort_key
 from tests.api import figures, sample
@@ -79,13 +80,17 @@ def _satisfaction(row: Row) -> Any:
 
 
 def _facts(row: Row) -> list[str]:
-    """Of an entry; those of changed details each by its own name."""
-    told: list[str] = []
-    for fact, value in row["data"].items():
-        told += value if fact in ("changes", "personalChanges") and value is not None else [fact]
-    return told
+    """What an entry is about; of changed details each by its own name."""
+    data = row["data"]
+    # The first entry of a record has set what it names, not what it leaves empty.
+    left = {name for name, value in data.items() if row["version"] == 1 and value in (None, [])} - {*row["withheld"]}
+    told = [name for name in TOLD.get(row["event"], ()) if name not in left]
+    changed = [name for fact in ("changes", "personalChanges") for name in data.get(fact) or ()]
+    other_currency = "revenueCurrency" in changed and "annualRevenue" not in changed
+    return [*told, *changed, *(["annualRevenue"] if other_currency else [])]
 
 
+TOLD = fields_told()
 BY_HAND: Mapping[tuple[str, str], Callable[[Row], Any]] = {
     ("ApiToken", "lastUsedAt"): lambda _: None,  # of sample rows nobody has used any
     ("Customer", "annualRevenue"): _amount("annual_revenue", "revenue_currency"),

@@ -197,6 +197,8 @@ def _value(chance: random.Random, table: str, column: str, declared: str, at: in
             "list": [1, None, {"deep": "1.50"}],
             "changes": {"annualRevenue": ["1.50", None], "website": [None, "x"]},
             "personalChanges": {},
+            "owner": None,
+            "externalIds": [],
         },
         "numeric": Decimal(chance.choice(("10.00", "33.335", "0.5", "100", "12345678901234567.125"))),
         "bigint": chance.randrange(5),

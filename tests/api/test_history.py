@@ -1,4 +1,4 @@
-"""A record's history by what is asked of it: type, actor, time, and the field that an entry is about."""
+"""A record's history by what is asked of it: type, actor, time, and the field of the record that an entry is about."""
 
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ pytestmark = pytest.mark.anyio
 
 HISTORY = """
 query History($id: ID!, $where: HistoryEntryWhere) {
-  customer(id: $id) { history(first: 100, where: $where) { totalCount nodes { type fields recordedAt } } }
+  RECORD(id: $id) { history(first: 100, where: $where) { totalCount nodes { type fields recordedAt } } }
 }
 """
 
 
-async def story(client: Client, id: str, where: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    history = (await client.data(HISTORY, {"id": id, "where": where or {}}))["customer"]["history"]
+async def story(
+    client: Client, id: str, where: dict[str, Any] | None = None, record: str = "customer"
+) -> list[dict[str, Any]]:
+    asked = HISTORY.replace("RECORD", record)
+    history = (await client.data(asked, {"id": id, "where": where or {}}))[record]["history"]
     assert history["totalCount"] == len(history["nodes"])
     return list(history["nodes"])
 
@@ -26,24 +29,53 @@ async def test_it_is_filtered_by_type_actor_time_and_field(database: str, tmp_pa
     async with serving(database, tmp_path) as client:
         made = await client.mutate("customerRegister", "customer { id }", kind="ORGANISATION", name="Acme")
         id = made["customer"]["id"]
-        for details in ({"annualRevenue": "5", "revenueCurrency": "EUR"}, {"employees": 40}):
+        for details in (
+            {"annualRevenue": "5", "revenueCurrency": "EUR"},
+            {"employees": 40},
+            {"revenueCurrency": "USD"},
+        ):
             await client.mutate("customerChangeDetails", "position", id=id, **details)
         await client.mutate("customerRename", "position", id=id, name="Acme Ltd")
         await client.mutate("customerAddTag", "position", id=id, tag="big")
+        for value in ("info@acme.example", "sales@acme.example"):
+            added = await client.mutate(
+                "customerAddContactPoint",
+                "customer { contactPoints { id } }",
+                id=id,
+                contactPoint={"kind": "EMAIL", "value": value},
+            )
+        point = added["customer"]["contactPoints"][-1]["id"]
+        await client.mutate("customerMakeContactPointPrimary", "position", id=id, contactPoint=point)
 
         whole = await story(client, id)
         types = [entry["type"] for entry in whole]
-        changed, renamed = "CustomerDetailsChanged", "CustomerRenamed"
-        assert types == ["CustomerRegistered", changed, changed, renamed, "CustomerTagAdded"]
-        assert [entry["fields"] for entry in whole[1:3]] == [["annualRevenue", "revenueCurrency"], ["employees"]]
+        changed, renamed, pointed = "CustomerDetailsChanged", "CustomerRenamed", "CustomerContactPointAdded"
+        primary = "CustomerContactPointMadePrimary"
+        begun = "CustomerRegistered"
+        assert types == [begun, changed, changed, changed, renamed, "CustomerTagAdded", pointed, pointed, primary]
+        assert [entry["fields"] for entry in whole[:6]] == [
+            ["kind", "name", "status", "relationship", "createdAt"],
+            ["annualRevenue", "revenueCurrency"],
+            ["employees"],
+            ["revenueCurrency", "annualRevenue"],
+            ["name"],
+            ["tags", "tag"],
+        ]
 
         async def found(**where: Any) -> list[str]:
             return [entry["type"] for entry in await story(client, id, where)]
 
-        assert await found(fields={"some": {"eq": "annualRevenue"}}) == [changed]
-        assert await found(fields={"some": {"in": ["employees", "annualRevenue"]}}) == [changed, changed]
-        assert await found(fields={"some": {"eq": "tag"}}) == ["CustomerTagAdded"]
-        assert await found(fields={"none": {"contains": "e"}}) == ["CustomerTagAdded"]
+        async def about(field: str) -> list[str]:
+            return await found(fields={"some": {"eq": field}})
+
+        assert await about("annualRevenue") == [changed, changed]
+        assert await found(fields={"some": {"in": ["employees", "annualRevenue"]}}) == [changed] * 3
+        assert await about("name") == [begun, renamed]
+        assert await about("kind") == [begun]  # a contact point's is another
+        assert await about("owner") == await about("new") == await about("contacts") == []
+        assert await about("tags") == await about("tag") == ["CustomerTagAdded"]
+        assert await about("contactPoints") == await about("primary") == [pointed, pointed, primary]
+        assert await found(fields={"none": {"contains": "a"}}) == [changed]
         assert await found(type={"eq": renamed}) == [renamed]
         assert await found(actor={"eq": "administrator"}) == types
         assert await found(actor={"ne": "administrator"}) == []
