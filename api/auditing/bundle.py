@@ -49,6 +49,8 @@ class Bundle(NamedTuple):
     checkpoint: str
     """The signed note that they are proven against."""
     entries: int
+    keys: int
+    """Entries whose personal part can be read with a key in it."""
     untold: Sequence[StoredEntry]
     """Those that this version can't read: they are proven in it, and not told."""
 
@@ -107,7 +109,8 @@ def _bundle(
     }
     untold = [one.entry for one in story if one.meaning is None]
     digest = sha256(_text(body).encode()).hexdigest()
-    return Bundle(_text({**body, "sha256": digest}), found.through, found.note, len(entries), untold)
+    disclosed = sum(isinstance(one, EventKeys) for one in keys)
+    return Bundle(_text({**body, "sha256": digest}), found.through, found.note, len(entries), disclosed, untold)
 
 
 def _told(entry: StoredEntry, key: EventKeys | Withheld | None, opened: bytes | Withheld | None) -> Told:

@@ -1,17 +1,18 @@
 """`bundle`: a customer's history that proves itself, for somebody outside."""
 
+from base64 import b64encode
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import psycopg
 import typer
 
-from api.auditing.bundle import Bundles, NothingToShow
+from api.auditing.bundle import Bundle, Bundles, NothingToShow
 from api.cli.access import ACTOR
 from api.cli.book import FAILED, USAGE, CommandFailed, book
-from api.cli.output import note, say
+from api.cli.output import note, say, say_json
 from api.cli.outputs import check_writable
 from api.cli.tracing import MOMENT, moment_named
 from api.composition import Parts
@@ -19,8 +20,10 @@ from api.replay import NobodyCalledThat, record_called
 from domain.access import unlimited
 from domain.customer import customer as customers
 from domain.encoding import unreadable
+from domain.kernel import type_id
 from domain.kernel.recorded import Context
 from domain.steps import blocking
+from infra.log.checkpoint import read
 from infra.log.checkpointer import Growth
 from infra.log.signing_key import signing_key
 from infra.log.store import latest
@@ -41,6 +44,7 @@ def bundle(
             show_default=False,
         ),
     ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print what was written as one JSON document.")] = False,
 ) -> None:
     """Write a customer's history into one file that proves itself, to somebody without access to this book.
 
@@ -53,6 +57,8 @@ def bundle(
         daybook bundle cus_01h455vb4pex5vsknk084sn02q --reason "Audit of 2026, request 17" -o alpenhof.bundle.json
 
         daybook bundle maven:Cancity --as-of 2026-03-31 -o cancity.bundle.json
+
+        daybook bundle maven:Cancity -o cancity.bundle.json --json | jq .checkpoint.size
     """
     moment = None if as_of is None else moment_named(as_of)
     check_writable(output)
@@ -71,10 +77,30 @@ def bundle(
             replace(output, made.file)
     except (NobodyCalledThat, NothingToShow) as error:
         raise CommandFailed(str(error), FAILED) from None
-    say(f"{output}: {made.entries} entries, up to position {made.through}.")
+    if json:
+        say_json(_written(output, record.id, made))
+    else:
+        say(f"{output}: {made.entries} entries, up to position {made.through}.")
     for entry in made.untold:
         note(f"{unreadable(entry.position, entry.topic)} It is proven in the file, and not told.")
     note("Copies of this file outlive an erasure: note who has one.")
+
+
+def _written(output: Path, id: UUID, made: Bundle) -> dict[str, Any]:
+    checkpoint = read(made.checkpoint)
+    return {
+        "file": str(output),
+        "customer": type_id(customers.prefix, id),
+        "entries": made.entries,
+        "through": made.through,
+        "keys": made.keys,
+        "untold": [{"position": one.position, "type": one.topic} for one in made.untold],
+        "checkpoint": {
+            "origin": checkpoint.origin,
+            "size": checkpoint.size,
+            "root": b64encode(checkpoint.root).decode(),
+        },
+    }
 
 
 def _position(parts: Parts, moment: datetime) -> int:

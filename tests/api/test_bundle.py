@@ -274,6 +274,27 @@ def test_a_disclosure_stands_in_the_customer_s_history_and_in_the_bundle(office:
     assert f"   reason: {REASON}" in story[-1].splitlines()
 
 
+def test_what_was_written_is_told_to_programs_as_the_verifier_finds_it(office: Office) -> None:
+    customer = type_id("cus", office.customers[3])
+    output = office.shell.folder / "told.bundle.json"
+    for options in ((), ("--reason", REASON)):
+        done = office.shell.run("bundle", customer, "-o", str(output), "--json", *options)
+        assert done.returncode == OK
+        told, verdict = json.loads(done.stdout), verify(output.read_bytes(), office.vkey)
+        [(size,)] = office.asked("SELECT max(position) FROM daybook.events")
+        origin, *_, root = json.loads(output.read_text())["checkpoint"].splitlines()[:3]
+        assert told == {
+            "file": str(output),
+            "customer": customer,
+            "entries": verdict.entries,
+            "through": verdict.through,
+            "keys": verdict.opened,
+            "untold": [],
+            "checkpoint": {"origin": origin, "size": size, "root": root},
+        }
+        assert (told["keys"] > 0) == bool(options)
+
+
 def test_a_bundle_of_former_days_holds_what_was_entered_by_then(office: Office, richest: UUID, file: bytes) -> None:
     positions = office.asked("SELECT position FROM daybook.events WHERE originator_id = %s ORDER BY 1", richest)
     [third] = positions[2]
