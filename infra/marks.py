@@ -6,6 +6,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from domain.customer import ERASURE_APPROVED, PERSONAL_DATA_ERASED
 from infra.event_store import Pool
 
 _MARKS = """
@@ -13,6 +14,17 @@ _MARKS = """
     WHERE originator_id = ANY(%s::uuid[]) AND actor = %s ORDER BY originator_id, originator_version
 """
 _IMPORTED = "SELECT record, fingerprint FROM daybook.imported WHERE record = ANY(%s::uuid[]) AND source = %s"
+_ERASED = f"""
+    WITH erased AS (
+        SELECT originator_id, topic, convert_from(state, 'UTF8')::json AS state FROM daybook.events
+        WHERE topic IN ('{ERASURE_APPROVED}', '{PERSONAL_DATA_ERASED}')
+    ), records (id) AS (
+        SELECT originator_id FROM erased
+        UNION SELECT json_array_elements_text(state -> kind)::uuid
+            FROM erased, unnest(ARRAY['opportunities', 'tickets']) AS kind WHERE topic = '{PERSONAL_DATA_ERASED}'
+    )
+    SELECT DISTINCT correlation_id FROM records JOIN daybook.events ON originator_id = id WHERE actor = %s
+"""
 _REMEMBER = """
     INSERT INTO daybook.imported (source, record, fingerprint)
     SELECT %s, * FROM unnest(%s::uuid[], %s::uuid[]) AS row (record, fingerprint) ORDER BY record
@@ -45,6 +57,13 @@ def imported(pool: Pool, source: str, ids: Collection[UUID]) -> dict[UUID, UUID]
     """The fingerprint of the row that was entered completely, and last, of each aggregate."""
     with pool.connection() as db:
         return dict(db.execute(_IMPORTED, (list(ids), source), binary=True, prepare=True).fetchall())
+
+
+def erased(pool: Pool, actor: str) -> frozenset[UUID]:
+    """The requests of the actor that left entries in the histories of persons who were erased, and of records about
+    them."""
+    with pool.connection() as db:
+        return frozenset(request for (request,) in db.execute(_ERASED, (actor,), binary=True))
 
 
 def remember(pool: Pool, source: str, fingerprints: Mapping[UUID, UUID]) -> None:

@@ -41,8 +41,9 @@ def import_rows(
         daybook import opportunities deals.csv --map deals.toml --source old-crm --json
 
     The same file again changes nothing, a changed row issues the commands that differ, and an import that was killed
-    goes on where it stopped. Rows that can't be entered are written to FILE.rejected.csv with their reasons: correct
-    them there and import that file. docs/operator/import.md describes mappings; a small one reads
+    goes on where it stopped. It brings back nobody who was erased: such rows are left out. Rows that can't be entered
+    are written to FILE.rejected.csv with their reasons: correct them there and import that file.
+    docs/operator/import.md describes mappings; a small one reads
 
         kind = "customers"
         external_id = "id"
@@ -68,8 +69,11 @@ def import_rows(
     else:
         say(
             f"{summary.rows} rows in {summary.seconds:.1f} s: {summary.created} created, {summary.changed} changed,"
-            f" {summary.unchanged} unchanged, {summary.repeated} repeated, {summary.rejected} rejected."
+            f" {summary.unchanged} unchanged, {summary.repeated} repeated, {summary.erased} left out as erased,"
+            f" {summary.rejected} rejected."
         )
+    if summary.erased:
+        note("Rows that were imported before, of persons who were erased since, do not bring them back.")
     if summary.rejected:
         note(f"The rejected rows stand in {summary.rejected_file}, each with its reasons.")
         raise typer.Exit(FAILED)

@@ -69,6 +69,7 @@ class Entering:
         self._parts, self._decider, self._source, self._finder = parts, mapping.decider, source, finder
         self._actor = f"import:{source}"
         self._authority = unlimited(self._actor)
+        self._before = parts.store.max_notification_id() or 0
 
     async def enter(self, row: Entry, known: Known | None) -> Entered:
         """Do what is still to be done. Raises NotFound, BadValue, StepRefused or BookUnavailable."""
@@ -77,7 +78,9 @@ class Entering:
             begun = await self._submit(row, first, None)
             for task in rest:
                 await self._submit(row, task, begun.id)
-            return Entered(Outcome.CREATED, begun.id)
+            # A record that has lost its external id since answers with what it was begun with.
+            outcome = Outcome.CREATED if begun.position > self._before else Outcome.UNCHANGED
+            return Entered(outcome, begun.id)
         if row.fingerprint == known.fingerprint:
             return Entered(Outcome.UNCHANGED, known.id)
         tasks = await self._remaining(row, known)

@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID, uuid5
 
 import uvloop
@@ -23,7 +24,7 @@ from domain.encoding import UnreadableEntry
 from domain.kernel import Refused
 from domain.kernel.recorded import Context
 from domain.steps import blocking, following
-from infra.marks import imported, marks, remember
+from infra.marks import erased, imported, marks, remember
 
 AT_ONCE = 32
 """Rows in hand at once: their appends share transactions."""
@@ -82,7 +83,9 @@ class Import:
             known = self._known(batch)
             done: dict[UUID, UUID] = {}
             for row, came in zip(batch, loop.run(self._together(batch, known)), strict=True):
-                if isinstance(came, Entered):
+                if came is Outcome.ERASED:
+                    tally.count(came)
+                elif isinstance(came, Entered):
                     tally.count(came.outcome)
                     done[came.record] = row.fingerprint
                 elif isinstance(came, Rejected):
@@ -94,12 +97,15 @@ class Import:
 
     async def _together(
         self, batch: Sequence[Entry], known: Mapping[str, Known]
-    ) -> Sequence[Entered | Rejected | Waiting]:
+    ) -> Sequence[Entered | Rejected | Waiting | Literal[Outcome.ERASED]]:
         room = asyncio.Semaphore(AT_ONCE)
 
-        async def enter(row: Entry) -> Entered | Rejected | Waiting:
+        async def enter(row: Entry) -> Entered | Rejected | Waiting | Literal[Outcome.ERASED]:
             async with room:
-                return await following(self._enter(row, known.get(row.external_id)))
+                before = known.get(row.external_id)
+                if before is None and row.fingerprint in self._erased:
+                    return Outcome.ERASED
+                return await following(self._enter(row, before))
 
         return await asyncio.gather(*map(enter, batch))
 
@@ -146,6 +152,11 @@ class Import:
         others = [id for external_id, id in found.items() if complete.get(id) != wanted[external_id]]
         left = marks(self._parts.pool, f"import:{self._source}", others)
         return {name: Known(id, complete.get(id), left.get(id, [])) for name, id in found.items()}
+
+    @cached_property
+    def _erased(self) -> frozenset[UUID]:
+        """The fingerprints of rows that were entered before, of persons who were erased since."""
+        return erased(self._parts.pool, f"import:{self._source}")
 
     def _define_pipelines(self) -> None:
         pipeline = catalogue.deciders["pipeline"]

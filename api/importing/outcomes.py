@@ -28,6 +28,8 @@ class Outcome(Enum):
     """The book had all that it says."""
     REPEATED = "repeated"
     """It says the same as a row above it."""
+    ERASED = "erased"
+    """It was entered before, and the person erased since: it is left out."""
     REJECTED = "rejected"
 
 
@@ -39,6 +41,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     changed: int
     unchanged: int
     repeated: int
+    erased: int
     rejected: int
     rejected_file: str | None
     seconds: float
@@ -79,6 +82,7 @@ class Tally:
             changed=self._counts[Outcome.CHANGED],
             unchanged=self._counts[Outcome.UNCHANGED],
             repeated=self._counts[Outcome.REPEATED],
+            erased=self._counts[Outcome.ERASED],
             rejected=self._counts[Outcome.REJECTED],
             rejected_file=str(rejected_file) if self._rejected else None,
             seconds=round(seconds, 3),

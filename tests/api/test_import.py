@@ -114,9 +114,9 @@ class Files:
         assert isinstance(state, Opportunity)
         return state
 
-    def do(self, kind: str, external_id: str, verb: str, **raw: object) -> None:
+    def do(self, kind: str, external_id: str, verb: str, /, *, actor: str = "administrator", **raw: object) -> None:
         """What a person does meanwhile."""
-        context = Context(actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4())
+        context = Context(actor=actor, idempotency_key=uuid4(), correlation_id=uuid4())
         id = self.holder(kind, external_id)
         blocking(
             self.parts.commands.submit(
@@ -180,6 +180,41 @@ def test_the_same_file_again_changes_nothing_whatever_people_did_meanwhile(files
     assert files.customers(*rows).unchanged == 2
     assert entries(files.parts) == before + 2
     assert files.customer("7").name == "Alp und Tal"
+
+
+def test_a_row_of_somebody_who_was_erased_since_does_not_bring_them_back(files: Files) -> None:
+    alp, berg = "7,Alp,,post@alp.example.com,,retail,", "8,Berg,,,,,"
+    deal = "Bern,1,Scale,7,,2,,,"
+    files.customers("7,Alpina,,,,,", berg)
+    files.customers(alp, berg)
+    files.deals(deal)
+    files.do("customer", "7", "requestErasure", actor="somebody", ground="person_asked", reason="A letter")
+    assert files.customers(alp, berg).unchanged == 2
+    files.do("customer", "7", "erasePersonalData", reason="Checked")
+    again = files.customers(alp, berg)
+    assert (again.erased, again.created, again.unchanged) == (1, 0, 1), "approved is the point of no return"
+    assert len(files.parts.erasures.carry_out_approved()) == 1
+    for forget in (lambda: None, files.forget_receipts):
+        forget()
+        before = entries(files.parts)
+        for row in (alp, "7,Alpina,,,,,"):
+            again = files.customers(row, berg)
+            assert (again.erased, again.created, again.changed, again.unchanged) == (1, 0, 0, 1)
+        again = files.deals(deal)
+        assert (again.erased, again.created, again.rejected) == (1, 0, 0)
+        assert entries(files.parts) == before
+    assert (files.customers("7,Alp neu,,,,,").created, files.customer("7").name) == (1, "Alp neu"), (
+        "says something else"
+    )
+    assert files.customers(alp).erased == 0, "now it is known again: a change"
+
+
+def test_what_has_lost_its_external_id_since_is_not_created_once_more(files: Files) -> None:
+    files.customers("7,Alp,,,,,")
+    files.do("customer", "7", "removeExternalId", source="old", external_id="7")
+    before = entries(files.parts)
+    again = files.customers("7,Alp,,,,,")
+    assert (again.created, again.unchanged, entries(files.parts)) == (0, 1, before)
 
 
 def test_a_changed_row_issues_what_differs(files: Files) -> None:
