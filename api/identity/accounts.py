@@ -65,11 +65,12 @@ class Accounts:
         staff_member = session.staff_member
         if faults := faults_of(new, self.directory.email_of(staff_member)):
             raise Refused(*faults)
-        await self._throttle.admit(address, str(staff_member))
+        account = self._account(staff_member)
+        await self._throttle.admit(address, account)
         stored = await self._stored(staff_member)
         if not await self._passwords.fits(stored, old):
             raise Refused(PasswordWrong(path=("old_password",)))
-        await self._throttle.succeeded(address, str(staff_member))
+        await self._throttle.succeeded(address, account)
         hashed = await self._passwords.hashed(new)
         async with self._pool.connection() as db, db.transaction():
             found = await db.execute(_REPLACE, (hashed, staff_member, stored))
@@ -99,7 +100,7 @@ class Accounts:
                 raise Refused(ResetTokenNotValid(path=("token",)))
             await db.execute(_SET, (staff_member, hashed))
             await self._all_ended(db, staff_member, "password reset")
-        await self._throttle.succeeded(address, str(staff_member))
+        await self._throttle.succeeded(address, self._account(staff_member))
         return staff_member
 
     async def end_all_sessions(self, staff_member: UUID, actor: str) -> None:
@@ -107,6 +108,11 @@ class Accounts:
         async with self._pool.connection() as db, db.transaction():
             await db.execute(_LOCK, (staff_member,))
             await self._all_ended(db, staff_member, "signed out everywhere", actor)
+
+    def _account(self, staff_member: UUID) -> str:
+        # Attempts are counted under what a stranger has to give, whether there is such an account or not. Who has no
+        # address can't sign in; only a session that began before is left to guess with.
+        return self.directory.email_of(staff_member) or str(staff_member)
 
     async def _all_ended(self, db: Db, staff_member: UUID, what: What, actor: str | None = None) -> None:
         await db.execute("DELETE FROM daybook_access.sessions WHERE staff_member = %s", (staff_member,))

@@ -211,6 +211,37 @@ async def test_brute_force_is_slowed_down_by_address_whatever_the_account(acme: 
         assert codes(await browser.sign_in("b@acme.example", "whatever it may be"), "signIn") == ["SIGN_IN_REFUSED"]
 
 
+async def test_a_one_time_token_clears_the_account_that_somebody_guessed_at(acme: House) -> None:
+    id = await rosa(acme)
+    async with acme.browser() as browser:
+        for guessed in (EMAIL, "nobody@acme.example"):
+            for at in range(throttle.FREE_BY_ACCOUNT):
+                assert codes(await browser.sign_in(guessed, f"guess number {at}"), "signIn") == ["SIGN_IN_REFUSED"]
+        # As if many had been made, so that nothing is let in by the passing of time.
+        acme.sql("UPDATE daybook_access.attempts SET next_at = now() + interval '15 minutes' WHERE failures = 5")
+        for throttled in (EMAIL, "Rosa@ACME.example", "nobody@acme.example"):
+            assert code(await browser.sign_in(throttled)) == "THROTTLED"
+        token = await acme.reset_token(id)
+        assert code(await browser.sign_in()) == "THROTTLED", "a token that is only issued proves nothing"
+        assert codes(await browser.send(RESET, {"token": token, "password": NEXT}), "passwordReset") == []
+        assert codes(await browser.sign_in(password=NEXT), "signIn") == []
+        assert code(await browser.sign_in("nobody@acme.example")) == "THROTTLED", "nobody else's is cleared"
+
+
+async def test_guesses_at_the_old_password_and_at_signing_in_are_counted_together(acme: House) -> None:
+    await rosa(acme)
+    wrong = {"oldPassword": "not the right one", "password": NEXT}
+    async with acme.browser() as browser, acme.browser(client="198.51.100.7") as stranger:
+        await browser.sign_in()
+        for _ in range(throttle.FREE_BY_ACCOUNT - 2):
+            assert codes(await browser.send(CHANGE, wrong), "passwordChange") == ["PASSWORD_WRONG"]
+        for _ in range(2):
+            assert codes(await stranger.sign_in(password="not the right one"), "signIn") == ["SIGN_IN_REFUSED"]
+        acme.sql("UPDATE daybook_access.attempts SET next_at = now() + interval '15 minutes' WHERE failures = 5")
+        assert code(await stranger.sign_in()) == "THROTTLED"
+        assert code(await browser.send(CHANGE, wrong)) == "THROTTLED"
+
+
 async def test_many_guesses_at_once_count_as_many(acme: House) -> None:
     await rosa(acme)
     answers: list[str] = []
