@@ -45,6 +45,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Of the errors that were answered."""
     status: int | None = None
     """Null: an operation over a WebSocket, which has none."""
+    closed: int | None = None
+    """The code that a WebSocket was closed with, by whichever side."""
     ms: float
     cost: int | None = None
     position: str | None = None
@@ -63,23 +65,39 @@ class AccessLog:
             return
         begun, websocket = time.perf_counter(), scope["type"] == "websocket"
         status = 403 if websocket else 500  # what the server answers where nobody else has
+        closed: int | None = None
+
+        async def hearing() -> Message:
+            nonlocal closed
+            message = await receive()
+            if message["type"] == "websocket.disconnect" and closed is None:
+                closed = message["code"]
+            return message
 
         async def noting(message: Message) -> None:
-            nonlocal status
+            nonlocal status, closed
             if message["type"] == "http.response.start":
                 status = message["status"]
             elif message["type"] == "websocket.accept":
                 status = 101
+            elif message["type"] == "websocket.close" and status == 101:  # before that, it refuses the handshake
+                closed = message["code"]
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, hearing if websocket else receive, noting)
         finally:
-            write(scope.get(REQUEST), begun, WEBSOCKET if websocket else scope["method"], scope["path"], status)
+            method = WEBSOCKET if websocket else scope["method"]
+            write(scope.get(REQUEST), begun, method, scope["path"], status, closed)
 
 
 def write(
-    request: Request | None, begun: float, method: str = WEBSOCKET, path: str = "/graphql", status: int | None = None
+    request: Request | None,
+    begun: float,
+    method: str = WEBSOCKET,
+    path: str = "/graphql",
+    status: int | None = None,
+    closed: int | None = None,
 ) -> None:
     """A request has ended, or an operation over a WebSocket; `begun` by the performance counter."""
     if not _LOG.isEnabledFor(logging.INFO):
@@ -88,7 +106,7 @@ def write(
     ms = round((time.perf_counter() - begun) * 1000, 1)
     where = path if path in _PATHS else "(another)"
     if request is None:
-        line = Line(time=now, method=method, path=where, status=status, ms=ms)
+        line = Line(time=now, method=method, path=where, status=status, closed=closed, ms=ms)
     else:
         operation = request.operation
         line = Line(
@@ -101,6 +119,7 @@ def write(
             name=operation.name.value[:_LONGEST_NAME] if operation and operation.name else None,
             codes=request.codes,
             status=status,
+            closed=closed,
             ms=ms,
             cost=request.cost,
             position=request.position,

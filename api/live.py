@@ -14,7 +14,6 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
-from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
@@ -26,11 +25,12 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 from strawberry.types.unset import UNSET, UnsetType
 
 from api import access_log
-from api.errors import RequestError, RequestErrorCode, encodable
+from api.errors import RequestError, RequestErrorCode, encodable, explained
 from api.execution import Engine, refused
 from api.identity.caller import arrival
-from api.identity.doorstep import check_secrets
-from api.identity.presences import Presences
+from api.identity.cookie import FOREIGN
+from api.identity.doorstep import check_secrets, refusal
+from api.identity.presences import CHANGED, Presences
 from api.identity.ways import Ways
 from api.serving import Request, Serving, position_of
 from api.throttling import Full, Places
@@ -39,16 +39,18 @@ from api.wire import NotJson, read_json
 
 MOST_SUBSCRIPTIONS = 50
 """Operations that one connection may have under way."""
-TOO_MANY_CONNECTIONS = 4429
-"""Closes a connection of an actor that has as many as are allowed."""
-UNAUTHORIZED, FORBIDDEN, TRY_AGAIN_LATER = 4401, 4403, 1013
-"""Codes that a connection is closed with: its credential is good no more; its owner may not, or may something else by
-now; nobody can tell at the moment."""
+UNAUTHORIZED, FORBIDDEN, RESET = 4401, 4403, 4205
+"""Codes that a connection is closed with: it has no credential, or one that is not good or is good no more; a good one
+that opens nothing; one that allows something else by now, so that one connects again and reads anew. Clients such as
+graphql-ws come back by themselves after the last, some times after the second, and never after the first."""
+NO_PLACE, TRY_AGAIN_LATER, FAULT = 4429, 1013, 1011
+"""The actor has as many connections as are allowed; nobody can tell who it is at the moment; a fault of ours."""
 MOST_OF_A_REASON = 120
 """Bytes that the protocol has for why a connection is closed; our messages are ASCII."""
 PATIENCE = timedelta(seconds=10)
 """How long a connection may take to say who it is."""
 
+TOO_MANY_CONNECTIONS = RequestError(RequestErrorCode.TOO_MANY_SUBSCRIPTIONS, "Too many connections: close one first.")
 TOO_MANY = RequestError(
     RequestErrorCode.TOO_MANY_SUBSCRIPTIONS,
     f"This connection has {MOST_SUBSCRIPTIONS} operations under way: complete one, or open another connection.",
@@ -89,10 +91,8 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
         try:
             await super().handle_connection_init(message)
         except RequestError as error:
-            await self.websocket.close(code=_close_code(error, FORBIDDEN), reason=_reason(error))
-            return
-        except Full:
-            await self.websocket.close(code=TOO_MANY_CONNECTIONS, reason="Too many connections: close one first")
+            refused(error, self.context)
+            await self.websocket.close(*_closing(error))
             return
         if self.connection_acknowledged and self._closing is None:
             presences = cast("Live", self.view).presences
@@ -100,12 +100,13 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
 
     def _end(self, why: RequestError) -> None:
         """The client is no longer let in: nothing is told to it any more, and nothing done for it."""
+        refused(why, self.context)
         self._closing = asyncio.create_task(self._close(why))
 
     async def _close(self, why: RequestError) -> None:
         await self.shutdown()
         with suppress(WebSocketDisconnected, WebSocketDisconnect, RuntimeError):
-            await self.websocket.close(code=_close_code(why, UNAUTHORIZED), reason=_reason(why))
+            await self.websocket.close(*_closing(why))
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
         known = message["id"] in self.operations
@@ -147,6 +148,8 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
         except (WebSocketDisconnected, WebSocketDisconnect):
             return
         finally:
+            if self._closing is not None and not operation.completed:
+                request.codes = self.context.codes
             access_log.write(request, begun)
 
 
@@ -179,13 +182,24 @@ class Live(GraphQL[Request, None]):
         self._serving, self._ways = serving, ways
 
     async def get_context(self, request: HttpRequest | WebSocket, response: Response | WebSocket) -> Request:  # noqa: ARG002
-        return Request(self._serving, arrival(request.scope))
+        context = request.scope[access_log.REQUEST] = Request(self._serving, arrival(request.scope))
+        return context
+
+    async def reject_websocket(self, request: WebSocket) -> WebSocket:
+        refused(FOREIGN, await self.get_context(request, request))
+        return await super().reject_websocket(request)
 
     async def on_ws_connect(self, context: Request) -> UnsetType | dict[str, object] | None:
-        context.caller = await self._ways.identify(context.arrival, context.connection_params)
+        try:
+            context.caller = await self._ways.identify(context.arrival, context.connection_params)
+        except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told no more
+            raise explained(error, context.id) from None
         if not context.authorised:
-            raise ConnectionRejectionError
-        self.connections.take(context.actor, context.id)
+            raise refusal(context.caller)
+        try:
+            self.connections.take(context.actor, context.id)
+        except Full:
+            raise TOO_MANY_CONNECTIONS from None
         return cast("UnsetType", UNSET)
 
     def decode_json(self, data: str | bytes) -> object:
@@ -198,18 +212,19 @@ class Live(GraphQL[Request, None]):
         return msgspec.json.encode(data).decode()
 
 
-def _close_code(why: RequestError, unauthenticated: int) -> int:
-    match why.extensions:
-        case {"code": RequestErrorCode.UNAUTHENTICATED.value}:
-            return unauthenticated
-        case {"code": RequestErrorCode.UNAVAILABLE.value}:
-            return TRY_AGAIN_LATER
-        case _:
-            return FORBIDDEN
+def _closing(why: RequestError) -> tuple[int, str]:
+    """Code and reason that a connection is closed with."""
+    code = RESET if why is CHANGED else _CLOSE_CODES.get((why.extensions or {})["code"], FORBIDDEN)
+    return code, why.message[:MOST_OF_A_REASON]
 
 
-def _reason(why: RequestError) -> str:
-    return why.message[:MOST_OF_A_REASON]
+_Code = RequestErrorCode
+_CLOSE_CODES = {
+    _Code.UNAUTHENTICATED.value: UNAUTHORIZED,
+    _Code.TOO_MANY_SUBSCRIPTIONS.value: NO_PLACE,
+    _Code.UNAVAILABLE.value: TRY_AGAIN_LATER,
+    _Code.INTERNAL.value: FAULT,
+}
 
 
 def _well_formed(message: object) -> bool:

@@ -31,7 +31,8 @@ VALUES = (TOKEN, WRONG, NAME, EMAIL, QUERY_NAME, RAISED, COOKIE, PATH, REASON, "
 """What a log must not hold; all of it is used below."""
 REGISTER = "mutation Register($input: CustomerRegisterInput!) { customerRegister(input: $input) { customer { id } } }"
 KEYS = [
-    "time", "requestId", "actor", "method", "path", "operation", "name", "codes", "status", "ms", "cost", "position",
+    "time", "requestId", "actor", "method", "path", "operation", "name", "codes", "status", "closed", "ms",
+    "cost", "position",
 ]  # fmt: skip
 
 
@@ -100,7 +101,7 @@ def misuse(server: Served) -> None:
     assert server.http.get(f"{server.url}/{PATH}?{EMAIL}").status_code == 404
     assert server.http.post(server.url, content=f'{{"{NAME}": ', headers=headers).status_code >= 400
     assert server.http.get(server.url, headers={"Host": f"{PATH}.example"}).status_code == 421
-    with server.socket(WRONG) as client, pytest.raises(ConnectionClosed, match="4403"):
+    with server.socket(WRONG) as client, pytest.raises(ConnectionClosed, match="4401"):
         client.receive()
     with pytest.raises(InvalidStatus), server.socket(TOKEN, origin=Origin("https://evil.example")):
         pass
@@ -166,8 +167,9 @@ def test_no_value_comes_into_the_log(
         ("POST", None, None, None, 401, refused),
         ("WEBSOCKET", "administrator", "query", "Search", None, []),
         ("WEBSOCKET", "administrator", "mutation", "Register", None, ["BAD_USER_INPUT"]),
-        ("WEBSOCKET", None, None, None, 403, []),
-        ("WEBSOCKET", None, None, None, 101, []),
+        ("WEBSOCKET", None, None, None, 403, ["FORBIDDEN"]),
+        ("WEBSOCKET", None, None, None, 101, refused),
+        ("WEBSOCKET", "administrator", None, None, 101, []),
         ("GET", None, None, None, 421, []),
         ("POST", "administrator", "query", "Search", 500, ["INTERNAL"]),
     ):

@@ -206,7 +206,7 @@ def test_nobody_gets_in_without_the_token(database: str, tmp_path: Path) -> None
                 with pytest.raises(ConnectionClosed) as closed:
                     websocket.recv(timeout=10)
                 assert closed.value.rcvd is not None
-                assert closed.value.rcvd.code == 4403
+                assert closed.value.rcvd.code == 4401
         with server.socket() as websocket:
             Socket(websocket).subscribe("{ __typename }")
             with pytest.raises(ConnectionClosed, match="4401"):

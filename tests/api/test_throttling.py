@@ -210,7 +210,7 @@ def test_an_actor_has_so_many_connections(database: str, tmp_path: Path) -> None
             assert "Too many connections" in closed.value.rcvd.reason
             with server.socket() as stranger:
                 Socket(stranger).send(type="connection_init", payload={"Authorization": "Bearer wrong"})
-                with pytest.raises(ConnectionClosed, match="4403"):
+                with pytest.raises(ConnectionClosed, match="4401"):
                     stranger.recv(timeout=PATIENCE)
             one.websocket.close()
             until(lambda: connects(server))

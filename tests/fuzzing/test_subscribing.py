@@ -215,7 +215,7 @@ def test_a_frame_that_is_none_closes_its_connection_with_the_protocol_s_code(ser
     ("frame", "code"),
     [
         ('{"id": "1", "type": "subscribe", "payload": {"query": "{ __typename }"}}', "4401"),
-        ('{"type": "connection_init", "payload": {"Authorization": "Bearer wrong"}}', "4403"),
+        ('{"type": "connection_init", "payload": {"Authorization": "Bearer wrong"}}', "4401"),
     ],
 )
 def test_who_has_not_said_who_it_is_is_sent_away(server: Server, frame: str, code: str) -> None:

@@ -99,7 +99,7 @@ def test_her_sessions_have_ended_in_every_process_and_after_a_restart(
             assert [answer(server, old) for server in (one, three)] == [GONE, GONE]
             assert answer(three, new) == GOOD
             with (
-                pytest.raises(ConnectionClosed, match="4403"),
+                pytest.raises(ConnectionClosed, match="4401"),
                 three.socket(additional_headers=old, origin=Origin(f"http://127.0.0.1:{three.port}")) as websocket,
             ):
                 Socket(websocket).send(type="connection_init").receive()
@@ -156,6 +156,6 @@ def test_a_role_taken_and_given_back_ends_no_session(database: str, tmp_path: Pa
         with following(server, additional_headers=own, origin=origin) as client:
             server.mutate("staffMemberRevokeRole", id=member, role=role)
             assert answer(server, own) == (403, "FORBIDDEN")
-            assert closed_with(client.websocket)[0] == 4403
+            assert closed_with(client.websocket)[0] == 4205
         server.mutate("staffMemberGrantRole", id=member, role=role)
         assert answer(server, own) == GOOD

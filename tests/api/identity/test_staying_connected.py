@@ -142,7 +142,7 @@ def test_nothing_is_done_for_a_connection_that_is_to_be_closed(database: str, tm
             with pytest.raises(ConnectionClosed, match="4401"):
                 go_on()
             assert told.count("next") < 5, "a revocation is answered when it is in force; the rest was on its way"
-        with pytest.raises(ConnectionClosed, match="4403"), server.socket() as websocket:
+        with pytest.raises(ConnectionClosed, match="4401"), server.socket() as websocket:
             Socket(websocket).send(type="connection_init", payload={"Authorization": f"Bearer {token}"}).receive()
 
 
@@ -168,7 +168,7 @@ def test_what_one_may_do_has_changed_so_one_connects_again(database: str, tmp_pa
         with following(server, token=issuer.token()) as client:
             few = [{"permission": "READ_BOOK", "scope": "ALL"}]
             server.mutate("roleChangeGrants", id=role, grants=few)
-            assert closed_with(client.websocket)[0] == 4403
+            assert closed_with(client.websocket)[0] == 4205
         with following(server, token=issuer.token()) as client:
             server.mutate("staffMemberDeactivate", id=member)
             assert closed_with(client.websocket)[0] == 4401
@@ -223,7 +223,7 @@ def test_a_foreign_page_can_open_no_websocket_with_the_cookie(database: str, tmp
         with following(server, additional_headers=cookie(http), origin=Origin(own)):
             pass
         with (
-            pytest.raises(ConnectionClosed, match="4403"),
+            pytest.raises(ConnectionClosed, match="4401"),
             server.socket(additional_headers={"Cookie": "daybook-session=x"}, origin=Origin(own)) as websocket,
         ):
             Socket(websocket).send(type="connection_init").receive()
