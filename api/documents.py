@@ -20,6 +20,8 @@ from graphql import (
 )
 
 from api.errors import RequestError, RequestErrorCode
+from api.identity.caller import Caller
+from api.identity.doorstep import is_open
 from api.limits import MOST_CHARACTERS, MOST_COMPARISONS, MOST_COST, MOST_TOKENS, Cost, Measure, counted
 from api.throttling import Standing
 from api.trusted import DocumentId, TrustedText
@@ -107,6 +109,12 @@ class Documents:
         self._schema, self._policy = schema, policy
         self._remembered: OrderedDict[str, Document] = OrderedDict()
         self._trusted = {one.id: self._trusted_document(one) for one in policy.trusted}
+
+    def is_open(self, asked: str | DocumentId, caller: Caller) -> bool:
+        """Whether somebody who is allowed nothing else may ask this; no id of a document is told from none."""
+        if isinstance(asked, str):
+            return is_open(asked, caller)
+        return (trusted := self._trusted.get(asked.bare)) is not None and is_open(trusted.parsed, caller)
 
     def of(
         self, asked: str | DocumentId, operation_name: str | None, variables: Mapping[str, Any]

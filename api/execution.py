@@ -3,7 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections import ChainMap
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from functools import cached_property
 from typing import Any, NoReturn, TypeAlias, cast
@@ -134,6 +134,7 @@ class Engine:
         self._schema: GraphQLSchema = schema._schema  # pyright: ignore[reportPrivateUsage]
         self._reader, self._hide_suggestions = reader, policy.production
         self._documents = Documents(self._schema, policy)
+        self.is_open = self._documents.is_open
         self._buckets, self._subscriptions = Buckets(allowance.cost_per_second), Places(allowance.subscriptions)
         self._commanded: set[asyncio.Task[Answer]] = set()
 
@@ -253,7 +254,7 @@ def failed(errors: list[GraphQLError], request: Request, otherwise: RequestError
         errors=shown,
         extensions={"cost": costs[0]} if costs else {},
         status=max((error.status for error in ours), default=400),
-        headers=ChainMap(*(dict(error.headers) for error in ours)),
+        headers=_headers(errors),
     )
 
 
@@ -271,7 +272,12 @@ def _answer(result: ExecutionResult, request: Request) -> Answer:
     # Variables that their types do not take come back without data and without a path: nothing was run.
     if result.data is None and not any(error.path for error in errors):
         return failed(errors, request, RequestErrorCode.BAD_USER_INPUT)
-    return Answer(result.data, _shown(errors, request, RequestErrorCode.INTERNAL), request.extensions)
+    shown = _shown(errors, request, RequestErrorCode.INTERNAL)
+    return Answer(result.data, shown, request.extensions, headers=_headers(error.original_error for error in errors))
+
+
+def _headers(errors: Iterable[Exception | None]) -> Mapping[str, str]:
+    return ChainMap(*(dict(error.headers) for error in errors if isinstance(error, RequestError)))
 
 
 def _shown(errors: list[GraphQLError], request: Request, otherwise: RequestErrorCode) -> list[GraphQLError]:

@@ -23,7 +23,7 @@ from api.graphiql import page
 from api.health import REQUESTS
 from api.identity.caller import arrival
 from api.identity.cookie import CSRF, check_own_page
-from api.identity.doorstep import check_secrets, is_open, refusal
+from api.identity.doorstep import check_secrets, refusal
 from api.identity.presences import Presences
 from api.identity.ways import Ways
 from api.incoming import MOST_BYTES, Incoming
@@ -92,7 +92,11 @@ class Endpoint:
             try:
                 _check_method(http)
                 request.caller = await self._ways.identify(request.arrival)
-                asked = await (_asked_by_known if request.authorised else _asked_on_doorstep)(http, request, media)
+                if request.authorised:
+                    _check_head(http, media)
+                    asked = await _asked(http, MOST_BYTES)
+                else:
+                    asked = await self._asked_on_doorstep(http, request, media)
             except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
                 told = explained(error, request.id)
                 outcome.status = told.status
@@ -101,8 +105,6 @@ class Endpoint:
             try:
                 document, operation = self._engine.prepared(asked.query, asked.operation_name, asked.variables, request)
                 outcome.operation = operation.operation.value
-                if not (request.authorised or is_open(document.parsed, request.caller)):
-                    raise refusal(request.caller)
                 check_secrets(document.parsed, operation)
                 streamed = events and (single is None or operation.operation is OperationType.SUBSCRIPTION)
                 _check_operation(http, operation, streamed=streamed)
@@ -132,6 +134,20 @@ class Endpoint:
             outcome.status = 200 if answer.status == 400 and media != GRAPHQL else answer.status
             return _response(answer, request, media, outcome.status)
 
+    async def _asked_on_doorstep(self, http: Incoming, request: Request, media: str | None) -> Asked:
+        """What is asked by whoever may do no more than sign in: of anything else it is not even said what is wrong."""
+        if http.method == "GET":
+            raise refusal(request.caller)
+        try:
+            _check_head(http, media)
+            asked = await _asked(http, MOST_OF_STRANGERS)
+        except RequestError:
+            raise refusal(request.caller) from None
+        if not self._engine.is_open(asked.query, request.caller):
+            raise refusal(request.caller)
+        check_own_page(request.arrival.headers)
+        return asked
+
     def _watched(self, request: Request, end: Callable[[Answer], None]) -> AbstractContextManager[None]:
         """Have a stream ended when its client is no longer let in."""
         return self._presences.watched(
@@ -149,26 +165,6 @@ def _check_method(http: Incoming) -> None:
     if http.method not in ("GET", "POST"):
         message = "Use POST, or GET for queries."
         raise RequestError(_Code.METHOD_NOT_ALLOWED, message, status=405, headers={"Allow": "GET, POST"})
-
-
-async def _asked_by_known(http: Incoming, _request: Request, media: str | None) -> Asked:
-    _check_head(http, media)
-    return await _asked(http, MOST_BYTES)
-
-
-async def _asked_on_doorstep(http: Incoming, request: Request, media: str | None) -> Asked:
-    """What somebody asks who is allowed nothing but to sign in: of anything else it is not even said what is wrong."""
-    if http.method == "GET":
-        raise refusal(request.caller)
-    try:
-        _check_head(http, media)
-        asked = await _asked(http, MOST_OF_STRANGERS)
-    except RequestError:
-        raise refusal(request.caller) from None
-    if isinstance(asked.query, str) and not is_open(asked.query, request.caller):
-        raise refusal(request.caller)
-    check_own_page(request.arrival.headers)
-    return asked
 
 
 def _check_head(http: Incoming, media: str | None) -> None:

@@ -16,6 +16,7 @@ from api.limits import MOST_TOKENS
 from api.schema import the_schema
 from api.trusted import DocumentId, ManifestError, read_manifests
 from tests.api.book import HEADERS, TOKEN, serving
+from tests.api.identity.signing_in import SIGN_IN
 from tests.api.listening import PATIENCE, listening
 
 COMPANY = "query Company { company { name } }"
@@ -151,6 +152,26 @@ async def test_where_only_trusted_documents_run_no_text_does(database: str, tmp_
         assert code(await client.http.post("/graphql", json=apq)) == "DOCUMENT_NOT_TRUSTED"
         page = await client.http.get("/graphql", headers={"Accept": "text/html,*/*;q=0.8"})
         assert not page.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.anyio
+async def test_a_stranger_does_not_learn_what_the_manifest_holds(database: str, tmp_path: Path) -> None:
+    documents = read_manifests([manifest(tmp_path, {**RELAY, "sign in": SIGN_IN})])
+    only = Policy(trusted=documents, trusted_only=True)
+    async with serving(database, tmp_path, projections=False, policy=only) as client:
+        del client.http.headers["Authorization"]
+        told = set[tuple[int, str, str]]()
+        for id in ("feed", "two", HASH, f"sha256:{HASH}", "no such one", "0" * 64, "", 5):
+            for more in ({}, {"operationName": "no such one"}, {"variables": {"n": "x"}}):
+                for accept in ("application/graphql-response+json", "application/json", "text/event-stream"):
+                    headers = {"Daybook-CSRF": "1", "Accept": accept}
+                    answer = await client.http.post("/graphql", json={"documentId": id, **more}, headers=headers)
+                    told.add((answer.status_code, code(answer), answer.json()["errors"][0]["message"]))
+        assert {each[:2] for each in told} == {(401, "UNAUTHENTICATED")}
+        assert len(told) == 1
+        given = {"documentId": "sign in", "variables": {"i": {"email": "a@acme.example", "password": "x"}}}
+        answer = await client.http.post("/graphql", json=given, headers={"Daybook-CSRF": "1"})
+        assert answer.json()["data"]["signIn"]["userErrors"] == [{"code": "SIGN_IN_REFUSED"}], "but may sign in by one"
 
 
 def test_a_subscription_is_named_over_a_websocket(database: str, tmp_path: Path) -> None:

@@ -180,7 +180,10 @@ async def test_brute_force_is_slowed_down_on_the_account_wherever_it_comes_from(
     async with acme.browser(client="198.51.100.7") as browser:
         answer = await browser.sign_in()
         assert code(answer) == "THROTTLED", "the right one too: else it would be told apart"
-        assert 1 <= answer.json()["errors"][0]["extensions"]["retryAfter"] <= 2
+        seconds = answer.json()["errors"][0]["extensions"]["retryAfter"]
+        assert 1 <= seconds <= 2
+        assert answer.json()["data"] == {"signIn": None}
+        assert (answer.status_code, answer.headers["Retry-After"]) == (200, str(seconds))
         other = await browser.sign_in("nobody@acme.example", "whatever it may be")
         assert codes(other, "signIn") == ["SIGN_IN_REFUSED"], "others are let alone"
         acme.sql("UPDATE daybook_access.attempts SET next_at = now() - interval '1 second'")
