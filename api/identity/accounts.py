@@ -77,6 +77,7 @@ class Accounts:
             if found.rowcount == 0:
                 raise Refused(PasswordWrong(path=("old_password",)))
             await self._all_ended(db, staff_member, "password changed")
+        self.sessions.some_ended.set()
         value = await self.sessions.begin(staff_member, session.since, hashed)
         if value is None:
             raise Refused(PasswordWrong(path=("old_password",)))
@@ -100,6 +101,7 @@ class Accounts:
                 raise Refused(ResetTokenNotValid(path=("token",)))
             await db.execute(_SET, (staff_member, hashed))
             await self._all_ended(db, staff_member, "password reset")
+        self.sessions.some_ended.set()
         await self._throttle.succeeded(address, self._account(staff_member))
         return staff_member
 
@@ -108,6 +110,7 @@ class Accounts:
         async with self._pool.connection() as db, db.transaction():
             await db.execute(_LOCK, (staff_member,))
             await self._all_ended(db, staff_member, "signed out everywhere", actor)
+        self.sessions.some_ended.set()
 
     def _account(self, staff_member: UUID) -> str:
         # Attempts are counted under what a stranger has to give, whether there is such an account or not. Who has no

@@ -17,7 +17,8 @@ from api.identity.sessions import Sessions
 from projections.background import ended
 
 LOOK_AT_SESSIONS: Final = 1.0
-"""Seconds between two looks at the sessions that connections were opened with: one statement for all of them."""
+"""Seconds between two looks at the sessions that connections were opened with, where none was ended in this process:
+one statement for all of them."""
 _LONGEST_TIMER: Final = 86_400.0
 
 End = Callable[[RequestError], None]
@@ -64,11 +65,15 @@ class Presences:
         self._present: set[_Presence] = set()
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="presences")
+        self._tasks = [
+            asyncio.create_task(follow(), name="presences")
+            for follow in (self._follow_directory, self._follow_sessions)
+        ]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await ended(self._task)
+        for task in self._tasks:
+            await ended(task)
 
     @contextmanager
     def watched(self, caller: Caller, end: End) -> Generator[None]:
@@ -82,19 +87,23 @@ class Presences:
             presence.stop()
             self._present.discard(presence)
 
-    async def _run(self) -> None:
-        edition, looked_at = self._directory.edition, 0.0
+    async def _follow_directory(self) -> None:
+        edition = self._directory.edition
+        while True:
+            edition = await self._directory.beyond(edition)
+            for presence in list(self._present):
+                presence.look_again()
+
+    async def _follow_sessions(self) -> None:
+        some_ended = self._sessions.some_ended
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_AT_SESSIONS):
-                    edition = await self._directory.beyond(edition)
-                    for presence in list(self._present):
-                        presence.look_again()
-            if time.monotonic() >= looked_at + LOOK_AT_SESSIONS:
-                looked_at = time.monotonic()
-                # Where the database does not answer, nobody can end a session in it either.
-                with suppress(psycopg.Error, PoolTimeout):
-                    await self._look_at_sessions()
+                    await some_ended.wait()
+            some_ended.clear()
+            # Where the database does not answer, nobody can end a session in it either.
+            with suppress(psycopg.Error, PoolTimeout):
+                await self._look_at_sessions()
 
     async def _look_at_sessions(self) -> None:
         asked = [(each, each.caller.session.hash) for each in self._present if each.caller.session is not None]

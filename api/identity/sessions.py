@@ -1,5 +1,6 @@
 """Sessions of browsers: a random value in a cookie, of which only the hash is stored."""
 
+import asyncio
 import secrets
 from collections.abc import Collection
 from datetime import timedelta
@@ -37,6 +38,8 @@ class Sessions:
 
     def __init__(self, pool: Access) -> None:
         self._pool = pool
+        self.some_ended = asyncio.Event()
+        """Set by whoever ends some in this process; whoever watches over connections clears it."""
 
     async def begin(self, staff_member: UUID, since: int, password_hash: str) -> str | None:
         """The value for the cookie of a new session; None where the password has changed meanwhile.
@@ -65,6 +68,7 @@ class Sessions:
     async def end(self, hash: bytes) -> None:  # noqa: A002
         async with self._pool.connection() as db:
             await db.execute("DELETE FROM daybook_access.sessions WHERE hash = %s", (hash,))
+        self.some_ended.set()
 
     async def good(self, hashes: Collection[bytes]) -> set[bytes]:
         """Those of these sessions that have not ended."""
