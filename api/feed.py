@@ -114,7 +114,7 @@ class Feed:
             for watch in self._watches.get(id, ()):
                 watch.wake(position, changed=True)
         # Of which records a selection shows the person, over whatever relations, only an evaluation says.
-        if erased := [entry.position for entry in entries if entry.topic == PERSONAL_DATA_ERASED]:
+        if erased := [entry.position for entry in entries if entry.topic in PERSONAL_DATA_ERASED]:
             self.erased = erased[-1]
             for watch in chain.from_iterable(self._watches.values()):
                 watch.wake(self.erased, changed=False)

@@ -2,7 +2,7 @@
 
 from domain.api_token import api_token
 from domain.company import company
-from domain.customer import customer
+from domain.customer import customer, personal_data_erased_from_1
 from domain.encoding import AnyDecider, Catalogue, Older
 from domain.opportunity import opportunity
 from domain.pipeline import pipeline
@@ -28,6 +28,9 @@ catalogue = Catalogue(
         api_token,
     ),
     older={
+        "CustomerPersonalDataErased": Older(
+            into="CustomerPersonalDataErased.2", personal=(), upcast=personal_data_erased_from_1
+        ),
         "TicketNoteAdded": Older(into="TicketNoteAdded.2", personal=("text",), upcast=note_added_from_1),
     },
 )

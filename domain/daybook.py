@@ -153,7 +153,7 @@ class Daybook(Application[UUID]):
                 Draft(
                     originator_id=command.id,
                     originator_version=own.version + len(drafts) + 1,
-                    subject=decider.subject(after) or command.id,
+                    subject=decider.sealed_for(command.id, after, event),
                     event=event,
                     context=context,
                 )

@@ -105,7 +105,7 @@ class Attestation:
 
     def _erased(self, db: Db, after: int) -> set[str]:
         """The records whose personal data was erased above this position: their rows are posted anew in a moment."""
-        receipts = db.execute(_RECEIPTS, (PERSONAL_DATA_ERASED, after), binary=True, prepare=True).fetchall()
+        receipts = db.execute(_RECEIPTS, ([*PERSONAL_DATA_ERASED], after), binary=True, prepare=True).fetchall()
         return {
             type_id(self._catalogue.prefixes[record.kind], record.id)
             for receipt in receipts
@@ -210,7 +210,7 @@ def _lock(models: Iterable[Model]) -> Composed:
 
 
 _PARKED = "SELECT model, aggregate_id, position FROM daybook_projections.parked WHERE aggregate_id = ANY(%s)"
-_RECEIPTS = f"SELECT {COLUMNS} FROM daybook.events WHERE topic = %s AND position > %s"
+_RECEIPTS = f"SELECT {COLUMNS} FROM daybook.events WHERE topic = ANY(%s) AND position > %s"
 _ENTRIES = f"""
     SELECT {COLUMNS} FROM daybook.events WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version
 """

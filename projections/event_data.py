@@ -20,6 +20,7 @@ Write: TypeAlias = Callable[[Any], Any]
 _NAMED: Mapping[str, tuple[str, ...]] = {
     "customer": (
         "customer",
+        "organisations",
         "person",
         "CustomerParentAssigned.old",
         "CustomerParentAssigned.parent",

@@ -57,16 +57,18 @@ class Record(NamedTuple):
 
 def erased_records(entry: StoredEntry) -> Iterator[Record]:
     """The records that an entry tells of whose personal data was erased."""
-    if entry.topic == PERSONAL_DATA_ERASED:
+    if entry.topic in PERSONAL_DATA_ERASED:
         told = msgspec.json.decode(entry.state, type=_Told)
         yield Record("customer", entry.originator_id)
         yield from (Record("opportunity", one) for one in told.opportunities)
         yield from (Record("ticket", one) for one in told.tickets)
+        yield from (Record("customer", one) for one in told.organisations)
 
 
 class _Told(msgspec.Struct):
     opportunities: list[UUID]
     tickets: list[UUID]
+    organisations: list[UUID] = []
 
 
 Histories: TypeAlias = Callable[[UUID, int], Sequence[StoredEntry]]
@@ -119,7 +121,7 @@ def names_of_others(catalogue: Catalogue, models: Iterable[Model]) -> list[str]:
         if model.kinds is None:
             return []
         taken |= model.kinds
-    names = {*catalogue.shapes, *catalogue.older} - {PERSONAL_DATA_ERASED}
+    names = {*catalogue.shapes, *catalogue.older} - {*PERSONAL_DATA_ERASED}
     return [name for name in names if catalogue.kind(name) not in taken]
 
 
@@ -137,7 +139,7 @@ def post(
     anew from their `histories`, which do not open any more.
     """
     posted, stopped = Posted([], []), set[Lane]()
-    erased = {entry.position: [*erased_records(entry)] for entry in entries if entry.topic == PERSONAL_DATA_ERASED}
+    erased = {entry.position: [*erased_records(entry)] for entry in entries if entry.topic in PERSONAL_DATA_ERASED}
     if erased:
         mapper.look_for_destroyed([record.id for records in erased.values() for record in records])
     takers: dict[str, Sequence[Model]] = {}

@@ -44,6 +44,8 @@ from domain.customer.commands import (
 )
 from domain.customer.decisions import consults, decide, taken
 from domain.customer.events import (
+    CONCERNS,
+    CONTACT_LINKS,
     ERASURE_APPROVED,
     EVENTS,
     PERSONAL_DATA_ERASED,
@@ -77,6 +79,7 @@ from domain.customer.events import (
     CustomerTagAdded,
     CustomerTagRemoved,
     CustomerUnmasked,
+    personal_data_erased_from_1,
 )
 from domain.customer.rules import (
     ApprovedByAnother,
@@ -149,6 +152,7 @@ customer: Decider[Customer, CustomerCommand, CustomerEvent] = Decider(
     standing_from=STANDING_FROM,
     folded_sealed=FOLDED_SEALED,
     overwrites=OVERWRITES,
+    concerns=CONCERNS,
     consults=consults,
     claims=claims,
     taken=taken,
@@ -157,6 +161,7 @@ customer: Decider[Customer, CustomerCommand, CustomerEvent] = Decider(
 
 __all__ = [
     "COMMANDS",
+    "CONTACT_LINKS",
     "ERASURE_APPROVED",
     "EVENTS",
     "LANGUAGE",
@@ -275,6 +280,7 @@ __all__ = [
     "customer",
     "decide",
     "evolve",
+    "personal_data_erased_from_1",
     "standing",
     "taken",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from domain.customer.words import (
@@ -229,13 +229,14 @@ class CustomerErasureApproved(Event, frozen=True, kw_only=True):
 
 
 class CustomerPersonalDataErased(Event, frozen=True, kw_only=True):
-    """The receipt of an erasure: the keys are destroyed that sealed the customer's personal data, here and in records
-    about the customer."""
+    """The receipt of an erasure: the keys are destroyed that sealed the customer's personal data, here, in records about
+    the customer, and in what organisations say of the customer as their contact."""
 
     ground: ErasureGround | None
     """None: done again, on a book that was restored from a time before it was asked for."""
     opportunities: tuple[UUID, ...]
     tickets: tuple[UUID, ...]
+    organisations: tuple[UUID, ...]
     keys: int
     entries: int
 
@@ -284,7 +285,9 @@ CustomerEvent: TypeAlias = (
     | CustomerLegalHoldLifted
 )
 
-ERASURE_APPROVED, PERSONAL_DATA_ERASED = "CustomerErasureApproved", "CustomerPersonalDataErased"
+ERASURE_APPROVED = "CustomerErasureApproved"
+PERSONAL_DATA_ERASED = ("CustomerPersonalDataErased", "CustomerPersonalDataErased.2")
+CONTACT_LINKS = ("CustomerContactLinked", "CustomerContactUnlinked")
 """Stored names that are looked for in the book."""
 
 EVENTS: Mapping[str, type[CustomerEvent]] = {
@@ -314,8 +317,16 @@ EVENTS: Mapping[str, type[CustomerEvent]] = {
     "CustomerErasureRequested": CustomerErasureRequested,
     "CustomerErasureRequestWithdrawn": CustomerErasureRequestWithdrawn,
     "CustomerErasureApproved": CustomerErasureApproved,
-    "CustomerPersonalDataErased": CustomerPersonalDataErased,
+    "CustomerPersonalDataErased.2": CustomerPersonalDataErased,
     "CustomerLegalHoldPlaced": CustomerLegalHoldPlaced,
     "CustomerLegalHoldLifted": CustomerLegalHoldLifted,
 }
 """By stored name."""
+
+CONCERNS: Mapping[type[CustomerEvent], str] = {CustomerContactLinked: "person", CustomerContactUnlinked: "person"}
+"""What an organisation says of its contacts is theirs: it goes with them."""
+
+
+def personal_data_erased_from_1(old: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the first receipt, which knew nothing of organisations, as those of `CustomerPersonalDataErased.2`."""
+    return {**old, "organisations": []}

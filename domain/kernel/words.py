@@ -173,6 +173,8 @@ class Decider(msgspec.Struct, Generic[S, C, E], frozen=True, kw_only=True):
     """Events that leave nothing of an earlier one of their type: of several, a fold needs only the last."""
     subject: Callable[[S], UUID | None] = _nobody
     """Whose key seals an event, asked of the state after that event; None: the record's own key."""
+    concerns: Mapping[type[E], str] = {}
+    """Events that are about somebody else than the record's subject -> the field with their id: their key seals these."""
     consults: Callable[[S, C, Known], Iterable[Reference]] = _nothing_more
     """References beyond the command's own ids; asked again until it names nothing new (a chain of parents)."""
     claims: Callable[[S], frozenset[Claim]] = _no_claims
@@ -180,6 +182,12 @@ class Decider(msgspec.Struct, Generic[S, C, E], frozen=True, kw_only=True):
     taken: Callable[[C, Claim], Rule] = _no_rule
     """The rule that a command broke when somebody else holds the claim."""
     numbered: frozenset[type[C]] = frozenset()
+
+    def sealed_for(self, record: UUID, state: S, event: E) -> UUID:
+        """Whose key seals an event of a record; `state`: of the record, after that event."""
+        concerned = self.concerns.get(type(event))
+        other: UUID | None = self.subject(state) if concerned is None else getattr(event, concerned)
+        return other or record
 
     def fold(self, events: Iterable[E], state: S | None = None) -> S:
         state = self.initial if state is None else state

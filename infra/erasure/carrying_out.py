@@ -51,10 +51,12 @@ Pool = ConnectionPool[Connection[tuple[Any, ...]]]
 
 
 class Reach(NamedTuple):
-    """What an erasure reaches: records about the customer, by kind, and every key that is destroyed."""
+    """What an erasure reaches: records about the customer, by kind, those of organisations that say something of the
+    customer as their contact, and every key that is destroyed."""
 
     opportunities: tuple[UUID, ...]
     tickets: tuple[UUID, ...]
+    organisations: tuple[UUID, ...]
     keys: tuple[UUID, ...]
     entries: int
     """That are sealed under these keys."""
@@ -116,6 +118,7 @@ class Erasures:
                 ground=state.ground,
                 opportunities=reach.opportunities,
                 tickets=reach.tickets,
+                organisations=reach.organisations,
                 keys=len(reach.keys),
                 entries=reach.entries,
             )
@@ -140,6 +143,7 @@ class Erasures:
         return Reach(
             opportunities=tuple(id for id, kind in kinds.items() if kind == "opportunity"),
             tickets=tuple(id for id, kind in kinds.items() if kind == "ticket"),
+            organisations=tuple(id for id, kind in kinds.items() if kind == "customer"),
             keys=tuple(keys),
             entries=entries,
         )
@@ -185,7 +189,7 @@ def came_back(db: Connection[Any], erased: Mapping[UUID, frozenset[UUID]]) -> se
 _APPROVED = f"""
     SELECT DISTINCT originator_id FROM daybook.events AS approved WHERE topic = '{ERASURE_APPROVED}' AND NOT EXISTS (
         SELECT FROM daybook.events AS receipt
-        WHERE receipt.topic = '{PERSONAL_DATA_ERASED}' AND receipt.originator_id = approved.originator_id)
+        WHERE receipt.topic IN {PERSONAL_DATA_ERASED} AND receipt.originator_id = approved.originator_id)
 """
 _THERE = "SELECT subject FROM daybook_keys.subjects WHERE subject = ANY(%s) AND wrapped IS NOT NULL"
 _RECORDS = """

@@ -41,7 +41,7 @@ PERSONAL = (
     NAME, "Zzyzx-Legal", "Freiherr", "Quastenmacher", "1911-11-11", "Sammelt Quasten", "qz@zzyzx.example",
     "+41446681800", "Zzyzxgasse 7", "quastentag", "zzyzx-4711", "Quastennotiz auf Ελληνικά", "Formular Quast",
     "Quastenprozess", "Quastenfrage", "Quastenantwort", "Quastengeschäft", "Quastenbrief", "Vorher ohne Kunde",
-    "Quastenquelle",
+    "Quastenquelle", "Quastenkellermeister", "Quastenmundschenk", "Quastenlehrling",
 )  # fmt: skip
 """What is entered about the person."""
 
@@ -78,6 +78,7 @@ class Story:
         await self.do("customerPlaceLegalHold", id=id, matter="Quastenprozess")
         await self.do("customerLiftLegalHold", id=id, matter="quastenprozess")
         ticket = {"channel": "EMAIL", "kind": "QUESTION"}
+        await self._link()
         self.ticket = await self._opened("ticket", **ticket, customer=id, subject="Quastenfrage", text="Quastenantwort")
         self.strayed = await self._opened("ticket", **ticket, subject="Vorher ohne Kunde")
         await self.do("ticketAssignCustomer", id=self.strayed, customer=id)
@@ -90,6 +91,20 @@ class Story:
             "opportunity", **deal, customer=id, title="Quastengeschäft", source="Quastenquelle", **money
         )
         await self.do("opportunityAddNote", id=self.deal, text="Quastenbrief")
+
+    async def _link(self) -> None:
+        """The person has been a contact of two organisations: one says so still, one has taken it back."""
+        self.cellar, self.inn = [await self._organisation(name) for name in ("Ypsilon cellar", "Ypsilon inn")]
+        stays = {"id": self.cellar, "person": self.person, "role": "Quastenkellermeister"}
+        await self.do("customerLinkContact", **stays, since="2020-01-01")
+        await self.do("customerLinkContact", id=self.cellar, person=self.person, role="Quastenlehrling")
+        await self.do("customerLinkContact", id=self.cellar, person=self.other, role="Ypsilonleiter")
+        await self.do("customerLinkContact", id=self.inn, person=self.person, role="Quastenmundschenk")
+        contacts = (await self.read("customer", self.cellar, "contacts { id role }"))["contacts"]
+        [ended] = [one["id"] for one in contacts if one["role"] == "Quastenlehrling"]
+        await self.do("customerUnlinkContact", id=self.cellar, link=ended, until="2021-01-01")
+        [gone] = (await self.read("customer", self.inn, "contacts { id }"))["contacts"]
+        await self.do("customerUnlinkContact", id=self.inn, link=gone["id"])
 
     async def erase(self) -> None:
         """Asked for by the shop's token, approved by the operator; returns once the receipt is in the read models."""
@@ -118,6 +133,11 @@ class Story:
         points = [{"kind": "EMAIL", "value": email}]
         given = {"kind": "PERSON", "name": name, "contactPoints": points, "externalIds": external}
         payload = await self.do("customerRegister", "customer { id }", **given)
+        id: str = payload["customer"]["id"]
+        return id
+
+    async def _organisation(self, name: str) -> str:
+        payload = await self.do("customerRegister", "customer { id }", kind="ORGANISATION", name=name)
         id: str = payload["customer"]["id"]
         return id
 
@@ -238,7 +258,7 @@ async def test_the_record_stays_and_says_what_became_of_it(story: tuple[Story, d
         "approvedBy": "administrator",
         "reason": None,
     }
-    receipt = by_type["CustomerPersonalDataErased"]
+    receipt = by_type["CustomerPersonalDataErased.2"]
     assert not receipt["erased"]
     assert sorted(receipt["data"]["tickets"]) == sorted([told.ticket, told.strayed])
     assert receipt["data"]["opportunities"] == [told.deal]
@@ -296,6 +316,29 @@ async def test_the_entries_that_set_what_was_erased_are_told_still(
     assert "    employees: nothing → 3\n" in said.stdout
 
 
+async def test_what_an_organisation_said_of_its_contact_is_gone(story: tuple[Story, dict[str, Any]]) -> None:
+    """Of the person, and of nobody else; links that are there no longer included."""
+    told, _ = story
+    asked = "name contacts { role until person { id } } history(first: 9) { nodes { type subjectId erased data } }"
+    for organisation, contacts in (
+        (
+            told.cellar,
+            [(told.person, None, None), (told.person, None, "2021-01-01"), (told.other, "Ypsilonleiter", None)],
+        ),
+        (told.inn, []),
+    ):
+        shown = await told.read("customer", organisation, asked)
+        assert shown["name"].startswith("Ypsilon")
+        assert [(one["person"]["id"], one["role"], one["until"]) for one in shown["contacts"]] == contacts
+        linked = [one for one in shown["history"]["nodes"] if one["type"] == "CustomerContactLinked"]
+        assert {one["subjectId"] for one in linked} <= {told.person, told.other}
+        assert all(one["subjectId"] == one["data"]["person"] for one in linked)
+        assert all(one["erased"] == (one["subjectId"] == told.person) for one in linked)
+    history = (await told.read("customer", told.person, "history(first: 90) { nodes { type data } }"))["history"]
+    [receipt] = [one["data"] for one in history["nodes"] if one["type"] == PERSONAL_DATA_ERASED[-1]]
+    assert sorted(receipt["organisations"]) == sorted([told.cellar, told.inn])
+
+
 async def test_nothing_personal_can_be_entered_again(story: tuple[Story, dict[str, Any]]) -> None:
     told, _ = story
     client = told.client
@@ -337,7 +380,7 @@ async def test_the_ledger_says_so_apart_from_the_database(
     [begun, done] = [json.loads(line) for line in file.read_text().splitlines()]
     with psycopg.connect(module_database) as db:
         gone = db.execute("SELECT subject FROM daybook_keys.subjects WHERE wrapped IS NULL").fetchall()
-        [(receipt,)] = db.execute("SELECT position FROM daybook.events WHERE topic = 'CustomerPersonalDataErased'")
+        [(receipt,)] = db.execute("SELECT position FROM daybook.events WHERE topic = 'CustomerPersonalDataErased.2'")
     assert begun["subject"] == done["subject"] == str(_uuid(told.person))
     assert sorted(begun["keys"]) == sorted(str(subject) for (subject,) in gone)
     assert done["position"] == receipt
@@ -397,7 +440,7 @@ def _erase(parts: Parts, person: str) -> None:
         raw = {"id": person, "reason": "Asked for", **more}
         context = Context(actor=actor, idempotency_key=uuid4(), correlation_id=uuid4())
         blocking(parts.commands.submit(customer, verb, raw, context, unlimited(actor)))
-    until(lambda: parts.store.entries(0, 1, names=[PERSONAL_DATA_ERASED], subject=_uuid(person)))
+    until(lambda: parts.store.entries(0, 1, names=PERSONAL_DATA_ERASED, subject=_uuid(person)))
 
 
 async def test_a_destroyed_key_stays_destroyed(story: tuple[Story, dict[str, Any]], module_database: str) -> None:

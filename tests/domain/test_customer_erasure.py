@@ -80,7 +80,7 @@ registered = CustomerRegistered(
 )
 requested = CustomerErasureRequested(ground=ASKED, asked_by=ROSA, reason="Letter of 3 March")
 approved = CustomerErasureApproved(ground=ASKED, asked_by=ROSA, approved_by=MAX, reason="Checked")
-erased = CustomerPersonalDataErased(ground=ASKED, opportunities=(), tickets=(), keys=1, entries=4)
+erased = CustomerPersonalDataErased(ground=ASKED, opportunities=(), tickets=(), organisations=(), keys=1, entries=4)
 held = CustomerLegalHoldPlaced(matter="Case 12")
 
 request = RequestCustomerErasure(id=ID, ground=ASKED, reason="Letter of 3 March")

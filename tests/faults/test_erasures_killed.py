@@ -127,7 +127,7 @@ def _destroyed(database: str, id: str) -> bool:
 def _receipts(database: str, id: str) -> int:
     with psycopg.connect(database) as db:
         [(receipts,)] = db.execute(
-            "SELECT count(*) FROM daybook.events WHERE topic = 'CustomerPersonalDataErased' AND originator_id = %s",
+            "SELECT count(*) FROM daybook.events WHERE topic = 'CustomerPersonalDataErased.2' AND originator_id = %s",
             (_uuid(id),),
         )
     return int(receipts)

@@ -68,4 +68,4 @@ def test_what_is_carried_out_elsewhere_while_the_ledger_is_replayed_gets_one_rec
 
         monkeypatch.setattr(command.erasures, "_append", overtaken)
         command.erasures.replay()
-        assert len(server.store.entries(0, 100, names=[PERSONAL_DATA_ERASED])) == 1
+        assert len(server.store.entries(0, 100, names=PERSONAL_DATA_ERASED)) == 1

@@ -75,7 +75,7 @@ class _Book:
             return
         for event in (each for decided in events for each in (decided, *_carried_out(decided))):
             state, version = decider.evolve(state, event), version + 1
-            self._record(decider, target, version, event, decider.subject(state) or target, now)
+            self._record(decider, target, version, event, decider.sealed_for(target, state, event), now)
         self.aggregates[target] = (decider, state, version)
 
     def _fresh(self) -> UUID:
@@ -210,7 +210,7 @@ class _Book:
 def _carried_out(event: Event) -> Iterator[Event]:
     """What happens without a command, because another event did."""
     if isinstance(event, CustomerErasureApproved):
-        yield CustomerPersonalDataErased(ground=event.ground, opportunities=(), tickets=(), keys=1, entries=1)
+        yield CustomerPersonalDataErased(ground=event.ground, opportunities=(), tickets=(), organisations=(), keys=1, entries=1)
 
 
 def _names(state: msgspec.Struct | None) -> Sequence[str]:
