@@ -16,7 +16,7 @@ from domain.appending import Row
 from domain.encoding import Reading
 from domain.kernel import Claim, Withheld
 from domain.kernel.randomness import random_bytes
-from infra.entries import StoredEntry
+from infra.entries import StoredEntry, contact_of
 from infra.generations import count, key_at, newest, opener_of
 from infra.master_key import EpochUnknown, MasterKey
 from infra.patience import patient
@@ -141,21 +141,32 @@ class Vault:
                 for entry in entries
             ]
 
-        return self._with_openers({entry.subject for entry in entries if entry.sealed is not None}, opened)
+        parts = self._with_openers({entry.subject for entry in entries if entry.sealed is not None}, opened)
+        for at in self._gone_with_contacts(entries):
+            parts[at] = Withheld.ERASED
+        return parts
 
     def event_keys(self, entries: Sequence[StoredEntry]) -> list[EventKeys | Withheld | None]:
         """The keys of each entry. ERASED where its subject's key was destroyed; None where nothing is sealed."""
         subjects = {entry.subject for entry in entries if entry.sealed is not None}
         # Of keys that were rotated since they were remembered, a wrong one would be derived from: they are read anew.
-        found = _each(subjects, self._stored(subjects))
+        found, gone = _each(subjects, self._stored(subjects)), self._gone_with_contacts(entries)
         return [
             None
             if entry.sealed is None
             else EventKeys(*derive(key_at(keys, entry.position), entry.event_id))
-            if (keys := found[entry.subject])
+            if (keys := found[entry.subject]) and at not in gone
             else Withheld.ERASED
-            for entry in entries
+            for at, entry in enumerate(entries)
         ]
+
+    def _gone_with_contacts(self, entries: Sequence[StoredEntry]) -> Collection[int]:
+        """Which of these entries speak, under an organisation's key, of a contact whose key was destroyed."""
+        contacts = {at: contact for at, entry in enumerate(entries) if (contact := contact_of(entry))}
+        if not contacts:
+            return ()
+        keys = self._keys_of({*contacts.values()})
+        return {at for at, contact in contacts.items() if keys.get(contact) == b""}
 
     def _with_openers(self, subjects: Collection[UUID], opened: Callable[[Mapping[UUID, Opener]], R]) -> R:
         try:

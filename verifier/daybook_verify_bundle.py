@@ -140,6 +140,8 @@ def check(body: Mapping[str, Any], name: str, key: Ed25519PublicKey) -> Verdict:
         check_inclusion(leaf, entry.position - 1, checkpoint, proof, where)
         check_place(entry, number, customer, entries[-1] if entries else None, where)
         how, personal = open_personal(entry, shown["personal"], where)
+        if how == "opened" and entry.subject != customer:
+            raise Wrong(f"{where} shows what is sealed under another's key, and not the customer's to show")
         counts[how] += 1
         known = understood(entry, how, personal, catalogue, where)
         if known is None:
@@ -358,8 +360,6 @@ def check_place(entry: Entry, number: int, customer: bytes, before: Entry | None
         raise Wrong(f"{where} is another record's")
     if entry.originator_version != number:
         raise Wrong(f"{where} is version {entry.originator_version} of the customer: one is missing, or out of order")
-    if entry.subject != customer:
-        raise Wrong(f"{where} is sealed under another's key")
     if before is not None and (before.position >= entry.position or before.recorded_at > entry.recorded_at):
         raise Wrong(f"{where} was entered before the one that it follows")
     if (entry.sealed is None) != (entry.commitment is None):

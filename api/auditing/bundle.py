@@ -65,7 +65,8 @@ class Bundles:
     def of(self, id: UUID, *, through: int | None = None, at_most: int | None = None, disclose: bool = False) -> Bundle:
         """The bundle of a customer's entries up to a position; by default, up to the last checkpoint, or `at_most`.
 
-        `disclose`: with the keys of each entry's personal part, which is to be recorded before. Never a person's key.
+        `disclose`: with the keys of each entry's personal part, which is to be recorded before; but not of what an
+        organisation says of its contacts, which is theirs. Never a person's key.
         Raises NothingToShow, NotYetSigned, or LogError where the log does not lead to these entries.
         """
         with self._pool.connection() as db:
@@ -77,7 +78,8 @@ class Bundles:
         opened = self._vault.open_entries(entries) if disclose else [None] * len(entries)
         keys, story = list[EventKeys | Withheld | None](), list[Told]()
         for entry, key, personal in zip(entries, self._vault.event_keys(entries), opened, strict=True):
-            shown = _told(entry, key, personal)
+            may_show = not isinstance(key, EventKeys) or entry.subject == id
+            shown = _told(entry, key if may_show else Withheld.SEALED, personal)
             # What is not told is not disclosed either.
             keys.append(Withheld.SEALED if isinstance(key, EventKeys) and shown.personal is Withheld.SEALED else key)
             story.append(shown)

@@ -18,7 +18,7 @@ from infra.beside import beside
 from infra.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from infra.erasure.carrying_out import waiting
 from infra.erasure.ledger import Ledger
-from infra.erasure.rewriting import NotRewritten, RightsMissing, due, master_key_due, rewrite
+from infra.erasure.rewriting import NotRewritten, RightsMissing, due, master_key_due, rewrite, sealed_by_others
 from infra.master_key import MasterKeyError, keys_in
 from infra.rotation import RotationError, rotate
 from infra.settings import Settings
@@ -67,18 +67,19 @@ def status(json: Json = False) -> None:
     with database() as (settings, conninfo), psycopg.connect(conninfo, autocommit=True) as db:
         erased, approved = len(Ledger(settings.erasure_ledger).erased()), waiting(db)
         until, key = due(db, settings.erasure_days), master_key_due(db, settings.erasure_days)
+        left = sealed_by_others(db)
     if json:
         by_hand = key is not None and not settings.one_key_file
-        say_json({"erased": erased, "waiting": approved, "due": until, "masterKeyDue": key, "byHand": by_hand})
+        due_then = {"due": until, "masterKeyDue": key, "byHand": by_hand}
+        say_json({"erased": erased, "waiting": approved, **due_then, "underOtherKeys": left})
         return
     say(f"The ledger tells of {erased} customers whose personal data was erased.")
     if approved:
         say(f"{approved} more are approved, and wait to be carried out: by `daybook serve` or `daybook work`.")
-    say(
-        f"Leftovers in the files have to be gone by {until:%Y-%m-%d %H:%M:%S %Z}."
-        if until
-        else "No file holds any more what was erased."
-    )
+    if until:
+        say(f"Leftovers in the files have to be gone by {until:%Y-%m-%d %H:%M:%S %Z}.")
+    else:
+        say(_gone_but_for(left) if left else "No file holds any more what was erased.")
     if key is not None and settings.one_key_file:
         say(f"`daybook erasure finish` rotates the master key too: {_OLD}")
     elif key is not None:
@@ -109,7 +110,10 @@ def finish() -> None:
             _finish(settings, conninfo)
         elif key is not None:
             _rotate_late(settings, conninfo)
-    say("No file of the database holds any more what was erased. Backups and replicas do, until they expire.")
+        with psycopg.connect(conninfo, autocommit=True) as db:
+            left = sealed_by_others(db)
+    gone = _gone_but_for(left) if left else "No file of the database holds any more what was erased."
+    say(f"{gone} Backups and replicas do, until they expire.")
     if key is not None and not settings.one_key_file:
         note(_left_to_do(key))
 
@@ -189,6 +193,15 @@ def _rotate_late(settings: Settings, conninfo: str) -> None:
 
 def _left_to_do(key: datetime) -> str:
     return f"The master key has to be rotated by {key:%Y-%m-%d %H:%M:%S %Z}: {_OLD} {_BY_HAND}"
+
+
+def _gone_but_for(left: int) -> str:
+    """What to say where entries are left that no key of an erased person has sealed."""
+    return (
+        f"No file holds any more what was erased, but for {left} entries about contacts of organisations, from before"
+        " they were sealed under the contacts' keys. Nothing shows them, and the organisations' keys still open them"
+        " (docs/operator/erasure.md)."
+    )
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, TypeAlias
+from typing import Any, LiteralString, TypeAlias
 from uuid import UUID
 
 from domain.customer.words import (
@@ -229,8 +229,8 @@ class CustomerErasureApproved(Event, frozen=True, kw_only=True):
 
 
 class CustomerPersonalDataErased(Event, frozen=True, kw_only=True):
-    """The receipt of an erasure: the keys are destroyed that sealed the customer's personal data, here, in records about
-    the customer, and in what organisations say of the customer as their contact."""
+    """The receipt of an erasure: the keys are destroyed that sealed the customer's personal data, here, in records
+    about the customer, and in what organisations say of the customer as their contact."""
 
     ground: ErasureGround | None
     """None: done again, on a book that was restored from a time before it was asked for."""
@@ -286,8 +286,8 @@ CustomerEvent: TypeAlias = (
 )
 
 ERASURE_APPROVED = "CustomerErasureApproved"
-PERSONAL_DATA_ERASED = ("CustomerPersonalDataErased", "CustomerPersonalDataErased.2")
-CONTACT_LINKS = ("CustomerContactLinked", "CustomerContactUnlinked")
+PERSONAL_DATA_ERASED: tuple[LiteralString, ...] = ("CustomerPersonalDataErased", "CustomerPersonalDataErased.2")
+CONTACT_LINKS: tuple[LiteralString, ...] = ("CustomerContactLinked", "CustomerContactUnlinked")
 """Stored names that are looked for in the book."""
 
 EVENTS: Mapping[str, type[CustomerEvent]] = {
@@ -328,5 +328,5 @@ CONCERNS: Mapping[type[CustomerEvent], str] = {CustomerContactLinked: "person", 
 
 
 def personal_data_erased_from_1(old: dict[str, Any]) -> dict[str, Any]:
-    """The fields of the first receipt, which knew nothing of organisations, as those of `CustomerPersonalDataErased.2`."""
+    """The fields of the first receipt, which knew of no organisations, as those of `CustomerPersonalDataErased.2`."""
     return {**old, "organisations": []}

@@ -174,7 +174,7 @@ class Decider(msgspec.Struct, Generic[S, C, E], frozen=True, kw_only=True):
     subject: Callable[[S], UUID | None] = _nobody
     """Whose key seals an event, asked of the state after that event; None: the record's own key."""
     concerns: Mapping[type[E], str] = {}
-    """Events that are about somebody else than the record's subject -> the field with their id: their key seals these."""
+    """Events about somebody else than the record's subject -> the field with their id: their key seals these."""
     consults: Callable[[S, C, Known], Iterable[Reference]] = _nothing_more
     """References beyond the command's own ids; asked again until it names nothing new (a chain of parents)."""
     claims: Callable[[S], frozenset[Claim]] = _no_claims

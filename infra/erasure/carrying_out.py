@@ -19,6 +19,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from domain.appending import AlreadyHandled, BookUnavailable, Conditions, Draft, Moved
 from domain.customer import (
+    CONTACT_LINKS,
     ERASURE_APPROVED,
     PERSONAL_DATA_ERASED,
     Customer,
@@ -60,6 +61,8 @@ class Reach(NamedTuple):
     keys: tuple[UUID, ...]
     entries: int
     """That are sealed under these keys."""
+    approval: UUID | None
+    """The entry that approved it; None: of a time that the book has lost."""
 
 
 class Erasures:
@@ -123,7 +126,7 @@ class Erasures:
                 entries=reach.entries,
             )
             try:
-                position = self._append(customer, fold.version, event, reach.keys)
+                position = self._append(customer, fold.version, event, reach)
             except Moved:
                 continue
             except AlreadyHandled as already:
@@ -133,19 +136,21 @@ class Erasures:
 
     def _reach(self, customer: UUID, again: Iterable[UUID]) -> Reach:
         with self._pool.connection() as db:
-            found = db.execute(_RECORDS, (customer, customer), binary=True).fetchall()
+            found = db.execute(_RECORDS, {"customer": customer}, binary=True).fetchall()
         kinds = {id: self._mapper.catalogue.kind(name) for id, name in found}
         # A record that was without a customer for a while has a key of its own for what was said meanwhile.
         own = [id for id in kinds if self._is_about(id, customer)]
         keys = tuple(dict.fromkeys((customer, *own, *again)))
         with self._pool.connection() as db:
             [(keys, entries)] = db.execute(_REACHED, (list(keys), list(keys)), binary=True).fetchall()
+            [(approval,)] = db.execute(_APPROVAL, (customer,), binary=True).fetchall()
         return Reach(
             opportunities=tuple(id for id, kind in kinds.items() if kind == "opportunity"),
             tickets=tuple(id for id, kind in kinds.items() if kind == "ticket"),
             organisations=tuple(id for id, kind in kinds.items() if kind == "customer"),
             keys=tuple(keys),
             entries=entries,
+            approval=approval,
         )
 
     def _is_about(self, record: UUID, customer: UUID) -> bool:
@@ -153,10 +158,10 @@ class Erasures:
         state = self._daybook.fold(record).state
         return isinstance(state, Opportunity | Ticket) and state.customer in (customer, None)
 
-    def _append(self, customer: UUID, version: int, event: CustomerPersonalDataErased, keys: tuple[UUID, ...]) -> int:
+    def _append(self, customer: UUID, version: int, event: CustomerPersonalDataErased, reach: Reach) -> int:
         """The receipt, together with what it tells of; returns its position. It is decided by nobody: it happened."""
         key = uuid5(_NAMESPACE, f"{customer} {version}")
-        context = Context(actor=ACTOR, idempotency_key=key, correlation_id=key)
+        context = Context(actor=ACTOR, idempotency_key=key, correlation_id=key, causation_id=reach.approval)
         draft = Draft(
             originator_id=customer, originator_version=version + 1, subject=customer, event=event, context=context
         )
@@ -170,7 +175,7 @@ class Erasures:
             takes=(),
             gives_back=(),
             subject=customer,
-            destroys=keys,
+            destroys=reach.keys,
         )
         return self._committer.submit([entry], conditions).wait()[-1]
 
@@ -189,11 +194,20 @@ def came_back(db: Connection[Any], erased: Mapping[UUID, frozenset[UUID]]) -> se
 _APPROVED = f"""
     SELECT DISTINCT originator_id FROM daybook.events AS approved WHERE topic = '{ERASURE_APPROVED}' AND NOT EXISTS (
         SELECT FROM daybook.events AS receipt
-        WHERE receipt.topic IN {PERSONAL_DATA_ERASED} AND receipt.originator_id = approved.originator_id)
+        WHERE receipt.topic IN ('{"', '".join(PERSONAL_DATA_ERASED)}')
+            AND receipt.originator_id = approved.originator_id)
+"""
+_APPROVAL = f"""
+    SELECT (SELECT event_id FROM daybook.events WHERE topic = '{ERASURE_APPROVED}' AND originator_id = %s
+        ORDER BY position DESC LIMIT 1)
 """
 _THERE = "SELECT subject FROM daybook_keys.subjects WHERE subject = ANY(%s) AND wrapped IS NOT NULL"
-_RECORDS = """
-    SELECT originator_id, min(topic) FROM daybook.events WHERE subject = %s AND originator_id <> %s
+# What an organisation says of a contact is sealed under the contact's key; once it was under its own.
+_RECORDS = f"""
+    SELECT originator_id, min(topic) FROM daybook.events
+    WHERE (subject = %(customer)s AND originator_id <> %(customer)s)
+        OR (topic IN ('{"', '".join(CONTACT_LINKS)}')
+            AND convert_from(state, 'UTF8')::json ->> 'person' = %(customer)s::text)
     GROUP BY originator_id ORDER BY originator_id
 """
 _REACHED = """

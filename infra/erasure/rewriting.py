@@ -13,6 +13,8 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
+from domain.customer import CONTACT_LINKS
+
 PATIENCE = 60.0
 """Seconds to wait for a moment in which nobody uses a table, or looks at it as it was."""
 
@@ -51,6 +53,14 @@ def master_key_due(db: Connection[Any], days: int) -> datetime | None:
     """
     row = db.execute(_OUTLIVED).fetchone()
     return None if row is None or row[0] is None else row[0] + timedelta(days=days)
+
+
+def sealed_by_others(db: Connection[Any]) -> int:
+    """How many entries speak of an erased person and are sealed under an organisation's key, which is there yet:
+    nothing shows them, but whoever has the keys could open them. `db`: of the owner.
+    """
+    [(count,)] = db.execute(_SEALED_BY_OTHERS).fetchall()
+    return int(count)
 
 
 def rewrite(conninfo: str, administrator: str | None, rebuild: Callable[[], None], rotate: Callable[[], None]) -> None:
@@ -147,6 +157,12 @@ _OUTLIVED = """
 _FORGET_IMPORTED = """
     DELETE FROM daybook.imported USING daybook_keys.subjects
     WHERE subjects.subject = imported.record AND subjects.wrapped IS NULL
+"""
+_SEALED_BY_OTHERS = f"""
+    SELECT count(*) FROM daybook.events JOIN daybook_keys.subjects AS person
+        ON person.subject::text = convert_from(state, 'UTF8')::json ->> 'person' AND person.wrapped IS NULL
+    JOIN daybook_keys.subjects AS own ON own.subject = events.subject AND own.wrapped IS NOT NULL
+    WHERE topic IN ('{"', '".join(CONTACT_LINKS)}') AND events.subject = originator_id AND sealed IS NOT NULL
 """
 _LOOKING_BACK = """
     SELECT FROM pg_stat_activity

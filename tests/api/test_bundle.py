@@ -22,6 +22,7 @@ from api import demo
 from api.auditing.bundle import Bundles
 from domain.kernel import type_id
 from infra.master_key import master_key
+from infra.seals import derive
 from tests.api.filled import opened
 from tests.api.test_command_line import FAILED, OK, USAGE, Shell
 from verifier import daybook_verify_bundle as verifier
@@ -102,10 +103,12 @@ def test_a_stranger_checks_it_with_one_file_and_nothing_of_ours(
     assert (done.returncode, done.stderr) == (0, "")
     verdict = json.loads(done.stdout)
     stored = office.asked(
-        "SELECT count(*)::int, count(sealed)::int FROM daybook.events WHERE originator_id = %s", richest
+        "SELECT count(*)::int, count(sealed) FILTER (WHERE subject = originator_id)::int,"
+        " count(sealed) FILTER (WHERE subject <> originator_id)::int FROM daybook.events WHERE originator_id = %s",
+        richest,
     )
-    assert [(verdict["entries"], verdict["opened"])] == stored
-    assert (verdict["holds"], verdict["sealed"], verdict["erased"]) == (True, 0, 0)
+    assert [(verdict["entries"], verdict["opened"], verdict["sealed"])] == stored
+    assert (verdict["holds"], verdict["erased"]) == (True, 0)
     said = checked("--story").stdout
     assert "PROVEN, for cus_" in said
     assert "NOT PROVEN:" in said
@@ -124,24 +127,50 @@ def test_a_stranger_checks_it_with_one_file_and_nothing_of_ours(
 
 def test_every_customer_s_bundle_holds_and_shows_nothing_of_the_others(office: Office) -> None:
     values, seen = demo.personal_values(), 0
+    contacts: dict[UUID, int] = dict(office.asked(_OF_CONTACTS))
+    assert contacts, "an organisation says something of its contacts"
     with opened(office.database, office.shell.folder) as parts:
         bundles = Bundles(parts.pool, parts.store, parts.vault)
         made = [(one, bundles.of(one, disclose=True).file.encode()) for one in office.customers]
     for customer, file in made:
         body = json.loads(file)
         verdict = verify(file, office.vkey)
-        assert (verdict.customer, verdict.sealed) == (type_id("cus", customer), 0)
+        assert (verdict.customer, verdict.sealed) == (type_id("cus", customer), contacts.get(customer, 0))
         own = "\n".join(verdict.story)
         bare = file + b"".join(base64.b64decode(one["leaf"]) for one in body["entries"])
         others = [one for one in values if one not in own]
         seen += len(values) - len(others)
         assert [one for one in others if one.encode() in bare] == []
-        hidden = b"".join(base64.b64decode(key) for one in body["entries"] for key in (one["personal"] or {}).values())
+        shown = [one["personal"] for one in body["entries"] if isinstance(one["personal"], dict)]
+        hidden = b"".join(base64.b64decode(key) for one in shown for key in one.values())
         for key in office.keys.values():
             assert key not in bare
             assert key not in hidden
             assert base64.b64encode(key) not in bare
     assert seen > len(office.customers), "the values are those of the bundles"
+
+
+_OF_CONTACTS = """
+    SELECT originator_id, count(*)::int FROM daybook.events
+    WHERE topic = 'CustomerContactLinked' AND subject <> originator_id AND sealed IS NOT NULL GROUP BY originator_id
+"""
+
+
+def test_what_an_organisation_says_of_a_contact_is_not_its_to_show(office: Office) -> None:
+    """Whoever has the contact's key could open it in the organisation's bundle, where the contact would not know."""
+    [(customer, *_), *_] = office.asked(_OF_CONTACTS)
+    body = json.loads(office.bundled(customer, "--reason", REASON))
+    [(version, event, subject), *_] = office.asked(
+        "SELECT originator_version::int, event_id, subject FROM daybook.events"
+        " WHERE originator_id = %s AND subject <> originator_id AND sealed IS NOT NULL",
+        customer,
+    )
+    one = body["entries"][version - 1]
+    assert one["personal"] == "sealed"
+    event_key, commitment_key = (base64.b64encode(key).decode() for key in derive(office.keys[subject], event))
+    one["personal"] = {"event_key": event_key, "commitment_key": commitment_key}
+    with pytest.raises(Wrong, match="sealed under another's key, and not the customer's to show"):
+        verify(signed_off(body), office.vkey)
 
 
 def test_each_of_200_changes_of_a_byte_is_found(office: Office, file: bytes) -> None:
@@ -328,13 +357,14 @@ def test_a_history_across_a_rotation_of_the_person_s_key_proves_itself(office: O
         rotated("rotate", "person-key").returncode == rotated("rotate", "person-key", id, "--all").returncode == USAGE
     )
     assert rotated("rotate", "person-key", "maven:nobody").returncode == FAILED
-    before = office.asked("SELECT count(sealed)::int FROM daybook.events WHERE originator_id = %s", customer)
+    own = "SELECT count(sealed)::int FROM daybook.events WHERE originator_id = %s AND subject = originator_id"
+    before = office.asked(own, customer)
     [(last,)] = office.asked("SELECT max(position) FROM daybook.events")
     done = rotated("rotate", "person-key", id, "--json")
     assert json.loads(done.stdout) == {"generation": 2, "after": last}, done
     assert "were rotated; no key that seals is older than" in rotated("rotate", "person-key", "--all").stdout
     file = office.bundled(customer, "--reason", REASON)  # whose reason is sealed, under the third
-    assert (verify(file, office.vkey).opened, verify(file, office.vkey).sealed) == (before[0][0] + 1, 0)
+    assert verify(file, office.vkey).opened == before[0][0] + 1
     master = master_key(office.shell.folder / "master.key", begun=True)
     [(wrapped,)] = office.asked("SELECT wrapped FROM daybook_keys.subjects WHERE subject = %s", customer)
     keys = master.unwrap(wrapped, customer.bytes)

@@ -5,7 +5,7 @@ import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import anyio
@@ -15,17 +15,20 @@ import pytest
 
 from api.composition import Parts, assembled
 from domain.access import unlimited
-from domain.customer import PERSONAL_DATA_ERASED, Customer, customer
+from domain.appending import Draft
+from domain.customer import PERSONAL_DATA_ERASED, Customer, CustomerContactLinked, customer
 from domain.kernel import Withheld, parse_type_id
 from domain.kernel.recorded import Context
 from domain.steps import blocking
 from infra.erasure.ledger import Ledger
+from infra.erasure.rewriting import sealed_by_others
 from infra.log.checkpointer import Growth
 from infra.log.note import Signer
 from infra.log.signing_key import signing_key
 from infra.log.verifying import verify
 from infra.roles import logins
 from projections.attestation import Attestation
+from projections.customers import customers
 from projections.rebuild import rebuild
 from projections.registry import may_hold_persons, models
 from projections.tables import names
@@ -248,7 +251,7 @@ async def test_sums_and_everybody_else_stay_as_they_were(story: tuple[Story, dic
 async def test_the_record_stays_and_says_what_became_of_it(story: tuple[Story, dict[str, Any]]) -> None:
     told, _ = story
     shown = await told.read("customer", told.person, "name status erasure employees tags history(first: 50) { nodes {"
-        " type actor reason erased data } }")  # fmt: skip
+        " type eventId causationId actor reason erased data } }")  # fmt: skip
     assert (shown["name"], shown["status"], shown["tags"], shown["employees"]) == (None, "ERASED", [], 3)
     by_type = {node["type"]: node for node in shown["history"]["nodes"]}
     assert by_type["CustomerRegistered"]["erased"]
@@ -259,6 +262,8 @@ async def test_the_record_stays_and_says_what_became_of_it(story: tuple[Story, d
         "reason": None,
     }
     receipt = by_type["CustomerPersonalDataErased.2"]
+    assert (receipt["actor"], receipt["causationId"]) == ("daybook", by_type["CustomerErasureApproved"]["eventId"])
+    assert [one["type"] for one in shown["history"]["nodes"] if one["causationId"]] == [receipt["type"]]
     assert not receipt["erased"]
     assert sorted(receipt["data"]["tickets"]) == sorted([told.ticket, told.strayed])
     assert receipt["data"]["opportunities"] == [told.deal]
@@ -441,6 +446,41 @@ def _erase(parts: Parts, person: str) -> None:
         context = Context(actor=actor, idempotency_key=uuid4(), correlation_id=uuid4())
         blocking(parts.commands.submit(customer, verb, raw, context, unlimited(actor)))
     until(lambda: parts.store.entries(0, 1, names=PERSONAL_DATA_ERASED, subject=_uuid(person)))
+
+
+async def test_what_an_organisation_said_under_its_own_key_is_shown_no_more(
+    story: tuple[Story, dict[str, Any]], module_database: str, directory: Path
+) -> None:
+    """As entries do that are older than the rule: the contact takes along what can be read of them."""
+    told, _ = story
+    person, office = await told._registered("Anselm Alt", "alt@example.com"), await told._organisation("Ypsilon office")
+    with _another_process(module_database, directory) as parts:
+        link = CustomerContactLinked(link=uuid4(), person=_uuid(person), role="Altgeselle", since=None, until=None)
+        context = Context(actor="user:1", idempotency_key=uuid4(), correlation_id=uuid4())
+        record = _uuid(office)
+        draft = Draft(originator_id=record, originator_version=2, subject=record, event=link, context=context)
+        parts.store.insert_events([parts.mapper.to_stored_event(cast("Any", draft))])
+        said = {"contacts": [{"role": "Altgeselle"}]}
+        with anyio.fail_after(10):
+            while await told.read("customer", office, "contacts { role }") != said:  # noqa: ASYNC110
+                await anyio.sleep(0.02)
+        assert "Altgeselle" in _text(module_database)
+        _erase(parts, person)
+        await told.erased(person)
+        assert "Altgeselle" not in _text(module_database)
+        shown = await told.read("customer", office, "name contacts { role } history(first: 9) { nodes { erased } }")
+        assert shown == {
+            "name": "Ypsilon office",
+            "contacts": [{"role": None}],
+            "history": {"nodes": [{"erased": False}, {"erased": True}]},
+        }
+        entries = parts.store.entries(0, 9, names=["CustomerContactLinked"], subject=_uuid(office))
+        until(lambda: [one.event.role for one in parts.mapper.recorded(entries)] == [GONE])
+        assert parts.vault.event_keys(entries) == [GONE]
+        rebuild(parts.conninfo, parts.mapper, customers)
+        assert "Altgeselle" not in _text(module_database)
+    with psycopg.connect(module_database) as db:
+        assert sealed_by_others(db) == 1
 
 
 async def test_a_destroyed_key_stays_destroyed(story: tuple[Story, dict[str, Any]], module_database: str) -> None:

@@ -210,7 +210,9 @@ class _Book:
 def _carried_out(event: Event) -> Iterator[Event]:
     """What happens without a command, because another event did."""
     if isinstance(event, CustomerErasureApproved):
-        yield CustomerPersonalDataErased(ground=event.ground, opportunities=(), tickets=(), organisations=(), keys=1, entries=1)
+        yield CustomerPersonalDataErased(
+            ground=event.ground, opportunities=(), tickets=(), organisations=(), keys=1, entries=1
+        )
 
 
 def _names(state: msgspec.Struct | None) -> Sequence[str]:
