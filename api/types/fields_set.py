@@ -39,7 +39,7 @@ _FIELDS_SET: Mapping[str, str] = {
     "CustomerErasureRequested": "erasure erasureAt",
     "CustomerErasureRequestWithdrawn": "erasure erasureAt",
     "CustomerErasureApproved": "erasure erasureAt",
-    "CustomerPersonalDataErased": "status erasure erasureAt",
+    "CustomerPersonalDataErased.2": "status erasure erasureAt",
     "CustomerLegalHoldPlaced": "legalHolds",
     "CustomerLegalHoldLifted": "legalHolds",
     "OpportunityOpened": (

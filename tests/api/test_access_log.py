@@ -162,6 +162,7 @@ def test_no_value_comes_into_the_log(
         tuple(line[key] for key in ("method", "actor", "operation", "name", "status", *("codes",))) for line in lines
     ]
     refused = ["UNAUTHENTICATED"]
+    expected: tuple[object, ...]
     for expected in (
         ("POST", "administrator", "query", "Search", 200, []),
         ("POST", None, None, None, 401, refused),

@@ -265,6 +265,11 @@ async def test_the_record_stays_and_says_what_became_of_it(story: tuple[Story, d
     assert (receipt["actor"], receipt["causationId"]) == ("daybook", by_type["CustomerErasureApproved"]["eventId"])
     assert [one["type"] for one in shown["history"]["nodes"] if one["causationId"]] == [receipt["type"]]
     assert not receipt["erased"]
+    why = 'query($id: ID!) { whyValue(id: $id, field: "erasure") { after entry { type causationId } } }'
+    assert (await told.client.data(why, {"id": told.person}))["whyValue"] == {
+        "after": "ERASED",
+        "entry": {"type": receipt["type"], "causationId": receipt["causationId"]},
+    }
     assert sorted(receipt["data"]["tickets"]) == sorted([told.ticket, told.strayed])
     assert receipt["data"]["opportunities"] == [told.deal]
     # The ticket that was nobody's for a while has a key of its own, which is gone too.
@@ -349,6 +354,12 @@ async def test_nothing_personal_can_be_entered_again(story: tuple[Story, dict[st
     client = told.client
     renamed = await client.mutate("customerRename", "userErrors { code }", id=told.person, name="Back again")
     assert renamed["userErrors"] == [{"code": "CUSTOMER_ERASED"}]
+    contacts = (await told.read("customer", told.cellar, "contacts { id person { id } until }"))["contacts"]
+    [link] = [one["id"] for one in contacts if (one["person"]["id"], one["until"]) == (told.person, None)]
+    ended = {"id": told.cellar, "link": link, "until": "2022-02-02"}
+    reasoned = await client.mutate("customerUnlinkContact", "userErrors { code }", **ended, reason="Quirinus left")
+    assert reasoned["userErrors"] == [{"code": "SUBJECT_ERASED"}]
+    await told.do("customerUnlinkContact", **ended)
     noted = await client.mutate("ticketAddNote", "userErrors { code }", id=told.ticket, text="It was Quirinus")
     assert noted["userErrors"] == [{"code": "SUBJECT_ERASED"}]
     opened = await client.mutate("ticketOpen", "userErrors { code }", channel="EMAIL", kind="QUESTION", subject="Hm",
@@ -481,6 +492,8 @@ async def test_what_an_organisation_said_under_its_own_key_is_shown_no_more(
         assert "Altgeselle" not in _text(module_database)
     with psycopg.connect(module_database) as db:
         assert sealed_by_others(db) == 1
+    said = await anyio.to_thread.run_sync(Shell(module_database, directory).run, "erasure", "status", "--json")
+    assert json.loads(said.stdout)["underOtherKeys"] == 1
 
 
 async def test_a_destroyed_key_stays_destroyed(story: tuple[Story, dict[str, Any]], module_database: str) -> None:

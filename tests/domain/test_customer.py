@@ -566,6 +566,13 @@ class TestContacts:
     def test_a_person_becomes_a_contact(self) -> None:
         given(organisation).knowing(STANDINGS).when(self.link()).then(linked())
 
+    def test_what_is_said_of_a_contact_is_the_contact_s(self) -> None:
+        """And sealed so: the reason that somebody gives for ending a link too."""
+        state = given(organisation, linked()).state
+        for event in (linked(), CustomerContactUnlinked(link=LINK, person=ADA, until=None)):
+            assert customer.sealed_for(ID, state, event) == ADA
+        assert customer.sealed_for(ID, state, CustomerRenamed(old="Acme", new="Ace")) == ID
+
     def test_the_same_role_in_the_same_time_is_refused(self) -> None:
         rule = ContactLinkedAlready(path=("person",))
         given(organisation, linked()).knowing(STANDINGS).when(self.link(LINK_2)).refused(rule)
