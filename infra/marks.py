@@ -17,11 +17,11 @@ _IMPORTED = "SELECT record, fingerprint FROM daybook.imported WHERE record = ANY
 _ERASED = f"""
     WITH erased AS (
         SELECT originator_id, topic, convert_from(state, 'UTF8')::json AS state FROM daybook.events
-        WHERE topic IN ('{ERASURE_APPROVED}', '{PERSONAL_DATA_ERASED}')
+        WHERE topic IN ('{"', '".join((ERASURE_APPROVED, *PERSONAL_DATA_ERASED))}')
     ), records (id) AS (
         SELECT originator_id FROM erased
         UNION SELECT json_array_elements_text(state -> kind)::uuid
-            FROM erased, unnest(ARRAY['opportunities', 'tickets']) AS kind WHERE topic = '{PERSONAL_DATA_ERASED}'
+            FROM erased, unnest(ARRAY['opportunities', 'tickets']) AS kind WHERE topic <> '{ERASURE_APPROVED}'
     )
     SELECT DISTINCT correlation_id FROM records JOIN daybook.events ON originator_id = id WHERE actor = %s
 """

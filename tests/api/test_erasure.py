@@ -492,8 +492,8 @@ async def test_what_an_organisation_said_under_its_own_key_is_shown_no_more(
         assert "Altgeselle" not in _text(module_database)
     with psycopg.connect(module_database) as db:
         assert sealed_by_others(db) == 1
-    said = await anyio.to_thread.run_sync(Shell(module_database, directory).run, "erasure", "status", "--json")
-    assert json.loads(said.stdout)["underOtherKeys"] == 1
+    status = await anyio.to_thread.run_sync(Shell(module_database, directory).run, "erasure", "status", "--json")
+    assert json.loads(status.stdout)["underOtherKeys"] == 1
 
 
 async def test_a_destroyed_key_stays_destroyed(story: tuple[Story, dict[str, Any]], module_database: str) -> None:

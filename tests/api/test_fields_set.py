@@ -21,7 +21,7 @@ BY_EVERY_ENTRY = {"version", "position", "recordedAt", "changedAt", "lastTouched
 SEEDS = range(1, 13)
 ORDER_ONLY = {("PipelineStagesReordered", "stages")}
 """Sets what the list is ordered by, which is no field of an element."""
-WITH_OTHERS = {("CustomerPersonalDataErased", "erasureAt")}
+WITH_OTHERS = {("CustomerPersonalDataErased.2", "erasureAt")}
 """Set by an event whose time the made-up books have at the same moment as the one before."""
 
 
