@@ -75,7 +75,9 @@ class Names:
         sources: Mapping[str, Source] = {} if place.entity is None else place.entity.sources
         parts = {source.name: name for name, source in sources.items() if isinstance(source, Column)}
         names = [*elements]
-        if all(column in table.key and table.columns[column].startswith("text") for column in place.order):
+        if place.order and all(
+            column in table.key and table.columns[column].startswith("text") for column in place.order
+        ):
             names.sort()
         elif set(place.order) <= parts.keys():
             names.sort(key=lambda name: [elements[name].get(parts[column]) for column in place.order])

@@ -30,8 +30,8 @@ class FieldChange:
     field: str = column(
         "field", "Which field, as GraphQL names it; an element of a list by its id: `tags[vip]`; or a list."
     )
-    before: JSON | None = column("before", "Its former value; amounts as text, records by id. Null: none.")
-    after: JSON | None = column("after", "Its value then. Null: none.")
+    before: JSON | None = column("before", "Its former value; amounts as text, records by id. Null: none, or erased.")
+    after: JSON | None = column("after", "Its value then. Null: none, or erased.")
     before_erased: bool = column("before_erased", "Whether `before`, or a part of it, is null because it was erased.")
     after_erased: bool = column("after_erased", "Whether `after`, or a part of it, is null because it was erased.")
     sure: bool = column(

@@ -432,6 +432,8 @@ def test_diff_and_why_tell_which_entry_it_was(told: Shell, database: str) -> Non
     assert told.run("diff", deal, "--from", "2020-01-01", "--to", "2020-02-01T10:00:00Z").stdout == "Nothing differs.\n"
     for wrong, code in (
         (("why", deal, "amout"), USAGE),
+        (("why", deal, "weighted"), USAGE),
+        (("why", deal, "lines[lin_00000000000000000000000000].quantity"), USAGE),
         (("diff", deal, "--from", "yesterday"), USAGE),
         (("why", "opp_00000000000000000000000000", "amount"), FAILED),
     ):

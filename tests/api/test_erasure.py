@@ -316,6 +316,17 @@ async def test_the_entries_that_set_what_was_erased_are_told_still(
         }
         assert changed["version"]["afterErased"] is False
         assert not [word for word in PERSONAL if word in json.dumps(answer, ensure_ascii=False)]
+    # Elements that personal words named have no names any more: the list has changed, and by whom is known.
+    for field, topic in (
+        ("tags", "CustomerTagAdded"),
+        ("tags[quastentag]", "CustomerTagAdded"),
+        ("legalHolds", "CustomerLegalHoldLifted"),
+        ("externalIds[erp/zzyzx-4711].id", "CustomerRegistered"),
+        ("notes", "CustomerNoteAdded"),
+    ):
+        why = (await told.client.data(asked, {"id": told.person, "field": field}))["whyValue"]
+        assert (why["field"], why["afterErased"]) == (field.partition("[")[0], True)
+        assert (why["entry"]["type"], why["entry"]["position"]) == (topic, stored(told.person, topic))
     shell = Shell(module_database, directory)
     said = await anyio.to_thread.run_sync(shell.run, "why", told.deal, "title")
     assert said.stdout.splitlines()[:2] == ["title: erased", "    before: nothing"]

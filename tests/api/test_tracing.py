@@ -235,7 +235,7 @@ def test_what_was_erased_has_no_values_any_more_and_keeps_the_entry_that_set_it(
     fields = set[str]()
     told = told_by_the_oracle(book)
     left = dict[UUID, list[Step]]()
-    for id in {id for id, _ in told}:
+    for id in {one.originator_id for one in book}:
         history = [erased(one) for one in book if one.originator_id == id]
         left[id] = list(tracer.steps(history[0].kind, history))
         if history[0].kind in ("customer", "opportunity", "ticket"):
