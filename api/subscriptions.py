@@ -212,7 +212,7 @@ def _change(serving: Serving, sight: Sight, entry: StoredEntry) -> Change:
     reason, data = None, None
     try:
         (recorded,) = serving.mapper.recorded([entry])
-        reason, (data, _) = recorded.reason if sight.personal else None, event_data(recorded.event)
+        reason, (data, _) = recorded.reason_given if sight.personal else None, event_data(recorded.event)
         data |= dict.fromkeys(sight.hidden_fields.get(recorded.name, ()))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with an entry, it is told of and never skipped
         _log.warning("The feed can't read entry %s (%s).", entry.position, type(error).__name__)

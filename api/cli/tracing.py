@@ -220,7 +220,7 @@ def _entry(recorded: Recorded[Any]) -> Entry:
         version=recorded.originator_version,
         actor=recorded.actor,
         on_behalf_of=recorded.on_behalf_of,
-        reason=recorded.reason,
+        reason=recorded.reason_given,
         correlation_id=recorded.correlation_id,
         causation_id=None if caused_by is None else type_id("evt", caused_by),
     )

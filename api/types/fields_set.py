@@ -63,7 +63,7 @@ _FIELDS_SET: Mapping[str, str] = {
     "OpportunityNoteAdded": "notes",
     "OpportunityExternalIdAdded": "externalIds",
     "TicketOpened": (
-        "number subject status kind priority channel queue escalated escalationLevel openedAt messages externalIds"
+        "number subject status kind priority channel queue escalationLevel openedAt messages externalIds"
         " customer assignee follows"
     ),
     "TicketAssigned": "assignee status",
@@ -77,7 +77,7 @@ _FIELDS_SET: Mapping[str, str] = {
     "TicketPended": "status",
     "TicketPutOnHold": "status",
     "TicketResumed": "status",
-    "TicketEscalated": "escalated escalationLevel escalatedTo escalatedToTeam",
+    "TicketEscalated": "escalationLevel escalated escalatedTo escalatedToTeam",
     "TicketSolved": "status solution solutionNote solvedAt",
     "TicketReopened": "status solution solutionNote solvedAt",
     "TicketClosed": "status closedAt",

@@ -12,6 +12,7 @@ from api.reading.relay import Connection
 from api.reading.sources import Beside
 from api.scalars import Position
 from api.types.fields_set import fields_told
+from domain.catalogue import catalogue
 from projections.company import COMPANY
 from projections.customers import EXTERNAL_IDS, NOTES
 from projections.model import Table
@@ -44,7 +45,7 @@ _TOLD = f"'{msgspec.json.encode(fields_told()).decode()}'::jsonb".replace("{", "
 _FIELDS = f"""array(
     select name from (
         select 0 as part, at, name from jsonb_array_elements_text({_TOLD} -> {{event}}) with ordinality told (name, at)
-        where {{version}} > 1 or ({{data}} -> name) is null or ({{data}} ->> name) <> '[]' or name = any({{withheld}})
+        where {{version}} <> 1 or ({{data}} -> name) is null or ({{data}} ->> name) <> '[]' or name = any({{withheld}})
         union all
         select part, at, name from (values (1, 'changes'), (2, 'personalChanges')) changed (part, of),
             json_object_keys(case json_typeof({{data}} -> of) when 'object' then {{data}} -> of end)
@@ -55,6 +56,11 @@ _FIELDS = f"""array(
     ) field order by part, at)"""
 """SQL template: the fields that an entry set; of changed details, each detail. A first entry has set what it names, not
 what it leaves empty. Read off what is seen of the entry, so that it tells nothing of what is hidden."""
+
+
+_ASK_FOR_A_REASON = ", ".join(f"'{name}'" for name, shape in catalogue.shapes.items() if "reason" in shape.personal)
+_REASON = f"coalesce({{reason}}, case when {{event}} in ({_ASK_FOR_A_REASON}) then {{data}} ->> 'reason' end)"
+"""SQL template: the reason given with the command, or the event's own words. A word of ours is none, as of a loss."""
 
 
 @rows_of(TIMELINE, order="position")
@@ -84,7 +90,7 @@ class HistoryEntry:
     recorded_at: datetime = column("recorded_at", "When it was entered into the book.", filtered=True)
     actor: str = column("actor", "Who did it: a user, a token, a rule or an import.", filtered=True)
     on_behalf_of: str | None = column("on_behalf_of", "On whose behalf, where on somebody's.", filtered=True)
-    reason: str | None = column("reason", "Why, where somebody said so.")
+    reason: str | None = expression(_REASON, "Why, where somebody said so: with the command, or in it (`data.reason`).")
     subject_id: strawberry.ID = column("subject_id", "The record whose key seals the personal part.", filtered=True)
     correlation_id: strawberry.ID = column("correlation_id", "The request that it came from.", filtered=True)
     causation_id: strawberry.ID | None = column(

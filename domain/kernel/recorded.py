@@ -62,3 +62,10 @@ class Recorded(msgspec.Struct, Generic[E], frozen=True):
     erased: bool
     """True: the key of the personal part was destroyed."""
     event: E
+
+    @property
+    def reason_given(self) -> str | None:
+        """Why: with the command, or in the event itself, where one of those that ask for a reason of their own."""
+        own = getattr(self.event, "reason", None)
+        # A word of ours, such as that a deal was lost for its price, is a fact and no reason.
+        return own if self.reason is None and type(own) is str else self.reason

@@ -90,11 +90,19 @@ def _facts(row: Row) -> list[str]:
     return [*told, *changed, *(["annualRevenue"] if other_currency else [])]
 
 
+def _reason(row: Row) -> Any:
+    own = row["data"].get("reason") if row["event"] in OWN_REASON else None
+    return own if row["reason"] is None else row["reason"]
+
+
 TOLD = fields_told()
+OWN_REASON = {"CustomerUnmasked", "CustomerArchived", "OpportunityReopened"}
+"""Of the events that the sample rows are of, those whose own reason is somebody's words."""
 BY_HAND: Mapping[tuple[str, str], Callable[[Row], Any]] = {
     ("ApiToken", "lastUsedAt"): lambda _: None,  # of sample rows nobody has used any
     ("Customer", "annualRevenue"): _amount("annual_revenue", "revenue_currency"),
     ("HistoryEntry", "fields"): _facts,
+    ("HistoryEntry", "reason"): _reason,
     ("Opportunity", "amount"): _amount("amount"),
     ("Opportunity", "weighted"): _weighted,
     ("OpportunityLine", "price"): _amount("price"),

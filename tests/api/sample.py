@@ -53,7 +53,13 @@ WORDS = {
     ("tickets", "satisfaction_score"): (1, 2, 3, 4, 5),
     ("customer_contact_points", "normalised"): ("ada@example.com", "bob@example.com"),
     ("timeline", "aggregate_kind"): ("customer", "customer", "opportunity", "team"),
-    ("timeline", "event"): ("CustomerRegistered", "OpportunityAmountChanged", "TeamRenamed"),
+    ("timeline", "event"): (
+        "CustomerRegistered",
+        "OpportunityAmountChanged",
+        "TeamRenamed",
+        "CustomerUnmasked",
+        "OpportunityLost",
+    ),
     ("ticket_messages", "kind"): ("customer_reply", "agent_reply", "note"),
     ("ticket_messages", "channel"): ("email", "web"),
 }
@@ -198,6 +204,7 @@ def _value(chance: random.Random, table: str, column: str, declared: str, at: in
             "changes": {"annualRevenue": ["1.50", None], "website": [None, "x"]},
             "personalChanges": {},
             "owner": None,
+            "reason": "price",
             "externalIds": [],
         },
         "numeric": Decimal(chance.choice(("10.00", "33.335", "0.5", "100", "12345678901234567.125"))),

@@ -237,13 +237,23 @@ def _records(who: Authority) -> Mapping[str, Callable[[Row], bool]]:
 EVERYBODY_S = ("roles", "staff_members", "teams", "queues", "pipelines", "pipeline_stages", "products", "company")
 
 
+PERSONAL_FACTS = {
+    "CustomerRegistered": ("contactPoints", "externalIds", "name", "sharedEmailReason"),
+    "CustomerUnmasked": ("reason",),
+    "OpportunityLost": ("competitor", "note"),
+}
+MONEY_FACTS = {"OpportunityAmountChanged": ("newAmount", "oldAmount"), "OpportunityLost": ("amount",)}
+"""Of the events that the sample rows are of, by name: what is hidden."""
+
+
 def _entry(row: Row, who: Authority, *, personal: bool) -> Row:
     """An entry as it is seen: its hidden fields are null, and named."""
     hidden = list[str]()
-    if not personal and Permission.SEE_PERSONAL_DATA not in who.grants and row["event"] == "CustomerRegistered":
-        hidden += ["contactPoints", "externalIds", "name", "sharedEmailReason"]
-    if Permission.SEE_AMOUNTS not in who.grants and row["event"] == "OpportunityAmountChanged":
-        hidden += ["newAmount", "oldAmount"]
+    if not personal and Permission.SEE_PERSONAL_DATA not in who.grants:
+        hidden += PERSONAL_FACTS.get(row["event"], ())
+    if Permission.SEE_AMOUNTS not in who.grants:
+        hidden += MONEY_FACTS.get(row["event"], ())
+    hidden.sort()
     data = {name: None if name in hidden else value for name, value in row["data"].items()}
     return {**row, "data": data, "withheld": [*row["withheld"], *hidden]}
 

@@ -170,6 +170,7 @@ def test_an_auditor_is_shown_a_customer_for_a_reason(office: Office) -> None:
     first, *_, last = sorted(shown["history"]["nodes"], key=lambda each: each["type"] == "CustomerUnmasked")
     assert (first["data"]["name"], first["withheld"]) == ("Grace Hopper", [])
     assert (last["type"], last["data"]["reason"]) == ("CustomerUnmasked", "Complaint 17 says so")
+    assert last["reason"] == last["data"]["reason"]
     assert last["actor"].startswith("user:stf_")
 
     # It holds for that answer alone.
