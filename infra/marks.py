@@ -16,12 +16,12 @@ _MARKS = """
 _IMPORTED = "SELECT record, fingerprint FROM daybook.imported WHERE record = ANY(%s::uuid[]) AND source = %s"
 _ERASED = f"""
     WITH erased AS (
-        SELECT originator_id, topic, convert_from(state, 'UTF8')::json AS state FROM daybook.events
+        SELECT originator_id, convert_from(state, 'UTF8')::json AS state FROM daybook.events
         WHERE topic IN ('{"', '".join((ERASURE_APPROVED, *PERSONAL_DATA_ERASED))}')
     ), records (id) AS (
         SELECT originator_id FROM erased
         UNION SELECT json_array_elements_text(state -> kind)::uuid
-            FROM erased, unnest(ARRAY['opportunities', 'tickets']) AS kind WHERE topic <> '{ERASURE_APPROVED}'
+            FROM erased, unnest(ARRAY['opportunities', 'tickets']) AS kind
     )
     SELECT DISTINCT correlation_id FROM records JOIN daybook.events ON originator_id = id WHERE actor = %s
 """
