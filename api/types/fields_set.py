@@ -63,7 +63,7 @@ _FIELDS_SET: Mapping[str, str] = {
     "OpportunityNoteAdded": "notes",
     "OpportunityExternalIdAdded": "externalIds",
     "TicketOpened": (
-        "number subject status kind priority channel queue escalationLevel openedAt messages externalIds"
+        "number subject status kind priority channel queue escalationLevel escalated openedAt messages externalIds"
         " customer assignee follows"
     ),
     "TicketAssigned": "assignee status",
