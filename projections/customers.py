@@ -402,7 +402,7 @@ def _state_consent(
 
 customers = Model(
     name="customers",
-    version=6,
+    version=7,
     tables=(CUSTOMERS, CONTACT_POINTS, TAGS, CLASSIFICATIONS, LINKS, CONSENTS, HOLDS, NOTES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("customer",)),

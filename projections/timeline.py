@@ -67,4 +67,4 @@ def _subject(recorded: Recorded[Any]) -> str:
     return public_id(recorded.kind if recorded.subject == own else "customer", recorded.subject)
 
 
-timeline = Model(name="timeline", version=2, tables=(TIMELINE,), post=post)
+timeline = Model(name="timeline", version=3, tables=(TIMELINE,), post=post)
