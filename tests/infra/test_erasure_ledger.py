@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from eventsourcing.persistence import StoredEvent
 
 from api.composition import Parts, assembled
 from domain.access import unlimited
@@ -69,3 +70,13 @@ def test_what_is_carried_out_elsewhere_while_the_ledger_is_replayed_gets_one_rec
         monkeypatch.setattr(command.erasures, "_append", overtaken)
         command.erasures.replay()
         assert len(server.store.entries(0, 100, names=PERSONAL_DATA_ERASED)) == 1
+
+
+def test_a_receipt_of_a_former_shape_is_one(database: str, tmp_path: Path) -> None:
+    """Or a new version would carry out again whatever an older one has."""
+    with assembled(database, tmp_path / "master.key") as parts:
+        id, state = approved(parts), b'{"ground":"person_asked","opportunities":[],"tickets":[],"keys":1,"entries":3}'
+        former = StoredEvent(originator_id=id, originator_version=4, topic=PERSONAL_DATA_ERASED[0], state=state)
+        parts.store.insert_events([former])
+        assert parts.erasures.carry_out_approved() == []
+        assert parts.daybook.fold(id).version == 4
