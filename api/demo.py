@@ -32,6 +32,7 @@ ACTOR = "demo"
 
 Values: TypeAlias = dict[str, Any]
 
+_REASON = "The demo's people need it for their work."
 _NAMESPACE = UUID("7b0b6dd6-6c0e-4b7a-9f43-2f6a3c1b9d05")
 """The idempotency keys of the story lie in it, so that it is told once, however often it is loaded."""
 
@@ -124,7 +125,8 @@ class _Telling:
         if told.of is not None:
             values["id"] = self._records[told.of]
         decider = catalogue.deciders[self._kinds[told.key or str(told.of)]]
-        context = Context(actor=ACTOR, idempotency_key=key, correlation_id=key, occurred_at=occurred_at)
+        reason = _REASON if decider.commands[verb] in decider.reasoned else None
+        context = Context(actor=ACTOR, idempotency_key=key, correlation_id=key, occurred_at=occurred_at, reason=reason)
         receipt = blocking(self._parts.commands.submit(decider, verb, values, context, unlimited(ACTOR)))
         if told.key is not None:
             self._records[told.key] = receipt.id

@@ -165,6 +165,7 @@ api_token: Decider[ApiToken, ApiTokenCommand, ApiTokenEvent] = Decider(
     evolve=evolve,
     commands={"issue": IssueApiToken, "revoke": RevokeApiToken},
     creates=frozenset({IssueApiToken}),
+    reasoned=frozenset({IssueApiToken, RevokeApiToken}),
     events={"ApiTokenIssued": ApiTokenIssued, "ApiTokenRevoked": ApiTokenRevoked},
     standing=lambda state: Standing(kind="api_token", active=state.issued and not state.revoked),
     folded_sealed=frozenset({ApiTokenIssued}),

@@ -102,6 +102,10 @@ class NotAllowed(Rule):
     permission: str
 
 
+class ReasonRequired(Rule):
+    """What changes who may do what needs a reason: say in `reason` why, for whoever looks into it later."""
+
+
 class VersionConflict(Rule):
     """The record has version {actual}, not {expected}: somebody changed it meanwhile. Read it again, then decide."""
 

@@ -27,6 +27,7 @@ from domain.appending import (
     IdempotencyKeyReused,
     KeptReceipt,
     Moved,
+    ReasonRequired,
     RecordUnreadable,
     Row,
     TooManyAtOnce,
@@ -144,6 +145,8 @@ class Daybook(Application[UUID]):
             raise Refused(self._unfoldable(stopped, command, authority)) from None
         if context.expected_version is not None and context.expected_version != own.version:
             refuse(VersionConflict(expected=context.expected_version, actual=own.version, path=("expected_version",)))
+        if context.reason is None and type(command) in decider.reasoned:
+            refuse(ReasonRequired(path=("reason",)))
         before: State = decider.initial if own.state is None else own.state
         after = before
         drafts: list[Draft] = []

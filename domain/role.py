@@ -201,6 +201,7 @@ role: Decider[Role, RoleCommand, RoleEvent] = Decider(
         "restore": RestoreRole,
     },
     creates=frozenset({DefineRole}),
+    reasoned=frozenset({DefineRole, ChangeRoleGrants, RetireRole, RestoreRole}),
     events={
         "RoleDefined": RoleDefined,
         "RoleRenamed": RoleRenamed,

@@ -347,6 +347,7 @@ staff_member: Decider[StaffMember, StaffMemberCommand, StaffMemberEvent] = Decid
         "reactivate": ReactivateStaffMember,
     },
     creates=frozenset({RegisterStaffMember}),
+    reasoned=frozenset({GrantRole, RevokeRole}),
     events={
         "StaffMemberRegistered": StaffMemberRegistered,
         "StaffMemberRenamed": StaffMemberRenamed,

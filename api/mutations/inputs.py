@@ -43,7 +43,7 @@ def input_of(decider: AnyDecider, verb: str) -> type[Any]:
     fields |= _fields_of(command)
     fields["expected_version"] = _field(int | None, _EXPECTED, UNSET)
     # A command may ask for a reason of its own (why a deal was lost); then that is the reason.
-    fields.setdefault("reason", _field(str | None, _REASON, UNSET))
+    fields.setdefault("reason", _field(str | None, _NEEDED if command in decider.reasoned else _REASON, UNSET))
     mutation = mutation_name(decider, verb)
     return _input(mutation[0].upper() + mutation[1:] + "Input", f"What `{mutation}` needs.", fields)
 
@@ -139,3 +139,4 @@ _KEY = (
 )
 _EXPECTED = "The version that you saw. If the record has another one by now, the command is refused."
 _REASON = "Why, in your own words, at most 500 characters; it is kept with the event."
+_NEEDED = f"{_REASON} Without one it is refused, as REASON_REQUIRED."

@@ -182,6 +182,8 @@ class Decider(msgspec.Struct, Generic[S, C, E], frozen=True, kw_only=True):
     taken: Callable[[C, Claim], Rule] = _no_rule
     """The rule that a command broke when somebody else holds the claim."""
     numbered: frozenset[type[C]] = frozenset()
+    reasoned: frozenset[type[C]] = frozenset()
+    """The commands that the door refuses without a reason: those that change who may do what."""
 
     def sealed_for(self, record: UUID, state: S, event: E) -> UUID:
         """Whose key seals an event of a record; `state`: of the record, after that event."""

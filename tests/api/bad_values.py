@@ -23,6 +23,7 @@ from graphql import (
 from domain.catalogue import camel, catalogue
 from domain.kernel.admission import members
 from domain.kernel.fields import ChildId, Id
+from tests.api.book import REASONED
 from tests.projections.fold_oracle import public
 
 Path = tuple[str, ...]
@@ -102,7 +103,9 @@ class Inputs:
         command = catalogue.deciders[kind].commands[verb]
         self._prefixes = {("id",): catalogue.prefixes[kind], **id_prefixes(command)}
         self._required = {(camel(one.name),) for one in msgspec.structs.fields(command) if one.required}
-        """With those that may be null but not left out: the schema can't say that."""
+        """With those that may be null but not left out, and reasons that are needed: the schema can't say that."""
+        if mutation in REASONED:
+            self._required.add(("reason",))
 
     def good(self) -> dict[str, Any]:
         """An input without fault, of what may not be left out."""

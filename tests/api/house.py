@@ -44,7 +44,7 @@ def entered(parts: Parts, step: Step, world: int) -> int | None:
     derive = partial(derived_id, HOUSE, step.key)
     values = {name: _in_world(value, world) for name, value in step.values.items()}
     command = parts.commands.admission.admit(decider.commands[step.verb], step.id, values, derive)
-    context = Context(actor=HOUSE, idempotency_key=step.key, correlation_id=step.key)
+    context = Context(actor=HOUSE, idempotency_key=step.key, correlation_id=step.key, reason="The story has it so")
     try:
         return blocking(parts.daybook.handle(command, context, unlimited(HOUSE))).version
     except Refused:

@@ -19,7 +19,7 @@ from websockets.typing import Subprotocol
 from api.departure import cut_stalled
 from api.receiving import Conversing, Receiving
 from api.server import MOST_MESSAGE_BYTES
-from tests.api.book import HEADERS, TOKEN, make_app
+from tests.api.book import HEADERS, TOKEN, make_app, why
 
 PATIENCE = 20.0
 """Seconds that a test waits for a message before it fails."""
@@ -49,7 +49,7 @@ class Operator:
     def mutate(self, mutation: str, selection: str = "position userErrors { message }", **given: Any) -> dict[str, Any]:
         name = mutation[0].upper() + mutation[1:] + "Input"
         document = f"mutation M($input: {name}!) {{ {mutation}(input: $input) {{ {selection} }} }}"
-        data = self.post(document, {"input": {"idempotencyKey": str(uuid4()), **given}})
+        data = self.post(document, {"input": {"idempotencyKey": str(uuid4()), **why(mutation), **given}})
         payload: dict[str, Any] = data[mutation]
         assert not payload.get("userErrors"), payload
         return payload

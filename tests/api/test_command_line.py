@@ -196,7 +196,9 @@ def test_the_ready_roles_are_defined_once_and_never_again(shell: Shell, database
         assert (defined, actor) == (len(READY), "daybook")
         db.execute("DELETE FROM daybook.receipts")  # as they go after 30 days
     with opened(database, shell.folder) as parts:
-        context = Context(actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4())
+        context = Context(
+            actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4(), reason="Nobody audits"
+        )
         of = {"id": role_id("auditor")}
         blocking(parts.commands.submit(role, "retire", of, context, unlimited("administrator")))
         head = entries(parts)
@@ -207,7 +209,7 @@ def test_the_ready_roles_are_defined_once_and_never_again(shell: Shell, database
 
 def test_a_company_keeps_its_own_role_of_the_same_name(shell: Shell, database: str) -> None:
     with opened(database, shell.folder) as parts:
-        context = Context(actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4())
+        context = Context(actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4(), reason="Ours")
         own = {"name": "auditor", "grants": [{"permission": "read_book", "scope": "all"}]}
         blocking(parts.commands.submit(role, "define", own, context, unlimited("administrator")))
     assert shell.run("demo").returncode == OK

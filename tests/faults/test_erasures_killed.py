@@ -14,6 +14,7 @@ import psycopg
 from domain.kernel import parse_type_id
 from infra.embedded.software import wheel_binaries
 from infra.erasure.ledger import Ledger
+from tests.api.book import why
 from tests.faults.processes import HEADERS, PATIENCE, Server, stopped_at_the_end, until
 from tests.faults.report import FULL
 from tests.postgres import MAJOR
@@ -47,7 +48,9 @@ class Desk:
     def do(self, mutation: str, selection: str = "position", token: str | None = None, **given: Any) -> dict[str, Any]:
         name = mutation[0].upper() + mutation[1:]
         query = f"mutation($i: {name}Input!) {{ {mutation}(input: $i) {{ {selection} userErrors {{ code }} }} }}"
-        payload: dict[str, Any] = self.ask(query, token, i={"idempotencyKey": str(uuid4()), **given})[mutation]
+        payload: dict[str, Any] = self.ask(query, token, i={"idempotencyKey": str(uuid4()), **why(mutation), **given})[
+            mutation
+        ]
         assert payload["userErrors"] == [], payload
         return payload
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 
 from domain.kernel.permissions import Permission, Scope
-from tests.api.book import HEADERS
+from tests.api.book import HEADERS, why
 
 ALL = dict.fromkeys(Permission, Scope.ALL)
 
@@ -30,7 +30,9 @@ class Company:
     async def mutate(self, mutation: str, selection: str, **given: Any) -> dict[str, Any]:
         name = mutation[0].upper() + mutation[1:] + "Input"
         document = f"mutation($i: {name}!) {{ {mutation}(input: $i) {{ {selection} userErrors {{ code message }} }} }}"
-        payload: dict[str, Any] = (await self.ask(document, {"i": {"idempotencyKey": str(uuid4()), **given}}))[mutation]
+        payload: dict[str, Any] = (
+            await self.ask(document, {"i": {"idempotencyKey": str(uuid4()), **why(mutation), **given}})
+        )[mutation]
         assert payload["userErrors"] == [], payload
         return payload
 
