@@ -1,9 +1,7 @@
 """Subscriptions: the feed of the whole book, and single records as they change."""
 
-import logging
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, cast
 from uuid import UUID
@@ -12,10 +10,10 @@ import anyio.to_thread
 import strawberry
 from graphql import VariableNode, print_ast
 from strawberry import UNSET
-from strawberry.scalars import JSON
 from strawberry.tools import create_type
 from strawberry.types.field import StrawberryField
 
+from api.changes import PAGE, Change, told
 from api.checkpoints import Checkpoints
 from api.errors import RequestError, RequestErrorCode
 from api.execution import Ready, raw
@@ -24,51 +22,17 @@ from api.reading.sight import Sight
 from api.scalars import Position
 from api.serving import RequestInfo, Serving
 from domain.catalogue import AnyDecider, camel, catalogue
-from domain.kernel import parse_type_id, type_id
+from domain.kernel import parse_type_id
 from domain.kernel.identifiers import NotATypeId
 from domain.kernel.permissions import Permission
-from infra.entries import StoredEntry
 from infra.log.checkpoint import read
 from infra.log.store import Kept
-from projections.event_data import event_data
 
-_log = logging.getLogger("daybook.api")
-
-PAGE = 100
-"""Entries that are read at once for a subscriber; the next ones are read when it has taken these."""
 STRETCH = 5_000
 """Positions that are looked through before a mark says how far that was."""
 
 FOLLOWED = ("customer", "opportunity", "ticket")
 """Kinds of aggregates that have a subscription of their own."""
-
-
-@strawberry.type(description="An entry of the book.")
-class Change:
-    position: Position = strawberry.field(description="Its place in the book.")
-    type: str = strawberry.field(description="What happened: the event's name, such as `CustomerRenamed`.")
-    aggregate_kind: str | None = strawberry.field(
-        description="The kind of record, such as `customer`; null where this Daybook does not know the event."
-    )
-    aggregate_id: strawberry.ID = strawberry.field(description="The record that it happened to.")
-    version: int = strawberry.field(description="The record's version after it.")
-    event_id: strawberry.ID = strawberry.field(description="The entry's own id, to recognise it when it comes again.")
-    recorded_at: datetime = strawberry.field(description="When it was written down.")
-    occurred_at: datetime = strawberry.field(description="When it happened.")
-    actor: str = strawberry.field(description="Who did it: a user, a token, a rule, an import.")
-    on_behalf_of: str | None = strawberry.field(description="On whose behalf, where it was somebody else's.")
-    subject_id: strawberry.ID = strawberry.field(description="Whose key seals its personal part: a person or record.")
-    correlation_id: strawberry.ID = strawberry.field(description="The request that it came from.")
-    causation_id: strawberry.ID | None = strawberry.field(description="The event that caused it, where one did.")
-    reason: str | None = strawberry.field(
-        description="Why, where somebody said so; null once it is erased, or where it is hidden from you."
-    )
-    data: JSON | None = strawberry.field(
-        description=(
-            "The event's fields; what was erased, or is hidden from you, is null. Null as a whole where this version"
-            " can't read the entry."
-        )
-    )
 
 
 @strawberry.type(
@@ -130,7 +94,8 @@ async def changes(
         position,
         _mark(position, last),
         partial(_stretch, serving, sight, names, about),
-        _same(info, but="after"),
+        # What rows say of today is for today: it is not kept for whoever comes later.
+        (_same(info, but="after"), object() if sight.by_rows else None),
         partial(_Signed, serving.checkpoints, last) if checkpoints else None,
     )
     return source  # type: ignore[no-any-return]
@@ -149,13 +114,15 @@ class _Signed:
 
 
 def _mark(position: int, kept: Kept | None = None) -> ChangeMessage:
-    return ChangeMessage(position=_shown(position), change=None, checkpoint=None if kept is None else _checkpoint(kept))
+    return ChangeMessage(
+        position=Position(str(position)), change=None, checkpoint=None if kept is None else _checkpoint(kept)
+    )
 
 
 def _checkpoint(kept: Kept) -> Checkpoint:
     found = read(kept.note)
     root = b64encode(found.root).decode()
-    return Checkpoint(origin=found.origin, size=_shown(found.size), root=root, note=kept.note)
+    return Checkpoint(origin=found.origin, size=Position(str(found.size)), root=root, note=kept.note)
 
 
 async def _stretch(
@@ -163,12 +130,11 @@ async def _stretch(
 ) -> Sequence[ChangeMessage]:
     """The entries above a position, up to another or as many as are read at once, and how far that was."""
     stop = min(reached, after + STRETCH)
-    read = partial(_read, serving, sight, after, stop, names, subject)
-    found = await anyio.to_thread.run_sync(read, limiter=serving.readers)
-    told = [ChangeMessage(position=change.position, change=change) for change in found]
+    found = await told(serving, sight, after, stop, names, subject)
+    messages = [ChangeMessage(position=change.position, change=change) for change in found]
     if len(found) < PAGE and (not found or int(found[-1].position) < stop):
-        told.append(_mark(stop))
-    return told
+        messages.append(_mark(stop))
+    return messages
 
 
 def _same(info: RequestInfo, *, but: str | None = None) -> Hashable:
@@ -199,52 +165,6 @@ async def _start(serving: Serving, after: str | None) -> int:
                 f"The book ends at position {head or 0}: `after` is no position of this book.",
             )
     return int(after)
-
-
-def _read(
-    serving: Serving, sight: Sight, after: int, stop: int, names: Sequence[str], subject: UUID | None
-) -> list[Change]:
-    entries = serving.store.entries(after, PAGE, stop=stop, names=names, subject=subject)
-    return [_change(serving, sight, entry) for entry in entries]
-
-
-def _change(serving: Serving, sight: Sight, entry: StoredEntry) -> Change:
-    reason, data = None, None
-    try:
-        (recorded,) = serving.mapper.recorded([entry])
-        reason, (data, _) = recorded.reason_given if sight.personal else None, event_data(recorded.event)
-        data |= dict.fromkeys(sight.hidden_fields.get(recorded.name, ()))
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with an entry, it is told of and never skipped
-        _log.warning("The feed can't read entry %s (%s).", entry.position, type(error).__name__)
-    older = catalogue.older.get(entry.topic)
-    name = older.into if older else entry.topic
-    shape = catalogue.shapes.get(name)
-    kind = shape.kind if shape else None
-    return Change(
-        position=_shown(entry.position),
-        type=name,
-        aggregate_kind=kind,
-        aggregate_id=_public(kind, entry.originator_id),
-        version=entry.originator_version,
-        event_id=strawberry.ID(type_id("evt", entry.event_id)),
-        recorded_at=entry.recorded_at,
-        occurred_at=entry.occurred_at,
-        actor=entry.actor,
-        on_behalf_of=entry.on_behalf_of,
-        subject_id=_public(kind if entry.subject == entry.originator_id else "customer", entry.subject),
-        correlation_id=strawberry.ID(str(entry.correlation_id)),
-        causation_id=None if entry.causation_id is None else strawberry.ID(type_id("evt", entry.causation_id)),
-        reason=reason,
-        data=None if data is None else JSON(data),
-    )
-
-
-def _shown(position: int) -> Position:
-    return Position(str(position))
-
-
-def _public(kind: str | None, id: UUID) -> strawberry.ID:
-    return strawberry.ID(str(id) if kind is None else type_id(catalogue.prefixes[kind], id))
 
 
 def _stored_names(types: Sequence[str]) -> list[str]:

@@ -117,6 +117,13 @@ class Compiler:
         rows = f'{self.rows(bound(entity).table)} {alias} where {alias}."id" = {id}'
         return self.statement.plan(computed(f"(select {self._hidden(entity, alias).sql} from {rows})"))
 
+    def seen(self, entity: Entity) -> Plan:
+        """The plan of the ids of the records that are seen, among those that the given argument `ids` names."""
+        alias = self.statement.alias()
+        ids = self.statement.parameter(self.statement.given, lambda given: given["ids"], "text[]")
+        rows = f'{self.rows(bound(entity).table)} {alias} where {alias}."id" = any({ids})'
+        return self.statement.plan(computed(f'(select json_agg({alias}."id") from {rows})'))
+
     def fields(self, kind: GraphQLObjectType, nodes: Sequence[FieldNode], alias: str) -> dict[str, Json]:
         """JSON by response key: what `nodes` select of an object of this kind, whose row is `alias`."""
         return {key: self.field(kind, uses, alias) for key, uses in self.selections.below(kind, nodes).items()}

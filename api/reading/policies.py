@@ -163,6 +163,13 @@ _TICKETS = OfRecord(
     ),
 )
 
+RECORDS: Final[Mapping[str, Table]] = {
+    "customer": customers.CUSTOMERS,
+    "opportunity": opportunities.OPPORTUNITIES,
+    "ticket": tickets.TICKETS,
+}
+"""By kind: the records that are not everybody's to see."""
+
 POLICIES: Final[Mapping[str, Policy]] = {
     customers.CUSTOMERS.name: Policy(
         rows=_CUSTOMERS,
@@ -226,14 +233,8 @@ POLICIES: Final[Mapping[str, Policy]] = {
     ),
     api_tokens.GRANTS.name: Policy(),
     TIMELINE.name: Policy(
-        rows=OfEntries(
-            {
-                "customer": customers.CUSTOMERS,
-                "opportunity": opportunities.OPPORTUNITIES,
-                "ticket": tickets.TICKETS,
-                "api_token": api_tokens.API_TOKENS,
-            }
-        ),
+        rows=OfEntries({**RECORDS, "api_token": api_tokens.API_TOKENS}),
+        personal=_masks("reason"),
         columns=entry_columns,
         customer="aggregate_id",
     ),

@@ -182,6 +182,17 @@ class Reader:
             self._keep(key, plan)
         return msgspec.json.decode((await self._run(plan, nothing, asked)).data, type=list[str] | None)
 
+    async def seen(self, prefix: str, ids: Sequence[str], sight: Sight) -> Sequence[str]:
+        """Of these ids, all with this prefix, those of records that are seen. Raises GraphQLError."""
+        entity = dict(self._entities.nodes())[prefix]
+        asked = {**sight.values, "ids": list(ids)}
+        key = ("seen", entity.type.name, sight.plan_key)
+        nothing = VariableValues({}, {})
+        if (plan := self._plans.get(key)) is None:
+            plan = Compiler(self._entities, self._rows, sight, {}, nothing, asked).seen(entity)
+            self._keep(key, plan)
+        return msgspec.json.decode((await self._run(plan, nothing, asked)).data, type=list[str] | None) or ()
+
     async def select(self, id: str, info: GraphQLResolveInfo[Any], sight: Sight) -> bytes:
         """The JSON text of what a resolver's field selects of the record with this id; `null` where none is seen.
 

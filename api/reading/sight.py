@@ -14,6 +14,7 @@ from api.reading.entities import Entities, Entity, bound, columns_of, in_templat
 from api.reading.entries import hidden_fields as hidden_fields_of_entries
 from api.reading.policies import (
     POLICIES,
+    RECORDS,
     UNMASKED,
     Branch,
     Everybody,
@@ -105,6 +106,20 @@ class Sight:
 
     def has(self, permission: Permission) -> bool:
         return permission in self._grants
+
+    def sees_records(self, kind: str) -> bool | None:
+        """Whether what happens to the records of a kind is told to whoever follows the book; None: their rows say.
+
+        That there are entries of all the others is told too, and so is all of an API token's.
+        """
+        if kind not in RECORDS or not self._limits(RECORDS[kind]):
+            return True
+        return False if self.sees_nothing(RECORDS[kind]) else None
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether there is a kind of records of which rows say which are seen."""
+        return any(self.sees_records(kind) is None for kind in RECORDS)
 
     def hidden(self, table: Table) -> Mapping[str, Mask]:
         """The columns of a table that are hidden, in all rows or in some."""

@@ -96,6 +96,7 @@ class HistoryEntry:
     causation_id: strawberry.ID | None = column(
         "causation_id", "The event that caused it, where one did.", filtered=True
     )
+    hidden_fields: list[str] = hidden()
 
 
 def history() -> Any:

@@ -62,6 +62,7 @@ HIDDEN_PERSONAL: Mapping[str, tuple[str, ...]] = {
     "StaffMember": ("name", "email", "externalIds"),
     "Team": ("externalIds",),
     "ApiToken": ("name",),
+    "HistoryEntry": ("reason",),
 }
 OF_ORGANISATIONS = ("name", "legalName")
 """Are not hidden of an organisation: it is nobody's name."""
@@ -77,7 +78,8 @@ OF_CUSTOMER = {"customers": "id", "customer_contact_points": "customer_id", "cus
                "customer_legal_holds": "customer_id",
                "timeline": "aggregate_id"}  # fmt: skip
 """What unmasking a customer shows: by table, the column that names them."""
-KINDS_OF_CUSTOMER = {"Customer": "id", "ContactPoint": "customer_id", "Consent": "customer_id", "Note": "customer_id"}
+KINDS_OF_CUSTOMER = {"Customer": "id", "ContactPoint": "customer_id", "Consent": "customer_id", "Note": "customer_id",
+                     "HistoryEntry": "aggregate_id"}  # fmt: skip
 
 
 def seen(rows: Rows, who: Authority, unmasked: str | None = None) -> Rows:
