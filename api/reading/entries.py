@@ -1,6 +1,7 @@
 """What is seen of an entry of the book by whom persons, or amounts, are hidden: its fields go null, and are named.
 
-Which fields these are is read off the events themselves: personal is what they seal, and money what holds decimals.
+Which fields these are is read off the events themselves: personal is what they seal, and money what holds decimals,
+with the currency beside it.
 External ids are hidden with what is personal, as they are in the records (`policies.py`): not all events seal them.
 """
 
@@ -70,10 +71,10 @@ def _literal(hidden: Mapping[str, Sequence[str]]) -> str:
     return f"'{msgspec.json.encode(hidden).decode()}'::jsonb"
 
 
-def _money(event: type[Event]) -> Iterator[str]:
-    for field, hint in get_type_hints(event).items():
-        if Decimal in _types(hint) and "probability" not in field:
-            yield field
+def _money(event: type[Event]) -> list[str]:
+    hints = get_type_hints(event)
+    amounts = [field for field, hint in hints.items() if Decimal in _types(hint) and "probability" not in field]
+    return [*amounts, *(field for field in hints if amounts and field.endswith("currency"))]
 
 
 def _types(hint: Any) -> Iterator[Any]:

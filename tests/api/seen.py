@@ -244,7 +244,10 @@ PERSONAL_FACTS = {
     "CustomerUnmasked": ("reason",),
     "OpportunityLost": ("competitor", "note"),
 }
-MONEY_FACTS = {"OpportunityAmountChanged": ("newAmount", "oldAmount"), "OpportunityLost": ("amount",)}
+MONEY_FACTS = {
+    "OpportunityAmountChanged": ("newAmount", "newCurrency", "oldAmount", "oldCurrency"),
+    "OpportunityLost": ("amount", "currency"),
+}
 """Of the events that the sample rows are of, by name: what is hidden."""
 
 

@@ -66,6 +66,17 @@ def test_external_ids_are_hidden_in_entries_as_they_are_in_records() -> None:
     assert told == {"ProductAdded", "ProductExternalIdAdded"}, "of records, those of products alone are everybody's"
 
 
+def test_a_currency_is_hidden_in_entries_with_the_amount_that_it_is_of() -> None:
+    hidden = hidden_fields_of_entries(personal=True, amounts=False)
+    told = {
+        name
+        for name, shape in catalogue.shapes.items()
+        for field in shape.type.__struct_fields__
+        if "currency" in field and camel(field) not in hidden.get(name, ())
+    }
+    assert told == {"PipelineDefined", "ProductAdded", "ProductPriceChanged"}, "pipelines and prices are everybody's"
+
+
 @contextmanager
 def _loaded(conninfo: str, world: Rows) -> Iterator[Desk]:
     load(conninfo, world)

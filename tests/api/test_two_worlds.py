@@ -40,7 +40,9 @@ HISTORIES, ATTEMPTS = (100, 100) if FULL else (4, 50)
 MOST_FOLLOWED = 45
 """A connection may have 50 operations under way."""
 
-ENTRIES = "{ position change { type aggregateKind aggregateId version actor subjectId reason data } }"
+ENTRIES = (
+    "{ position change { type aggregateKind aggregateId version actor subjectId reason data withheld hiddenFields } }"
+)
 READS = reads(0)
 
 

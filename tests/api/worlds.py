@@ -3,7 +3,8 @@
 Whom it is about is called A. Ids and idempotency keys are drawn beforehand, so both worlds have the same ones wherever
 A could know them. What A does not see is told differently: other values, other commands and more or fewer of them,
 records that are there in one of the worlds only. What is hidden of records that A sees has other values, but neither
-appears nor disappears in one world only, and takes as many entries: their history shows that something was said.
+appears nor disappears in one world only, and takes as many entries: their history shows that something was said. That
+holds for all records where A follows the whole book.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -95,19 +96,22 @@ class History:
         return self._further(self.chance.choice([one for one in self.records if one.seen]))
 
     def next_hidden(self, world: int) -> Iterator[Step]:
-        """What happens in one of the worlds meanwhile, to records that A does not see: often nothing."""
+        """What happens in one of the worlds meanwhile, to records that A does not see: often nothing.
+
+        Where A follows the whole book, it happens in both of them, for A is told that there was something.
+        """
         hidden = self.hidden(world)
         for _ in range(self.chance.choice((0, 0, 1, 2)) if hidden else 0):
-            yield self._further(self.chance.choice(hidden))._replace(worlds=(world,))
+            step = self._further(self.chance.choice(hidden))
+            yield step if self._book else step._replace(worlds=(world,))
 
     def leaving(self) -> Iterator[Step]:
         """Somebody else looks after a record from now on, so that A does not see it any longer."""
         for at, one in enumerate(self.records):
             if one.seen and one.kind != "ticket" and self.grants[READING[one.kind]] is not Scope.ALL:
                 verb = "assignOwner" if one.kind == "customer" else "reassign"
-                if not self._book:
-                    self.records[at] = one._replace(seen=False)
-                    self.left.add(one.id)
+                self.records[at] = one._replace(seen=False)
+                self.left.add(one.id)
                 yield Step(one.kind, verb, one.id, self._key(), {"owner": self.outsider, "team": self.other})
                 return
 
@@ -135,9 +139,8 @@ class History:
             places = [self._place(kind) for _ in range(3 * many)]
             seen = [place for place in places if is_seen(self.who, kind, place)][:many]
             hidden = [place for place in places if not is_seen(self.who, kind, place)]
-            if self._book:
-                hidden = []  # the book tells of every record; what differs is hidden from A in its entries too
-            known, rest = hidden[: many // 2], hidden[many // 2 : many]
+            both = many if self._book else many // 2  # the book tells that there are entries, so it has to have as many
+            known, rest = hidden[:both], hidden[both:many]
             mine = {"assignee" if kind == "ticket" else "owner": self.me}
             if is_seen(self.who, kind, mine):
                 seen = [mine, *seen]
@@ -152,7 +155,7 @@ class History:
         for record in self.records:
             for _ in range(1 if record.seen else 2):
                 yield self._further(record)
-                if not record.seen:
+                if not record.seen and not self._book:
                     yield self._further(record)._replace(worlds=(self.chance.choice(record.worlds),))
 
     def _place(self, kind: str) -> dict[str, Any]:
@@ -183,6 +186,7 @@ class History:
                 self.ids.setdefault("cpt", []).append(type_id("cpt", derived_id(HOUSE, step.key, 1)))
             case "opportunity":
                 given |= {"title": self._text(person), "pipeline": self.pipeline, "amount": self._money(record)}
+                given |= {"currency": self._currency(record)}
                 given |= {"customer": customer.id if customer else None, "external_ids": mark}
                 step = self._step("opportunity", "open", record.id, **given)
             case _:
@@ -200,13 +204,13 @@ class History:
                 "addNote": {"text": word},
                 "addTag": {"tag": word},
                 "classify": {"scheme": self._text(not record.seen), "value": "large"},
-                "changeDetails": {"annual_revenue": self._money(record), "revenue_currency": "EUR"},
+                "changeDetails": {"annual_revenue": self._money(record), "revenue_currency": self._currency(record)},
                 "addContactPoint": {"contact_point": {"kind": "web", "value": self._text(person, "https://{}.example")}},
                 "grantConsent": {"purpose": "news", "channel": "email", "basis": "contract", "proof": word},
             },
             "opportunity": {
                 "rename": {"title": word},
-                "changeAmount": {"amount": self._money(record), "currency": "EUR"},
+                "changeAmount": {"amount": self._money(record), "currency": self._currency(record)},
                 "addNote": {"text": word},
                 "changeStage": {"stage": self.chance.choice(self.ids["stg"])},
             },
@@ -231,7 +235,7 @@ class History:
 
     @property
     def _book(self) -> bool:
-        """Whether A follows the whole book: what differs then are hidden values alone."""
+        """Whether A follows the whole book: there are as many entries then, and what differs is what they say."""
         return Permission.READ_BOOK in self.grants
 
     @property
@@ -248,8 +252,14 @@ class History:
     def _money(self, record: Record) -> Any:
         self._told += 1
         amount = 1_000 + self._told
-        hidden = not record.seen or Permission.SEE_AMOUNTS not in self.grants
-        return Differs((f"{amount}", f"{9_000 + amount}")) if hidden else f"{amount}"
+        return Differs((f"{amount}", f"{9_000 + amount}")) if self._unpriced(record) else f"{amount}"
+
+    def _currency(self, record: Record) -> Any:
+        return Differs(("EUR", "CHF")) if self._unpriced(record) else "EUR"
+
+    def _unpriced(self, record: Record) -> bool:
+        """Whether a record's amounts are hidden from A."""
+        return not record.seen or Permission.SEE_AMOUNTS not in self.grants
 
     def _new(self, kind: str) -> UUID:
         id = UUID(int=self.chance.getrandbits(128), version=4)
@@ -268,7 +278,7 @@ def _grants(chance: Random) -> Mapping[Permission, Scope]:
         found = {one.permission: one.scope for one in chance.choice(READY).grants}
     else:
         found = {each: chance.choice(list(Scope)) for each in Permission if chance.random() < 0.75}
-        if chance.random() < 0.8:
+        if chance.random() < 0.5:
             found.pop(Permission.READ_BOOK, None)
     for permission in READING.values():
         found.setdefault(permission, chance.choice((Scope.OWN, Scope.TEAM)))
@@ -276,7 +286,7 @@ def _grants(chance: Random) -> Mapping[Permission, Scope]:
     if manages:
         found |= dict.fromkeys(GIVES_SIGHT, Scope.ALL)
         found |= {each: chance.choice((Scope.OWN, Scope.TEAM)) for each in READING.values()}
-        for each, odds in ((Permission.READ_CUSTOMERS, 0.3), (Permission.READ_BOOK, 0.8)):
+        for each, odds in ((Permission.READ_CUSTOMERS, 0.3), (Permission.READ_BOOK, 0.5)):
             if chance.random() < odds:
                 found.pop(each, None)
     return {each: Scope.ALL if each in SCOPELESS else scope for each, scope in found.items()}
