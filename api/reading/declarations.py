@@ -267,9 +267,9 @@ def waterfall(
     return _field(Waterfall(of, record, table, stock, compared, steps, named), description)
 
 
-def tally(description: str, *, only: str = "true") -> Any:
-    """Inside a totals type: how many rows."""
-    return _field(Tally(only), description)
+def tally(description: str, *, only: str = "true", reads: tuple[str, ...] = ()) -> Any:
+    """Inside a totals type: how many rows. `reads`: the columns that say which; it is nullable then."""
+    return _field(Tally(only, reads), description)
 
 
 def total(

@@ -220,6 +220,7 @@ def columns_of(source: Source) -> Iterator[str]:
             for sql in msgspec.structs.astuple(source):
                 if isinstance(sql, str):
                     yield from in_template(sql)
+            yield from source.reads if isinstance(source, Tally) else ()
         case _:
             pass
 

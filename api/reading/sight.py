@@ -220,6 +220,9 @@ class Sight:
 
 def hidden_fields(entities: Entities, entity: Entity, sight: Sight, table: Table) -> Iterator[tuple[str, str | None]]:
     """The fields of a type that are hidden in rows of this table, each with a condition under which it is not."""
+    if entity.rows is not None and entity.rows.counted is not None:
+        yield from ((name, None) for name in hidden_figures(entities, entity, sight))
+        return
     hidden = sight.hidden(table)
     for name, source in entity.sources.items():
         if isinstance(source, Many | Values | Totals):
@@ -236,6 +239,16 @@ def hidden_fields(entities: Entities, entity: Entity, sight: Sight, table: Table
                         yield f"{name}.{inner}", hidden[column].unless
         elif masks := [hidden[column] for column in columns_of(source) if column in hidden]:
             yield name, masks[0].unless
+
+
+def hidden_figures(entities: Entities, entity: Entity, sight: Sight) -> Iterator[str]:
+    """The fields of a type of totals that are hidden: what they read is, in the rows counted or in their parts."""
+    hidden = set(sight.hidden(bound(entities.counted(entity)).table))
+    for grain in bound(entity).finer:
+        of_persons = sight.sees_nothing(grain.table) or sight.unmasks_rows(grain.table)
+        columns = grain.table.columns if of_persons else sight.hidden(grain.table)
+        hidden.update(f"{grain.name}.{column}" for column in columns)
+    yield from (name for name, source in entity.sources.items() if hidden.intersection(columns_of(source)))
 
 
 _MADE: OrderedDict[int, tuple[Authority, Sight]] = OrderedDict()

@@ -216,6 +216,8 @@ class Tally(msgspec.Struct, frozen=True):
 
     only: str
     """A condition on the rows that are counted."""
+    reads: tuple[str, ...] = ()
+    """The columns that say which rows there are to be counted: where one is hidden, how many is hidden too."""
 
 
 class Total(msgspec.Struct, frozen=True):

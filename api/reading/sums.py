@@ -14,6 +14,7 @@ from api.reading.entities import Entity, belonging, bound, json_of, object_of, o
 from api.reading.json_text import Json, as_array, computed, constant
 from api.reading.money import money
 from api.reading.pages import from_where, size
+from api.reading.sight import hidden_figures
 from api.reading.sources import Column, Expression, Figure, Grain, Mean, Rate, Relation, Tally, Total, Totals
 from api.reading.statement import Call, Cells, quoted
 from projections.tables import sql_type
@@ -123,9 +124,12 @@ def totals(
     of_group = {name: grouping.dimension(name) for name in grouping.by}
     outer = [column for column, _ in of_group.values()]
     fields: dict[str, Json] = {}
+    hidden = set(hidden_figures(compiler.entities, entity, compiler.sight))
     for key, uses in selected.items():
         name = uses[0].name.value
         match entity.sources.get(name):
+            case Tally() | Rate() | Mean() if name in hidden:
+                fields[key] = constant("null")
             case Tally() | Total() | Rate() | Mean() as figure:
                 column = statement.alias()
                 outer.append(f"{_outer(compiler, entity, name, figure, uses, split)} as {column}")

@@ -218,6 +218,7 @@ CLASS = Grain(
 @strawberry.type(description="What customers add up to.")
 class CustomerTotals:
     count: int = tally("How many customers.")
+    hidden_fields: list[str] = hidden()
 
 
 @totals_of(Customer, finer=(TAG, CLASS), beside={"company": THE_COMPANY})

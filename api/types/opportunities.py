@@ -193,6 +193,7 @@ class OpportunityTotals:
         "The mean of the days from opening to closing of the won ones, with two decimals; null where none is won.",
         only=WON,
     )
+    hidden_fields: list[str] = hidden()
 
 
 @totals_of(Opportunity, finer=(LINE,))

@@ -4,7 +4,7 @@ from typing import Any
 
 import strawberry
 
-from api.reading.declarations import tally, total, totals_of, waterfall
+from api.reading.declarations import hidden, tally, total, totals_of, waterfall
 from api.reading.ids import LETTERS, of_kind
 from api.reading.money import Money
 from api.reading.sources import Argument, Named, Step
@@ -60,8 +60,8 @@ def _sum(step: str, description: str) -> Any:
     return total(AMOUNT, description, currency=CURRENCY, only=f"{{step}} = '{step}'")
 
 
-def _deals(step: str, description: str) -> Any:
-    return tally(description, only=f"{{step}} = '{step}' and {{nth}} = 1")
+def _deals(step: str, description: str, *, reads: tuple[str, ...] = ()) -> Any:
+    return tally(description, only=f"{{step}} = '{step}' and {{nth}} = 1", reads=reads)
 
 
 def _sum_of_deals(step: str) -> Any:
@@ -77,7 +77,7 @@ def _sum_of_deals(step: str) -> Any:
     " is an amount that is not known. `opening` + `created` + `reopened` + `movedIn` - `won` - `lost` - `movedOut` ="
     " `closing`. Every entry between the moments counts: a deal that was lost, reopened and won is in each of the"
     " three. `advanced`, `wentBack`, `slipped` and `pulledIn` change no sum and stand beside it. Whoever may not see"
-    " amounts is shown no element of any sum, and nothing that grew or shrank."
+    " amounts is shown no element of any sum, nor how many grew or shrank: `hiddenFields` names these."
 )
 class PipelineWaterfall:
     opening: int = _times("opening", "How many deals were open at the beginning.")
@@ -88,13 +88,17 @@ class PipelineWaterfall:
     reopened_amounts: list[Money] = _sum("reopened", "The sum of the amounts that they came back with.")
     moved_in: int = _times("moved_in", "How many times an open deal came from another pipeline.")
     moved_in_amounts: list[Money] = _sum("moved_in", "The sum of the amounts that they came with.")
-    grown: int = _deals("grown", "How many deals grew while they were open here, once or more often.")
+    grown: int | None = _deals(
+        "grown", "How many deals grew while they were open here, once or more often.", reads=("amount",)
+    )
     grown_amounts: list[Money] = _sum(
         "grown",
         "By how much, all times together. What gets another currency shrinks by all of its amount in the old one, and"
         " grows by all of it in the new one.",
     )
-    shrunk: int = _deals("shrunk", "How many deals shrank while they were open here, once or more often.")
+    shrunk: int | None = _deals(
+        "shrunk", "How many deals shrank while they were open here, once or more often.", reads=("amount",)
+    )
     shrunk_amounts: list[Money] = _sum("shrunk", "By how much, all times together; of currencies as of `grownAmounts`.")
     won: int = _times("won", "How many times an open deal was won.")
     won_amounts: list[Money] = _sum("won", "The sum of the amounts that they left with.")
@@ -116,6 +120,7 @@ class PipelineWaterfall:
     slipped_amounts: list[Money] = _sum_of_deals("slipped")
     pulled_in: int = _deals("pulled_in", "How many open deals' expected close was brought forward, once or more often.")
     pulled_in_amounts: list[Money] = _sum_of_deals("pulled_in")
+    hidden_fields: list[str] = hidden()
 
 
 def pipeline_waterfall() -> Any:

@@ -63,6 +63,8 @@ HIDDEN_PERSONAL: Mapping[str, tuple[str, ...]] = {
     "Team": ("externalIds",),
     "ApiToken": ("name",),
     "HistoryEntry": ("reason",),
+    "OpportunityGroup": ("source", "campaign"),
+    "CustomerGroup": ("tag",),
 }
 OF_ORGANISATIONS = ("name", "legalName")
 """Are not hidden of an organisation: it is nobody's name."""
@@ -70,6 +72,10 @@ HIDDEN_AMOUNTS: Mapping[str, tuple[str, ...]] = {
     "Customer": ("annualRevenue",),
     "Opportunity": ("amount", "weighted"),
     "OpportunityLine": ("price", "total"),
+    **dict.fromkeys(
+        ("OpportunityTotals", "OpportunityGroup"),
+        ("amounts", "openAmounts", "wonAmounts", "averageWonAmounts", "weighted"),
+    ),
 }
 
 

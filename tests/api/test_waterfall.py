@@ -32,7 +32,7 @@ from tests.projections.books import made_up_book
 PAIRS = 2_000 if FULL else 100
 FIGURES = " ".join(f"{step} {step}Amounts {{ amount currency }}" for step in STEPS)
 QUERY = f"""query Q($pipeline: ID!, $from: Moment!, $to: Moment, $basis: Basis! = RECORDED) {{
-    pipelineWaterfall(pipeline: $pipeline, from: $from, to: $to, basis: $basis) {{ {FIGURES} }}
+    pipelineWaterfall(pipeline: $pipeline, from: $from, to: $to, basis: $basis) {{ {FIGURES} hiddenFields }}
 }}"""
 
 
@@ -89,10 +89,13 @@ def test_every_figure_is_what_the_events_between_two_moments_say(
                 given["to"], until = None, max(getattr(one, clock) for one in book.recorded)
             found = answer(runner, reader, book, QUERY, given, sight)["pipelineWaterfall"]
             counts, sums = stocktaking.waterfall(_uuid(pipeline), clock, since, until, seen)
+            told: dict[str, int | None] = {**counts}
             if not amounts:
-                counts |= {"grown": 0, "shrunk": 0}
+                told |= {"grown": None, "shrunk": None}
                 sums = {step: {} for step in STEPS}
-            assert {step: found[step] for step in STEPS} == counts, (given, sight.plan_key)
+            hidden = () if amounts else ("grown", "shrunk", *(f"{step}Amounts" for step in STEPS))
+            assert set(found["hiddenFields"]) == set(hidden)
+            assert {step: found[step] for step in STEPS} == told, (given, sight.plan_key)
             assert {step: _sum(found[f"{step}Amounts"]) for step in STEPS} == sums, (given, sight.plan_key)
             _adds_up(found)
             seldom.update(step for step in STEPS if counts[step])
