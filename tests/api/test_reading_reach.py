@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from api.reading.entities import Entities
-from api.reading.sources import Column, Many, Part, Relation, Values
+from api.reading.sources import Column, Expression, Many, Part, Relation, Rows, Values
 from api.schema import the_schema
 from projections.registry import models
 
@@ -43,10 +43,11 @@ def _read(entities: Entities) -> Iterator[tuple[str, str]]:
                         yield own, source.sort
                 case Relation():
                     yield own, source.column
+                case Expression():
+                    yield from ((own, column) for column in _in(source.sql, entity.rows))
                 case Part():
                     yield own, source.present
-                    for sql in source.fields.values():
-                        yield from ((own, column) for column in entity.rows.table.columns if f"{{{column}}}" in sql)
+                    yield from ((own, column) for sql in source.fields.values() for column in _in(sql, entity.rows))
                 case Values():
                     yield from ((source.table.name, column) for column in (source.column, source.order, *source.on))
                 case Many():
@@ -60,6 +61,11 @@ def _read(entities: Entities) -> Iterator[tuple[str, str]]:
                     yield from ((table, one.name) for one in items.sources.values() if isinstance(one, Column))
                 case _:
                     pass
+
+
+def _in(sql: str, rows: Rows) -> list[str]:
+    """The columns that a template names."""
+    return [column for column in rows.table.columns if f"{{{column}}}" in sql]
 
 
 def test_every_column_of_the_read_models_is_read() -> None:
