@@ -8,6 +8,7 @@ from functools import partial
 from uuid import UUID
 
 import anyio.to_thread
+import psycopg
 import strawberry
 from strawberry.scalars import JSON
 
@@ -17,6 +18,7 @@ from api.serving import Serving
 from domain.catalogue import catalogue
 from domain.kernel import type_id
 from infra.entries import StoredEntry
+from infra.master_key import EpochUnknown
 from projections.event_data import event_data, facts_of
 
 _log = logging.getLogger("daybook.api")
@@ -66,8 +68,11 @@ async def told(
     read = partial(serving.store.entries, after, PAGE, stop=stop, names=names, subject=subject)
     entries = await anyio.to_thread.run_sync(read, limiter=serving.readers)
     seen = await _seen(serving, sight, entries)
-    shown = partial(_changes, serving, sight, entries, seen)
-    return await anyio.to_thread.run_sync(shown, limiter=serving.readers)
+
+    def changes() -> Sequence[Change]:
+        return [_change(serving, sight, entry, seen) for entry in entries]
+
+    return await anyio.to_thread.run_sync(changes, limiter=serving.readers)
 
 
 async def _seen(serving: Serving, sight: Sight, entries: Sequence[StoredEntry]) -> Collection[str]:
@@ -79,10 +84,6 @@ async def _seen(serving: Serving, sight: Sight, entries: Sequence[StoredEntry]) 
             asked[kind].add(_public(kind, entry.originator_id))
     found = [await serving.reader.seen(catalogue.prefixes[kind], sorted(ids), sight) for kind, ids in asked.items()]
     return frozenset[str]().union(*found)
-
-
-def _changes(serving: Serving, sight: Sight, entries: Sequence[StoredEntry], seen: Collection[str]) -> Sequence[Change]:
-    return [_change(serving, sight, entry, seen) for entry in entries]
 
 
 def _change(serving: Serving, sight: Sight, entry: StoredEntry, seen: Collection[str]) -> Change:
@@ -117,6 +118,8 @@ def _said(serving: Serving, sight: Sight, entry: StoredEntry) -> tuple[str | Non
     try:
         (recorded,) = serving.mapper.recorded([entry])
         data, gone = event_data(recorded.event)
+    except (psycopg.Error, EpochUnknown):  # that is no fault of the entry's: who follows begins anew after the last one
+        raise
     except Exception as error:  # noqa: BLE001 - whatever is wrong with an entry, it is told of and never skipped
         _log.warning("The feed can't read entry %s (%s).", entry.position, type(error).__name__)
         return None, None, []

@@ -26,7 +26,7 @@ from domain.customer import (
 from domain.daybook import Daybook
 from domain.kernel import opened, type_id
 from domain.kernel.recorded import Recorded
-from infra.entries import COLUMNS, StoredEntry
+from infra.entries import COLUMNS, ON_A_CONTACT, THE_CONTACT, StoredEntry
 from infra.event_store import Pool
 from infra.mapper import SealingMapper
 from projections.event_data import event_data
@@ -197,10 +197,9 @@ _UNTIL_THEN_NOBODYS = """
 # Of an organisation's own entries those that link its persons are theirs, not the organisation's.
 _ABOUT = f"""
     SELECT {COLUMNS} FROM daybook.events
-    WHERE (subject = %(customer)s AND topic NOT IN ('CustomerContactLinked', 'CustomerContactUnlinked'))
+    WHERE (subject = %(customer)s AND NOT {ON_A_CONTACT})
         OR (originator_id = ANY(%(records)s) AND subject = originator_id)
-        OR (topic IN ('CustomerContactLinked', 'CustomerContactUnlinked')
-            AND convert_from(state, 'UTF8')::json ->> 'person' = %(customer)s::text)
+        OR ({ON_A_CONTACT} AND {THE_CONTACT} = %(customer)s::text)
     ORDER BY position
 """
 

@@ -85,7 +85,7 @@ async def changes(
         raise RequestError(
             RequestErrorCode.FORBIDDEN, f"Following all changes takes the permission {Permission.READ_BOOK.name}."
         )
-    names = _stored_names(types) if isinstance(types, list) else ()
+    names = stored_names(types) if isinstance(types, list) else ()
     about = _uuid(subject) if isinstance(subject, str) else None
     position = await _start(serving, after if isinstance(after, str) else None)
     last = await serving.checkpoints.latest() if checkpoints else None
@@ -167,8 +167,9 @@ async def _start(serving: Serving, after: str | None) -> int:
     return int(after)
 
 
-def _stored_names(types: Sequence[str]) -> list[str]:
+def stored_names(types: Sequence[str]) -> list[str]:
     """The stored names of events, older shapes of them included. Raises RequestError for a name that no event has."""
+    types = [catalogue.older[name].into if name in catalogue.older else name for name in types]
     unknown = [name for name in types if name not in catalogue.shapes]
     if unknown or not types:
         message = f"No event is named {unknown[0]}." if unknown else "`types` is empty: leave it out for every event."

@@ -29,9 +29,14 @@ catalogue = Catalogue(
     ),
     older={
         "CustomerPersonalDataErased": Older(
-            into="CustomerPersonalDataErased.2", personal=(), upcast=personal_data_erased_from_1
+            into="CustomerPersonalDataErased.2",
+            public=("ground", "opportunities", "tickets", "keys", "entries"),
+            personal=(),
+            upcast=personal_data_erased_from_1,
         ),
-        "TicketNoteAdded": Older(into="TicketNoteAdded.2", personal=("text",), upcast=note_added_from_1),
+        "TicketNoteAdded": Older(
+            into="TicketNoteAdded.2", public=("note",), personal=("text",), upcast=note_added_from_1
+        ),
     },
 )
 """Everything that this version of Daybook can write and read."""

@@ -32,6 +32,8 @@ class Older(NamedTuple):
     into: str
     personal: tuple[str, ...]
     upcast: Callable[[dict[str, Any]], dict[str, Any]]
+    public: tuple[str, ...] = ()
+    """The fields that it had beside the personal ones."""
 
 
 class UnknownEventName(LookupError):

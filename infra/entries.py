@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, LiteralString, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -39,6 +39,12 @@ class StoredEntry(NamedTuple):
     idempotency_key: UUID | None
     state: bytes
     sealed: bytes | None
+
+
+ON_A_CONTACT: Final[LiteralString] = "topic IN ('" + "', '".join(CONTACT_LINKS) + "')"
+"""SQL: whether an organisation's entry is about one of its contacts."""
+THE_CONTACT: Final[LiteralString] = """substring(encode(state, 'escape') from '"person":"([0-9a-f-]{36})"')"""
+"""SQL: which one; as text, and NULL where what is stored was altered: it must not end what looks for others."""
 
 
 class _Link(msgspec.Struct):

@@ -416,7 +416,8 @@ def understood(
     try:
         shape = catalogue[entry.topic]
         meaning, secret = text(shape["meaning"], where), {*shape["personal"]}
-        known = {*shape["schema"]["$defs"][entry.topic]["properties"]}
+        kind = text(shape["schema"]["$ref"], where).removeprefix("#/$defs/")
+        known = {*shape["schema"]["$defs"][kind]["properties"]}
     except (KeyError, TypeError):
         raise Wrong(f"{where}: the catalogue does not describe {entry.topic}") from None
     try:

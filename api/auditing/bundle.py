@@ -15,9 +15,9 @@ from uuid import UUID
 from api.auditing.telling import Told, told
 from domain.catalogue import catalogue
 from domain.customer import customer
-from domain.encoding import REASON
+from domain.encoding import REASON, Older
 from domain.kernel import Withheld, type_id
-from infra.entries import EntryNotification, StoredEntry
+from infra.entries import EntryNotification, StoredEntry, contact_of
 from infra.event_store import EventStore, Pool
 from infra.log.proving import ProvenHistory, proven_history
 from infra.patience import patient
@@ -78,7 +78,7 @@ class Bundles:
         opened = self._vault.open_entries(entries) if disclose else [None] * len(entries)
         keys, story = list[EventKeys | Withheld | None](), list[Told]()
         for entry, key, personal in zip(entries, self._vault.event_keys(entries), opened, strict=True):
-            may_show = not isinstance(key, EventKeys) or entry.subject == id
+            may_show = not isinstance(key, EventKeys) or (entry.subject == id and contact_of(entry) is None)
             shown = _told(entry, key if may_show else Withheld.SEALED, personal)
             # What is not told is not disclosed either.
             keys.append(Withheld.SEALED if isinstance(key, EventKeys) and shown.personal is Withheld.SEALED else key)
@@ -105,9 +105,7 @@ def _bundle(
             {"leaf": _base64(one.leaf), "proof": [*map(_base64, one.proof)], "personal": _shown(key)}
             for one, key in zip(found.entries, keys, strict=True)
         ],
-        "catalogue": {
-            name: _catalogue()[name] for name in sorted({one.topic for one in entries} & {*catalogue.shapes})
-        },
+        "catalogue": {name: _catalogue()[name] for name in sorted({one.topic for one in entries} & {*_catalogue()})},
     }
     untold = [one.entry for one in story if one.meaning is None]
     digest = sha256(_text(body).encode()).hexdigest()
@@ -117,7 +115,7 @@ def _bundle(
 
 def _told(entry: StoredEntry, key: EventKeys | Withheld | None, opened: bytes | Withheld | None) -> Told:
     """What is told of an entry: a part only where its fields are those that the catalogue has of it."""
-    shape = catalogue.shapes.get(entry.topic)
+    shape = catalogue.shapes.get(entry.topic) or catalogue.older.get(entry.topic)
     public = None if shape is None else _fields(entry.state, {*shape.public})
     said: Mapping[str, Any] | Withheld | None = Withheld.SEALED if isinstance(key, EventKeys) else key
     if shape is None or public is None:
@@ -158,8 +156,24 @@ def _shown(key: EventKeys | Withheld | None) -> Mapping[str, str] | str | None:
 
 @cache
 def _catalogue() -> Mapping[str, Any]:
-    """What every event means."""
-    return catalogue.schema()
+    """What every event means, those of older shapes included."""
+    now = catalogue.schema()
+    return {name: now[name] for name in catalogue.shapes} | {
+        name: _older(now[older.into], older) for name, older in catalogue.older.items()
+    }
+
+
+def _older(newer: Mapping[str, Any], older: Older) -> Mapping[str, Any]:
+    """An older shape has the newer one's meaning, and of its fields those that it had."""
+    ref, defs = newer["schema"]["$ref"], newer["schema"]["$defs"]
+    kind, own = ref.removeprefix("#/$defs/"), {*older.public, *older.personal}
+    of = {
+        **defs[kind],
+        "properties": {name: one for name, one in defs[kind]["properties"].items() if name in own},
+        "required": [name for name in defs[kind]["required"] if name in own],
+    }
+    schema = {"$ref": ref, "$defs": {**defs, kind: of}}
+    return {**newer, "personal": sorted(older.personal), "schema": schema}
 
 
 def _text(value: object) -> str:

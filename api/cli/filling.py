@@ -41,7 +41,7 @@ def import_rows(
         daybook import opportunities deals.csv --map deals.toml --source old-crm --json
 
     The same file again changes nothing, a changed row issues the commands that differ, and an import that was killed
-    goes on where it stopped. It brings back nobody who was erased: such rows are left out. Rows that can't be entered
+    goes on where it stopped. A row of somebody who was erased since is left out. Rows that can't be entered
     are written to FILE.rejected.csv with their reasons: correct them there and import that file.
     docs/operator/import.md describes mappings; a small one reads
 

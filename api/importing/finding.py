@@ -7,6 +7,7 @@ from uuid import UUID
 
 from api.composition import Parts
 from api.importing.values import FOUND_BY_ID, BadValue, Lookup
+from domain.encoding import UnreadableEntry
 from domain.kernel import Claim
 from domain.opportunity import Opportunity
 from domain.pipeline import Pipeline
@@ -82,6 +83,8 @@ class Finder:
                 return self._find(value, record)
             except (NotFound, BadValue) as error:
                 missing.append(error)
+            except UnreadableEntry as error:
+                missing.append(BadValue(str(error)))
         if isinstance(value, dict):
             given = cast("dict[str, object]", value)
             return {name: self._value(one, record, missing) for name, one in given.items()}

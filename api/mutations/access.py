@@ -191,7 +191,7 @@ def access_mutations() -> list[StrawberryField]:
         _field("signOut", _sign_out, None, SignInPayload, "End this session, and remove its cookie."),
         _field(
             "signOutEverywhere", _sign_out_everywhere, SignOutEverywhereInput, SignInPayload,
-            "End every session of a staff member, on every device. Live connections are closed within a second.",
+            "End every session of a staff member, on every device. Live connections are closed within a second or two.",
         ),
         _field(
             "passwordChange", _change, PasswordChangeInput, SignInPayload,

@@ -19,7 +19,6 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from domain.appending import AlreadyHandled, BookUnavailable, Conditions, Draft, Moved
 from domain.customer import (
-    CONTACT_LINKS,
     ERASURE_APPROVED,
     PERSONAL_DATA_ERASED,
     Customer,
@@ -32,6 +31,7 @@ from domain.opportunity import Opportunity
 from domain.ticket import Ticket
 from infra.beside import beside
 from infra.committer import Committer
+from infra.entries import ON_A_CONTACT, THE_CONTACT
 from infra.erasure.ledger import Ledger, LedgerError
 from infra.mapper import SealingMapper
 
@@ -139,7 +139,7 @@ class Erasures:
             found = db.execute(_RECORDS, {"customer": customer}, binary=True).fetchall()
         kinds = {id: self._mapper.catalogue.kind(name) for id, name in found}
         # A record that was without a customer for a while has a key of its own for what was said meanwhile.
-        own = [id for id in kinds if self._is_about(id, customer)]
+        own = [id for id, kind in kinds.items() if kind != "customer" and self._is_about(id, customer)]
         keys = tuple(dict.fromkeys((customer, *own, *again)))
         with self._pool.connection() as db:
             [(keys, entries)] = db.execute(_REACHED, (list(keys), list(keys)), binary=True).fetchall()
@@ -206,8 +206,7 @@ _THERE = "SELECT subject FROM daybook_keys.subjects WHERE subject = ANY(%s) AND 
 _RECORDS = f"""
     SELECT originator_id, min(topic) FROM daybook.events
     WHERE (subject = %(customer)s AND originator_id <> %(customer)s)
-        OR (topic IN ('{"', '".join(CONTACT_LINKS)}')
-            AND convert_from(state, 'UTF8')::json ->> 'person' = %(customer)s::text)
+        OR ({ON_A_CONTACT} AND {THE_CONTACT} = %(customer)s::text)
     GROUP BY originator_id ORDER BY originator_id
 """
 _REACHED = """

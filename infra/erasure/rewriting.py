@@ -13,7 +13,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
-from domain.customer import CONTACT_LINKS
+from infra.entries import ON_A_CONTACT, THE_CONTACT
 
 PATIENCE = 60.0
 """Seconds to wait for a moment in which nobody uses a table, or looks at it as it was."""
@@ -160,9 +160,9 @@ _FORGET_IMPORTED = """
 """
 _SEALED_BY_OTHERS = f"""
     SELECT count(*) FROM daybook.events JOIN daybook_keys.subjects AS person
-        ON person.subject::text = convert_from(state, 'UTF8')::json ->> 'person' AND person.wrapped IS NULL
+        ON person.subject::text = {THE_CONTACT} AND person.wrapped IS NULL
     JOIN daybook_keys.subjects AS own ON own.subject = events.subject AND own.wrapped IS NOT NULL
-    WHERE topic IN ('{"', '".join(CONTACT_LINKS)}') AND events.subject = originator_id AND sealed IS NOT NULL
+    WHERE {ON_A_CONTACT} AND events.subject = originator_id AND sealed IS NOT NULL
 """
 _LOOKING_BACK = """
     SELECT FROM pg_stat_activity

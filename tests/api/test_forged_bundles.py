@@ -47,7 +47,11 @@ def bundle(state: bytes = b'{"a": 1}', at: int = 0, sealed: bytes | None = None,
             {"leaf": base64.b64encode(leaf).decode(), "proof": [], "personal": None if sealed is None else KEYS}
         ],
         "catalogue": {
-            "Told": {"meaning": "Something.", "personal": [], "schema": {"$defs": {"Told": {"properties": {"a": {}}}}}}
+            "Told": {
+                "meaning": "Something.",
+                "personal": [],
+                "schema": {"$ref": "#/$defs/Told", "$defs": {"Told": {"properties": {"a": {}}}}},
+            }
         },
     }
     return signed_off({**body, **others})
