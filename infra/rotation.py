@@ -90,6 +90,8 @@ def alone(conninfo: str) -> Generator[Db]:
         if db.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone() != (True,):
             raise RotationError("Another process is rotating keys of this book.")
         yield db
+        # Left to the end of the connection, it might be held for a moment still when somebody rotates next.
+        db.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
 def require_ours(db: Db, master: MasterKey) -> None:

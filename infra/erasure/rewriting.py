@@ -91,6 +91,7 @@ def rewrite(conninfo: str, administrator: str | None, rebuild: Callable[[], None
                 " pg_switch_wal() and pg_ls_waldir(); then do it again."
             ) from None
         db.execute("INSERT INTO daybook_keys.rewritings VALUES (%s, clock_timestamp())", (begun,))
+        db.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))  # not a moment after the connection's end
 
 
 def write_over_wal(db: Connection[Any]) -> None:

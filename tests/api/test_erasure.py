@@ -337,6 +337,21 @@ async def test_the_entries_that_set_what_was_erased_are_told_still(
     assert "    employees: nothing → 3\n" in said.stdout
 
 
+async def test_who_was_erased_is_counted_where_the_status_is_asked_for(
+    story: tuple[Story, dict[str, Any]], module_database: str
+) -> None:
+    told, _ = story
+    with psycopg.connect(module_database) as db:
+        counted = "SELECT count(*) FROM daybook.events WHERE topic = "
+        [(registered,)] = db.execute(f"{counted}'CustomerRegistered'").fetchall()
+        [(erased,)] = db.execute(f"{counted}'CustomerPersonalDataErased.2'").fetchall()
+        assert erased
+        assert db.execute(f"{counted}'CustomerArchived'").fetchall() == [(0,)]
+    for where, count in (("", registered - erased), ("(where: {status: {in: [ACTIVE, ERASED]}})", registered)):
+        answer = await told.client.data(f"{{ customerTotals{where} {{ count }} }}")
+        assert answer["customerTotals"]["count"] == count
+
+
 async def test_what_an_organisation_said_of_its_contact_is_gone(story: tuple[Story, dict[str, Any]]) -> None:
     """Of the person, and of nobody else; links that are there no longer included."""
     told, _ = story
