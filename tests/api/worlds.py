@@ -255,7 +255,7 @@ class History:
         return Differs((f"{amount}", f"{9_000 + amount}")) if self._unpriced(record) else f"{amount}"
 
     def _currency(self, record: Record) -> Any:
-        return Differs(("EUR", "CHF")) if self._unpriced(record) else "EUR"
+        return Differs(("GBP", "CHF")) if self._unpriced(record) else "EUR"  # as with texts, neither is ever guessed
 
     def _unpriced(self, record: Record) -> bool:
         """Whether a record's amounts are hidden from A."""
