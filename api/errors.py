@@ -134,6 +134,10 @@ class RequestErrorCode(StrEnum):
     """The read models have not reached the position in time. Send the query again in a moment."""
     UNAVAILABLE = "UNAVAILABLE"
     """The book does not answer. Send a mutation again with the same idempotency key: it takes effect once."""
+    RECORD_UNREADABLE = "RECORD_UNREADABLE"
+    """What is asked for needs an entry that this version of Daybook can't read. Asking again does not help."""
+    RECORD_ALTERED = "RECORD_ALTERED"
+    """What is asked for needs an entry that does not open: it or its key was altered. Asking again does not help."""
     INTERNAL = "INTERNAL"
     """A fault of ours; it is in the log under the `requestId`."""
 
@@ -207,13 +211,25 @@ def explained(error: Exception, request_id: str) -> RequestError:
             _log.error("Request %s failed.", request_id, exc_info=error)
             return UNAVAILABLE
         case UnreadableEntry():
-            return RequestError(RequestErrorCode.UNAVAILABLE, str(error), status=503)
+            _log.error("Request %s: %s", request_id, error)
+            return _not_read(error)
         case LogError():
             _log.error("Request %s failed.", request_id, exc_info=error)
             return NOT_PROVEN
         case _:
             _log.error("Request %s failed.", request_id, exc_info=error)
             return INTERNAL
+
+
+def _not_read(unread: UnreadableEntry) -> RequestError:
+    entry, then = f"Entry {unread.position}, {unread.name},", "Please tell the operator"
+    if unread.altered:
+        said = f"{entry} does not open: it or its key was altered. {then}, to whom `daybook verify` says what was."
+        return RequestError(RequestErrorCode.RECORD_ALTERED, said, status=500)
+    said = (
+        f"{entry} can't be read by this version of Daybook. {then}: if a newer version wrote it, that one has to run."
+    )
+    return RequestError(RequestErrorCode.RECORD_UNREADABLE, said, status=500)
 
 
 def encodable(text: str) -> str:

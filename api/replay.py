@@ -11,11 +11,11 @@ import msgspec
 from api.composition import Parts
 from domain.catalogue import catalogue
 from domain.daybook import Unfoldable
-from domain.encoding import unreadable
 from domain.kernel import Claim, Withheld, parse_type_id, type_id
 from domain.kernel.identifiers import NotATypeId
 from domain.kernel.recorded import Recorded
 from infra.entries import COLUMNS, EntryNotification, StoredEntry
+from infra.mapper import Unread
 from infra.reservations import Reservations
 
 
@@ -41,7 +41,7 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     values: Mapping[str, Any]
     read: bool = True
-    """False where this version of Daybook can't read the entry: `what` says so, and `values` are empty."""
+    """False where the entry can't be read, or does not open: `what` says so, and `values` are empty."""
 
 
 class Record(NamedTuple):
@@ -65,7 +65,7 @@ def replay(parts: Parts, name: str, *, everything: bool = False) -> Iterator[Hap
         entries = sorted([*entries, *about], key=lambda one: (one.occurred_at, one.position))
     names = Called(parts)
     for one in parts.mapper.read(entries):
-        yield _unread(one, names) if isinstance(one, StoredEntry) else _happening(one, names)
+        yield _unread(one, names) if isinstance(one, Unread) else _happening(one, names)
 
 
 def called(parts: Parts, name: str) -> str:
@@ -171,8 +171,8 @@ def _happening(one: Recorded[Any], names: Called) -> Happening:
     )
 
 
-def _unread(one: StoredEntry, names: Called) -> Happening:
-    what = unreadable(one.position, one.topic)
+def _unread(unread: Unread, names: Called) -> Happening:
+    one, what = unread.entry, str(unread.why)
     return Happening(
         occurred_at=one.occurred_at,
         recorded_at=one.recorded_at,

@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from domain.encoding import Reading
-from domain.kernel import Claim, Event, Rule, Withheld
+from domain.encoding import Part, Reading
+from domain.kernel import Claim, Event, Rule
 from domain.kernel.recorded import Context, Receipt
 from domain.steps import Step
 
@@ -143,11 +143,19 @@ class RecordUnreadable(Rule):
     position: int
 
 
+class RecordAltered(Rule):
+    """Entry {position}, {event}, of this record or of one that the command needs does not open: it or its key was
+    altered, so nothing can be decided on it. Tell the operator, to whom `daybook verify` says what was altered."""
+
+    event: str
+    position: int
+
+
 class TooManyAtOnce(Rule):
     """Too many commands change this record at this moment; nothing was written. Try again."""
 
 
-Row: TypeAlias = tuple[int, int, str, bytes, bytes | Withheld | None]
+Row: TypeAlias = tuple[int, int, str, bytes, Part]
 """One entry as a fold needs it: version, position, stored name, public part, personal part.
 
 A plain tuple: a thousand of them must be read and folded in a few milliseconds.

@@ -28,6 +28,7 @@ from domain.appending import (
     KeptReceipt,
     Moved,
     ReasonRequired,
+    RecordAltered,
     RecordUnreadable,
     Row,
     TooManyAtOnce,
@@ -48,8 +49,10 @@ ATTEMPTS = 25
 class Unfoldable(UnreadableEntry):
     """An aggregate with an entry that can't be read. `before`: its state until then; without a decider, it has none."""
 
-    def __init__(self, id: UUID, decider: AnyDecider | None, before: State, position: int, name: str) -> None:
-        super().__init__(position, name)
+    def __init__(
+        self, id: UUID, decider: AnyDecider | None, before: State, position: int, name: str, why: Exception
+    ) -> None:
+        super().__init__(position, name, why)
         self.id, self.decider, self.before = id, decider, before
 
 
@@ -289,8 +292,8 @@ class Daybook(Application[UUID]):
         for _, position, name, public, personal in rows:
             try:
                 event = decode(name, public, personal)
-            except NOT_DECODED:
-                raise Unfoldable(id, decider, state, position, name) from None
+            except NOT_DECODED as error:
+                raise Unfoldable(id, decider, state, position, name, error) from None
             state = evolve(state, event)
         version, position, *_ = rows[-1]
         return Fold(version, position, kind, state, fold.opened)
@@ -299,14 +302,15 @@ class Daybook(Application[UUID]):
         _, position, name, *_ = first
         try:
             return self.catalogue.kind(name)
-        except UnknownEventName:
-            raise Unfoldable(id, None, State(), position, name) from None
+        except UnknownEventName as error:
+            raise Unfoldable(id, None, State(), position, name, error) from None
 
     def _unfoldable(self, stopped: Unfoldable, command: Command, authority: Authority) -> Rule:
         """Why nothing is decided: told to whom sees the record as it stood before the entry that can't be read."""
         decider = stopped.decider or self.catalogue.by_command[type(command)]
         place = decider.standing(stopped.before).place if stopped.decider else Place()
         if authority.sees(decider.kind, place):
-            return RecordUnreadable(event=stopped.name, position=stopped.position)
+            rule = RecordAltered if stopped.altered else RecordUnreadable
+            return rule(event=stopped.name, position=stopped.position)
         paths: dict[UUID, Path] = {one.id: one.path for one in references(command)} | {command.id: ("id",)}
         return UnknownId(kind=decider.kind, path=paths.get(stopped.id, ()))

@@ -5,7 +5,7 @@ read it, both objects are spliced into one and decoded at once; a part that is n
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeAlias, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -40,24 +40,33 @@ class UnknownEventName(LookupError):
     """The book holds an event whose name this version of Daybook does not know: upgrade, then `daybook retry`."""
 
 
+class SealBroken(ValueError):
+    """A sealed part does not open under its own key, or that key is missing: what is stored was altered.
+
+    The message goes on from what is sealed there: "does not open".
+    """
+
+
+Part: TypeAlias = bytes | Withheld | SealBroken | None
+"""An entry's personal part: opened, left as it is, or why it does not open; None where there is none."""
+
+
 class UnreadableEntry(Exception):
-    """An entry can't be read by this version of Daybook: its name is not known, or what is stored does not fit it."""
+    """An entry can't be read; the message says which, why, and what to do."""
 
-    def __init__(self, position: int, name: str) -> None:
-        super().__init__(unreadable(position, name))
-        self.position, self.name = position, name
+    def __init__(self, position: int, name: str, why: Exception) -> None:
+        """`why`: one of NOT_DECODED, of which SealBroken alone has a message without a value of the entry."""
+        self.position, self.name, self.altered = position, name, isinstance(why, SealBroken)
+        super().__init__(f"Entry {position}, {name}, {why if self.altered else _NOT_UNDERSTOOD}")
 
 
-def unreadable(position: int, name: str) -> str:
-    """What there is to say of such an entry, and what to do."""
-    return (
-        f"Entry {position}, {name}, can't be read by this version of Daybook. If a newer version wrote it, run that"
-        " one; if not, `daybook verify` says whether it was altered."
-    )
-
+_NOT_UNDERSTOOD = (
+    "can't be read by this version of Daybook. If a newer version wrote it, run that one; if not, `daybook verify` says"
+    " whether it was altered."
+)
 
 NOT_DECODED = (LookupError, ValueError, msgspec.MsgspecError)
-"""What decoding an entry raises that this version can't read, upcasting included."""
+"""What decoding an entry raises that does not open, or that this version can't read, upcasting included."""
 
 
 class Reading(NamedTuple):
@@ -118,8 +127,8 @@ class Catalogue:
             personal[REASON] = reason
         return Encoded(shape.name, public, self._encode(personal))
 
-    def decode(self, name: str, public: bytes, personal: bytes | Withheld | None) -> Event:
-        """The event of a stored name. Raises UnknownEventName, or msgspec's errors where the bytes do not fit."""
+    def decode(self, name: str, public: bytes, personal: Part) -> Event:
+        """The event of a stored name. Raises SealBroken, UnknownEventName, or msgspec's errors on other bytes."""
         shape = self.shapes.get(name)
         if shape is None:
             return self._upcast(name, public, personal)
@@ -127,6 +136,8 @@ class Catalogue:
         if personal is None:
             return shape.decode(public)
         if not isinstance(personal, bytes):
+            if isinstance(personal, SealBroken):
+                raise personal
             personal = shape.withheld[personal]
         if personal == b"{}":
             return shape.decode(public)
@@ -160,10 +171,12 @@ class Catalogue:
             for name, shape in sorted(self.shapes.items())
         } | {name: {"becomes": older.into} for name, older in sorted(self.older.items())}
 
-    def _upcast(self, name: str, public: bytes, personal: bytes | Withheld | None) -> Event:
+    def _upcast(self, name: str, public: bytes, personal: Part) -> Event:
         older = self.older.get(name)
         if older is None:
             raise UnknownEventName(name)
+        if isinstance(personal, SealBroken):
+            raise personal
         if isinstance(personal, Withheld):
             personal = _withheld(older.personal, personal)
         fields: dict[str, Any] = msgspec.json.decode(_spliced(public, personal))

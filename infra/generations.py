@@ -8,7 +8,7 @@ own place in the book says which key is its, and the list is under the seal of t
 
 from bisect import bisect_left
 
-from domain.kernel import Withheld
+from domain.encoding import Part
 from infra.seals import Opener, opener
 
 KEY = 32
@@ -47,7 +47,7 @@ def opener_of(keys: bytes) -> Opener:
     lasts = _lasts(keys)
     openers = [opener(keys[start : start + KEY]) for start in range(0, len(keys), _STEP)]
 
-    def opened(event_id: bytes, originator: bytes, version: int, sealed: bytes, position: int) -> bytes | Withheld:
+    def opened(event_id: bytes, originator: bytes, version: int, sealed: bytes, position: int) -> Part:
         return openers[bisect_left(lasts, position)](event_id, originator, version, sealed, position)
 
     return opened

@@ -1,18 +1,25 @@
 """The mapper: a decided event becomes a sealed entry, a stored entry becomes a recorded event."""
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
 from domain.appending import Draft, Entry
-from domain.encoding import NOT_DECODED, Catalogue, UnreadableEntry, reason_of
+from domain.encoding import NOT_DECODED, Catalogue, Part, UnreadableEntry, reason_of
 from domain.kernel import Withheld, new_id
 from domain.kernel.recorded import Recorded
 from infra.entries import ENVELOPE, EntryNotification, StoredEntry
 from infra.vault import Vault
+
+
+class Unread(NamedTuple):
+    """An entry that can't be read as it is stored."""
+
+    entry: StoredEntry
+    why: UnreadableEntry
 
 
 class SealingMapper(Mapper[UUID]):
@@ -63,35 +70,35 @@ class SealingMapper(Mapper[UUID]):
         """
         read, stopped = self.recorded_until(entries)
         if stopped is not None:
-            raise UnreadableEntry(stopped.position, stopped.topic)
+            raise stopped.why
         return read
 
-    def recorded_until(self, entries: Sequence[StoredEntry]) -> tuple[list[Recorded[Any]], StoredEntry | None]:
+    def recorded_until(self, entries: Sequence[StoredEntry]) -> tuple[list[Recorded[Any]], Unread | None]:
         """The recorded events before the first entry that can't be read, and that one: nobody knows what it changed."""
         recorded: list[Recorded[Any]] = []
         for one in self.read(entries):
-            if isinstance(one, StoredEntry):
+            if isinstance(one, Unread):
                 return recorded, one
             recorded.append(one)
         return recorded, None
 
-    def read(self, entries: Sequence[StoredEntry]) -> Iterator[Recorded[Any] | StoredEntry]:
+    def read(self, entries: Sequence[StoredEntry]) -> Iterator[Recorded[Any] | Unread]:
         """The recorded events, and in its place each entry that can't be read as it is stored."""
         for entry, personal in zip(entries, self.open(entries), strict=True):
             try:
                 yield self.decode(entry, personal)
-            except NOT_DECODED:
-                yield entry
+            except NOT_DECODED as error:
+                yield Unread(entry, UnreadableEntry(entry.position, entry.topic, error))
 
     def look_for_destroyed(self, subjects: Collection[UUID]) -> None:
         """Do not open any more what was sealed under those of these keys that were destroyed."""
         self._vault.look_for_destroyed(subjects)
 
-    def open(self, entries: Sequence[StoredEntry]) -> list[bytes | Withheld | None]:
+    def open(self, entries: Sequence[StoredEntry]) -> list[Part]:
         """The personal part of each entry."""
         return self._vault.open_entries(entries)
 
-    def decode(self, entry: StoredEntry, personal: bytes | Withheld | None) -> Recorded[Any]:
+    def decode(self, entry: StoredEntry, personal: Part) -> Recorded[Any]:
         """One recorded event, its personal part given. Raises where today's code can't read it: a poison event."""
         # By place, for every entry of every projection passes here: seventeen names cost several times as much.
         return Recorded(

@@ -18,14 +18,19 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from domain.encoding import Part, SealBroken
 from domain.kernel import Withheld
 
 _EVENT = b"daybook event 1"
 _NONCE = bytes(12)
-
-
-class SealBroken(Exception):
-    """A sealed part does not open under its own key, or that key is missing: what is stored was altered."""
+_ALTERED = (
+    "does not open under its subject's key: it or the key was altered. `daybook verify` says what else was; a backup"
+    " from before has what it said."
+)
+_KEYLESS = (
+    "does not open: its subject's key is missing from daybook_keys.subjects, and was not destroyed by an erasure."
+    " Restore that table."
+)
 
 
 def seal(key: bytes, event_id: UUID, originator: UUID, version: int, personal: bytes) -> tuple[bytes, bytes]:
@@ -43,8 +48,8 @@ def derive(key: bytes, event_id: UUID) -> tuple[bytes, bytes]:
     return first, prf(first + info + b"\x02")
 
 
-Opener: TypeAlias = Callable[[bytes, bytes, int, bytes, int], bytes | Withheld]
-"""Opens a sealed part, of: event id, originator, version, the part, position."""
+Opener: TypeAlias = Callable[[bytes, bytes, int, bytes, int], Part]
+"""Opens a sealed part, of: event id, originator, version, the part, position. Raises SealBroken."""
 
 
 def opener(key: bytes) -> Opener:
@@ -53,20 +58,25 @@ def opener(key: bytes) -> Opener:
     begun, outer_begun = prf.inner.copy(), prf.outer
     begun.update(_EVENT)
 
-    def opened(event_id: bytes, originator: bytes, version: int, sealed: bytes, position: int) -> bytes:
+    def opened(event_id: bytes, originator: bytes, version: int, sealed: bytes, _position: int) -> bytes:
         inner, outer = begun.copy(), outer_begun.copy()
         inner.update(event_id + b"\x01")
         outer.update(inner.digest())
         try:
             return AESGCM(outer.digest()).decrypt(_NONCE, sealed, event_id + originator + version.to_bytes(8, "big"))
         except InvalidTag:
-            raise SealBroken(f"Entry {position} does not open under its subject's key: it was altered.") from None
+            raise SealBroken(_ALTERED) from None
 
     return opened
 
 
 def erased(_event_id: bytes, _originator: bytes, _version: int, _sealed: bytes, _position: int) -> Withheld:
     return Withheld.ERASED
+
+
+def keyless(_event_id: bytes, _originator: bytes, _version: int, _sealed: bytes, _position: int) -> Withheld:
+    """Half a restore must not look like an erasure."""
+    raise SealBroken(_KEYLESS)
 
 
 class Prf:

@@ -13,14 +13,14 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from domain.appending import Row
-from domain.encoding import Reading
+from domain.encoding import Part, Reading, SealBroken
 from domain.kernel import Claim, Withheld
 from domain.kernel.randomness import random_bytes
 from infra.entries import StoredEntry, contact_of
 from infra.generations import count, key_at, newest, opener_of
 from infra.master_key import EpochUnknown, MasterKey
 from infra.patience import patient
-from infra.seals import Opener, Prf, SealBroken, derive, erased, seal
+from infra.seals import Opener, Prf, derive, erased, keyless, seal
 
 SealedRow: TypeAlias = tuple[int, int, str, bytes, bytes | None, bytes, bytes]
 """Version, position, stored name, public part, sealed part, event id, subject."""
@@ -100,10 +100,7 @@ class Vault:
         return pending
 
     def opened(self, originator: UUID, rows: Sequence[SealedRow], reading: Reading) -> list[Row]:
-        """The entries that a reading wants, with their personal parts: opened, left SEALED, ERASED or None.
-
-        Raises SealBroken where a part does not open, or its key is missing.
-        """
+        """The entries that a reading wants, with their personal parts: opened, left SEALED, ERASED, broken or None."""
         subjects = {UUID(bytes=one) for one in {row[6] for row in rows if row[4] is not None}}
         last = {row[2]: row[0] for row in rows}
         bound, left_sealed, only_last = originator.bytes, reading.left_sealed, reading.only_last
@@ -125,10 +122,10 @@ class Vault:
 
         return self._with_openers(subjects, opened)
 
-    def open_entries(self, entries: Sequence[StoredEntry]) -> list[bytes | Withheld | None]:
+    def open_entries(self, entries: Sequence[StoredEntry]) -> list[Part]:
         """The personal parts of entries of any aggregates; like `opened`."""
 
-        def opened(openers: Mapping[UUID, Opener]) -> list[bytes | Withheld | None]:
+        def opened(openers: Mapping[UUID, Opener]) -> list[Part]:
             return [
                 entry.sealed
                 and openers[entry.subject](
@@ -147,18 +144,22 @@ class Vault:
         return parts
 
     def event_keys(self, entries: Sequence[StoredEntry]) -> list[EventKeys | Withheld | None]:
-        """The keys of each entry. ERASED where its subject's key was destroyed; None where nothing is sealed."""
+        """The keys of each entry. ERASED where its subject's key was destroyed, SEALED where it is missing; None where
+        nothing is sealed.
+        """
         subjects = {entry.subject for entry in entries if entry.sealed is not None}
         # Of keys that were rotated since they were remembered, a wrong one would be derived from: they are read anew.
-        found, gone = _each(subjects, self._stored(subjects)), self._gone_with_contacts(entries)
-        return [
-            None
-            if entry.sealed is None
-            else EventKeys(*derive(key_at(keys, entry.position), entry.event_id))
-            if (keys := found[entry.subject]) and at not in gone
-            else Withheld.ERASED
-            for at, entry in enumerate(entries)
-        ]
+        found, gone = self._stored(subjects), self._gone_with_contacts(entries)
+
+        def key_of(at: int, entry: StoredEntry) -> EventKeys | Withheld | None:
+            if entry.sealed is None:
+                return None
+            keys = found.get(entry.subject)
+            if keys == b"" or at in gone:
+                return Withheld.ERASED
+            return EventKeys(*derive(key_at(keys, entry.position), entry.event_id)) if keys else _SEALED
+
+        return [key_of(at, entry) for at, entry in enumerate(entries)]
 
     def _gone_with_contacts(self, entries: Sequence[StoredEntry]) -> Collection[int]:
         """Which of these entries speak, under an organisation's key, of a contact whose key was destroyed."""
@@ -170,10 +171,11 @@ class Vault:
 
     def _with_openers(self, subjects: Collection[UUID], opened: Callable[[Mapping[UUID, Opener]], R]) -> R:
         try:
-            return opened(_openers(_each(subjects, self._keys_of(subjects))))
+            return opened(_openers(subjects, self._keys_of(subjects)))
         except SealBroken:
-            # Perhaps a key was rotated since it was remembered. Where it was not, this breaks again.
-            return opened(_openers(_each(subjects, self._stored(subjects))))
+            # Perhaps a key was rotated since it was remembered. What does not open then either keeps no other shut.
+            openers = _openers(subjects, self._stored(subjects))
+            return opened({subject: _or_broken(opens) for subject, opens in openers.items()})
 
     def blind_index(self, claim: Claim) -> bytes:
         """The keyed HMAC under which a claim is reserved: equal values give equal bytes, nothing leads back."""
@@ -285,20 +287,25 @@ class Vault:
             self._keys.popitem(last=False)
 
 
-def _each(subjects: Collection[UUID], found: Mapping[UUID, bytes]) -> Mapping[UUID, bytes]:
-    """What was found of these subjects' keys: of each, or it raises SealBroken."""
-    for subject in subjects:
-        if subject not in found:
-            raise SealBroken(
-                f"The key of subject {subject} is missing from daybook_keys.subjects, and was not destroyed by an"
-                " erasure: restore that table."
-            )
-    return found
-
-
-def _openers(keys: Mapping[UUID, bytes]) -> Mapping[UUID, Opener]:
+def _openers(subjects: Iterable[UUID], keys: Mapping[UUID, bytes]) -> Mapping[UUID, Opener]:
     """By subject; where its keys were destroyed a tombstone stands in their place, and everything is ERASED."""
-    return {subject: opener_of(each) if each else erased for subject, each in keys.items()}
+
+    def opener(each: bytes | None) -> Opener:
+        return opener_of(each) if each else erased if each is not None else keyless
+
+    return {subject: opener(keys.get(subject)) for subject in subjects}
+
+
+def _or_broken(opens: Opener) -> Opener:
+    """Gives why a part does not open, in place of raising it."""
+
+    def opened(event_id: bytes, originator: bytes, version: int, sealed: bytes, position: int) -> Part:
+        try:
+            return opens(event_id, originator, version, sealed, position)
+        except SealBroken as broken:
+            return broken
+
+    return opened
 
 
 def token_hash(token: str) -> bytes:

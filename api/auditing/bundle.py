@@ -15,7 +15,7 @@ from uuid import UUID
 from api.auditing.telling import Told, told
 from domain.catalogue import catalogue
 from domain.customer import customer
-from domain.encoding import REASON, Older
+from domain.encoding import REASON, Older, Part, SealBroken, UnknownEventName, UnreadableEntry
 from domain.kernel import Withheld, type_id
 from infra.entries import EntryNotification, StoredEntry, contact_of
 from infra.event_store import EventStore, Pool
@@ -51,8 +51,8 @@ class Bundle(NamedTuple):
     entries: int
     keys: int
     """Entries whose personal part can be read with a key in it."""
-    untold: Sequence[StoredEntry]
-    """Those that this version can't read: they are proven in it, and not told."""
+    untold: Sequence[UnreadableEntry]
+    """Those that can't be read, or do not open with their keys: they are proven in it, and not told."""
 
 
 class Bundles:
@@ -75,15 +75,18 @@ class Bundles:
         if not stored:
             raise NothingToShow(f"{type_id(customer.prefix, id)} was not in the book at position {found.through}.")
         entries = [one.entry for one in stored]
-        opened = self._vault.open_entries(entries) if disclose else [None] * len(entries)
-        keys, story = list[EventKeys | Withheld | None](), list[Told]()
+        opened = self._vault.open_entries(entries)
+        keys, story, untold = list[EventKeys | Withheld | None](), list[Told](), list[UnreadableEntry]()
         for entry, key, personal in zip(entries, self._vault.event_keys(entries), opened, strict=True):
             may_show = not isinstance(key, EventKeys) or (entry.subject == id and contact_of(entry) is None)
-            shown = _told(entry, key if may_show else Withheld.SEALED, personal)
+            shown = _told(entry, key if may_show else Withheld.SEALED, personal if disclose else None)
             # What is not told is not disclosed either.
             keys.append(Withheld.SEALED if isinstance(key, EventKeys) and shown.personal is Withheld.SEALED else key)
             story.append(shown)
-        return _bundle(id, found, entries, keys, story)
+            if shown.meaning is None or isinstance(personal, SealBroken):
+                why = personal if isinstance(personal, SealBroken) else UnknownEventName(entry.topic)
+                untold.append(UnreadableEntry(entry.position, entry.topic, why))
+        return _bundle(id, found, entries, keys, story, untold)
 
 
 def _bundle(
@@ -92,6 +95,7 @@ def _bundle(
     entries: Sequence[StoredEntry],
     keys: Sequence[EventKeys | Withheld | None],
     story: Sequence[Told],
+    untold: Sequence[UnreadableEntry],
 ) -> Bundle:
     body = {
         "format": FORMAT,
@@ -107,13 +111,12 @@ def _bundle(
         ],
         "catalogue": {name: _catalogue()[name] for name in sorted({one.topic for one in entries} & {*_catalogue()})},
     }
-    untold = [one.entry for one in story if one.meaning is None]
     digest = sha256(_text(body).encode()).hexdigest()
     disclosed = sum(isinstance(one, EventKeys) for one in keys)
     return Bundle(_text({**body, "sha256": digest}), found.through, found.note, len(entries), disclosed, untold)
 
 
-def _told(entry: StoredEntry, key: EventKeys | Withheld | None, opened: bytes | Withheld | None) -> Told:
+def _told(entry: StoredEntry, key: EventKeys | Withheld | None, opened: Part) -> Told:
     """What is told of an entry: a part only where its fields are those that the catalogue has of it."""
     shape = catalogue.shapes.get(entry.topic) or catalogue.older.get(entry.topic)
     public = None if shape is None else _fields(entry.state, {*shape.public})

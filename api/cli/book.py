@@ -33,7 +33,6 @@ from infra.master_key import MasterKeyError
 from infra.private_files import PrivateFileError
 from infra.roles import RoleError
 from infra.rotation import RotationError
-from infra.seals import SealBroken
 from infra.settings import Settings, SettingsError, read_settings
 from projections.model import Model
 from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, rebuild
@@ -61,7 +60,6 @@ class CommandFailed(Exception):
 EXPECTED: dict[type[Exception], int] = {
     Refused: FAILED,
     UnreadableEntry: FAILED,
-    SealBroken: FAILED,
     RebuildUnderWay: FAILED,
     NoMomentToSwitch: FAILED,
     ModelError: FAILED,

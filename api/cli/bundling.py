@@ -19,7 +19,6 @@ from api.composition import Parts
 from api.replay import NobodyCalledThat, record_called
 from domain.access import unlimited
 from domain.customer import customer as customers
-from domain.encoding import unreadable
 from domain.kernel import type_id
 from domain.kernel.recorded import Context
 from domain.steps import blocking
@@ -81,8 +80,8 @@ def bundle(
         say_json(_written(output, record.id, made))
     else:
         say(f"{output}: {made.entries} entries, up to position {made.through}.")
-    for entry in made.untold:
-        note(f"{unreadable(entry.position, entry.topic)} It is proven in the file, and not told.")
+    for why in made.untold:
+        note(f"{why} It is proven in the file, and not told.")
     note("Copies of this file outlive an erasure: note who has one.")
 
 
@@ -94,7 +93,7 @@ def _written(output: Path, id: UUID, made: Bundle) -> dict[str, Any]:
         "entries": made.entries,
         "through": made.through,
         "keys": made.keys,
-        "untold": [{"position": one.position, "type": one.topic} for one in made.untold],
+        "untold": [{"position": one.position, "type": one.name} for one in made.untold],
         "checkpoint": {
             "origin": checkpoint.origin,
             "size": checkpoint.size,

@@ -16,7 +16,6 @@ from api.cli.book import USAGE, CommandFailed, book
 from api.cli.output import note, say, say_json
 from api.replay import Called, NobodyCalledThat, entries_of, record_called
 from domain.catalogue import catalogue
-from domain.encoding import unreadable
 from domain.kernel import parse_type_id, type_id
 from domain.kernel.identifiers import NotATypeId
 from domain.kernel.recorded import Recorded
@@ -165,7 +164,7 @@ def _traced(name: str) -> Generator[_Traced]:
             kind, id = record_called(parts, name)
             history, stopped = parts.mapper.recorded_until(entries_of(parts, id))
             if stopped is not None:
-                note(f"{unreadable(stopped.position, stopped.topic)} What is told ends before it.")
+                note(f"{stopped.why} What is told ends before it.")
             called = Called(parts)
             yield _Traced(lambda: tracer.steps(kind, history), tracer.names(kind), partial(_told, called))
     except NobodyCalledThat as error:

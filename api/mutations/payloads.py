@@ -16,10 +16,11 @@ from api.auditing.bundle import NothingToShow
 from api.errors import RequestError, RequestErrorCode, UserError
 from api.execution import Ready, raw
 from api.scalars import Position
-from api.serving import RequestInfo, position_of
+from api.serving import Request, RequestInfo, position_of
 from api.types.auditing import AuditBundle
 from api.words import spoken
 from domain.catalogue import AnyDecider, camel
+from domain.customer import customer as customers
 from domain.kernel import type_id
 from domain.kernel.permissions import Permission
 from domain.kernel.recorded import Receipt
@@ -55,15 +56,15 @@ def unmasked_payload_of(decider: AnyDecider, entity: type[Any]) -> type[Any]:
     """The payload type of the mutation that shows a customer's personal data: with a file of it for an auditor."""
     said = (
         "The customer's entries as a file that proves itself offline, with the keys that open their personal parts, up"
-        " to a position or to the last checkpoint. Null where it was refused, or no checkpoint is over an entry of the"
-        " customer yet. Takes `SEE_AMOUNTS` too."
+        " to a position or to the last checkpoint. Null where it was refused, the customer is not seen any more, or no"
+        " checkpoint is over an entry of theirs yet. Takes `SEE_AMOUNTS` too."
     )
     return _payload(decider, entity, "Unmasked", {"audit_bundle": _field(AuditBundle | None, said, _audit_bundle)})
 
 
 def exported_payload_of(decider: AnyDecider, entity: type[Any]) -> type[Any]:
     """The payload type of the mutation that gives all personal data of a customer."""
-    said = "All of it, in the format of docs/operator/requests.md; null where refused, or `customer` is not there yet."
+    said = "All of it, in the format of docs/operator/requests.md; null where refused, or where `customer` is null."
     return _payload(decider, entity, "Exported", {"personal_data": _field(JSON | None, said, _personal_data)})
 
 
@@ -120,9 +121,9 @@ async def _audit_bundle(
     info: RequestInfo,
     at_position: Annotated[Position | None, _AT_POSITION] = strawberry.UNSET,
 ) -> Any:
-    if root.id is None:
-        return None
     request = info.context
+    if root.id is None or not await _is_seen(request, root.id):
+        return None
     if not request.sight.amounts:
         raise RequestError(
             RequestErrorCode.FORBIDDEN,
@@ -150,9 +151,15 @@ def _secret(root: strawberry.Parent[Outcome], info: RequestInfo) -> Any:
 
 
 async def _personal_data(root: strawberry.Parent[Outcome], info: RequestInfo) -> Any:
-    if root.id is None:
+    if root.id is None or not await _is_seen(info.context, root.id):
         return None
     return Ready(msgspec.json.encode(await asyncio.to_thread(info.context.serving.personal_data, root.id)))
+
+
+async def _is_seen(request: Request, customer: UUID) -> bool:
+    """Whether the caller still sees a customer: a command that is repeated has its receipt, wherever they stand now."""
+    prefix = customers.prefix
+    return bool(await request.serving.reader.seen(prefix, [type_id(prefix, customer)], request.sight))
 
 
 def _position(root: strawberry.Parent[Outcome]) -> Any:

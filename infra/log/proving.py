@@ -14,7 +14,7 @@ from infra.log.proofs import Node, consistency, consistent, included, inclusion
 from infra.log.store import LogError, StoredTree, latest
 from infra.log.tree import leaf_hash
 
-_CONTRADICTION = "The stored log does not lead to its last checkpoint. `daybook verify` says more."
+_CONTRADICTION = "The stored log does not lead from entry {} to its last checkpoint. `daybook verify` says more."
 
 
 class NotYetSigned(LogError):
@@ -76,7 +76,7 @@ def _proof(leaf: bytes, last: Checkpoint, node: Node) -> Sequence[bytes]:
     index = position_of(leaf) - 1
     proof = inclusion(index, last.size, node)
     if not included(leaf_hash(leaf), index, last.size, proof, last.root):
-        raise LogError(_CONTRADICTION)
+        raise LogError(_CONTRADICTION.format(position_of(leaf)))
     return proof
 
 

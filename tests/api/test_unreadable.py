@@ -263,7 +263,7 @@ async def test_what_a_newer_version_has_posted_is_not_told_by_this_one(database:
         given = {"id": at.customer, "reason": "She asked", "idempotencyKey": str(uuid4())}
         answer = (await at.client.post(f"{export} {{ personalData position }} }}", {"input": given})).json()
         [error] = answer["errors"]
-        assert error["extensions"]["code"] == "UNAVAILABLE"
+        assert error["extensions"]["code"] == "RECORD_UNREADABLE"
         assert error["message"].startswith(f"Entry {ticket['position']}, {NEWER}, can't be read")
 
         spoil(database, int(renamed["position"]), f"topic = '{NEWER}'")

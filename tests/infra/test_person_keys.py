@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from api.composition import Parts
 from domain.appending import Moved
+from domain.encoding import UnreadableEntry
 from domain.kernel import Withheld, new_id
 from infra import person_keys
 from infra.append import APPEND_LOCK
 from infra.migrations import migrate
 from infra.person_keys import Begun, rotate_all, rotate_one
 from infra.rotation import RotationError, rotate
-from infra.seals import SealBroken
 from infra.vault import EventKeys
 from tests.infra.test_rotation import begun, opens, page, raw
 from tests.toy import PageWritten, WritePage, asking, handled, toy_book
@@ -173,7 +173,7 @@ def test_an_entry_does_not_open_elsewhere_in_the_book(books: tuple[Parts, Parts]
     with psycopg.connect(database) as db:
         db.execute("ALTER TABLE daybook.events DISABLE TRIGGER append_only")
         db.execute("UPDATE daybook.events SET position = 3 WHERE position = 2")
-    with pytest.raises(SealBroken, match="Entry 3"):
+    with pytest.raises(UnreadableEntry, match="Entry 3, PageWritten, does not open"):
         texts(book, anew=True)
 
 

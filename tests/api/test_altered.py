@@ -1,0 +1,224 @@
+"""Entries that somebody with the rights of a superuser has altered: they do not open, and keep nothing else shut."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from api.auditing.bundle import Bundles
+from api.composition import Parts
+from api.importing.importer import Import
+from api.importing.mapping import KINDS, read_mapping
+from api.replay import replay
+from domain.access import Authority, unlimited
+from domain.customer import customer as customers
+from domain.kernel import Refused, new_id, type_id
+from domain.kernel.permissions import Permission, Scope
+from domain.kernel.recorded import Context, Receipt
+from domain.steps import blocking
+from infra.entries import EntryNotification
+from infra.log.checkpointer import Growth
+from infra.log.note import Signer
+from infra.log.store import LogError
+from tests.api.book import serving
+from tests.api.filled import opened
+from tests.api.identity.signing_in import RESET, house
+from tests.api.test_command_line import OK, Shell
+from tests.api.test_unreadable import MAPPING, spoil
+from verifier.daybook_verify_bundle import verify
+
+TURNED = "sealed = set_byte(sealed, 3, get_byte(sealed, 3) # 1)"
+"""One bit of what is sealed is another."""
+SIGNER = Signer("daybook/tested", bytes(32))
+
+
+class Altered(NamedTuple):
+    """A customer with an entry in the middle that does not open, and one like it that does."""
+
+    database: str
+    folder: Path
+    parts: Parts
+    id: UUID
+    position: int
+    keyless: UUID
+    noted: UUID
+    sound: UUID
+
+    @property
+    def said(self) -> str:
+        return f"Entry {self.position}, CustomerRenamed, does not open under its subject's key: it or the key was alte"
+
+
+def do(parts: Parts, verb: str, who: Authority | None = None, **raw: object) -> Receipt:
+    asking = who or unlimited("tester")
+    context = Context(actor=asking.actor, idempotency_key=uuid4(), correlation_id=uuid4())
+    return blocking(parts.commands.submit(customers, verb, raw, context, asking))
+
+
+def broken(parts: Parts, verb: str, who: Authority | None = None, **raw: object) -> list[tuple[str, Any]]:
+    with pytest.raises(Refused) as refused:
+        do(parts, verb, who, **raw)
+    return [(rule.code, rule.parameters) for rule in refused.value.broken]
+
+
+@pytest.fixture(scope="module")
+def at(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Altered]:
+    folder = tmp_path_factory.mktemp("office")
+    made = dict[str, tuple[UUID, int]]()
+    with opened(module_database, folder) as parts:
+        for name in ("altered", "keyless", "noted", "sound"):
+            outside = [{"source": "old", "id": name}]
+            id = do(parts, "register", kind="person", name="Ada", external_ids=outside).id
+            renamed = do(parts, "rename", id=id, name="Ada Byron").position
+            noted = do(parts, "addNote", id=id, text="Prefers letters").position
+            do(parts, "addTag", id=id, tag="VIP")
+            made[name] = id, noted if name == "noted" else renamed
+    for name in ("altered", "noted"):
+        spoil(module_database, made[name][1], TURNED)
+    with psycopg.connect(module_database, autocommit=True) as db:
+        db.execute("DELETE FROM daybook_keys.subjects WHERE subject = %s", (made["keyless"][0],))
+        Growth(SIGNER).catch_up(db)  # it was altered before it was hashed: the log has it as it is
+    with opened(module_database, folder) as parts:  # which remembers nothing from before
+        others = (made[name][0] for name in ("keyless", "noted", "sound"))
+        yield Altered(module_database, folder, parts, *made["altered"], *others)
+
+
+def test_nothing_is_decided_on_it_and_who_does_not_see_it_is_not_told(at: Altered) -> None:
+    head, found = at.parts.store.max_notification_id(), {"event": "CustomerRenamed", "position": at.position}
+    rep = Authority(actor="user:rep", staff_member=new_id(), grants=dict.fromkeys(Permission, Scope.OWN))
+    for verb, field in (("addTag", "tag"), ("unmask", "reason")):
+        raw: dict[str, object] = {"id": at.id, field: "Gold"}
+        assert broken(at.parts, verb, None, **raw) == [("RECORD_ALTERED", found)]
+        assert [code for code, _ in broken(at.parts, verb, rep, **raw)] == ["UNKNOWN_ID"]
+    [(code, first)] = broken(at.parts, "addTag", id=at.keyless, tag="Gold")
+    assert (code, first["event"]) == ("RECORD_ALTERED", "CustomerRegistered")
+    assert at.parts.store.max_notification_id() == head
+
+
+def test_what_a_command_need_not_open_does_not_stop_it(at: Altered) -> None:
+    for id in (at.noted, at.sound):
+        assert do(at.parts, "addTag", id=id, tag="Gold").version == 5
+
+
+def test_replay_tells_all_others_and_says_which_does_not_open(at: Altered) -> None:
+    story = [*replay(at.parts, "old:altered")]
+    assert [(one.version, one.event, one.read) for one in story] == [
+        (1, "CustomerRegistered", True),
+        (2, "CustomerRenamed", False),
+        (3, "CustomerNoteAdded", True),
+        (4, "CustomerTagAdded", True),
+    ]
+    assert story[1].what.startswith(at.said)
+    keyless = [*replay(at.parts, "old:keyless")]
+    assert {one.read for one in keyless} == {False}
+    assert "its subject's key is missing from daybook_keys.subjects" in keyless[0].what
+
+
+def test_diff_ends_before_it_and_says_so(at: Altered) -> None:
+    diff = Shell(at.database, at.folder).run("diff", type_id("cus", at.id), "--from", "0", "--json")
+    assert (diff.returncode, diff.stderr.startswith(at.said)) == (OK, True)
+    assert diff.stderr.endswith("What is told ends before it.\n")
+    assert {one["entry"]["position"] for one in json.loads(diff.stdout)} == {at.position - 1}
+
+
+@pytest.mark.parametrize("disclose", [False, True])
+def test_a_bundle_tells_the_others(at: Altered, *, disclose: bool) -> None:
+    bundles = Bundles(at.parts.pool, at.parts.store, at.parts.vault)
+    made = bundles.of(at.id, disclose=disclose)
+    assert [str(why).startswith(at.said) for why in made.untold] == [True]
+    verdict = verify(made.file.encode(), str(SIGNER.verifier))
+    assert (verdict.entries, verdict.opened, verdict.sealed) == ((4, 3, 1) if disclose else (4, 0, 4))
+    assert "Byron" not in made.file
+    keyless = bundles.of(at.keyless, disclose=disclose)
+    assert (len(keyless.untold), keyless.keys) == (4, 0)
+    assert verify(keyless.file.encode(), str(SIGNER.verifier)).sealed == 4
+
+
+def test_what_was_altered_after_a_checkpoint_is_named_and_not_proven(at: Altered) -> None:
+    first = at.parts.store.select_events(at.sound)[0]
+    assert isinstance(first, EntryNotification)
+    spoil(at.database, first.id, TURNED)
+    with pytest.raises(LogError, match=f"from entry {first.id} to its last checkpoint"):
+        Bundles(at.parts.pool, at.parts.store, at.parts.vault).of(at.sound)
+    spoil(at.database, first.id, TURNED)
+
+
+def test_an_import_rejects_the_row_and_enters_the_others(at: Altered, tmp_path: Path) -> None:
+    rows, rejected = tmp_path / "rows.csv", tmp_path / "rejected.csv"
+    rows.write_text("id,name\naltered,Ada King\nnew,Grace\n")
+    (tmp_path / "map.toml").write_text(MAPPING)
+    importing = Import(at.parts, read_mapping(tmp_path / "map.toml", KINDS["customers"]), "old")
+    found = importing.run(importing.open(rows), rejected, lambda _: None)
+    assert (found.created, found.rejected) == (1, 1)
+    assert at.said in rejected.read_text()
+
+
+FEED = 'subscription { changes(after: "0", types: ["CustomerRenamed"]) { change { version data } } }'
+WHY = """
+query ($id: ID!) {
+  customer(id: $id) { name history(first: 9) { nodes { type } } }
+  whyValue(id: $id, field: "name") { after }
+  diff(id: $id, from: {position: "0"}) { field after }
+}
+"""
+TAG = "mutation ($input: CustomerAddTagInput!) { customerAddTag(input: $input) { userErrors { code message } } }"
+EXPORT = """
+mutation ($i: CustomerExportPersonalDataInput!) {
+  customerExportPersonalData(input: $i) { personalData position userErrors { code } }
+}
+"""
+
+
+@pytest.mark.anyio
+async def test_clients_are_told_the_rest(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        registered = await client.mutate("customerRegister", "customer { id }", kind="PERSON", name="Ada")
+        id = registered["customer"]["id"]
+        renamed = await client.mutate("customerRename", "position", id=id, name="Ada Byron")
+        spoil(database, int(renamed["position"]), TURNED)
+    async with serving(database, tmp_path) as client:  # which remembers nothing from before
+        tagged = await client.post(TAG, {"input": {"id": id, "tag": "VIP", "idempotencyKey": str(uuid4())}})
+        [error] = tagged.json()["data"]["customerAddTag"]["userErrors"]
+        assert error["code"] == "RECORD_ALTERED"
+        assert error["message"].startswith(f"Entry {renamed['position']}, CustomerRenamed, of this record or of one")
+        told = await client.data(WHY, {"id": id})
+        assert told["customer"]["name"] == "Ada Byron"
+        assert [one["type"] for one in told["customer"]["history"]["nodes"]] == [
+            "CustomerRegistered",
+            "CustomerRenamed",
+        ]
+        assert told["whyValue"] == {"after": "Ada"}
+        assert {"field": "name", "after": "Ada"} in told["diff"]
+
+
+@pytest.mark.anyio
+async def test_a_copy_that_needs_it_is_answered_clearly_to_whoever_sees_the_person(
+    database: str, tmp_path: Path
+) -> None:
+    """And to nobody who does not see them any more, though they may repeat the command that once was theirs."""
+    own = {Permission.READ_CUSTOMERS: Scope.OWN, Permission.UNMASK_PERSONAL_DATA: Scope.ALL}
+    async with house(database, tmp_path) as at, at.browser() as browser:
+        rosa = await at.company.hire("rosa@acme.example", own)
+        await browser.send(RESET, {"token": await at.reset_token(rosa), "password": "five blue bicycles"})
+        await browser.sign_in()
+        named = {"kind": "PERSON", "name": "Ada", "owner": rosa}
+        customer = (await at.company.mutate("customerRegister", "customer { id }", **named))["customer"]["id"]
+        about = {"customer": customer, "subject": "Where is it?", "channel": "EMAIL"}
+        ticket = (await at.company.mutate("ticketOpen", "position", **about))["position"]
+        spoil(database, int(ticket), TURNED)
+        asked = {"id": customer, "reason": "She asked", "idempotencyKey": str(uuid4())}
+
+        answer = (await browser.send(EXPORT, asked)).json()
+        [error] = answer["errors"]
+        assert error["extensions"]["code"] == "RECORD_ALTERED"
+        assert error["message"].startswith(f"Entry {ticket}, TicketOpened, does not open: it or its key was altered.")
+        assert answer["data"]["customerExportPersonalData"]["position"] == str(int(ticket) + 1)
+
+        await at.company.mutate("customerAssignOwner", "position", id=customer, owner=None)
+        again = (await browser.send(EXPORT, asked)).json()
+        assert "errors" not in again
+        assert again["data"]["customerExportPersonalData"]["personalData"] is None
