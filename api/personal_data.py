@@ -189,10 +189,11 @@ _TITLES = {
 }
 """Where an event says what the record is called."""
 
+# As text, for an entry of somebody else's that was altered must not end what looks for these.
 _UNTIL_THEN_NOBODYS = """
     SELECT DISTINCT originator_id FROM daybook.events
     WHERE topic IN ('TicketCustomerAssigned', 'OpportunityCustomerAssigned')
-        AND convert_from(state, 'UTF8')::json ->> 'new' = %(customer)s::text
+        AND substring(encode(state, 'escape') from '"new":"([0-9a-f-]{36})"') = %(customer)s::text
 """
 # Of an organisation's own entries those that link its persons are theirs, not the organisation's.
 _ABOUT = f"""

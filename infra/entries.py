@@ -62,6 +62,24 @@ def contact_of(entry: StoredEntry) -> UUID | None:
     return None
 
 
+class Concerned(msgspec.Struct):
+    """The records beside the customer that an erasure concerned, as its receipt names them."""
+
+    opportunities: list[UUID] = []
+    tickets: list[UUID] = []
+    organisations: list[UUID] = []
+
+
+_concerned = msgspec.json.Decoder(Concerned).decode
+
+
+def concerned(receipt: bytes) -> Concerned:
+    """Those that a receipt names; none where it does not fit, which is for whoever decodes it to say."""
+    with suppress(msgspec.MsgspecError):
+        return _concerned(receipt)
+    return Concerned()
+
+
 @dataclass(frozen=True)
 class EntryNotification(Notification):
     """An entry in the library's words; `id` is its position."""

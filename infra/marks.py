@@ -7,6 +7,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from domain.customer import ERASURE_APPROVED, PERSONAL_DATA_ERASED
+from infra.entries import concerned
 from infra.event_store import Pool
 
 _MARKS = """
@@ -15,16 +16,10 @@ _MARKS = """
 """
 _IMPORTED = "SELECT record, fingerprint FROM daybook.imported WHERE record = ANY(%s::uuid[]) AND source = %s"
 _ERASED = f"""
-    WITH erased AS (
-        SELECT originator_id, convert_from(state, 'UTF8')::json AS state FROM daybook.events
-        WHERE topic IN ('{"', '".join((ERASURE_APPROVED, *PERSONAL_DATA_ERASED))}')
-    ), records (id) AS (
-        SELECT originator_id FROM erased
-        UNION SELECT json_array_elements_text(state -> kind)::uuid
-            FROM erased, unnest(ARRAY['opportunities', 'tickets']) AS kind
-    )
-    SELECT DISTINCT correlation_id FROM records JOIN daybook.events ON originator_id = id WHERE actor = %s
+    SELECT originator_id, state FROM daybook.events
+    WHERE topic IN ('{"', '".join((ERASURE_APPROVED, *PERSONAL_DATA_ERASED))}')
 """
+_REQUESTS = "SELECT DISTINCT correlation_id FROM daybook.events WHERE originator_id = ANY(%s::uuid[]) AND actor = %s"
 _REMEMBER = """
     INSERT INTO daybook.imported (source, record, fingerprint)
     SELECT %s, * FROM unnest(%s::uuid[], %s::uuid[]) AS row (record, fingerprint) ORDER BY record
@@ -63,7 +58,11 @@ def erased(pool: Pool, actor: str) -> frozenset[UUID]:
     """The requests of the actor that left entries in the histories of persons who were erased, and of records about
     them."""
     with pool.connection() as db:
-        return frozenset(request for (request,) in db.execute(_ERASED, (actor,), binary=True))
+        records = set[UUID]()
+        for customer, state in db.execute(_ERASED, binary=True):
+            named = concerned(state)
+            records |= {customer, *named.opportunities, *named.tickets}
+        return frozenset(request for (request,) in db.execute(_REQUESTS, ([*records], actor), binary=True))
 
 
 def remember(pool: Pool, source: str, fingerprints: Mapping[UUID, UUID]) -> None:

@@ -4,19 +4,19 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
-import msgspec
 import psycopg
 
 from domain.customer import PERSONAL_DATA_ERASED
 from domain.encoding import Catalogue, UnknownEventName
 from domain.kernel import Withheld
-from infra.entries import COLUMNS, StoredEntry
+from infra.entries import COLUMNS, StoredEntry, concerned
 from infra.exchange import Asked, Exchange, in_text
 from infra.mapper import SealingMapper
 from infra.master_key import EpochUnknown
 from projections.lanes import Lane, Parked, Unit, described
 from projections.model import Model, Posting, public_id
 from projections.past import At
+from projections.registry import may_hold_persons
 from projections.tables import Db
 
 _NEXT = f"""
@@ -56,19 +56,13 @@ class Record(NamedTuple):
 
 
 def erased_records(entry: StoredEntry) -> Iterator[Record]:
-    """The records that an entry tells of whose personal data was erased."""
+    """The records that an entry tells of whose personal data was erased; of one that does not fit, the customer."""
     if entry.topic in PERSONAL_DATA_ERASED:
-        told = msgspec.json.decode(entry.state, type=_Told)
+        told = concerned(entry.state)
         yield Record("customer", entry.originator_id)
         yield from (Record("opportunity", one) for one in told.opportunities)
         yield from (Record("ticket", one) for one in told.tickets)
         yield from (Record("customer", one) for one in told.organisations)
-
-
-class _Told(msgspec.Struct):
-    opportunities: list[UUID]
-    tickets: list[UUID]
-    organisations: list[UUID] = []
 
 
 Histories: TypeAlias = Callable[[UUID, int], Sequence[StoredEntry]]
@@ -151,14 +145,6 @@ def post(
             posted.parked.append(Parked(lane, entry.position, entry.topic, described(error)))
 
     for entry, personal in zip(entries, _opened(mapper, entries), strict=True):
-        try:
-            if isinstance(personal, Exception):
-                raise personal
-            recorded = mapper.decode(entry, personal)
-        except Exception as error:  # noqa: BLE001
-            for model in _takers(mapper.catalogue, entry, models):
-                stop(model, entry, error)
-            continue
         if histories is not None:
             for record in erased.get(entry.position, ()):
                 again = _posted_anew(mapper, record, histories(record.id, entry.position - 1), entry, models)
@@ -167,6 +153,14 @@ def post(
                     if one.lane not in stopped and one.lane not in parked:
                         stopped.add(one.lane)
                         posted.parked.append(one)
+        try:
+            if isinstance(personal, Exception):
+                raise personal
+            recorded = mapper.decode(entry, personal)
+        except Exception as error:  # noqa: BLE001
+            for model in _kept_waiting(mapper.catalogue, entry, models):
+                stop(model, entry, error)
+            continue
         if entry.topic not in takers:
             takers[entry.topic] = _takers(mapper.catalogue, entry, models)
         at = At(entry.position, entry.occurred_at)
@@ -209,6 +203,13 @@ def _opened(mapper: SealingMapper, entries: Sequence[StoredEntry]) -> Sequence[b
         raise
     except Exception as error:  # noqa: BLE001  # as above
         return [error] if len(entries) == 1 else [part for entry in entries for part in _opened(mapper, [entry])]
+
+
+def _kept_waiting(catalogue: Catalogue, entry: StoredEntry, models: Sequence[Model]) -> Sequence[Model]:
+    """The models that an entry which can't be read stops: of a receipt of an erasure, those of what it may name too."""
+    if entry.topic in PERSONAL_DATA_ERASED:
+        return [model for model in models if may_hold_persons(model)]
+    return _takers(catalogue, entry, models)
 
 
 def _takers(catalogue: Catalogue, entry: StoredEntry, models: Sequence[Model]) -> Sequence[Model]:

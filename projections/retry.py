@@ -1,11 +1,13 @@
 """Trying parked lanes again, with today's code: what is posted is what the lane has missed since it stopped."""
 
 from collections.abc import Sequence
+from itertools import chain
 from uuid import UUID
 
 import msgspec
 import psycopg
 
+from infra.entries import StoredEntry
 from infra.mapper import SealingMapper
 from projections.flush import Flush, prepare_to_write
 from projections.lanes import Parked, park, release, write_carefully
@@ -53,19 +55,32 @@ def _some(
             return []
         (position,) = stand
         stopped = {id: _post_lane(db, mapper, flush, model, id, first, position) for id, first in lanes}
-        park(db, [one for one in stopped.values() if one is not None])
-        release(db, [(model.name, id) for id, one in stopped.items() if one is None])
+        park(db, chain.from_iterable(stopped.values()))
+        errors = {id: min(own)[1] for id, parked in stopped.items() if (own := _own(id, parked))}
+        release(db, [(model.name, id) for id in stopped if id not in errors])
         tell(db, Moved(position, (model.name,), lanes=True))
-    return [Retried(model=model.name, aggregate_id=id, error=one.error if one else None) for id, one in stopped.items()]
+    return [Retried(model=model.name, aggregate_id=id, error=errors.get(id)) for id in stopped]
 
 
 def _post_lane(
     db: Db, mapper: SealingMapper, flush: Flush, model: Model, aggregate: UUID, first: int, last: int
-) -> Parked | None:
-    """Post what a lane has missed; returns where it stops again, if it does. What comes before that is kept."""
-    posted = post(mapper, lane_entries(db, aggregate, first, last), [model], ())
-    refused = write_carefully(db, flush, posted.units)
-    return min((*posted.parked, *refused), key=lambda one: one.position, default=None)
+) -> list[Parked]:
+    """Post what a lane has missed; returns where it stops again, if it does. What comes before that is kept.
+
+    Where that was an erasure, records that it names are posted anew, and may stop too.
+    """
+
+    def history(id: UUID, before: int) -> Sequence[StoredEntry]:
+        # What the others' lanes have posted since is in their rows, and must be there again.
+        return lane_entries(db, id, 0, before if id == aggregate else last)
+
+    posted = post(mapper, lane_entries(db, aggregate, first, last), [model], (), history)
+    return [*posted.parked, *write_carefully(db, flush, posted.units)]
+
+
+def _own(aggregate: UUID, parked: Sequence[Parked]) -> list[tuple[int, str]]:
+    """Where the aggregate's own lane stops, and why."""
+    return [(one.position, one.error) for one in parked if one.lane[1] == aggregate]
 
 
 _LOCK = """

@@ -13,13 +13,16 @@ from api.auditing.bundle import Bundles
 from api.composition import Parts
 from api.importing.importer import Import
 from api.importing.mapping import KINDS, read_mapping
+from api.personal_data import personal_data
 from api.replay import replay
 from domain.access import Authority, unlimited
 from domain.customer import customer as customers
+from domain.encoding import AnyDecider
 from domain.kernel import Refused, new_id, type_id
 from domain.kernel.permissions import Permission, Scope
 from domain.kernel.recorded import Context, Receipt
 from domain.steps import blocking
+from domain.ticket import ticket as tickets
 from infra.entries import EntryNotification
 from infra.log.checkpointer import Growth
 from infra.log.note import Signer
@@ -53,15 +56,15 @@ class Altered(NamedTuple):
         return f"Entry {self.position}, CustomerRenamed, does not open under its subject's key: it or the key was alte"
 
 
-def do(parts: Parts, verb: str, who: Authority | None = None, **raw: object) -> Receipt:
+def do(parts: Parts, verb: str, of: AnyDecider = customers, who: Authority | None = None, **raw: object) -> Receipt:
     asking = who or unlimited("tester")
     context = Context(actor=asking.actor, idempotency_key=uuid4(), correlation_id=uuid4())
-    return blocking(parts.commands.submit(customers, verb, raw, context, asking))
+    return blocking(parts.commands.submit(of, verb, raw, context, asking))
 
 
 def broken(parts: Parts, verb: str, who: Authority | None = None, **raw: object) -> list[tuple[str, Any]]:
     with pytest.raises(Refused) as refused:
-        do(parts, verb, who, **raw)
+        do(parts, verb, customers, who, **raw)
     return [(rule.code, rule.parameters) for rule in refused.value.broken]
 
 
@@ -77,6 +80,9 @@ def at(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             noted = do(parts, "addNote", id=id, text="Prefers letters").position
             do(parts, "addTag", id=id, tag="VIP")
             made[name] = id, noted if name == "noted" else renamed
+        ticket = do(parts, "open", tickets, channel="email", subject="Whose?").id
+        moved = do(parts, "assignCustomer", tickets, id=ticket, customer=made["noted"][0])
+        spoil(module_database, moved.position, r"state = '\xff'")
     for name in ("altered", "noted"):
         spoil(module_database, made[name][1], TURNED)
     with psycopg.connect(module_database, autocommit=True) as db:
@@ -145,6 +151,11 @@ def test_what_was_altered_after_a_checkpoint_is_named_and_not_proven(at: Altered
     with pytest.raises(LogError, match=f"from entry {first.id} to its last checkpoint"):
         Bundles(at.parts.pool, at.parts.store, at.parts.vault).of(at.sound)
     spoil(at.database, first.id, TURNED)
+
+
+def test_an_altered_entry_of_another_s_ticket_keeps_nobody_s_copy_from_them(at: Altered) -> None:
+    copy = personal_data(at.parts.pool, at.parts.mapper, at.parts.daybook, at.sound)
+    assert copy.name == "Ada Byron"
 
 
 def test_an_import_rejects_the_row_and_enters_the_others(at: Altered, tmp_path: Path) -> None:
