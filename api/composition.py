@@ -21,7 +21,7 @@ from infra.announcer import Announcer
 from infra.committer import Committer
 from infra.contacts import complete_contact_point, complete_staff_email
 from infra.erasure.carrying_out import Erasures
-from infra.erasure.forgetting import forgetting
+from infra.erasure.forgetting import Forgetting, forgetting
 from infra.erasure.ledger import NAME, Ledger
 from infra.event_store import EventStore, Pool
 from infra.factory import BookFactory
@@ -57,6 +57,7 @@ class Parts:
     commands: Commands
     announcer: Announcer
     erasures: Erasures
+    forgetting: Forgetting
 
 
 @contextmanager
@@ -95,7 +96,7 @@ def assembled(
         stack.callback(eraser.close)
         store, mapper = EventStore(pool, committer, vault), SealingMapper(catalogue, vault)
         daybook = Daybook(BookFactory(store), mapper, catalogue, store, vault)
-        stack.enter_context(forgetting(pool, vault, daybook.forget))
+        forgets = stack.enter_context(forgetting(pool, vault, daybook.forget))
         ledger = Ledger(erasure_ledger or master_key_file.with_name(NAME))
         residence = Residence(daybook)
         completions: dict[type, Completion] = {
@@ -115,6 +116,7 @@ def assembled(
             commands=Commands(daybook, admission, residence, vault.api_token),
             announcer=announcer,
             erasures=Erasures(pool, eraser, mapper, daybook, ledger),
+            forgetting=forgets,
         )
 
 

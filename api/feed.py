@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
 from typing import Self
@@ -65,13 +65,25 @@ class Feed:
         """What reads the book for subscribers takes a thread of these."""
         self.shared = Shared()
         """What subscribers who ask the same are answered with."""
+        self.sweeps: set[Callable[[], object]] = set()
+        """Who keeps what was opened, and is called as soon as this process has forgotten what was erased."""
 
     async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
         self._task = asyncio.create_task(self._run(), name="feed")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await ended(self._task)
+
+    def forget(self) -> None:
+        """Something was erased. Call it from any thread."""
+        with suppress(RuntimeError):  # the loop has ended, and what was kept with it
+            self._loop.call_soon_threadsafe(self._sweep)
+
+    def _sweep(self) -> None:
+        for sweep in self.sweeps:
+            sweep()
 
     @property
     def position(self) -> int:

@@ -6,6 +6,7 @@ buffer for each of them; what is kept is kept once, for all.
 
 import asyncio
 from bisect import bisect_right
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -70,19 +71,19 @@ class BookSource(Source):
                 # The older stretches everybody reads for themselves, up to where the shared one begins.
                 while position < tape.low:
                     forgotten = self._feed.forgotten()
-                    for message in await self._stretch(position, tape.low):
-                        answer = await evaluate(message)
+                    messages = deque(await self._stretch(position, tape.low))
+                    while messages:
+                        answer = [await evaluate(messages[0])]
                         if self._feed.forgotten() != forgotten:
                             break
-                        yield answer
-                        position = int(message.position)
+                        # What is told is not kept here: it may be erased before the next comes.
+                        yield answer.pop()
+                        position = int(messages.popleft().position)
                 at = await tape.behind(position)
-                while found := await tape.since(at, position):
-                    for told in found:
-                        yield told.answer
-                        position, at = told.position, at + 1
-                        if at < tape.swept():
-                            break
+                while found := deque(await tape.since(at, position)):
+                    while found and at >= tape.swept():
+                        yield found[0].answer
+                        position, at = found.popleft().position, at + 1
 
     def _tape(self, evaluate: Evaluate) -> "Tape":
         return Tape(self._feed, self._stretch, evaluate, None if self._beside is None else self._beside())
@@ -107,6 +108,7 @@ class Tape:
         self._forgotten, self._swept = feed.forgotten(), 0
         self._advance = Once(self._advanced)
         self._coming: asyncio.Future[Callable[[int], Message]] | None = None
+        feed.sweeps.add(self.swept)
 
     async def behind(self, position: int) -> int:
         """The place behind all that has been told up to a position, which is not below `low`."""
@@ -136,15 +138,18 @@ class Tape:
 
     def swept(self) -> int:
         """The place below which nothing is told any more, for something in it may have been erased since."""
-        forgotten = self._feed.forgotten()
-        if forgotten != self._forgotten:
-            self._forgotten, self._swept = forgotten, self._end
-            self._gone, self.low = self._end, self.high
-            self._told.clear()
-            self._bytes = self._former = 0
+        if self._feed.forgotten() != self._forgotten:
+            self._sweep()
         return self._swept
 
+    def _sweep(self) -> None:
+        self._forgotten, self._swept = self._feed.forgotten(), self._end
+        self._gone, self.low = self._end, self.high
+        self._told.clear()
+        self._bytes = self._former = 0
+
     def stop(self) -> None:
+        self._feed.sweeps.discard(self.swept)
         self._advance.stop()
         if self._coming is not None:
             self._coming.cancel()
@@ -174,11 +179,13 @@ class Tape:
 
     async def _stretched(self, reached: int) -> None:
         self.swept()
+        forgotten = self._forgotten
         messages = await self._stretch(self.high, reached)
         told = [Told(int(message.position), await self._evaluate(message)) for message in messages]
         self._keep(told)
         self.high = told[-1].position
-        if self.swept() == self._end:
+        if self._feed.forgotten() != forgotten:
+            self._sweep()
             return
         # The last two stretches stay, however large: nobody has had the time to take them yet.
         gone, most = 0, len(self._told) - len(told) - self._former

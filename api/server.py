@@ -104,6 +104,7 @@ def create_app(
             access_pool(parts.logins.admitting) as access,
             _provider(oidc) as provider,
         ):
+            parts.forgetting.also(feed.forget)
             schema = the_schema()
             sessions, uses = Sessions(access), TokenUses(access)
             bundles = Bundles(parts.pool, parts.store, parts.vault)

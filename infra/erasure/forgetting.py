@@ -34,9 +34,13 @@ class Forgetting:
 
     def __init__(self, pool: Pool, vault: Vault, forget: Callable[[], None]) -> None:
         """`forget`: whatever else may hold what such a key had sealed."""
-        self._pool, self._vault, self._forget = pool, vault, forget
+        self._pool, self._vault, self._forget = pool, vault, [forget]
         self._known: set[UUID] = set()
         self._since = datetime.min.replace(tzinfo=UTC)
+
+    def also(self, forget: Callable[[], None]) -> None:
+        """Call this after the others too. It must neither block nor raise."""
+        self._forget.append(forget)
 
     def look(self) -> None:
         with self._pool.connection() as db:
@@ -46,16 +50,17 @@ class Forgetting:
             if news := {subject for subject, _ in rows} - self._known:
                 self._known |= news
                 self._vault.destroyed(news)
-                self._forget()
+                for forget in self._forget:
+                    forget()
 
 
 @contextmanager
-def forgetting(pool: Pool, vault: Vault, forget: Callable[[], None]) -> Generator[None]:
+def forgetting(pool: Pool, vault: Vault, forget: Callable[[], None]) -> Generator[Forgetting]:
     """While the block lasts, a thread looks; before it begins, what was destroyed so far is known."""
     one = Forgetting(pool, vault, forget)
     one.look()
     with beside("forgetting", partial(_run, one), patience=None):
-        yield
+        yield one
 
 
 def _run(one: Forgetting, stopping: threading.Event) -> None:

@@ -1,7 +1,7 @@
 """What was evaluated before an erasure is told to nobody after it, wherever it was on its way just then."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import NamedTuple, cast
 
 import pytest
@@ -32,6 +32,7 @@ class Growing:
     def __init__(self, position: int) -> None:
         self.position, self.times, self.erased = position, 0, 0
         self.shared, self._grown = Shared(), asyncio.Event()
+        self.sweeps = set[Callable[[], object]]()
 
     def forgotten(self) -> int:
         return self.times
@@ -94,7 +95,8 @@ async def test_who_takes_slowly_what_is_shared() -> None:
         await told.aclose()
 
 
-async def test_an_erasure_while_the_shared_stretch_is_read() -> None:
+@pytest.mark.parametrize("noticed", [False, True])
+async def test_an_erasure_while_the_shared_stretch_is_read(*, noticed: bool) -> None:
     feed = Growing(0)
     plain = read(feed)
 
@@ -102,6 +104,8 @@ async def test_an_erasure_while_the_shared_stretch_is_read() -> None:
         found = await plain(after, upto)
         if after == 1 and not feed.times:
             feed.times += 1
+            for sweep in feed.sweeps if noticed else ():
+                sweep()
         return found
 
     told = following(feed, overtaken, 0)

@@ -10,6 +10,7 @@ import pytest
 
 from api.execution import Answer
 from api.reading.reader import Reader
+from domain.customer import PERSONAL_DATA_ERASED
 from tests.api.listening import Operator, Server, Socket, listening, until
 from tests.api.test_event_stream import streamed
 from tests.api.test_event_stream import told as events_of
@@ -27,6 +28,7 @@ TICKET = followed("ticket", "subject customer { name }")
 AFTER = followed("ticket", "subject follows { subject }")
 DEAL = followed("opportunity", "title customer { name }")
 CUSTOMER = followed("customer", "name erasure")
+FEED = "subscription Follow($after: Position) { changes(after: $after) { position change { type data } } }"
 
 
 @pytest.fixture
@@ -100,6 +102,23 @@ def test_whoever_follows_a_record_is_told_what_an_erasure_has_left_of_it(
         until(lambda: not kept())
 
 
+def test_the_feed_keeps_nothing_that_it_told_before(server: Server) -> None:
+    """Not even until the next entry: none need come for days."""
+    told = Told(server)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(server.connected()) for _ in range(3)]
+        for client, after in zip(clients, ("0", None, None), strict=True):
+            client.subscribe(FEED, {"after": after})
+        server.mutate("customerRename", id=told.person, name=f"{PERSON} II")
+        for client in clients:
+            told_until(client, "CustomerRenamed")
+        assert kept(), "or it could not be seen that it is gone"
+        told.erase()
+        for client in clients:
+            told_until(client, PERSONAL_DATA_ERASED[-1])
+        until(lambda: not kept())
+
+
 def test_the_person_s_own_followers_are_told_too(server: Server) -> None:
     told = Told(server)
     with server.connected() as client:
@@ -132,6 +151,12 @@ def test_who_sees_no_difference_is_told_nothing(server: Server) -> None:
         assert sorted(told_by(client)[0] for _ in range(2)) == ["plainly", "ticket"]
         blind.subscribe("{ __typename }", id="last")
         assert told_by(blind) == ("last", "Query")
+
+
+def told_until(client: Socket, event: str) -> None:
+    """Take what the feed tells, up to an entry of this name."""
+    while (client.next("changes")["change"] or {}).get("type") != event:
+        pass
 
 
 def told_by(client: Socket) -> tuple[str, Any]:
