@@ -148,7 +148,9 @@ def test_who_sees_no_difference_is_told_nothing(server: Server) -> None:
         server.mutate("customerRename", id=told.other, name="Rosalind Ypsilon")
         assert told_by(client) == ("other", {"name": "Rosalind Ypsilon", "erasure": None})
         server.mutate("ticketClose", id=told.ticket)
-        assert sorted(told_by(client)[0] for _ in range(2)) == ["plainly", "ticket"]
+        closed = set[str]()
+        while closed != {"plainly", "ticket"}:
+            closed |= {told_by(client)[0]} - {"other"}  # it may have shown its name before its own entry told of it
         blind.subscribe("{ __typename }", id="last")
         assert told_by(blind) == ("last", "Query")
 

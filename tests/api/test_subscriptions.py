@@ -257,3 +257,33 @@ def test_the_server_stops_with_subscribers_connected(database: str, tmp_path: Pa
                 client.websocket.recv(timeout=15)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1012, json.dumps("service restart")
+
+
+_FETCHES_A_KEY = """
+    SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+        AND query LIKE '%daybook_keys.subjects WHERE subject = ANY%'
+"""
+
+
+def test_a_database_that_is_away_while_an_entry_is_opened_takes_nothing_from_it(database: str, tmp_path: Path) -> None:
+    """It would be told with `data` null, as one that can't be read, and never again."""
+    with listening(database, tmp_path) as server:
+        server.customer("Ada")
+    with (
+        listening(database, tmp_path) as server,  # which has opened nothing yet
+        psycopg.connect(database) as holder,
+        psycopg.connect(database, autocommit=True) as watcher,
+        server.connected() as client,
+    ):
+        holder.execute("LOCK TABLE daybook_keys.subjects IN ACCESS EXCLUSIVE MODE")
+        client.subscribe(CHANGES, {"after": "0"})
+        assert client.next("changes") == {"position": "0", "change": None}
+        until(lambda: watcher.execute(_FETCHES_A_KEY).fetchall())
+        [(pid,)] = watcher.execute(_FETCHES_A_KEY).fetchall()
+        watcher.execute("SELECT pg_terminate_backend(%s)", (pid,))
+        message = client.receive()
+        assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "UNAVAILABLE")
+
+        holder.rollback()
+        client.subscribe(CHANGES, {"after": "0"}, id="again")
+        assert taken(client, 1)[1]["change"]["data"]["name"] == "Ada"
