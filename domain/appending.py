@@ -92,6 +92,14 @@ class ClaimTaken(Exception):
         self.claim = claim
 
 
+class KeyDestroyed(Exception):
+    """The key that an entry was to be sealed under was destroyed, with what it had sealed; the argument says whose."""
+
+    def __init__(self, subject: UUID) -> None:
+        super().__init__(subject)
+        self.subject = subject
+
+
 class BookUnavailable(Exception):
     """The event store did not answer; whether the command was recorded is unknown. Send it again with the same key."""
 
@@ -122,7 +130,10 @@ class IdempotencyKeyReused(Rule):
 
 
 class SubjectErased(Rule):
-    """The personal data of this record was erased; nothing personal can be added to it."""
+    """The personal data of {subject} was erased: nothing personal that concerns them can be entered any more, nor a
+    reason. Leave out what is personal, and the reason, and send it again."""
+
+    subject: str
 
 
 class OccurredInTheFuture(Rule):
@@ -168,7 +179,7 @@ class Book(Protocol):
     def append(self, entries: Sequence[Entry], conditions: Conditions) -> Step[Sequence[int]]:
         """Append a command's entries, all or none; gives their positions.
 
-        Raises Moved, AlreadyHandled, ClaimTaken, Refused or BookUnavailable.
+        Raises Moved, AlreadyHandled, ClaimTaken, KeyDestroyed, Refused or BookUnavailable.
         """
         ...
 

@@ -26,17 +26,32 @@ from domain.appending import (
     Fingerprints,
     IdempotencyKeyReused,
     KeptReceipt,
+    KeyDestroyed,
     Moved,
     ReasonRequired,
     RecordAltered,
     RecordUnreadable,
     Row,
+    SubjectErased,
     TooManyAtOnce,
     VersionConflict,
 )
 from domain.encoding import NOT_DECODED, AnyDecider, Catalogue, UnknownEventName, UnreadableEntry
 from domain.folds import NOTHING, Fold, Folds, Turns
-from domain.kernel import Command, Known, Path, Place, Reference, Refused, Rule, Standing, State, refuse, require
+from domain.kernel import (
+    Command,
+    Known,
+    Path,
+    Place,
+    Reference,
+    Refused,
+    Rule,
+    Standing,
+    State,
+    refuse,
+    require,
+    type_id,
+)
 from domain.kernel.fields import UnknownId
 from domain.kernel.recorded import Context, Receipt
 from domain.references import references
@@ -178,10 +193,20 @@ class Daybook(Application[UUID]):
             gives_back=sorted(held - holds),
             subject=decider.subject(after) or command.id,
         )
-        positions = await self._book.append(await self._sealed(drafts), conditions)
+        try:
+            positions = await self._book.append(await self._sealed(drafts), conditions)
+        except KeyDestroyed as gone:
+            raise Refused(self._erased(gone.subject, decider, command, drafts)) from None
         position = positions[-1] if positions else own.position
         self._folds.put(command.id, Fold(version, position, decider.kind, after, opened=True), cleared)
         return Receipt(command.id, version, position)
+
+    def _erased(self, subject: UUID, decider: AnyDecider, command: Command, drafts: Sequence[Draft]) -> SubjectErased:
+        """Why nothing can be sealed; at the reason, where there is nothing else to be sealed."""
+        # What is not sealed under the record's own key is sealed under that of the customer whom it is about.
+        prefix = decider.prefix if subject == command.id else self.catalogue.prefixes["customer"]
+        own = any(self.catalogue.shape_of(one.event).personal for one in drafts if one.subject == subject)
+        return SubjectErased(subject=type_id(prefix, subject), path=() if own else ("reason",))
 
     async def _sealed(self, drafts: Sequence[Draft]) -> list[Entry]:
         """The entries of drafts; their subjects' keys may have to be fetched."""

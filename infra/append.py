@@ -13,10 +13,10 @@ from domain.appending import (
     Conditions,
     Entry,
     KeptReceipt,
+    KeyDestroyed,
     Moved,
     OccurredBeforeLast,
     OccurredInTheFuture,
-    SubjectErased,
 )
 from domain.kernel import refuse
 from domain.kernel.recorded import Receipt
@@ -186,7 +186,7 @@ class Append:
     def accept(self, entries: Sequence[Entry], conditions: Conditions | None) -> list[int]:
         """Take a command into the batch where its conditions still hold; returns the positions of its entries.
 
-        Raises Moved, AlreadyHandled, ClaimTaken or Refused; then nothing of it is taken.
+        Raises Moved, AlreadyHandled, ClaimTaken, KeyDestroyed or Refused; then nothing of it is taken.
         """
         head = self._head
         if conditions is not None:
@@ -235,7 +235,7 @@ class Append:
                 )
             elif (stored := keys[entry.subject]) is None:
                 self._vault.forget(entry.subject)
-                refuse(SubjectErased())
+                raise KeyDestroyed(entry.subject)
             else:
                 holds = entry.new_key in (None, stored) and entry.generation == generations_in(stored)
             if not holds:

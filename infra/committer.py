@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import Connection
 
-from domain.appending import AlreadyHandled, BookUnavailable, ClaimTaken, Conditions, Entry, Moved
+from domain.appending import AlreadyHandled, BookUnavailable, ClaimTaken, Conditions, Entry, KeyDestroyed, Moved
 from domain.kernel import Refused
 from domain.steps import Signal, give_all
 from infra.append import Append
@@ -68,8 +68,8 @@ class Committer:
     def submit(self, entries: Sequence[Entry], conditions: Conditions | None) -> Submission:
         """Queue the entries to be appended, all or none; whoever waits for it gets their positions.
 
-        Or Moved, AlreadyHandled, ClaimTaken, Refused, BookUnavailable, psycopg's IntegrityError, or whatever error
-        these entries gave rise to. Raises BookUnavailable where this process is shutting down.
+        Or Moved, AlreadyHandled, ClaimTaken, KeyDestroyed, Refused, BookUnavailable, psycopg's IntegrityError, or
+        whatever error these entries gave rise to. Raises BookUnavailable where this process is shutting down.
         """
         submission = Submission(entries, conditions)
         with self._entrance:  # nobody may queue behind the last one who is served
@@ -187,7 +187,7 @@ class Committer:
 def _accepted(append: Append, one: Submission) -> Answer:
     try:
         return append.accept(one.entries, one.conditions)
-    except (Moved, AlreadyHandled, ClaimTaken, Refused) as refusal:
+    except (Moved, AlreadyHandled, ClaimTaken, KeyDestroyed, Refused) as refusal:
         return refusal
 
 

@@ -390,11 +390,18 @@ async def test_nothing_personal_can_be_entered_again(story: tuple[Story, dict[st
     contacts = (await told.read("customer", told.cellar, "contacts { id person { id } until }"))["contacts"]
     [link] = [one["id"] for one in contacts if (one["person"]["id"], one["until"]) == (told.person, None)]
     ended = {"id": told.cellar, "link": link, "until": "2022-02-02"}
-    reasoned = await client.mutate("customerUnlinkContact", "userErrors { code }", **ended, reason="Quirinus left")
-    assert reasoned["userErrors"] == [{"code": "SUBJECT_ERASED"}]
+    said = "userErrors { code path message parameters }"
+    reasoned = await client.mutate("customerUnlinkContact", said, **ended, reason="Quirinus left")
+    [error] = reasoned["userErrors"]
+    assert (error["code"], error["path"], error["parameters"]) == (
+        "SUBJECT_ERASED",
+        ["reason"],
+        {"subject": told.person},
+    )
+    assert error["message"].startswith(f"The personal data of {told.person} was erased: ")
     await told.do("customerUnlinkContact", **ended)
-    noted = await client.mutate("ticketAddNote", "userErrors { code }", id=told.ticket, text="It was Quirinus")
-    assert noted["userErrors"] == [{"code": "SUBJECT_ERASED"}]
+    noted = await client.mutate("ticketAddNote", "userErrors { code path }", id=told.ticket, text="It was Quirinus")
+    assert noted["userErrors"] == [{"code": "SUBJECT_ERASED", "path": []}]
     opened = await client.mutate("ticketOpen", "userErrors { code }", channel="EMAIL", kind="QUESTION", subject="Hm",
         customer=told.person)  # fmt: skip
     assert opened["userErrors"] == [{"code": "CUSTOMER_NOT_ACTIVE"}]
