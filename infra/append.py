@@ -21,7 +21,7 @@ from domain.appending import (
 from domain.kernel import refuse
 from domain.kernel.recorded import Receipt
 from infra.exchange import Asked, Exchange
-from infra.master_key import epoch_of, generations_in
+from infra.master_key import epoch_of
 from infra.vault import Vault
 
 APPEND_LOCK = 0x6461_7962_6F6F_6B02
@@ -48,7 +48,7 @@ _READ_HEAD = b"""
             FROM json_to_recordset($3::json) AS wanted (scope text, fingerprint text)
             JOIN daybook.reservations r
             ON (r.scope, r.fingerprint) = (wanted.scope, decode(wanted.fingerprint, 'base64'))),
-        (SELECT json_agg(json_build_array(s.subject, replace(encode(s.wrapped, 'base64'), E'\\n', '')))
+        (SELECT json_agg(json_build_array(s.subject, s.generations))
             FROM json_array_elements_text($4::json) AS wanted (subject)
             JOIN daybook_keys.subjects s ON s.subject = wanted.subject::uuid),
         (SELECT max(epoch) FROM daybook_keys.epochs))
@@ -95,8 +95,8 @@ _DESTROY = b"""
     slots AS (DELETE FROM daybook.reservations USING gone WHERE reservations.subject = gone.subject)
     INSERT INTO daybook_keys.subjects AS kept (subject, wrapped, made_at, destroyed_at)
     SELECT subject, NULL, $2::timestamptz, $2::timestamptz FROM gone
-    ON CONFLICT (subject) DO UPDATE SET wrapped = NULL, destroyed_at = excluded.destroyed_at
-    WHERE kept.wrapped IS NOT NULL
+    ON CONFLICT (subject) DO UPDATE SET wrapped = NULL, destroyed_at = $2::timestamptz
+    WHERE kept.generations IS NOT NULL
 """
 _BEGIN, _COMMIT = Asked(b"BEGIN"), Asked(b"COMMIT")
 _LOCK = Asked(b"SELECT pg_advisory_xact_lock(%d)" % APPEND_LOCK)
@@ -110,7 +110,8 @@ class Head(NamedTuple):
     versions: dict[UUID, tuple[int, datetime | None]]
     receipts: dict[tuple[str, UUID], KeptReceipt]
     slots: dict[tuple[str, bytes], dict[int, UUID]]
-    keys: dict[UUID, bytes | None]
+    keys: dict[UUID, int | None]
+    """How many generations there are of each; None: destroyed. The keys themselves this role may not read."""
     epoch: int
     """Of the master key under which new keys are wrapped."""
 
@@ -131,7 +132,7 @@ _Head: TypeAlias = tuple[
     list[tuple[UUID, int, datetime]] | None,
     list[tuple[str, UUID, bytes, tuple[UUID, int, int]]] | None,
     list[tuple[str, bytes, int, UUID]] | None,
-    list[tuple[UUID, bytes | None]] | None,
+    list[tuple[UUID, int | None]] | None,
     int,
 ]
 """What `_READ_HEAD` answers: the last position, the time, what was found of each kind that was asked for, the epoch."""
@@ -204,7 +205,8 @@ class Append:
             # An entry's fields have the names of columns.
             row = vars(entry) | {"position": position, "occurred_at": at, "new_key": None}
             if entry.new_key is not None and entry.subject not in head.keys:
-                self.new_keys[entry.subject] = head.keys[entry.subject] = row["new_key"] = entry.new_key
+                self.new_keys[entry.subject] = row["new_key"] = entry.new_key
+                head.keys[entry.subject] = 1
             self._entries.append(row)
             head.versions[entry.originator_id] = (entry.originator_version, at)
         if conditions is not None:
@@ -233,13 +235,13 @@ class Append:
                     and self._lasts(entry.new_key)
                     and new.setdefault(entry.subject, entry.new_key) == entry.new_key
                 )
-            elif (stored := keys[entry.subject]) is None:
+            elif (generations := keys[entry.subject]) is None:
                 self._vault.forget(entry.subject)
                 raise KeyDestroyed(entry.subject)
             else:
-                holds = entry.new_key in (None, stored) and entry.generation == generations_in(stored)
+                holds = entry.new_key is None and entry.generation == generations
             if not holds:
-                # Sealed under a key that lost the race to be stored, or is not the newest: forget it and seal again.
+                # Sealed under a key that others may have been first to store, or that is not the newest: seal again.
                 self._vault.forget(entry.subject)
                 raise Moved
 

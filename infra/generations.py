@@ -21,12 +21,7 @@ def newest(keys: bytes) -> bytes:
 
 def count(keys: bytes) -> int:
     """How many generations there are."""
-    return counted(len(keys))
-
-
-def counted(length: int) -> int:
-    """How many there are in so many bytes; fewer than a generation's more are not counted."""
-    return 1 + (length - KEY) // _STEP
+    return 1 + (len(keys) - KEY) // _STEP
 
 
 def key_at(keys: bytes, position: int) -> bytes:

@@ -78,7 +78,15 @@ class _Grant(NamedTuple):
     schema: str
     name: str | None
     """Of the table or sequence; None: the schema itself."""
+    column: str | None
+    """None: all of them."""
     privilege: str
+
+    @property
+    def right(self) -> Composable:
+        """What may be done."""
+        right = _privileges([self.privilege])
+        return right if self.column is None else SQL("{} ({})").format(right, Identifier(self.column))
 
     @property
     def on(self) -> Composable:
@@ -91,22 +99,31 @@ class _Grant(NamedTuple):
 def _grant(db: Db) -> None:
     """Bring what is granted to what GRANTS says. Where nothing differs nothing is written, and nobody waits."""
     names = {role: Account.of(db, role).name for role in Role}
-    objects = [(schema, name) for schema, name in db.execute(_OBJECTS, ([*SCHEMAS],))]
-    found = {_Grant(*row) for row in db.execute(_GRANTED, {"schemas": [*SCHEMAS], "names": [*names.values()]})}
+    objects = db.execute(_OBJECTS, ([*SCHEMAS],)).fetchall()
     wanted = {grant for role, name in names.items() for grant in _wanted(name, GRANTS[role], objects)}
-    changes = ((SQL("GRANT {} ON {} TO {}"), wanted - found), (SQL("REVOKE {} ON {} FROM {}"), found - wanted))
+
+    def found() -> set[_Grant]:
+        return {_Grant(*row) for row in db.execute(_GRANTED, {"schemas": [*SCHEMAS], "names": [*names.values()]})}
+
+    def change(statement: SQL, grants: set[_Grant]) -> None:
+        for grant in sorted(grants, key=str):
+            db.execute(statement.format(grant.right, grant.on, Identifier(grant.grantee)))
+
     with db.transaction():
-        for statement, grants in changes:
-            for grant in sorted(grants, key=str):
-                db.execute(statement.format(_privileges([grant.privilege]), grant.on, Identifier(grant.grantee)))
+        change(SQL("REVOKE {} ON {} FROM {}"), found() - wanted)
+        # Looked for anew: with a right to a whole table, those to its columns were taken away.
+        change(SQL("GRANT {} ON {} TO {}"), wanted - found())
 
 
-def _wanted(grantee: str, rights: Mapping[str, str], objects: Sequence[tuple[str, str]]) -> Iterable[_Grant]:
-    for schema, name in objects:
+def _wanted(grantee: str, rights: Mapping[str, str], objects: Sequence[tuple[str, str, list[str]]]) -> Iterable[_Grant]:
+    for schema, name, columns in objects:
         for privilege in filter(None, rights.get(f"{schema}.{name}", rights.get(f"{schema}.*", "")).split(", ")):
-            yield _Grant(grantee, schema, name, privilege)
+            yield _Grant(grantee, schema, name, None, privilege)
+        for column in columns:
+            for privilege in filter(None, rights.get(f"{schema}.{name}.{column}", "").split(", ")):
+                yield _Grant(grantee, schema, name, column, privilege)
     for schema in {thing.partition(".")[0] for thing in rights}:
-        yield _Grant(grantee, schema, None, "USAGE")
+        yield _Grant(grantee, schema, None, None, "USAGE")
 
 
 def _privileges(names: Iterable[str]) -> Composable:
@@ -118,16 +135,23 @@ _FOUND = """
     FROM pg_roles WHERE rolname = %s
 """
 _OBJECTS = """
-    SELECT nspname, relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    SELECT nspname, relname, ARRAY(
+        SELECT attname::text FROM pg_attribute WHERE attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped)
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE nspname = ANY(%s) AND relkind IN ('r', 'p', 'v', 'm', 'S')
 """
 _GRANTED = """
-    SELECT rolname, nspname, relname, privilege_type
+    SELECT rolname, nspname, relname, NULL, privilege_type
     FROM pg_class JOIN pg_namespace AS schema ON schema.oid = relnamespace,
         aclexplode(relacl) JOIN pg_roles ON pg_roles.oid = grantee
     WHERE nspname = ANY(%(schemas)s) AND rolname = ANY(%(names)s)
     UNION ALL
-    SELECT rolname, nspname, NULL, privilege_type
+    SELECT rolname, nspname, relname, attname, privilege_type
+    FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace AS schema ON schema.oid = relnamespace,
+        aclexplode(attacl) JOIN pg_roles ON pg_roles.oid = grantee
+    WHERE nspname = ANY(%(schemas)s) AND rolname = ANY(%(names)s)
+    UNION ALL
+    SELECT rolname, nspname, NULL, NULL, privilege_type
     FROM pg_namespace, aclexplode(nspacl) JOIN pg_roles ON pg_roles.oid = grantee
     WHERE nspname = ANY(%(schemas)s) AND rolname = ANY(%(names)s)
 """

@@ -21,7 +21,6 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.kernel.randomness import random_bytes
-from infra.generations import KEY, counted
 from infra.private_files import PrivateFileError, kept, private_directory, secret, supersede
 
 Keys: TypeAlias = dict[int, bytes]
@@ -85,11 +84,6 @@ class MasterKey:
 def epoch_of(wrapped: bytes) -> int:
     """The epoch of the master key under which this is wrapped."""
     return 1 if len(wrapped) == _BARE else int.from_bytes(wrapped[:4], "big")
-
-
-def generations_in(wrapped: bytes) -> int:
-    """How many generations of a key are wrapped there."""
-    return counted(len(wrapped) - _BARE + KEY)
 
 
 def master_key(file: Path, *, begun: bool) -> MasterKey:

@@ -50,6 +50,15 @@ SCHEMAS = (
 READ_MODELS = "daybook_read.*"
 """Every read model's every table."""
 
+_KEYS_UNREAD = {
+    "daybook_keys.subjects.subject": "SELECT, INSERT",
+    "daybook_keys.subjects.generations": "SELECT",
+    "daybook_keys.subjects.wrapped": "INSERT",
+    "daybook_keys.subjects.made_at": "INSERT",
+    "daybook_keys.epochs.epoch": "SELECT",
+}
+"""To add a key, and to know whether one is there still and as it was: not to read any."""
+
 GRANTS: Mapping[Role, Mapping[str, str]] = {
     Role.READING: {
         READ_MODELS: "SELECT",
@@ -61,8 +70,7 @@ GRANTS: Mapping[Role, Mapping[str, str]] = {
         "daybook.events": "SELECT, INSERT",
         "daybook.receipts": "SELECT, INSERT",
         "daybook.reservations": "SELECT, INSERT, DELETE",
-        "daybook_keys.subjects": "SELECT, INSERT",
-        "daybook_keys.epochs": "SELECT",
+        **_KEYS_UNREAD,
     },
     Role.SEALING: {
         "daybook.events": "SELECT",
@@ -109,11 +117,12 @@ GRANTS: Mapping[Role, Mapping[str, str]] = {
         "daybook.events": "SELECT, INSERT",
         "daybook.receipts": "SELECT, INSERT",
         "daybook.reservations": "SELECT, INSERT, DELETE",
-        "daybook_keys.subjects": "SELECT, INSERT, UPDATE",
-        "daybook_keys.epochs": "SELECT",
+        **_KEYS_UNREAD,
+        "daybook_keys.subjects.wrapped": "INSERT, UPDATE",
+        "daybook_keys.subjects.destroyed_at": "INSERT, UPDATE",
     },
 }
-"""What each role may do, by table or sequence; with it comes the use of the schema. It may do nothing else."""
+"""What each role may do, by table, sequence or column; with it comes the use of the schema. It may do nothing else."""
 
 OURS = "Daybook's, for one kind of its connections (docs/operator, Roles in the database)"
 """On each of our roles: another's that happens to have the name is left alone."""

@@ -14,10 +14,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import InsufficientPrivilege
 
 from api.composition import Parts
-from domain.kernel import new_id
+from domain.kernel import Refused, new_id
 from infra import migrations
 from infra.embedded import EmbeddedPostgresError
 from infra.migrations import migrate
+from infra.person_keys import rotate_one
 from infra.roles import Account, Logins, Role, RoleError, logins
 from projections.rebuild import rebuild
 from projections.registry import models
@@ -25,7 +26,7 @@ from projections.tables import install
 from tests.api.filled import opened
 from tests.postgres import embedded
 from tests.roles import by_role, check
-from tests.toy import BeginDiary, Diary, asking, handled, toy_book
+from tests.toy import BeginDiary, Diary, WritePage, asking, handled, toy_book
 
 
 def migrated(conninfo: str) -> Logins:
@@ -138,6 +139,57 @@ def test_only_who_erases_destroys_a_key(refusing: Logins) -> None:
                     db.execute(destroy)
 
 
+READS_A_KEY = (
+    "SELECT wrapped FROM daybook_keys.subjects",
+    "SELECT FROM daybook_keys.subjects WHERE wrapped IS NOT NULL",
+    "SELECT s::text FROM daybook_keys.subjects s",
+    "SELECT wrapped FROM daybook_keys.purposes",
+    "SELECT proof FROM daybook_keys.epochs",
+    "INSERT INTO daybook_keys.subjects (subject, wrapped, made_at) VALUES (gen_random_uuid(), '', now()) RETURNING *",
+    "UPDATE daybook_keys.subjects SET wrapped = NULL, destroyed_at = now() RETURNING wrapped",
+    "UPDATE daybook_keys.subjects SET wrapped = wrapped || 'x'",
+    "TABLE pg_statistic",
+    "COPY daybook_keys.subjects (wrapped) TO STDOUT",
+)
+
+
+@pytest.mark.parametrize("statement", READS_A_KEY)
+def test_only_who_seals_and_opens_reads_a_key(refusing: Logins, statement: str) -> None:
+    """Who adds keys, and who destroys them, can do so without."""
+    for role, conninfo in by_role(refusing).items():
+        if role != "sealing":
+            with psycopg.connect(conninfo, autocommit=True) as db, pytest.raises(InsufficientPrivilege):
+                db.execute(statement.encode())
+
+
+def test_a_book_in_which_who_appends_could_read_keys_is_narrowed_by_the_migration(
+    database: str, tmp_path: Path
+) -> None:
+    with toy_book(database, tmp_path) as parts:
+        once, twice, gone = (handled(parts, BeginDiary(id=new_id(), owner="Ada"), asking()).id for _ in range(3))
+        rotate_one(database, tmp_path / "master.key", twice)
+        with psycopg.connect(database) as db:
+            db.execute(
+                "UPDATE daybook_keys.subjects SET wrapped = NULL, destroyed_at = now() WHERE subject = %s", (gone,)
+            )
+    with psycopg.connect(database, autocommit=True) as db:  # as the version before had it
+        db.execute("ALTER TABLE daybook_keys.subjects DROP COLUMN generations")
+        db.execute("DELETE FROM daybook_migrations.applied WHERE name = '0013_counted_keys.sql'")
+        db.execute("GRANT SELECT, INSERT ON daybook_keys.subjects TO daybook_appending")
+        db.execute("GRANT SELECT, INSERT, UPDATE ON daybook_keys.subjects TO daybook_erasing")
+        db.execute("GRANT SELECT ON daybook_keys.epochs TO daybook_appending, daybook_erasing")
+    assert migrate(database) == (["0013_counted_keys.sql"], [])
+    check(logins(database))
+    with psycopg.connect(database) as db:
+        rows = db.execute("SELECT subject, generations FROM daybook_keys.subjects").fetchall()
+    assert {*rows} == {(once, 1), (twice, 2), (gone, None)}
+    with toy_book(database, tmp_path) as parts:
+        handled(parts, WritePage(id=twice, page=new_id(), text="under the second"), asking())
+        handled(parts, WritePage(id=once, page=new_id(), text="under the first"), asking())
+        with pytest.raises(Refused):
+            handled(parts, WritePage(id=gone, page=new_id(), text="under none"), asking())
+
+
 @pytest.mark.parametrize(
     "table",
     ["daybook.events", "daybook.receipts", "daybook.reservations", "daybook_keys.subjects", "daybook_keys.purposes"],
@@ -172,8 +224,9 @@ def test_a_book_of_an_older_version_is_divided_by_the_migration(bare_database: s
         db.execute(
             "CREATE TABLE daybook_migrations.applied (name text PRIMARY KEY, applied_at timestamptz DEFAULT now())"
         )
-        # Today's code needs the epochs, which need what comes before them.
-        first = ("0001_book.sql", "0002_projections.sql", "0003_imported.sql", "0008_erasure.sql", "0009_epochs.sql")
+        # Today's code needs the epochs and the count of generations, which need what comes before them.
+        first = ["0001_book.sql", "0002_projections.sql", "0003_imported.sql", "0008_erasure.sql", "0009_epochs.sql"]
+        first += ["0013_counted_keys.sql"]
         for name in first:
             db.execute((files(migrations) / name).read_bytes())
             db.execute("INSERT INTO daybook_migrations.applied (name) VALUES (%s)", (name,))
@@ -217,7 +270,9 @@ def test_what_was_granted_beside_is_taken_back(login: Logins, database: str) -> 
             "GRANT SELECT ON daybook_keys.subjects TO daybook_reading;"
             " GRANT USAGE ON SCHEMA daybook_keys TO daybook_reading"
         )
+        db.execute("GRANT SELECT (wrapped), UPDATE (made_at) ON daybook_keys.subjects TO daybook_appending")
         db.execute("REVOKE INSERT ON daybook.events FROM daybook_appending")
+        db.execute("REVOKE SELECT (generations) ON daybook_keys.subjects FROM daybook_erasing")
     assert migrate(database) == ([], [])
     check(login)
 

@@ -154,11 +154,24 @@ def test_two_who_seal_for_a_new_subject_at_once_seal_under_one_key(
     monkeypatch.setattr(Vault, "_keys_of", overtaken)
     outer = page(book, subject)
     assert outer.new_key == inner[0].new_key
-    book.store.insert_events([outer])
+    book.store.insert_events([outer, *inner])
     book.store.insert_events([page(book, subject)])
-    book.store.insert_events(inner)
     vault.forget(subject)
     assert [entry.event.text for entry in recorded(book) if isinstance(entry.event, PageWritten)] == ["secret"] * 3
+
+
+def test_a_subjects_first_key_is_stored_once_and_who_comes_later_seals_again(book: Parts) -> None:
+    """Who appends may not read the key that stands there, so cannot tell whether it is the same."""
+    subject = uuid4()
+    first, late = page(book, subject), page(book, subject)
+    assert first.new_key == late.new_key
+    book.store.insert_events([first])
+    with pytest.raises(Moved):
+        book.store.insert_events([late])
+    again = page(book, subject)
+    assert again.new_key is None
+    book.store.insert_events([again])
+    assert [entry.event.text for entry in recorded(book) if isinstance(entry.event, PageWritten)] == ["secret"] * 2
 
 
 def test_a_command_that_was_sealed_under_two_keys_is_not_appended(book: Parts) -> None:
