@@ -149,7 +149,7 @@ _GRANTED = """
     SELECT rolname, nspname, relname, attname, privilege_type
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace AS schema ON schema.oid = relnamespace,
         aclexplode(attacl) JOIN pg_roles ON pg_roles.oid = grantee
-    WHERE nspname = ANY(%(schemas)s) AND rolname = ANY(%(names)s)
+    WHERE NOT attisdropped AND nspname = ANY(%(schemas)s) AND rolname = ANY(%(names)s)
     UNION ALL
     SELECT rolname, nspname, NULL, NULL, privilege_type
     FROM pg_namespace, aclexplode(nspacl) JOIN pg_roles ON pg_roles.oid = grantee
