@@ -18,8 +18,8 @@ from projections.timeline import TIMELINE
 
 _HOLD_MONEY_TOO = {"CustomerDetailsChanged": ("changes",)}
 """Where an amount is a text among others: a customer's revenue."""
-_NO_MONEY = ("Pipeline", "Product", "OpportunityProbability")
-"""The beginnings of events whose decimals are per cents, or the prices that everybody is told."""
+_NO_MONEY = ("Pipeline", "OpportunityProbability")
+"""The beginnings of events whose decimals are per cents."""
 
 _EXTERNAL_IDS = {"external_id", "external_ids"}
 _FOUND_BY_EVERYBODY = "Product"

@@ -222,7 +222,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
     queues.QUEUES.name: Policy(rows=Everybody()),
     pipelines.PIPELINES.name: Policy(rows=Everybody()),
     pipelines.STAGES.name: Policy(rows=Everybody()),
-    products.PRODUCTS.name: Policy(rows=Everybody()),
+    products.PRODUCTS.name: Policy(rows=Everybody(), amounts=_masks("price", "currency")),
     products.EXTERNAL_IDS.name: Policy(),
     products.SEARCH.name: Policy(),
     company.COMPANY.name: Policy(rows=Everybody()),

@@ -41,7 +41,7 @@ class Permission(Word):
     READ_TICKETS = "read_tickets", "See tickets and their conversations."
     OPEN_TICKETS = "open_tickets", "Open new tickets."
     WORK_TICKETS = "work_tickets", "Answer, move, assign and solve tickets."
-    SEE_AMOUNTS = "see_amounts", "See money: amounts, prices of deals, revenues. Its scope is always ALL."
+    SEE_AMOUNTS = "see_amounts", "See money: amounts of deals, prices, revenues. Its scope is always ALL."
     SEE_PERSONAL_DATA = "see_personal_data", "See personal data in clear. Its scope is always ALL."
     READ_BOOK = "read_book", "See every entry of the book, and follow all changes. Its scope is always ALL."
     CONFIGURE = "configure", "Change pipelines, products, queues, teams and the company. Its scope is always ALL."

@@ -37,6 +37,7 @@ AMOUNTS: Mapping[str, tuple[str, ...]] = {
     "customers": ("annual_revenue", "revenue_currency"),
     "opportunities": ("amount", "currency"),
     "opportunity_lines": ("price", "total"),
+    "products": ("price", "currency"),
 }
 SORTED_BY = {"name": "name_key", "title": "title_key", "subject": "subject_key"}
 
@@ -72,6 +73,7 @@ HIDDEN_AMOUNTS: Mapping[str, tuple[str, ...]] = {
     "Customer": ("annualRevenue",),
     "Opportunity": ("amount", "weighted"),
     "OpportunityLine": ("price", "total"),
+    "Product": ("price",),
     **dict.fromkeys(
         ("OpportunityTotals", "OpportunityGroup"),
         ("amounts", "openAmounts", "wonAmounts", "averageWonAmounts", "weighted"),

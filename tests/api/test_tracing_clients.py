@@ -33,6 +33,7 @@ class Firm(NamedTuple):
     person: str
     organisation: str
     deal: str
+    product: str
     opened: int
     """The position at which the deal was open, with its first amount."""
 
@@ -65,7 +66,8 @@ async def firm(database: str, folder: Path) -> AsyncIterator[Firm]:
         about = {"title": "Violins", "customer": organisation, "pipeline": pipeline}
         deal, opened = await done("opportunityOpen", "opportunity", **about, amount="100", currency="EUR")
         await done("opportunityChangeAmount", "opportunity", id=deal, amount="250.5", currency="EUR")
-        yield Firm(client, person, organisation, deal, opened)
+        product, _ = await done("productAdd", "product", name="Violin", price="4711", currency="EUR")
+        yield Firm(client, person, organisation, deal, product, opened)
 
 
 async def test_what_clients_are_told_of_a_field(database: str, tmp_path: Path) -> None:
@@ -115,6 +117,7 @@ async def test_what_is_hidden_is_not_told_of_any_day(database: str, tmp_path: Pa
             (at.deal, {"amount", "title"}),
             (at.person, {"name"}),
             (at.organisation, set[str]()),
+            (at.product, {"price"}),
         ):
             everything, seen = await at.diff(id), await at.diff(id, **blind)
             assert everything is not None
@@ -134,6 +137,9 @@ async def test_what_is_hidden_is_not_told_of_any_day(database: str, tmp_path: Pa
         assert [word for word in ("Ada", "ada@", "VIP", "She said so") if word in told] == []
         amounts = (await at.client.post(DIFF, {"id": at.deal, "from": BEGINNING}, **blind)).text
         assert "250.5" not in amounts
+        prices = (await at.client.post(DIFF, {"id": at.product, "from": BEGINNING}, **blind)).text
+        assert "Violin" in prices
+        assert "4711" not in prices
 
         of_customers = await at.client.token("READ_CUSTOMERS", "SEE_PERSONAL_DATA", "SEE_AMOUNTS")
         assert await at.diff(at.deal, **of_customers) is None

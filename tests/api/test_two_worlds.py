@@ -43,7 +43,15 @@ MOST_FOLLOWED = 45
 ENTRIES = (
     "{ position change { type aggregateKind aggregateId version actor subjectId reason data withheld hiddenFields } }"
 )
-READS = reads(0)
+PRICES = """{
+    products(first: 50, orderBy: [{field: PRICE}]) {
+        totalCount nodes { id hiddenFields price { amount currency } history(last: 5) { nodes { data hiddenFields } } }
+        edges { cursor }
+    }
+    dear: products(first: 50, where: {price: {gt: {amount: "5000", currency: EUR}}}) { totalCount }
+    ours: products(first: 50, where: {price: {currency: {eq: EUR}}}) { totalCount }
+}"""
+READS = (*reads(0), PRICES)
 
 
 def _waterfall(pipeline: str) -> str:
@@ -121,6 +129,7 @@ def _played(a: A, parts: Parts, history: History, chance: Random, world: int, co
                 if len(step.worlds) == 2:
                     a.answers.append(f"{step.verb} {step.public_id}: {version}")
                     a.heard_of(step.public_id, entries(parts))
+    a.ask(PRICES)
     for _ in range(2):  # what is told wrongly of something before comes before what is told of this
         last = history.next_seen()
         entered(parts, last, world)

@@ -93,6 +93,8 @@ class History:
 
     def next_seen(self) -> Step:
         """Something that happens to a record that A sees."""
+        if self.chance.random() < 0.1:
+            return self._step("product", "changePrice", self.product, **self._price())
         return self._further(self.chance.choice([one for one in self.records if one.seen]))
 
     def next_hidden(self, world: int) -> Iterator[Step]:
@@ -132,7 +134,8 @@ class History:
         pipeline = told("pipeline", "define", self.pipeline, name="Sales", currency="EUR", stages=stages)
         self.ids["stg"] = [type_id("stg", derived_id(HOUSE, pipeline.key, at)) for at in (1, 2)]
         yield pipeline
-        yield told("product", "add", self.product, name="Engine")
+        yield told("product", "add", self.product, name="Engine", **self._price())
+        yield told("product", "changePrice", self.product, **self._price())
 
     def _all_records(self) -> Iterator[Step]:
         for kind, many in KINDS.items():
@@ -249,17 +252,21 @@ class History:
         text = f"said{self._told}"
         return Differs((form.format(text), form.format(f"else{self._told}"))) if differs else form.format(text)
 
-    def _money(self, record: Record) -> Any:
+    def _money(self, record: Record | None) -> Any:
         self._told += 1
         amount = 1_000 + self._told
         return Differs((f"{amount}", f"{9_000 + amount}")) if self._unpriced(record) else f"{amount}"
 
-    def _currency(self, record: Record) -> Any:
+    def _currency(self, record: Record | None) -> Any:
         return Differs(("GBP", "CHF")) if self._unpriced(record) else "EUR"  # as with texts, neither is ever guessed
 
-    def _unpriced(self, record: Record) -> bool:
-        """Whether a record's amounts are hidden from A."""
-        return not record.seen or Permission.SEE_AMOUNTS not in self.grants
+    def _price(self) -> Mapping[str, Any]:
+        """A list price: everybody sees the product."""
+        return {"price": self._money(None), "currency": self._currency(None)}
+
+    def _unpriced(self, record: Record | None) -> bool:
+        """Whether a record's amounts are hidden from A, or, of no record, those of what everybody sees."""
+        return Permission.SEE_AMOUNTS not in self.grants or (record is not None and not record.seen)
 
     def _new(self, kind: str) -> UUID:
         id = UUID(int=self.chance.getrandbits(128), version=4)

@@ -101,7 +101,7 @@ def firm(database: str, directory: Path) -> Iterator[Firm]:
         nobodys = make("teamCreate", "team", name="East")
         others = {
             "pipeline": make("pipelineDefine", "pipeline", name="Sales", stages=stages),
-            "product": make("productAdd", "product", name="Engine"),
+            "product": make("productAdd", "product", name="Engine", price="4711", currency="EUR"),
             "queue": make("queueCreate", "queue", name="First line", team=team),
             "team": team,
             "company": make("companyDefine", "company", name="We", timeZone="Europe/Zurich", currency="EUR",
@@ -225,6 +225,28 @@ def test_every_query_field(acme: Firm, role: str) -> None:
 def _ids(person: Person, field: str) -> Iterator[str]:
     for node in person.ask(f"{{ {field}(first: 100) {{ nodes {{ id }} }} }}")[field]["nodes"]:
         yield node["id"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_list_prices_are_for_whoever_sees_amounts(acme: Firm, role: str) -> None:
+    """The product is everybody's; its price is no more to be had by asking for what is dear, or for what happened."""
+    told = acme.people[role].ask(
+        """query($id: ID!) {
+            product(id: $id) { price { amount currency } hiddenFields history(first: 1) { nodes { data } } }
+            dear: products(first: 1, where: {price: {gt: {amount: "4710", currency: EUR}}}) { totalCount }
+        }""",
+        {"id": acme.others["product"]},
+    )
+    [entry] = told["product"]["history"]["nodes"]
+    found = (
+        told["product"]["price"],
+        "price" in told["product"]["hiddenFields"],
+        (entry["data"]["price"], entry["data"]["currency"]),
+        told["dear"]["totalCount"],
+    )
+    sees = documented().scopes["SEE_AMOUNTS"][role]
+    price = {"amount": "4711.00", "currency": "EUR"}
+    assert found == ((price, False, ("4711.00", "EUR"), 1) if sees else (None, True, (None, None), 0))
 
 
 def test_what_a_rep_enters_is_seen_by_the_team(acme: Firm) -> None:
