@@ -21,7 +21,9 @@ SKEW: Final = 60
 MOST_CHARACTERS: Final = 8_192
 """Of a token."""
 FRESH: Final = 600.0
-"""Seconds after which the keys are fetched anew, while the old ones go on being used."""
+"""Seconds after which no key is used before the provider was asked again: it may have withdrawn it."""
+KEPT: Final = 3_600.0
+"""Seconds for which keys are used at most where the provider does not answer."""
 PAUSE: Final = 10.0
 """Seconds between two fetches, whatever keys tokens name."""
 
@@ -33,14 +35,14 @@ class Provider:
         """`issuer`: exactly as the provider says it, an HTTPS address."""
         self._issuer, self._audience = issuer, audience
         self._keys = Keys()
-        self._fetched_at = self._tried_at = float("-inf")
-        self._fetching = asyncio.Lock()
+        self._fetched_at = self._tried_at = self._failed_at = float("-inf")
         self._renewal: asyncio.Task[None] | None = None
 
     async def verified(self, token: str) -> Verified:
-        """What a token says. Raises RequestError: UNAUTHENTICATED, or UNAVAILABLE while there are no keys."""
+        """What a token says. Raises RequestError: UNAUTHENTICATED, or UNAVAILABLE without keys or with too old ones."""
         if len(token) > MOST_CHARACTERS:
             raise unauthenticated(f"The token has more than {MOST_CHARACTERS:,} characters.")
+        await self._be_fresh()
         hash_ = sha256(token.encode("utf-8", "replace")).digest()
         known = self._keys.remembered.get(hash_)
         if known is None:
@@ -48,9 +50,17 @@ class Provider:
             self._keys.remember(hash_, known)
         elif known.until <= time.time():
             raise EXPIRED
-        if time.monotonic() > self._fetched_at + FRESH:
-            self._renew()
         return known
+
+    async def _be_fresh(self) -> None:
+        old = time.monotonic() - self._fetched_at
+        if old > FRESH:
+            renewal = self._renew()
+            # Where the provider has not answered since, nobody waits for it each time.
+            if old > KEPT or self._failed_at < self._fetched_at + FRESH:
+                await asyncio.shield(renewal)
+            if time.monotonic() > self._fetched_at + KEPT:
+                raise AWAY
 
     async def _verify(self, token: str) -> Verified:
         try:
@@ -59,7 +69,7 @@ class Provider:
             if not isinstance(kid, str) or algorithm not in ALGORITHMS:
                 raise unauthenticated(f"The token must name its key (`kid`) and be signed with {_SIGNED}.")
             if not self._keys.knows(kid):
-                await self._fetch()
+                await asyncio.shield(self._renew())
             key = self._keys.of(kid, algorithm)
             if key is None:
                 raise unauthenticated("The identity provider has no key for signatures such as this token's.")
@@ -86,33 +96,24 @@ class Provider:
         email = claims.get("email") if claims.get("email_verified") is True else None
         return Verified(_normalised(email), int(claims["exp"]) + SKEW)
 
-    def _renew(self) -> None:
+    def _renew(self) -> "asyncio.Task[None]":
+        """One fetch at a time, which all wait for, and which nobody who leaves calls off."""
         if self._renewal is None or self._renewal.done():
-            self._renewal = asyncio.create_task(self._try_to_fetch(), name="identity provider's keys")
+            self._renewal = asyncio.create_task(self._fetch(), name="identity provider's keys")
+        return self._renewal
 
     async def _fetch(self) -> None:
-        """Fetch the keys, unless that was tried a moment ago. Raises RequestError where there are none at all."""
-        await self._try_to_fetch()
-        if not self._keys:
-            raise RequestError(
-                RequestErrorCode.UNAVAILABLE,
-                "The identity provider does not answer, and without its keys no token can be verified. Try again in a"
-                " moment.",
-                status=503,
-                headers={"Retry-After": str(int(PAUSE))},
-            )
-
-    async def _try_to_fetch(self) -> None:
-        async with self._fetching:
-            if time.monotonic() < self._tried_at + PAUSE:
-                return
-            self._tried_at = time.monotonic()
-            try:
-                self._keys = await self._published()
-            except NotFetched as error:
-                _log.warning("The identity provider's keys can't be had; %s go on being used. %s", _held(self), error)
-            else:
-                self._fetched_at = time.monotonic()
+        """Fetch the keys, unless that was tried a moment ago."""
+        if time.monotonic() < self._tried_at + PAUSE:
+            return
+        self._tried_at = time.monotonic()
+        try:
+            self._keys = await self._published()
+        except NotFetched as error:
+            self._failed_at = time.monotonic()
+            _log.warning("The identity provider's keys can't be had; %s. %s", self._held(), error)
+        else:
+            self._fetched_at = self._tried_at
 
     async def _published(self) -> Keys:
         document = await fetched(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
@@ -126,6 +127,12 @@ class Provider:
         if not keys:
             raise NotFetched(f"{address} holds no key for {_SIGNED}.")
         return keys
+
+    def _held(self) -> str:
+        left = self._fetched_at + KEPT - time.monotonic()
+        if left <= 0:
+            return "none is used"
+        return f"those that were fetched before are used for {left / 60:.0f} minutes more"
 
     async def aclose(self) -> None:
         if self._renewal is not None:
@@ -146,9 +153,11 @@ def _normalised(email: object) -> str | None:
         return None
 
 
-def _held(provider: Provider) -> str:
-    return "the ones that were fetched before" if provider._keys else "none"  # pyright: ignore[reportPrivateUsage]
-
-
 _SIGNED = f"{', '.join(ALGORITHMS[:-1])} or {ALGORITHMS[-1]}"
+AWAY = RequestError(
+    RequestErrorCode.UNAVAILABLE,
+    "The identity provider does not answer, and without its keys no token can be verified. Try again in a moment.",
+    status=503,
+    headers={"Retry-After": str(int(PAUSE))},
+)
 EXPIRED = unauthenticated("The token has expired: get a new one from the identity provider.")

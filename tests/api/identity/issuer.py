@@ -61,12 +61,19 @@ class Issuer:
         self.answer: Response | None = None
         """Instead of everything."""
         self.asked = 0
+        self.answers = threading.Event()
+        """Clear: whoever asks for keys waits, and sets `waiting`."""
+        self.answers.set()
+        self.waiting = threading.Event()
 
     def discovery(self, _request: Request) -> Response:
         return self.answer or JSONResponse(self.document)
 
     def key_set(self, _request: Request) -> Response:
         self.asked += 1
+        if not self.answers.is_set():
+            self.waiting.set()
+            assert self.answers.wait(20)
         own = [published(kid, key) for kid, key in self.keys.items()]
         return self.answer or JSONResponse({"keys": own if self.listed is None else self.listed})
 

@@ -1,5 +1,6 @@
 """Tokens of the identity provider: the good ones let in, and every attack on them is refused."""
 
+import asyncio
 import base64
 import time
 from collections.abc import Iterator
@@ -185,6 +186,58 @@ async def test_a_new_key_is_fetched_when_a_token_names_it_and_an_old_one_is_forg
     assert (await verifier.verified(issuer.token(kid="second"))).email
     assert issuer.asked == 2
     await refused(verifier, old)
+
+
+@pytest.mark.usefixtures("no_pause")
+async def test_a_key_that_was_withdrawn_is_used_no_more_once_the_keys_are_old(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By nobody: not by the first who comes then, nor by those who come with them, verified before or not."""
+    verifier = Provider(issuer.address, AUDIENCE)
+    known, unknown = issuer.token(), issuer.token(jti="not verified yet")
+    await verifier.verified(known)
+    issuer.keys = {"second": rsa_key()}
+    assert (await verifier.verified(known)).email
+    monkeypatch.setattr(provider, "FRESH", 0.0)
+    await asyncio.gather(*(refused(verifier, token) for token in (known, unknown) * 3))
+    assert issuer.asked <= 3, "once for all of them, and once because their key is unknown now"
+
+
+async def test_whoever_leaves_does_not_call_off_the_fetch(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else somebody who comes and leaves again and again would keep a withdrawn key in use."""
+    verifier, token = Provider(issuer.address, AUDIENCE), issuer.token()
+    await verifier.verified(token)
+    issuer.keys = {"second": rsa_key()}
+    monkeypatch.setattr(provider, "FRESH", 0.0)
+    monkeypatch.setattr(provider, "PAUSE", 0.0)
+    issuer.answers.clear()
+    leaving = asyncio.create_task(verifier.verified(token))
+    assert await asyncio.to_thread(issuer.waiting.wait, 20)
+    monkeypatch.setattr(provider, "PAUSE", 600.0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    issuer.answers.set()
+    await refused(verifier, token)
+    assert issuer.asked == 2
+
+
+@pytest.mark.usefixtures("no_pause")
+async def test_keys_of_a_provider_that_stays_away_are_used_for_an_hour_at_most(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifier, token = Provider(issuer.address, AUDIENCE), issuer.token()
+    await verifier.verified(token)
+    issuer.answer = Response(status_code=503)
+    monkeypatch.setattr(provider, "FRESH", 0.0)
+    assert (await verifier.verified(token)).email
+    monkeypatch.setattr(provider, "KEPT", 0.0)
+    await refused(verifier, token, "UNAVAILABLE")
+    await refused(verifier, issuer.token(jti="another"), "UNAVAILABLE")
+    issuer.answer = None
+    monkeypatch.setattr(provider, "KEPT", 3_600.0)
+    assert (await verifier.verified(token)).email
+    await verifier.aclose()
 
 
 async def test_unknown_keys_do_not_make_us_ask_again_and_again(issuer: Issuer) -> None:
