@@ -35,6 +35,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     request_id: str | None = None
     actor: str | None = None
     """Null: nobody whom we know."""
+    on_behalf_of: str | None = None
+    """For whom a mutation was, where it was for somebody else."""
     method: str
     path: str
     operation: str | None = None
@@ -113,6 +115,7 @@ def write(
             time=now,
             request_id=request.id,
             actor=request.actor if request.authorised else None,
+            on_behalf_of=request.on_behalf_of,
             method=method,
             path=where,
             operation=operation.operation.value if operation else None,

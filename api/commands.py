@@ -71,8 +71,8 @@ class Commands:
         target = _target(decider, values.pop("id", None), begins=kind in decider.creates)
         if kind in decider.creates:
             named = {name for name, value in values.items() if value is not None}
-            if field := looked_after_by(authority, decider.kind, kind, named):
-                values[field] = authority.staff_member
+            if found := looked_after_by(authority, decider.kind, kind, named):
+                field, values[field] = found
         derive = partial(derived_id, context.actor, context.idempotency_key)
         command = await self.admitted(kind, target, values, derive)
         if isinstance(command, IssueApiToken):

@@ -21,6 +21,7 @@ from api.event_stream import EVENTS, EventStream
 from api.execution import Answer, Engine, failed, refused
 from api.graphiql import page
 from api.health import REQUESTS
+from api.identity import behalf
 from api.identity.caller import arrival
 from api.identity.cookie import CSRF, check_own_page
 from api.identity.doorstep import check_secrets, refusal
@@ -108,6 +109,7 @@ class Endpoint:
                 check_secrets(document.parsed, operation)
                 streamed = events and (single is None or operation.operation is OperationType.SUBSCRIPTION)
                 _check_operation(http, operation, streamed=streamed)
+                request.act_for(behalf.said(request.arrival.headers, asked.extensions), operation)
                 if operation.operation is OperationType.QUERY:
                     request.at_least = _at_least(http, asked)
                 mutation = operation.operation is OperationType.MUTATION

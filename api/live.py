@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import msgspec
 import strawberry
+from starlette.datastructures import Headers
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -27,6 +28,7 @@ from strawberry.types.unset import UNSET, UnsetType
 from api import access_log
 from api.errors import RequestError, RequestErrorCode, encodable, explained
 from api.execution import Engine, refused
+from api.identity import behalf
 from api.identity.caller import arrival
 from api.identity.cookie import FOREIGN
 from api.identity.doorstep import check_secrets, refusal
@@ -43,8 +45,9 @@ UNAUTHORIZED, FORBIDDEN, RESET = 4401, 4403, 4205
 """Codes that a connection is closed with: it has no credential, or one that is not good or is good no more; a good one
 that opens nothing; one that allows something else by now, so that one connects again and reads anew. Clients such as
 graphql-ws come back by themselves after the last, some times after the second, and never after the first."""
-NO_PLACE, TRY_AGAIN_LATER, FAULT = 4429, 1013, 1011
-"""The actor has as many connections as are allowed; nobody can tell who it is at the moment; a fault of ours."""
+MALFORMED, NO_PLACE, TRY_AGAIN_LATER, FAULT = 4400, 4429, 1013, 1011
+"""What is said of the connection can't be meant so; the actor has as many connections as are allowed; nobody can tell
+who it is at the moment; a fault of ours."""
 MOST_OF_A_REASON = 120
 """Bytes that the protocol has for why a connection is closed; our messages are ASCII."""
 PATIENCE = timedelta(seconds=10)
@@ -71,8 +74,8 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._at_least: dict[str, object] = {}
-        """By operation: `extensions.atLeast`, which the library's operations do not keep."""
+        self._extensions: dict[str, dict[str, Any]] = {}
+        """By operation: what the library's operations do not keep."""
         self._watch = ExitStack()
         self._closing: asyncio.Task[None] | None = None
 
@@ -114,12 +117,11 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
             said = refused(TOO_MANY, self.context.another()).errors
             await self.send_message({"id": message["id"], "type": "error", "payload": [one.formatted for one in said]})
             return
-        extensions = message["payload"].get("extensions") or {}
-        if not known and "atLeast" in extensions:
-            self._at_least[message["id"]] = extensions["atLeast"]
+        if not known and (extensions := message["payload"].get("extensions")):
+            self._extensions[message["id"]] = extensions
         await super().handle_subscribe(message)
         if message["id"] not in self.operations:
-            self._at_least.pop(message["id"], None)
+            self._extensions.pop(message["id"], None)
 
     async def run_operation(self, operation: Operation[Request, None]) -> None:
         """Send the answers one by one: the next is worked on when the client's buffer has taken the last."""
@@ -128,12 +130,14 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
         socket, begun = cast("Socket", self.websocket).ws, time.perf_counter()
         try:
             try:
-                if (at_least := self._at_least.pop(operation.id, None)) is not None:
+                extensions = self._extensions.pop(operation.id, {})
+                if (at_least := extensions.get("atLeast")) is not None:
                     request.at_least = position_of(at_least)
                 document, definition = live.engine.prepared(
                     operation.query, operation.operation_name, variables, request
                 )
                 check_secrets(document.parsed, definition)
+                request.act_for(behalf.said(_NO_HEADERS, extensions), definition)
             except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
                 await operation.send_initial_errors(refused(error, request).errors)
                 return
@@ -196,6 +200,7 @@ class Live(GraphQL[Request, None]):
             raise explained(error, context.id) from None
         if not context.authorised:
             raise refusal(context.caller)
+        behalf.check_own_connection(context.arrival.headers, context.connection_params)
         try:
             self.connections.take(context.actor, context.id)
         except Full:
@@ -218,9 +223,12 @@ def _closing(why: RequestError) -> tuple[int, str]:
     return code, why.message[:MOST_OF_A_REASON]
 
 
+_NO_HEADERS = Headers()
+"""Those of a connection are of none of its operations."""
 _Code = RequestErrorCode
 _CLOSE_CODES = {
     _Code.UNAUTHENTICATED.value: UNAUTHORIZED,
+    _Code.BAD_REQUEST.value: MALFORMED,
     _Code.TOO_MANY_SUBSCRIPTIONS.value: NO_PLACE,
     _Code.UNAVAILABLE.value: TRY_AGAIN_LATER,
     _Code.INTERNAL.value: FAULT,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-ALLOWED_HEADERS = ("Authorization", "Content-Type", "Daybook-CSRF", "Daybook-At-Least")
+ALLOWED_HEADERS = ("Authorization", "Content-Type", "Daybook-CSRF", "Daybook-At-Least", "Daybook-On-Behalf-Of")
 EXPOSED_HEADERS = ("Daybook-Request-Id", "Retry-After")
 REMEMBERED = 600
 """Seconds for which a browser need not ask again whether it may."""

@@ -18,6 +18,7 @@ from api.documents import cost_extension
 from api.errors import RequestError, RequestErrorCode, request_id
 from api.feed import Feed
 from api.identity.accounts import Accounts
+from api.identity.behalf import acting_for
 from api.identity.caller import STRANGER, Arrival, Caller
 from api.identity.store import Access
 from api.personal_data import PersonalData
@@ -26,7 +27,9 @@ from api.reading.reader import Reader
 from api.reading.sight import Sight, sight_of
 from api.throttling import Standing
 from domain.access import Authority
+from domain.kernel import type_id
 from domain.kernel.recorded import Receipt
+from domain.staff_member import staff_member
 from infra.event_store import EventStore
 from infra.mapper import SealingMapper
 from projections.progress import Outcome, Progress
@@ -54,6 +57,9 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that a request waits for the read models."""
 
 
+_STAFF = staff_member.prefix
+
+
 class Request:
     """The context of one request, or of one WebSocket connection."""
 
@@ -69,6 +75,8 @@ class Request:
     """The position that a query has to reflect, where the client names one."""
     position: str | None = None
     """`extensions.position`: the position that a query's answer reflects."""
+    acting_for: Authority | None = None
+    """What the person may do on whose behalf a mutation is sent, where it is."""
     cookie: str | None = None
     """`Set-Cookie` of the answer, where somebody signs in or out."""
     cost: int | None = None
@@ -112,6 +120,16 @@ class Request:
     def another(self) -> "Request":
         """The context of an operation of this connection."""
         return Request(self.serving, self.arrival, self.caller)
+
+    @property
+    def on_behalf_of(self) -> str | None:
+        """For whom a mutation is, where it is for somebody else, by the staff member's id."""
+        person = None if self.acting_for is None else self.acting_for.staff_member
+        return None if person is None else type_id(_STAFF, person)
+
+    def act_for(self, named: Sequence[object], operation: OperationDefinitionNode) -> None:
+        """Do what the operation asks on behalf of whom the client names, if anybody. Raises RequestError."""
+        self.acting_for = acting_for(named, operation, self.authority, self.serving.directory)
 
     async def caught_up(self, receipt: Receipt, kind: str) -> bool:
         """Wait until the read models show what a command on this kind of aggregate left, and what somebody may do

@@ -23,8 +23,8 @@ from domain import (
     team,
     ticket,
 )
-from domain.appending import NotAllowed
-from domain.kernel import Command, Place
+from domain.appending import NotAllowed, NotAllowedOnBehalf
+from domain.kernel import Command, Place, Rule
 from domain.kernel.permissions import Permission, Scope
 
 READS: Final[Mapping[str, Permission]] = {
@@ -142,6 +142,8 @@ class Authority(msgspec.Struct, frozen=True, kw_only=True):
     """Those that these teams work on."""
     grants: Mapping[Permission, Scope] = {}
     """The widest scope of each permission, over all roles."""
+    acting_for: "Authority | None" = None
+    """On whose behalf a command is given: it takes both to be allowed, and what either does not see is not there."""
 
     def has(self, permission: Permission) -> bool:
         """Whether it holds on any record at all."""
@@ -160,7 +162,8 @@ class Authority(msgspec.Struct, frozen=True, kw_only=True):
     def sees(self, kind: str, place: Place) -> bool:
         """Whether a record of this kind that stands there exists at all for them."""
         reading = READS.get(kind)
-        return bool(self.grants) if reading is None else self.reaches(reading, place)
+        own = bool(self.grants) if reading is None else self.reaches(reading, place)
+        return own and (self.acting_for is None or self.acting_for.sees(kind, place))
 
 
 def unlimited(actor: str) -> Authority:
@@ -168,16 +171,23 @@ def unlimited(actor: str) -> Authority:
     return Authority(actor=actor, grants=dict.fromkeys(Permission, Scope.ALL))
 
 
-def looked_after_by(authority: Authority, kind: str, command: type[Command], given: Collection[str]) -> str | None:
-    """The field that makes the caller look after a new record, where nobody is named who does.
+def looked_after_by(
+    authority: Authority, kind: str, command: type[Command], given: Collection[str]
+) -> tuple[str, UUID] | None:
+    """The field, and the staff member in it, by which somebody looks after a new record where nobody is named who does:
+    the person on whose behalf it is entered, or else the caller.
 
     Whoever may not do this to every record, or does not see every record, would lose it as soon as it is entered.
     """
     fields = _LOOKED_AFTER.get(kind, ())
-    scopes = {authority.grants.get(READS[kind]), authority.grants.get(NEEDS[command])} if fields else {Scope.ALL}
-    if authority.staff_member is None or scopes == {Scope.ALL} or any(field in given for field in fields):
+    if not fields or any(field in given for field in fields):
         return None
-    return fields[0]
+    for one in (authority.acting_for, authority):
+        if one is None or one.staff_member is None:
+            continue
+        if {one.grants.get(READS[kind]), one.grants.get(NEEDS[command])} != {Scope.ALL}:
+            return fields[0], one.staff_member
+    return None
 
 
 _LOOKED_AFTER: Final[Mapping[str, tuple[str, ...]]] = {
@@ -188,9 +198,16 @@ _LOOKED_AFTER: Final[Mapping[str, tuple[str, ...]]] = {
 """By kind of record: the fields of its first command that say who looks after it; the first names a staff member."""
 
 
-def not_allowed(authority: Authority, command: Command, place: Place | None = None) -> NotAllowed | None:
+def not_allowed(authority: Authority, command: Command, place: Place | None = None) -> Rule | None:
     """The rule against a command on a record that stands there, without a place on any; None where none is broken."""
     # What nobody decided upon takes most.
     permission = NEEDS.get(type(command), Permission.MANAGE_ACCESS)
-    reached = authority.has(permission) if place is None else authority.reaches(permission, place)
-    return None if reached else NotAllowed(permission=permission.name)
+    if not _may(authority, permission, place):
+        return NotAllowed(permission=permission.name)
+    if authority.acting_for is not None and not _may(authority.acting_for, permission, place):
+        return NotAllowedOnBehalf(permission=permission.name)
+    return None
+
+
+def _may(authority: Authority, permission: Permission, place: Place | None) -> bool:
+    return authority.has(permission) if place is None else authority.reaches(permission, place)

@@ -110,6 +110,12 @@ class NotAllowed(Rule):
     permission: str
 
 
+class NotAllowedOnBehalf(Rule):
+    """The person on whose behalf you act may not do this: it takes the permission {permission}, and on this record."""
+
+    permission: str
+
+
 class ReasonRequired(Rule):
     """What changes who may do what needs a reason: say in `reason` why, for whoever looks into it later."""
 

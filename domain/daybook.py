@@ -255,7 +255,13 @@ class Daybook(Application[UUID]):
         before: State = decider.initial if own.state is None else own.state
         standings = self._standings(wanted, folds, authority)
         number = await Look(self._book.next_number) if type(command) in decider.numbered else None
-        known = Known(now=datetime.now(UTC), number=number, standings=standings, actor=authority.actor)
+        known = Known(
+            now=datetime.now(UTC),
+            number=number,
+            standings=standings,
+            actor=authority.actor,
+            on_behalf=authority.acting_for is not None,
+        )
         while more := [one for one in decider.consults(before, command, known) if one.id not in folds]:
             folds |= await self._looked_up({one.id: False for one in more}, trusting=trusting)
             known = replace(known, standings={**known.standings, **self._standings(more, folds)})

@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 from uuid import UUID
 
 import strawberry
+from msgspec.structs import replace
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.tools import create_type
 from strawberry.types.field import StrawberryField
@@ -112,9 +113,11 @@ async def _submitted(
         raise Refused(*intake.broken)
     context = Context(
         actor=request.actor,
+        on_behalf_of=request.on_behalf_of,
         idempotency_key=said["idempotency_key"],
         correlation_id=UUID(request.id),
         reason=reason,
         expected_version=said["expected_version"],
     )
-    return await following(request.serving.commands.submit(decider, verb, raw, context, request.authority))
+    authority = replace(request.authority, acting_for=request.acting_for)
+    return await following(request.serving.commands.submit(decider, verb, raw, context, authority))

@@ -10,6 +10,7 @@ from strawberry.types.field import StrawberryField
 
 from api.errors import RequestError, RequestErrorCode, UserError, user_errors
 from api.identity.accounts import issue_reset
+from api.identity.behalf import NO_COMMAND
 from api.identity.cookie import cookie
 from api.identity.rules import NoSession, StaffMemberNotActive
 from api.serving import Request, RequestInfo
@@ -89,7 +90,7 @@ async def _sign_out(info: RequestInfo) -> SignInPayload:
 
 
 async def _sign_out_everywhere(info: RequestInfo, input: Mapping[str, Any]) -> SignInPayload:  # noqa: A002
-    request, named = info.context, input.get("staffMember")
+    request, named = _in_own_name(info), input.get("staffMember")
     own = request.authority.staff_member
     try:
         id = own if named is None else _staff_member(request, named)
@@ -128,7 +129,7 @@ async def _reset(info: RequestInfo, input: Mapping[str, Any]) -> SignInPayload: 
 
 
 async def _issue(info: RequestInfo, input: Mapping[str, Any]) -> PasswordResetIssuePayload:  # noqa: A002
-    request = info.context
+    request = _in_own_name(info)
     try:
         id = _staff_member(request, input["staffMember"])
         if request.serving.accounts.directory.of_staff_member(id) is None:
@@ -165,6 +166,12 @@ def _over_http(info: RequestInfo) -> Request:
         raise RequestError(
             RequestErrorCode.BAD_REQUEST, "Send this over HTTP: a WebSocket can't set or remove a cookie."
         )
+    return _in_own_name(info)
+
+
+def _in_own_name(info: RequestInfo) -> Request:
+    if info.context.acting_for is not None:
+        raise NO_COMMAND
     return info.context
 
 

@@ -15,7 +15,7 @@ from domain.customer.events import (
     CustomerLegalHoldLifted,
     CustomerLegalHoldPlaced,
 )
-from domain.customer.rules import ApprovedByAnother, ApprovedByAPerson, ErasureNotRequested, UnderLegalHold
+from domain.customer.rules import ApprovedByAnother, ApprovedByAPerson, ErasureNotRequested, InOwnName, UnderLegalHold
 from domain.customer.state import Customer
 from domain.customer.words import MOST_HOLDS
 from domain.kernel import Known, one_too_many, refuse, require
@@ -34,6 +34,8 @@ def erasure_requested(state: Customer, command: RequestCustomerErasure, known: K
     """The request. A second one, while the first waits, is met already."""
     if state.asked_by is not None:
         return []
+    # Otherwise one could ask through a program, and approve it oneself.
+    require(InOwnName() if known.on_behalf else None)
     return [CustomerErasureRequested(ground=command.ground, asked_by=known.actor, reason=command.reason)]
 
 
@@ -46,6 +48,7 @@ def erasure_approved(state: Customer, command: EraseCustomerPersonalData, known:
     if state.asked_by is None or state.ground is None:
         refuse(ErasureNotRequested())
     require(
+        InOwnName() if known.on_behalf else None,
         ApprovedByAPerson() if known.actor.startswith("token:") else None,
         ApprovedByAnother() if known.actor == state.asked_by else None,
         UnderLegalHold(holds=len(state.holds)) if state.holds else None,

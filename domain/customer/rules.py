@@ -91,6 +91,10 @@ class ApprovedByAPerson(Rule):
     """An API token approves no erasure: sign in as a person."""
 
 
+class InOwnName(Rule):
+    """An erasure takes two people, each in their own name: ask for it, and approve it, on nobody else's behalf."""
+
+
 class UnderLegalHold(Rule):
     """This customer's data has to be kept for {holds} matters; lift these legal holds first."""
 

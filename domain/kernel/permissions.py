@@ -60,6 +60,10 @@ class Permission(Word):
         "hold_data",
         "Keep customers' data from erasure by legal holds, and lift these. Its scope is always ALL.",
     )
+    ACT_ON_BEHALF = (
+        "act_on_behalf",
+        "Say for which staff member a command is given, which then takes both to be allowed. Its scope is always ALL.",
+    )
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -86,6 +90,7 @@ SCOPELESS: Final = frozenset(
         Permission.MANAGE_ACCESS,
         Permission.APPROVE_ERASURE,
         Permission.HOLD_DATA,
+        Permission.ACT_ON_BEHALF,
     )
 )
 """Permissions that are not about some records more than about others: they hold everywhere or nowhere."""

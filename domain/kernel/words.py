@@ -104,6 +104,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     """The next human-friendly number, drawn for the decider's `numbered` commands."""
     actor: str = ""
     """Who asks, as entries name it: for what takes two."""
+    on_behalf: bool = False
+    """Whether it is asked on behalf of somebody else."""
 
     def of(self, id: UUID) -> Standing:
         """The standing of an aggregate that the command or `consults` named."""

@@ -31,8 +31,8 @@ VALUES = (TOKEN, WRONG, NAME, EMAIL, QUERY_NAME, RAISED, COOKIE, PATH, REASON, "
 """What a log must not hold; all of it is used below."""
 REGISTER = "mutation Register($input: CustomerRegisterInput!) { customerRegister(input: $input) { customer { id } } }"
 KEYS = [
-    "time", "requestId", "actor", "method", "path", "operation", "name", "codes", "status", "closed", "ms",
-    "cost", "position",
+    "time", "requestId", "actor", "onBehalfOf", "method", "path", "operation", "name", "codes", "status", "closed",
+    "ms", "cost", "position",
 ]  # fmt: skip
 
 
@@ -151,9 +151,9 @@ def test_no_value_comes_into_the_log(
         return
     assert all(list(line) == KEYS for line in lines)
     (first,) = [line for line in lines if line["requestId"] == registered.headers["Daybook-Request-Id"]]
-    assert {key: first[key] for key in KEYS[2:9]} == {
-        "actor": "administrator", "method": "POST", "path": "/graphql", "operation": "mutation", "name": "Register",
-        "codes": [], "status": 200,
+    assert {key: first[key] for key in KEYS[2:10]} == {
+        "actor": "administrator", "onBehalfOf": None, "method": "POST", "path": "/graphql", "operation": "mutation",
+        "name": "Register", "codes": [], "status": 200,
     }  # fmt: skip
     assert first["cost"] == registered.json()["extensions"]["cost"]["requested"]
     assert 0 < first["ms"] < 60_000

@@ -11,7 +11,7 @@ from tests.api.book import HEADERS
 from tests.api.listening import PATIENCE, Server, listening
 
 LISTED, FOREIGN = "https://crm.example.com", "https://evil.example"
-ASKED = "authorization,content-type,daybook-at-least,daybook-csrf"
+ASKED = "authorization,content-type,daybook-at-least,daybook-csrf,daybook-on-behalf-of"
 QUERY = {"query": "{ __typename }"}
 
 

@@ -1,6 +1,7 @@
 """given = Scenario(decider), then given(*events).when(command).then(*events) or .refused(*rules).
 
-`given(...).knowing({id: standing})` says what the door would hand over about other aggregates, `.by(actor)` who asks.
+`given(...).knowing({id: standing})` says what the door would hand over about other aggregates, `.by(actor)` who asks,
+`.on_behalf()` that it is for somebody else.
 """
 
 from collections.abc import Iterable, Mapping
@@ -53,10 +54,13 @@ class Given(Generic[S, C, E]):
 
     def knowing(self, standings: Mapping[UUID, Standing], number: int | None = None) -> "Given[S, C, E]":
         standings, number = {**self.known.standings, **standings}, number or self.known.number
-        return replace(self, known=Known(now=NOW, standings=standings, number=number, actor=self.known.actor))
+        return replace(self, known=msgspec.structs.replace(self.known, standings=standings, number=number))
 
     def by(self, actor: str) -> "Given[S, C, E]":
         return replace(self, known=msgspec.structs.replace(self.known, actor=actor))
+
+    def on_behalf(self) -> "Given[S, C, E]":
+        return replace(self, known=msgspec.structs.replace(self.known, on_behalf=True))
 
     def when(self, command: C) -> When[S, C, E]:
         return When(self.decider, self.history, self.known, command)

@@ -33,6 +33,7 @@ from domain.customer import (
     Erasure,
     ErasureGround,
     ErasureNotRequested,
+    InOwnName,
     LiftCustomerLegalHold,
     PlaceCustomerLegalHold,
     Relationship,
@@ -105,6 +106,9 @@ class TestAskingForIt:
         given(registered, requested, withdrawn).by(MAX).when(erase).refused(ErasureNotRequested())
         given(registered, requested, withdrawn).by(ROSA).when(request).then(requested)
 
+    def test_it_is_asked_for_on_nobody_else_s_behalf(self) -> None:
+        given(registered).by(MAX).on_behalf().when(request).refused(InOwnName())
+
     def test_until_it_is_approved_the_customer_lives_on(self) -> None:
         state = given(registered, requested).state
         assert customer.standing(state).active
@@ -118,6 +122,9 @@ class TestApproving:
 
     def test_whoever_asked_does_not(self) -> None:
         given(registered, requested).by(ROSA).when(erase).refused(ApprovedByAnother())
+
+    def test_nobody_approves_it_on_another_s_behalf(self) -> None:
+        given(registered, requested).by(MAX).on_behalf().when(erase).refused(InOwnName())
 
     def test_an_api_token_does_not(self) -> None:
         given(registered, requested).by(TOKEN).when(erase).refused(ApprovedByAPerson())

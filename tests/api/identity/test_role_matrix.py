@@ -335,5 +335,14 @@ def test_every_mutation(acme: Firm, role: str) -> None:
             else:
                 assert codes == ["NOT_ALLOWED"], what
     assert tried > 200
+    # On behalf of a colleague without a role: whoever may act for others is told what that one may not do.
+    entered = "mutation($i: CustomerRegisterInput!) { customerRegister(input: $i) { userErrors { code } } }"
+    variables = {"i": {"idempotencyKey": str(uuid4()), "kind": "PERSON", "name": "Walked in"}}
+    body, headers = {"query": entered, "variables": variables}, {"Daybook-On-Behalf-Of": acme.others["staff_member"]}
+    answer = person.http.post("/graphql", json=body, headers=headers, timeout=PATIENCE).json()
+    if matrix.scopes["ACT_ON_BEHALF"][role]:
+        assert answer["data"]["customerRegister"]["userErrors"] == [{"code": "NOT_ALLOWED_ON_BEHALF"}], role
+    else:
+        assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN", role
     managed = person.ask(ISSUE, {"i": {"staffMember": acme.others["staff_member"]}})["passwordResetIssue"]
     assert bool(managed["token"]) == bool(matrix.scopes["MANAGE_ACCESS"][role]), (role, managed)
