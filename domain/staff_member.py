@@ -347,7 +347,8 @@ staff_member: Decider[StaffMember, StaffMemberCommand, StaffMemberEvent] = Decid
         "reactivate": ReactivateStaffMember,
     },
     creates=frozenset({RegisterStaffMember}),
-    reasoned=frozenset({GrantRole, RevokeRole}),
+    # Who comes in by the identity provider is known by the address; who is reactivated has the former roles again.
+    reasoned=frozenset({GrantRole, RevokeRole, ChangeStaffMemberEmail, ReactivateStaffMember}),
     events={
         "StaffMemberRegistered": StaffMemberRegistered,
         "StaffMemberRenamed": StaffMemberRenamed,

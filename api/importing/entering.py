@@ -11,6 +11,8 @@ from itertools import takewhile
 from typing import NamedTuple, cast
 from uuid import UUID, uuid5
 
+from msgspec.structs import replace
+
 from api.composition import Parts
 from api.importing.changes import changes
 from api.importing.finding import Finder, NotFound
@@ -148,10 +150,12 @@ class Entering:
             raw["external_ids"] = self._external_ids(row)
         else:
             raw["id"] = id
+        needs_reason = self._decider.commands[task.asked.verb] in self._decider.reasoned
         context = Context(
             actor=self._actor,
             idempotency_key=task.key,
             correlation_id=row.fingerprint,
+            reason=f"So it stands in {self._source}." if needs_reason else None,
             occurred_at=task.asked.occurred_at,
         )
         try:
@@ -161,7 +165,7 @@ class Entering:
                 if not all(isinstance(rule, OccurredBeforeLast) for rule in refused.broken):
                     raise
             # Somebody worked on the record since: the fact is recorded today, and keeps its day in a field of its own.
-            context = Context(actor=self._actor, idempotency_key=task.late_key, correlation_id=row.fingerprint)
+            context = replace(context, idempotency_key=task.late_key, occurred_at=None)
             return await self._parts.commands.submit(self._decider, task.asked.verb, raw, context, self._authority)
         except Refused as refused:
             raise StepRefused(task.asked.verb, refused) from None

@@ -24,7 +24,7 @@ def make_app(database: str, directory: Path, **options: Any) -> Starlette:
 
 REASONED = frozenset((
     "staffMemberGrantRole", "staffMemberRevokeRole", "roleDefine", "roleChangeGrants", "roleRetire", "roleRestore",
-    "apiTokenIssue", "apiTokenRevoke",
+    "apiTokenIssue", "apiTokenRevoke", "staffMemberChangeEmail", "staffMemberReactivate",
 ))  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import resource
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -93,6 +94,9 @@ class Files:
 
     def deals(self, *rows: str) -> Summary:
         return self._imported("opportunities", DEAL_HEADER, rows, DEALS, "old")
+
+    def staff(self, *rows: str) -> Summary:
+        return self._imported("staff", "id,name,mail", rows, STAFF, "old")
 
     def _imported(self, kind: str, header: str, rows: tuple[str, ...], mapping: str, source: str) -> Summary:
         file, map_file = self._folder / f"{kind}.csv", self._folder / f"{kind}.toml"
@@ -649,3 +653,23 @@ def test_a_file_without_the_byte_order_mark_that_its_encoding_needs_says_so(file
     mapping.write_text('encoding = "utf-16"' + CUSTOMERS, "utf-8")
     with pytest.raises(MappingError, match="can't be read as utf-16: UTF-16 stream does not start with BOM"):
         imported(files.parts, "customers", file, mapping)
+
+
+STAFF = """
+kind = "staff"
+external_id = "id"
+[[step]]
+do = "register"
+fields = { name = "name", email = "mail" }
+"""
+
+
+def test_a_colleague_s_new_address_is_a_change_for_the_reason_that_the_file_has_it(files: Files) -> None:
+    """Whoever changes by what somebody comes in says why; the file is the reason."""
+    files.staff("7,Rosa,rosa@acme.example")
+    summary = files.staff("7,Rosa,rosa.luz@acme.example")
+    assert (summary.changed, summary.rejected) == (1, 0)
+    id = files.holder("staff_member", "7")
+    stored: Any = files.parts.store.select_events(id)
+    changed = files.parts.mapper.recorded([one.entry for one in stored])[-1]
+    assert (changed.name, changed.reason_given) == ("StaffMemberEmailChanged", "So it stands in old.")

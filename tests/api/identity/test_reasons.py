@@ -13,8 +13,8 @@ from tests.api.book import REASONED, serving
 
 pytestmark = pytest.mark.anyio
 
-WITHOUT = {"roleRename", "roleDescribe", "staffMemberChangeEmail", "staffMemberReactivate"}
-"""What takes the permission to manage access, and is no grant, revocation or change of a role's grants."""
+WITHOUT = {"roleRename", "roleDescribe"}
+"""What takes the permission to manage access, and changes nobody's."""
 GRANTS = [{"permission": "READ_BOOK", "scope": "ALL"}]
 
 
@@ -51,6 +51,9 @@ async def test_no_grant_revocation_or_change_of_a_role_is_without_a_reason(datab
         await asked("staffMemberRevokeRole", "staffMember", id=person, role=role)
         token = await asked("apiTokenIssue", "apiToken", name="Shop", grants=GRANTS, expiresAt=later)
         await asked("apiTokenRevoke", "apiToken", id=token)
+        await asked("staffMemberChangeEmail", "staffMember", id=person, email="rosa@acme.example")
+        assert (await client.mutate("staffMemberDeactivate", "userErrors { code }", id=person))["userErrors"] == []
+        await asked("staffMemberReactivate", "staffMember", id=person)
         assert tried == REASONED
 
 
