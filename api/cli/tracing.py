@@ -125,8 +125,10 @@ def why(
 
         daybook why maven:Cancity 'contactPoints[cpt_01h455vb4pex5vsknk084sn02q].value' --json
 
-    An element of a list is named by its id, or by what tells it from the others: `tags[VIP]`. Of a list as a whole,
-    `tags`, the last entry is told that changed anything in it.
+        daybook why opp_01h455vb4pex5vsknk084sn02q amount.currency
+
+    An element of a list is named by its id, or by what tells it from the others: `tags[VIP]`. Of an element or a list
+    as a whole, `lines[lin_...]` or `tags`, the last entry is told that changed anything in it.
     """
     from api.tracing.elements import why as told_why
     from api.tracing.naming import NotNamed

@@ -75,8 +75,9 @@ def arguments_of(source: Source, of: Any) -> list[StrawberryArgument]:
         case Traced(several=False):
             said = (
                 "The field, as GraphQL names it: `amount`; of an element of a list, by its id,"
-                " `lines[lin_01h455vb4pex5vsknk084sn02q].price`, or by what tells it from others, `tags[VIP]`; or a"
-                " list as a whole, `tags`."
+                " `lines[lin_01h455vb4pex5vsknk084sn02q].price`, or by what tells it from others, `tags[VIP]`; an"
+                " element or a list as a whole, `lines[lin_01h455vb4pex5vsknk084sn02q]`, `tags`; or a part of a value,"
+                " `amount.currency`."
             )
             return [
                 _argument("id", strawberry.ID, "The record's id."),

@@ -49,7 +49,7 @@ class Names:
 
     @property
     def fields(self) -> list[str]:
-        """The names there are, `[…]` where each element of a list has its own."""
+        """The names there are, `[…]` where each element of a list has its own; parts of values as `amount.currency`."""
         return sorted(name for table in self._places for name in self._declared(table))
 
     def checked(self, field: str) -> str:
@@ -67,6 +67,10 @@ class Names:
 
     def is_list(self, field: str) -> bool:
         return field in self._lists
+
+    def has_fields(self, of: str) -> bool:
+        """Whether the elements of a list have fields, and are no plain values."""
+        return self._places[self._lists[of]].entity is not None
 
     def in_order(self, of: str, elements: Mapping[str, Mapping[str, Any]]) -> list[Any]:
         """A list as GraphQL has it, out of its elements by name, each with its parts; "" is a plain value's."""
@@ -94,12 +98,12 @@ class Names:
     def is_hidden(self, field: str, hidden: Collection[str], sight: Sight) -> bool:
         """Whether a field is hidden from whom this sight is. `hidden`: the names of the record's own that are."""
         whole, bracket, inner = field.partition("[")
-        if whole in hidden:
+        if any(_is_in(whole, name) for name in hidden):
             return True
-        # Of a part, whatever is hidden in any row of its kind: nobody is unmasked here.
+        # Of an element's field, whatever is hidden in any row of its kind: nobody is unmasked here.
         part = inner.rpartition("].")[2]
         return any(
-            part == name
+            _is_in(part, name)
             for table, place in self._places.items()
             if bracket and place.field == whole and place.entity is not None
             for name, _ in hidden_fields(self._entities, place.entity, sight, self._tables[table])
@@ -120,11 +124,14 @@ class Names:
         place = self._places[table]
         if place.field:
             yield place.field
-        if place.entity is None:
             yield f"{place.field}[…]"
-        else:
-            prefix = f"{place.field}[…]." if place.field else ""
-            yield from (f"{prefix}{name}" for name, source in place.entity.sources.items() if _is_stored(source))
+        prefix = f"{place.field}[…]." if place.field else ""
+        sources: Mapping[str, Source] = {} if place.entity is None else place.entity.sources
+        for name, source in sources.items():
+            if _is_stored(source):
+                yield f"{prefix}{name}"
+                if isinstance(source, Part):
+                    yield from (f"{prefix}{name}.{part}" for part in source.fields)
 
 
 def _places(entities: Entities, entity: Entity, model: Model) -> Iterator[tuple[str, Place]]:
@@ -144,6 +151,11 @@ def _places(entities: Entities, entity: Entity, model: Model) -> Iterator[tuple[
                     yield table.name, Place(name, listed, order=_columns_of_order(bound(listed).order))
             case _:
                 pass
+
+
+def _is_in(field: str, whole: str) -> bool:
+    """Whether a field is the other one, or a part of its value."""
+    return field == whole or field.startswith(f"{whole}.")
 
 
 def _columns_of_order(order: str) -> tuple[str, ...]:

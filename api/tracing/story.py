@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import msgspec
 
@@ -28,7 +28,7 @@ class Step(NamedTuple):
     @property
     def sure(self) -> bool:
         """Whether the entry set it: it may have left it as it was where what it set was erased."""
-        return self.new.sure if isinstance(self.new, Gone) else True
+        return _is_sure(self.old, self.new)
 
     @property
     def erased(self) -> tuple[bool, bool]:
@@ -81,6 +81,18 @@ def origin(told: Iterable[Step], field: str, until: Moment | None = None) -> Ste
         key=lambda step: step.recorded.position,
         default=None,
     )
+
+
+def _is_sure(old: Any, new: Any) -> bool:
+    match new:
+        case Gone():
+            return new.sure
+        case dict():
+            parts = cast("dict[str, Any]", new)
+            former = cast("dict[str, Any]", old) if isinstance(old, dict) else {}
+            return any(_is_sure(None, one) for name, one in parts.items() if one != former.get(name))
+        case _:
+            return True
 
 
 def reaches(moment: Moment, recorded: Recorded[Any]) -> bool:

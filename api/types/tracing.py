@@ -28,7 +28,9 @@ TOLD = Table(
 @strawberry.type(description="A field of a record that got another value, and the entry that gave it.")
 class FieldChange:
     field: str = column(
-        "field", "Which field, as GraphQL names it; an element of a list by its id: `tags[vip]`; or a list."
+        "field",
+        "Which field, as GraphQL names it; an element of a list by its id: `tags[vip]`; a list; or a part of a value:"
+        " `amount.currency`.",
     )
     before: JSON | None = column("before", "Its former value; amounts as text, records by id. Null: none, or erased.")
     after: JSON | None = column("after", "Its value then. Null: none, or erased.")

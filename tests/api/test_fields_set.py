@@ -18,7 +18,7 @@ from projections.event_data import facts_of
 from tests.projections.books import made_up_book
 
 BY_EVERY_ENTRY = {"version", "position", "recordedAt", "changedAt", "lastTouchedAt", "id"}
-SEEDS = range(1, 13)
+SEEDS = range(1, 15)
 IN_NO_FOLD = {
     ("CustomerPersonalDataErased.2", "erasureAt"),  # in the made-up books, at the moment of the approval
 }

@@ -1,5 +1,6 @@
 """What became of a field, held against the plain fold of the book: after which entry its column was another."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from copy import deepcopy
@@ -81,6 +82,25 @@ LISTS = {
     "pipeline": {"stages": ("pipeline_stages", "pipeline_id")},
 }
 """The lists of records, the tables of their elements, and the column there that names the record."""
+ELEMENTS = {
+    "contactPoints": ("{id}", {"value": "value", "label": "label"}),
+    "classifications": ("{scheme_key}", {"scheme": "scheme", "value": "value"}),
+    "consents": ("{purpose_key}/{channel}", {"purpose": "purpose", "proof": "proof"}),
+    "externalIds": ("{source}/{external_id}", {"source": "source", "id": "external_id"}),
+    "notes": ("{id}", {"text": "text"}),
+    "lines": ("{id}", {"product": "product_id"}),
+    "messages": ("{id}", {"text": "text"}),
+    "stages": ("{id}", {"name": "name", "place": "ordinal"}),
+    "grants": ("{permission}", {}),
+}
+"""Of lists whose elements have fields: what an element is called, and columns that some of its fields are."""
+DECIMALS = {"USD": 2, "JPY": 0, "KWD": 3}
+OBJECTS = {
+    "customer": {"annualRevenue": ("annual_revenue", "revenue_currency")},
+    "opportunity": {"amount": ("amount", "currency")},
+    "product": {"price": ("price", "currency")},
+}
+"""Money of records: its columns."""
 
 
 class Value(NamedTuple):
@@ -169,6 +189,91 @@ def test_a_list_as_a_whole_has_the_last_entry_that_changed_anything_in_it(
             assert (step.recorded.position, len(step.new or ())) == (position, many)
         assert why(steps, names, field, moments[0][0] - 1) is None
     assert len(changed) > 30
+
+
+def test_an_element_as_a_whole_has_the_last_entry_that_changed_anything_of_it(
+    tracer: Tracer, book: list[Recorded[Any]]
+) -> None:
+    rows_at = dict[tuple[UUID, str], dict[str, Any]]()
+    changed: dict[tuple[UUID, str], list[tuple[int, dict[str, Any] | None]]] = defaultdict(list)
+    for entry, rows in rows_after_each(book):
+        own = public(PREFIXES[entry.kind], entry.originator_id)
+        for of, (table, column) in LISTS.get(entry.kind, {}).items():
+            if of not in ELEMENTS:
+                continue
+            name, _ = ELEMENTS[of]
+            now = {f"{of}[{name.format(**row)}]": {**row} for row in rows[table].values() if row[column] == own}
+            gone = {field for id, field in rows_at if id == entry.originator_id and field.startswith(f"{of}[")}
+            for field in {*now, *gone}:
+                at = entry.originator_id, field
+                if now.get(field) != rows_at.get(at):
+                    changed[at].append((entry.position, now.get(field)))
+                    rows_at.pop(at, None)
+                    rows_at |= {at: now[field]} if field in now else {}
+    assert {field.partition("[")[0] for _, field in changed} == ELEMENTS.keys()
+    removed = [field for (_, field), values in changed.items() for _, row in values if row is None]
+    assert {"contactPoints", "lines"} <= {field.partition("[")[0] for field in removed}
+    assert sum(len(values) > 1 for values in changed.values()) > 20
+    for (id, field), moments in changed.items():
+        history = [one for one in book if one.originator_id == id]
+        names, steps = tracer.names(history[0].kind), list(tracer.steps(history[0].kind, history))
+        former = None
+        for position, row in moments:
+            step = why(steps, names, field, position)
+            assert step is not None
+            assert (step.field, step.recorded.position) == (field, position)
+            for value, there in ((step.new, row), (step.old, former)):
+                columns = ELEMENTS[field.partition("[")[0]][1]
+                shown = None if value is None else {one: value[one] for one in columns}
+                assert shown == (None if there is None else {one: there[column] for one, column in columns.items()})
+            former = row
+        assert why(steps, names, field, moments[0][0] - 1) is None
+        last = why(steps, names, field)
+        assert last is not None
+        assert last.recorded.position == moments[-1][0]
+
+
+def test_a_part_of_a_value_has_the_last_entry_that_changed_that_part(tracer: Tracer, book: list[Recorded[Any]]) -> None:
+    told: Told = defaultdict(list)
+    for entry, rows in rows_after_each(book):
+        own = public(PREFIXES[entry.kind], entry.originator_id)
+        row = rows[TABLES[entry.kind]].get((own,), {})
+        now = dict[str, Any]()
+        for field, (amount, currency) in OBJECTS.get(entry.kind, {}).items():
+            now |= money_in(field, row, amount, currency)
+        if entry.kind == "ticket" and row.get("satisfaction_score") is not None:
+            now["satisfaction.score"] = row["satisfaction_score"]
+            now["satisfaction.comment"] = row["satisfaction_comment"]
+        for line in rows["opportunity_lines"].values():
+            if line["opportunity_id"] == own:
+                now |= money_in(f"lines[{line['id']}].price", line, "price", "currency")
+        for field in {*now, *(field for id, field in told if id == entry.originator_id)}:
+            values, value = told[entry.originator_id, field], now.get(field)
+            if value != (values[-1].value if values else None):
+                values.append(Value(value, values[-1].value if values else None, entry.position))
+    parts = {re.sub(r"\[.*\]", "", field) for (_, field), values in told.items() if values}
+    assert parts >= {"amount.amount", "amount.currency", "lines.price.amount", "satisfaction.score", "price.amount"}
+    apart = 0
+    for (id, field), values in told.items():
+        history = [one for one in book if one.originator_id == id]
+        names, steps = tracer.names(history[0].kind), list(tracer.steps(history[0].kind, history))
+        for at, value in enumerate(values):
+            step = why(steps, names, field, values[at + 1].position - 1 if at + 1 < len(values) else None)
+            assert step is not None
+            assert (step.field, Value(step.new, step.old, step.recorded.position)) == (field, value)
+        assert why(steps, names, field, values[0].position - 1 if values else None) is None
+        if values and field.endswith(".currency"):
+            whole = why(steps, names, field.removesuffix(".currency"))
+            assert whole is not None
+            apart += whole.recorded.position > values[-1].position
+    assert apart, "an amount was changed and its currency was not"
+
+
+def money_in(field: str, row: dict[str, Any], amount: str, currency: str) -> dict[str, Any]:
+    if row.get(amount) is None:
+        return {}
+    code = row[currency]
+    return {f"{field}.amount": f"{row[amount]:.{DECIMALS[code]}f}", f"{field}.currency": code}
 
 
 @pytest.mark.parametrize("by_time", [False, True])

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import anyio.to_thread
 import psycopg
 import pytest
 
 from domain.kernel import parse_type_id
 from tests.api.book import Client, serving
+from tests.api.test_command_line import OK, Shell
 from tests.infra.log.superuser import add_unreadable
 
 pytestmark = pytest.mark.anyio
@@ -236,6 +238,62 @@ async def test_a_list_and_its_elements_are_found_as_a_screen_shows_them(database
             assert await at.why(at.person, field, **blind) is None
         points = await at.why(at.person, "contactPoints", **blind)
         assert (points["after"][0]["kind"], points["after"][0]["value"]) == ("EMAIL", None)
+
+
+async def test_elements_as_a_whole_and_parts_of_values_are_told_and_hidden_like_what_they_are_of(
+    database: str, tmp_path: Path
+) -> None:
+    async with firm(database, tmp_path) as at:
+
+        async def position(mutation: str, of: str, **given: Any) -> str:
+            payload = await at.client.mutate(mutation, "position userErrors { message }", id=of, **given)
+            assert payload["userErrors"] == []
+            found: str = payload["position"]
+            return found
+
+        amount, currency = await at.why(at.deal, "amount.amount"), await at.why(at.deal, "amount.currency")
+        assert (amount["field"], amount["before"], amount["after"]) == ("amount.amount", "100.00", "250.50")
+        assert amount["entry"]["position"] == str(at.opened + 1)
+        assert (currency["before"], currency["after"]) == (None, "EUR")
+        assert currency["entry"]["position"] == str(at.opened)
+
+        strings = await at.client.mutate("productAdd", "product { id }", name="Strings")
+        product = strings["product"]["id"]
+        added = await position("opportunityAddLine", at.deal, product=product, quantity="2", price="10")
+        asked = "query L($id: ID!) { opportunity(id: $id) { lines { id price { amount currency } quantity } } }"
+        [line] = (await at.client.data(asked, {"id": at.deal}))["opportunity"]["lines"]
+        name = f"lines[{line['id']}]"
+        whole = await at.why(at.deal, name)
+        assert (whole["field"], whole["before"], whole["entry"]["position"]) == (name, None, added)
+        assert {key: whole["after"][key] for key in line} == line
+        changed = await position("opportunityChangeLine", at.deal, line=line["id"], quantity="3", price="10")
+        whole, price = await at.why(at.deal, name), await at.why(at.deal, f"{name}.price.amount")
+        assert whole["entry"]["position"] == changed
+        assert (whole["before"]["quantity"], whole["after"]["quantity"]) == ("2", "3")
+        assert (price["before"], price["after"], price["entry"]["position"]) == (None, "10.00", added)
+        shell = Shell(database, tmp_path)
+        for field, entry in ((name, changed), (f"{name}.price.currency", added), ("amount.currency", str(at.opened))):
+            said = await anyio.to_thread.run_sync(shell.run, "why", at.deal, field)
+            assert (said.returncode, f"entry {entry}, " in said.stdout) == (OK, True), said
+
+        # Whoever does not see amounts is told of no part of one, nor that the price of a line was changed.
+        dearer = await position("opportunityChangeLine", at.deal, line=line["id"], quantity="3", price="12")
+        blind = await at.client.token("READ_CUSTOMERS", "READ_OPPORTUNITIES", "SEE_PERSONAL_DATA")
+        for field in ("amount.amount", "amount.currency", f"{name}.price.amount", f"{name}.total.currency"):
+            assert await at.why(at.deal, field) is not None
+            assert await at.why(at.deal, field, **blind) is None
+        assert (await at.why(at.deal, name))["entry"]["position"] == dearer
+        seen = await at.why(at.deal, name, **blind)
+        assert (seen["entry"]["position"], seen["after"]["quantity"]) == (changed, "3")
+        assert (seen["after"]["price"], seen["after"]["total"]) == (None, None)
+
+        removed = await position("opportunityRemoveLine", at.deal, line=line["id"])
+        whole = await at.why(at.deal, name)
+        assert (whole["after"], whole["entry"]["position"]) == (None, removed)
+        assert whole["before"]["quantity"] == "3"
+        for field in ("amount.cents", "amount.amount.digits", "title.length", f"{name}.price.cents", "tags[x].value"):
+            answer = (await at.client.post(WHY, {"id": at.deal, "field": field})).json()
+            assert [error["extensions"]["code"] for error in answer["errors"]] == ["BAD_USER_INPUT"], field
 
 
 async def test_the_order_of_stages_and_an_escalation_are_told(database: str, tmp_path: Path) -> None:
