@@ -157,7 +157,7 @@ def away_and_back(book: list[Recorded[Any]]) -> list[Recorded[Any]]:
     ]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, 2, 3, 5, 6])  # books in which somebody is left who may do something
 async def test_it_says_what_a_plain_fold_of_the_book_says(database: str, tmp_path: Path, seed: int) -> None:
     # Grants come often: of what is left to chance, most is refused.
     wishes: list[type[Command]] = [*COMMANDS, *20 * [GrantRole], *40 * [IssueApiToken]]

@@ -31,7 +31,7 @@ PERMISSIONS = (
     "assign_customers", "read_opportunities", "open_opportunities", "write_opportunities", "override_probability",
     "assign_opportunities", "read_tickets", "open_tickets", "work_tickets", "see_amounts", "see_personal_data",
     "read_book", "configure", "manage_staff", "manage_access",
-    "unmask_personal_data", "request_erasure", "approve_erasure", "hold_data",
+    "unmask_personal_data", "request_erasure", "approve_erasure", "hold_data", "act_on_behalf",
 )  # fmt: skip
 RANKS = ("low", "normal", "high", "urgent")
 DONE = ("solved", "closed")

@@ -109,7 +109,7 @@ def book(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         psycopg.connect(parts.logins.posting, autocommit=True) as db,
     ):
         install(owner, models)
-        found = Book(parts, db, made_up_book(7, wishes=2_420))
+        found = Book(parts, db, made_up_book(1, wishes=2_420))
         found.append(850)
         with running(parts):
             wait_until_posted(owner, found.head)
