@@ -40,7 +40,9 @@ class Change:
     recorded_at: datetime = strawberry.field(description="When it was written down.")
     occurred_at: datetime = strawberry.field(description="When it happened.")
     actor: str = strawberry.field(description="Who did it: a user, a token, a rule, an import.")
-    on_behalf_of: str | None = strawberry.field(description="On whose behalf, where it was somebody else's.")
+    on_behalf_of: str | None = strawberry.field(
+        description="The staff member on whose behalf it was done, where on somebody's."
+    )
     subject_id: strawberry.ID = strawberry.field(description="Whose key seals its personal part: a person or record.")
     correlation_id: strawberry.ID = strawberry.field(description="The request that it came from.")
     causation_id: strawberry.ID | None = strawberry.field(description="The event that caused it, where one did.")

@@ -102,7 +102,7 @@ class RequestErrorCode(StrEnum):
     """No credential was sent, or one that is not good: unknown, expired, revoked."""
     FORBIDDEN = "FORBIDDEN"
     """We know who asks, and they may not: they are no staff member, have no role, or none with the permission that this
-    takes, or ask from another origin."""
+    takes, ask from another origin, or act for somebody who does not work here."""
     CSRF_HEADER_MISSING = "CSRF_HEADER_MISSING"
     """A query over GET, and every request with a session's cookie, needs the header `Daybook-CSRF: 1`."""
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"

@@ -89,7 +89,9 @@ class HistoryEntry:
     occurred_at: datetime = column("occurred_at", "When it happened.", filtered=True)
     recorded_at: datetime = column("recorded_at", "When it was entered into the book.", filtered=True)
     actor: str = column("actor", "Who did it: a user, a token, a rule or an import.", filtered=True)
-    on_behalf_of: str | None = column("on_behalf_of", "On whose behalf, where on somebody's.", filtered=True)
+    on_behalf_of: str | None = column(
+        "on_behalf_of", "The staff member on whose behalf it was done, where on somebody's.", filtered=True
+    )
     reason: str | None = expression(_REASON, "Why, where somebody said so: with the command, or in it (`data.reason`).")
     subject_id: strawberry.ID = column("subject_id", "The record whose key seals the personal part.", filtered=True)
     correlation_id: strawberry.ID = column("correlation_id", "The request that it came from.", filtered=True)

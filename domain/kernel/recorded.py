@@ -21,6 +21,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     causation_id: UUID | None = None
     """The event that caused it, where one did."""
     on_behalf_of: str | None = None
+    """The staff member for whom it is asked, by the public id, where for somebody else."""
     reason: str | None = None
     """Why, in the actor's words: free text, sealed with the event."""
     expected_version: int | None = None
