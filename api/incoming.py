@@ -19,8 +19,13 @@ class Incoming:
         self.method: str = scope["method"]
         self.receive = receive
         self.query: bytes = scope["query_string"]
-        # Where a header comes twice, the first one counts.
-        self._headers: dict[bytes, bytes] = dict(reversed(list(scope["headers"])))
+        said: list[tuple[bytes, bytes]] = scope["headers"]
+        self._headers = dict(said)
+        if len(self._headers) < len(said):  # a header in several lines is one list (RFC 9110, 5.3)
+            lines: dict[bytes, list[bytes]] = {}
+            for name, value in said:
+                lines.setdefault(name, []).append(value)
+            self._headers = {name: b", ".join(values) for name, values in lines.items()}
 
     def header(self, name: bytes) -> str | None:
         """A header's value; its name in small letters."""

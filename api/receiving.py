@@ -4,9 +4,11 @@ A client that sends a byte a minute would otherwise keep a connection, and what 
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable
 from typing import Any
 
+from httptools import HttpParserUpgrade
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -38,6 +40,8 @@ class Receiving(HttpToolsProtocol):
         self._head = 0
         """Bytes of the head that have come."""
         self._head_ended = self._complete = self._handed_over = False
+        self._wish_ends: int | None = None
+        """Where in what has come a head ends whose wish for another protocol is passed over."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -50,9 +54,12 @@ class Receiving(HttpToolsProtocol):
         self._silences.close()
 
     def data_received(self, data: bytes) -> None:
-        if not self._head_ended:
-            self._head += len(data)
-        super().data_received(data)
+        while data:
+            if not self._head_ended:
+                self._head += len(data)
+            self._wish_ends = None
+            super().data_received(data)
+            data = b"" if self._wish_ends is None else self._head_without_wish() + data[self._wish_ends :]
         # Headers are handed over one by one; of one that never ends, nothing is.
         if not self._head_ended and self._head > MOST_HEAD_BYTES:
             self.transport.close()
@@ -64,6 +71,8 @@ class Receiving(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_ended = True
+        if self._passes_over():
+            return
         app = self.app
         # What has come may hold some of the body too.
         if self._head > MOST_HEAD_BYTES and len(self.url) + sum(map(_length, self.headers)) > MOST_HEAD_BYTES:
@@ -73,11 +82,29 @@ class Receiving(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._complete, self._head, self._head_ended = True, 0, False
-        super().on_message_complete()
+        if not self._passes_over():
+            super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
         self._handed_over = True  # the other protocol has deadlines of its own
         super().handle_websocket_upgrade()
+
+    def _passes_over(self) -> bool:
+        """Whether the client would like to go on in another protocol than ours, as Java's does in HTTP/2.
+
+        HTTP has it that a server may pass that over. httptools reads no body then, so the request is read once more.
+        """
+        wishes = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        return wishes and not self._should_upgrade()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        if self._passes_over() and isinstance(found := sys.exception(), HttpParserUpgrade):
+            self._wish_ends = found.args[0]
+
+    def _head_without_wish(self) -> bytes:
+        first = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        lines = (b": ".join(header) for header in self.headers if header[0] != b"upgrade")
+        return b"\r\n".join((first, *lines, b"\r\n"))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
         def answering(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

@@ -66,7 +66,7 @@ class Sending:
         cycle = self._cycle
         if cycle.flow.write_paused and not cycle.disconnected:
             await cycle.flow.drain()
-        if cycle.disconnected:
+        if cycle.disconnected or cycle.transport.is_closing():
             return
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False

@@ -53,6 +53,10 @@ async def test_media_types_and_status_codes(database: str, tmp_path: Path) -> No
             assert (answer.status_code, answer.headers["content-type"]) == (200, f"{expected}; charset=utf-8"), accept
             assert answer.json()["data"] == {"__typename": "Query"}
             assert "Accept" in answer.headers["vary"]
+        lines = [("Accept", "text/html"), ("Accept", GRAPHQL), ("Content-Type", JSON), ("Daybook-At-Least", "0")]
+        for more, status in ((), 200), ((("Daybook-At-Least", "0"),), 400), ((("Content-Encoding", "gzip"),) * 2, 415):
+            answer = await client.http.post("/graphql", content=good, headers=[*lines, *more])
+            assert (answer.status_code, answer.headers["content-type"]) == (status, f"{GRAPHQL}; charset=utf-8"), more
         for body in (invalid, unparsable, unknown, variables):
             assert (await send(client, body, Accept=GRAPHQL)).status_code == 400, body
             assert (await send(client, body, Accept=JSON)).status_code == 200, body

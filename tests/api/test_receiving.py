@@ -222,6 +222,28 @@ def test_a_head_has_so_many_bytes(database: str, tmp_path: Path) -> None:
             assert answer(tcp).startswith(b"HTTP/1.1 200"), "a body may have more"
 
 
+def test_a_wish_for_another_protocol_is_passed_over(database: str, tmp_path: Path) -> None:
+    """Java's client and curl's `--http2` send it with the first request to a server without TLS."""
+    wish = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
+    with listening(database, tmp_path, projections=False) as server:
+        for sent in (request(BODY, *wish), request(BODY, "X: y", *wish, "X: z")):
+            with connection(server) as tcp:
+                tcp.sendall(sent * 2 + request())
+                for _ in range(3):
+                    assert b'{"__typename":"Query"}' in answer(tcp)
+            with connection(server) as tcp:
+                for each in sent:
+                    tcp.sendall(bytes([each]))
+                assert b'{"__typename":"Query"}' in answer(tcp)
+        with connection(server) as tcp:
+            tcp.sendall(request(BODY, *(f"X{at}: {'x' * 1000}" for at in range(MOST_HEAD_BYTES // 1000)), *wish))
+            assert answer(tcp).startswith(b"HTTP/1.1 431")
+        for path in (b"/graphql", b"localhost:443"):
+            with connection(server) as tcp:
+                tcp.sendall(HEAD.replace(b"POST /graphql", b"CONNECT " + path) + b"\r\n\r\n")
+                assert answer(tcp).startswith(b"HTTP/1.1 40")
+
+
 @pytest.mark.parametrize("begin", [HEAD + b"\r\nX: ", b"GET /", HEAD + b"\r\n"])
 def test_a_head_without_end_is_not_kept(database: str, tmp_path: Path, begin: bytes) -> None:
     with listening(database, tmp_path, projections=False) as server, connection(server) as tcp:

@@ -51,6 +51,8 @@ class Wire(asyncio.Transport):
         self.calls.append(bytes(data))
 
     def writelines(self, list_of_data: Any) -> None:
+        if self.closed:
+            raise RuntimeError("unable to perform operation; the handler is closed")  # as uvloop has it
         self.calls.append(b"".join(list_of_data))
 
     def close(self) -> None:
@@ -150,6 +152,16 @@ async def test_nothing_is_written_to_a_client_that_has_gone() -> None:
     ours.cycle.disconnected = True
     await ours.told(Sending(ours.cycle, cast("Any", ours.cycle.send)), [start([LENGTH]), BODY])
     assert (ours.wire.calls, ours.completed) == ([], [])
+
+
+async def test_nothing_is_written_on_a_connection_that_is_being_closed() -> None:
+    """As where something that is no HTTP came behind the request."""
+    ours = Exchange()
+    ours.wire.close()
+    refused, *_ = cast(
+        "Any", await ours.told(Sending(ours.cycle, cast("Any", ours.cycle.send)), [start([LENGTH]), BODY])
+    )
+    assert (refused, ours.wire.calls, ours.completed) == (None, [], [])
 
 
 async def test_a_slow_client_is_waited_for() -> None:
