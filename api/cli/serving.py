@@ -1,5 +1,6 @@
 """`serve` and `work`: the processes that keep running."""
 
+import errno
 import os
 import shlex
 import signal
@@ -242,10 +243,12 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
+        taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        other = "port with --port or DAYBOOK_PORT" if taken else "address of this machine with --host or DAYBOOK_HOST"
+        number = error.errno or 0
+        why = os.strerror(number) if number > 0 else "no address is known for this name"  # else it is the resolver's
         raise CommandFailed(
-            f"Nothing can listen on {host} port {port}: {os.strerror(error.errno or 0)}."
-            " Choose another with --port or DAYBOOK_PORT.",
-            OUT_OF_REACH,
+            f"Nothing can listen on {host} port {port}: {why}. Choose another {other}.", OUT_OF_REACH
         ) from None
     cut_stalled(listener)
     listener.set_inheritable(True)
@@ -258,7 +261,7 @@ def _welcome(listener: socket.socket, settings: Settings, administrator: str | N
     place = f"http://{shown}:{port}"
     if settings.given_admin_token is None:
         file = _short(settings.data / "admin-token")
-        token, header = f"stands in {file}", f'"Authorization: Bearer $(cat {file})"'
+        token, header = f"stands in {file}", f'"Authorization: Bearer $(cat {shlex.quote(str(file))})"'
     else:
         token, header = "is what DAYBOOK_ADMIN_TOKEN is set to", '"Authorization: Bearer $DAYBOOK_ADMIN_TOKEN"'
     query = '{"query": "{ customers(first: 3) { nodes { id name } } }"}'

@@ -29,6 +29,8 @@ from infra.marks import erased, imported, marks, remember
 AT_ONCE = 32
 """Rows in hand at once: their appends share transactions."""
 
+LONGEST_SOURCE = 60
+"""Characters of the other system's name."""
 BATCH = 512
 """Rows whose external ids are looked up together."""
 
@@ -45,8 +47,11 @@ class Import:
 
     def __init__(self, parts: Parts, mapping: RowMapping, source: str) -> None:
         """`source` is the other system's name. Raises MappingError where it can't be one."""
-        if not source.strip() or not source.isprintable() or ":" in source or len(source) > 60:
-            raise MappingError("The source's name must be a word of your own without a colon, such as old-crm.")
+        if not source.strip() or not source.isprintable() or ":" in source or len(source) > LONGEST_SOURCE:
+            said = (
+                f"must be a word of your own without a colon, of at most {LONGEST_SOURCE} characters, such as old-crm"
+            )
+            raise MappingError(f"The source's name {said}.")
         self._parts, self._mapping, self._source = parts, mapping, source
         self._finder = Finder(parts, source)
         self._entering = Entering(parts, mapping, source, self._finder)

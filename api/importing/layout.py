@@ -29,16 +29,22 @@ class Layout(msgspec.Struct, frozen=True):
         """The rows of a file but empty lines. Raises NotReadable."""
         # As utf-8 a byte order mark may stand there or not.
         encoding = "utf-8-sig" if codecs.lookup(self.encoding).name == "utf-8" else self.encoding
+        line = 1  # in which the next row begins
         try:
             with file.open(newline="", encoding=encoding) as text:
-                yield from (row for row in csv.reader(text, delimiter=self.delimiter, strict=True) if row)
+                reader = csv.reader(text, delimiter=self.delimiter, strict=True)
+                for row in reader:
+                    line = reader.line_num + 1
+                    if row:
+                        yield row
         except OSError as error:
             raise NotReadable(f"The file {file} can't be read: {error.strerror}") from None
         except UnicodeError as error:
             why = f"{error}. Name its encoding in the mapping"
             raise NotReadable(f"The file {file} can't be read as {self.encoding}: {why}") from None
         except csv.Error as error:
-            raise NotReadable(f"The file {file} is no CSV file: {error}") from None
+            where = f"in the row that begins in line {line}; perhaps a quote there is not closed"
+            raise NotReadable(f"The file {file} is no CSV file: {error}, {where}") from None
 
     def written(self, rows: Iterable[Sequence[object]]) -> bytes:
         """A file like the one that was read; letters that the encoding lacks become question marks."""

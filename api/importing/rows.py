@@ -110,7 +110,7 @@ class Table:
     def _check_header(self) -> None:
         if not self.header:
             raise MappingError(f"The file {self._file} is empty; its first line must name the columns.")
-        twice = sorted({name for name in self.header if self.header.count(name) > 1})
+        twice = sorted(name for name in self.mapping.columns if self.header.count(name) > 1)
         if twice:
             raise MappingError(f"The file {self._file} has several columns called {', '.join(twice)}.")
         missing = sorted(self.mapping.columns - set(self.header))

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Generator, Mapping
@@ -41,6 +42,7 @@ from domain.ready_roles import READY
 from domain.role import role
 from domain.staff_member import StaffMember
 from domain.steps import blocking
+from infra import settings
 from infra.settings import read_settings
 from projections.registry import models
 from tests.api.filled import asked, entries, opened, posted, url
@@ -149,6 +151,27 @@ def test_the_overview_names_every_command_and_the_exit_codes() -> None:
     assert re.search(r"Exit codes:.*0.*1.*2.*3", shown, re.DOTALL)
 
 
+def test_the_overview_names_every_setting() -> None:
+    shown = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["--help"]).output
+    known = set(re.findall(r'"(DAYBOOK_\w+|DATABASE_URL)"', Path(settings.__file__).read_text("utf-8")))
+    assert known - set(re.findall(r"\w+", shown)) == set()
+
+
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("nowhere.invalid", r"Nothing can listen on nowhere\.invalid port \d+: (?!Unknown).*--host or DAYBOOK_HOST\."),
+        ("192.0.2.1", r"Nothing can listen on 192\.0\.2\.1 port \d+: Cannot assign .*--host or DAYBOOK_HOST\."),
+        ("127.0.0.1", r"Nothing can listen on 127\.0\.0\.1 port \d+: Address already .*--port or DAYBOOK_PORT\."),
+    ],
+)
+def test_where_nothing_can_listen_is_told(shell: Shell, host: str, says: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        done = shell.run("serve", "--host", host, "--port", str(other.getsockname()[1]))
+    assert done.returncode == OUT_OF_REACH
+    assert re.search(says, done.stderr)
+
+
 @pytest.mark.parametrize(
     ("settings", "code", "says"),
     [
@@ -221,6 +244,8 @@ def test_a_company_keeps_its_own_role_of_the_same_name(shell: Shell, database: s
 
 
 def test_the_first_start_says_how_the_administrator_signs_in(shell: Shell, database: str) -> None:
+    shell.folder = shell.folder / "our book's"
+    shell.environment["DAYBOOK_DATA"] = str(shell.folder)
     provider = {"DAYBOOK_OIDC_ISSUER": "https://login.example.com", "DAYBOOK_OIDC_AUDIENCE": "daybook"}
     shell.environment |= {"DAYBOOK_ADMIN_EMAIL": "Rosa@Acme.example", **provider}
     with shell.running("serve", "--port", "0") as server:
@@ -230,6 +255,8 @@ def test_the_first_start_says_how_the_administrator_signs_in(shell: Shell, datab
             line = server.stdout.readline()
             assert line, said
             said += line
+        [reading] = re.findall(r"\$\((cat .*)\)", said)
+        assert subprocess.check_output(reading, shell=True, text=True) == (shell.folder / "admin-token").read_text()
         assert "Rosa@Acme.example, comes in with the identity provider's token, or signs in with a password." in said
         [command] = re.findall(r"^    daybook (access reset .*)$", said, re.MULTILINE)
         token = shell.run(*command.split()).stdout.strip()

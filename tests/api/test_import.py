@@ -370,6 +370,15 @@ def test_no_cell_of_a_rejected_row_is_lost_and_no_column_hides_another(files: Fi
     assert imported(files.parts, "customers", again, mapping).rejected == 1, "it is for a person to correct"
 
 
+def test_columns_that_nobody_reads_may_have_any_name(files: Files, tmp_path: Path) -> None:
+    file, mapping = tmp_path / "rows.csv", tmp_path / "mapping.toml"
+    mapping.write_text(CUSTOMERS, "utf-8")
+    file.write_text(
+        f"{HEADER},remark,remark,,\n1,Alp,,,,,,a,b,c,\n", "utf-8"
+    )  # spreadsheets leave empty columns at the end
+    assert imported(files.parts, "customers", file, mapping).created == 1
+
+
 def test_a_rejected_row_has_every_reason(files: Files) -> None:
     files.customers("7,Alp,,,,,")
     due = "column due: this is no date as %d.%m.%Y writes them"
@@ -632,9 +641,11 @@ def test_a_mapping_that_cant_be_used_says_where_and_why(mapping: str, says: str,
     [
         (b"id,name\n1,Alp\n", "The mapping names mail, mother, phone, trade, vip, but the columns of"),
         (b"", "is empty"),
-        (b"id,id\n", "several columns called id"),
+        (f"id,{HEADER}".encode(), "several columns called id."),
         ("id,name\n1,Käse\n".encode("latin-1"), "can't be read as utf-8"),
-        (b'id,name\n1,"Alp\n', "is no CSV file"),
+        (b'id,name\n1,"Alp\n', "is no CSV file: unexpected end of data, in the row that begins in line 2;"),
+        (b'id,name\n1,"Alp\nhof"\n\n2,"A"b\n', "expected after '\"', in the row that begins in line 5;"),
+        (b"id,name\n" + b"x" * 200_000, "field limit (131072), in the row that begins in line 2;"),
     ],
 )
 def test_a_file_that_cant_be_read_says_why(files: Files, tmp_path: Path, content: bytes, says: str) -> None:
