@@ -91,6 +91,8 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
             await super().handle_message(message)
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
+        if message.get("payload") is None:
+            message = {"type": "connection_init"}  # the protocol has null for it too, the library has not
         try:
             await super().handle_connection_init(message)
         except RequestError as error:

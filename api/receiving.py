@@ -6,9 +6,9 @@ A client that sends a byte a minute would otherwise keep a connection, and what 
 import asyncio
 import sys
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, cast
 
-from httptools import HttpParserUpgrade
+from httptools import HttpParserUpgrade, HttpRequestParser
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -94,15 +94,16 @@ class Receiving(HttpToolsProtocol):
 
         HTTP has it that a server may pass that over. httptools reads no body then, so the request is read once more.
         """
-        wishes = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
-        return wishes and not self._should_upgrade()
+        parser: HttpRequestParser = cast("Any", self.parser)  # uvicorn has none once the connection is lost
+        return parser.should_upgrade() and parser.get_method() != b"CONNECT" and not self._should_upgrade()
 
     def _unsupported_upgrade_warning(self) -> None:
         if self._passes_over() and isinstance(found := sys.exception(), HttpParserUpgrade):
             self._wish_ends = found.args[0]
 
     def _head_without_wish(self) -> bytes:
-        first = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        parser: HttpRequestParser = cast("Any", self.parser)
+        first = b"%b %b HTTP/%b" % (parser.get_method(), self.url, parser.get_http_version().encode())
         lines = (b": ".join(header) for header in self.headers if header[0] != b"upgrade")
         return b"\r\n".join((first, *lines, b"\r\n"))
 
