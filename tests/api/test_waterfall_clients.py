@@ -150,5 +150,5 @@ async def test_an_erasure_leaves_the_figures(database: str, tmp_path: Path) -> N
 
         before = await figures()
         assert before[0]["pipelineWaterfall"]["wonAmounts"] == [{"amount": "1500.00", "currency": "CHF"}]
-        await story.erase()
+        await story.erase(story.person)
         assert await figures() == before

@@ -80,7 +80,7 @@ async def test_no_file_holds_what_was_erased(tmp_path: Path) -> None:
                 before = holding(tmp_path, plainly)
                 assert [value for value, files in before.items() if not files] == [], "or this test could not fail"
 
-                await story.erase()
+                await story.erase(story.person)
                 db.execute("CHECKPOINT")
                 left = holding(tmp_path, plainly)
                 assert [value for value, files in left.items() if not files] == [], "deleting alone is not enough"
