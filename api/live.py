@@ -27,7 +27,7 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from api import access_log
 from api.errors import RequestError, RequestErrorCode, encodable, explained
-from api.execution import Engine, refused
+from api.execution import LONGEST_END, Engine, refused
 from api.identity import behalf
 from api.identity.caller import arrival
 from api.identity.cookie import FOREIGN
@@ -76,6 +76,8 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
         super().__init__(*args, **kwargs)
         self._extensions: dict[str, dict[str, Any]] = {}
         """By operation: what the library's operations do not keep."""
+        self._requests: dict[str, Request] = {}
+        """By operation under way."""
         self._watch = ExitStack()
         self._closing: asyncio.Task[None] | None = None
 
@@ -104,11 +106,18 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
             self._watch.enter_context(presences.watched(self.context.caller, self._end))
 
     def _end(self, why: RequestError) -> None:
-        """The client is no longer let in: nothing is told to it any more, and nothing done for it."""
+        """The client is no longer let in: nothing is told to it any more, but what it has asked with that it signs out;
+        and nothing done for it."""
         refused(why, self.context)
         self._closing = asyncio.create_task(self._close(why))
 
     async def _close(self, why: RequestError) -> None:
+        last = {id for id, request in self._requests.items() if request.signs_out}
+        for id in self.operations.keys() - last:
+            await self.cleanup_operation(id)
+        if self.operations:
+            tasks = [cast("asyncio.Task[None]", cast("Any", one).task) for one in self.operations.values()]
+            await asyncio.wait(tasks, timeout=LONGEST_END)
         await self.shutdown()
         with suppress(WebSocketDisconnected, WebSocketDisconnect, RuntimeError):
             await self.websocket.close(*_closing(why))
@@ -130,6 +139,7 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
         live, request = cast("Live", self.view), self.context.another()
         variables, id = operation.variables or {}, live.encode_json(operation.id)
         socket, begun = cast("Socket", self.websocket).ws, time.perf_counter()
+        self._requests[operation.id] = request
         try:
             try:
                 extensions = self._extensions.pop(operation.id, {})
@@ -156,6 +166,8 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
         finally:
             if self._closing is not None and not operation.completed:
                 request.codes = self.context.codes
+            if self._requests.get(operation.id) is request:
+                del self._requests[operation.id]
             access_log.write(request, begun)
 
 

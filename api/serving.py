@@ -79,6 +79,8 @@ class Request:
     """What the person may do on whose behalf a mutation is sent, where it is."""
     cookie: str | None = None
     """`Set-Cookie` of the answer, where somebody signs in or out."""
+    signs_out: bool = False
+    """Whether it ends the session that it came with: what it is answered is the last that a connection is told."""
     cost: int | None = None
     """Of the query or mutation that is answered; the events of a subscription do not repeat it."""
     standing: Standing | None = None

@@ -98,8 +98,10 @@ async def _sign_out_everywhere(info: RequestInfo, input: Mapping[str, Any]) -> S
             raise Refused(NoSession())
     except Refused as refused:
         return _refused(refused)
+    leaves = id == own and request.caller.session is not None
+    request.signs_out |= leaves
     await request.serving.accounts.end_all_sessions(id, request.actor)
-    if id == own and request.caller.session is not None and request.arrival.takes_cookies:
+    if leaves and request.arrival.takes_cookies:
         request.cookie = cookie(request.arrival.headers, None)
     return _done(id)
 
@@ -198,7 +200,8 @@ def access_mutations() -> list[StrawberryField]:
         _field("signOut", _sign_out, None, SignInPayload, "End this session, and remove its cookie."),
         _field(
             "signOutEverywhere", _sign_out_everywhere, SignOutEverywhereInput, SignInPayload,
-            "End every session of a staff member, on every device. Live connections are closed within a second or two.",
+            "End every session of a staff member, on every device. Live connections are closed within a second or two,"
+            " the one that it came over once it is answered.",
         ),
         _field(
             "passwordChange", _change, PasswordChangeInput, SignInPayload,

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -30,10 +31,17 @@ from tests.api.identity.signing_in import (
     SIGN_OUT,
     SIGN_OUT_EVERYWHERE,
 )
-from tests.api.listening import PATIENCE, Server, Socket, listening
+from tests.api.listening import PATIENCE, Server, Socket, listening, until
 from tests.api.test_event_stream import told
+from tests.held import held
 
 CHANGES = "subscription { changes { position } }"
+LAST = """
+mutation ($i: CustomerRegisterInput!) {
+  signOutEverywhere(input: {}) { staffMemberId }
+  customerRegister(input: $i) { customer { name } }
+}
+"""
 GRANTS = [{"permission": each.name, "scope": "ALL"} for each in Permission]
 
 
@@ -212,6 +220,26 @@ def test_a_session_that_ends_closes_what_it_opened(
                 case _:
                     with psycopg.connect(database, autocommit=True) as db:
                         db.execute("UPDATE daybook_access.sessions SET used_at = now() - interval '13 hours'")
+            assert closed_with(client.websocket)[0] == 4401
+
+
+def test_who_signs_out_is_answered_whole_before_the_connection_ends(database: str, tmp_path: Path) -> None:
+    with listening(database, tmp_path) as server, browser(server) as http:
+        opened: dict[str, Any] = {
+            "additional_headers": cookie(http),
+            "origin": Origin(f"http://127.0.0.1:{server.port}"),
+        }
+        with following(server, **opened) as client, following(server, **opened) as other:
+            with held(database, "it is posted") as waits:
+                given = {"kind": "PERSON", "name": "Ada", "idempotencyKey": str(uuid4())}
+                client.subscribe(LAST, {"i": given}, id="last")
+                assert closed_with(other.websocket)[0] == 4401
+                until(waits)
+            message = client.receive()
+            assert (message["id"], message["type"]) == ("last", "next"), "nothing else is told any more"
+            assert message["payload"]["data"]["customerRegister"] == {"customer": {"name": "Ada"}}
+            assert message["payload"]["data"]["signOutEverywhere"] == {"staffMemberId": only_member(server)}
+            assert client.receive() == {"id": "last", "type": "complete"}
             assert closed_with(client.websocket)[0] == 4401
 
 
