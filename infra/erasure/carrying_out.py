@@ -25,10 +25,8 @@ from domain.customer import (
     CustomerPersonalDataErased,
     Erasure,
 )
-from domain.daybook import Daybook
+from domain.daybook import Daybook, Unfoldable
 from domain.kernel.recorded import Context, Receipt
-from domain.opportunity import Opportunity
-from domain.ticket import Ticket
 from infra.beside import beside
 from infra.committer import Committer
 from infra.entries import ON_A_CONTACT, THE_CONTACT
@@ -110,8 +108,7 @@ class Erasures:
     def _carry_out(self, customer: UUID, again: Iterable[UUID] = ()) -> None:
         """Destroy the keys, and append the receipt; `again`: keys that came back, whatever the book says."""
         while True:
-            fold = self._daybook.fold(customer)
-            state = fold.state if isinstance(fold.state, Customer) else Customer()
+            state, version = self._stands(customer)
             if state.erasure is Erasure.ERASED and not again:
                 return
             reach = self._reach(customer, again)
@@ -126,7 +123,7 @@ class Erasures:
                 entries=reach.entries,
             )
             try:
-                position = self._append(customer, fold.version, event, reach)
+                position = self._append(customer, version, event, reach)
             except Moved:
                 continue
             except AlreadyHandled as already:
@@ -134,12 +131,24 @@ class Erasures:
             self._ledger.done(customer, position)
             return
 
+    def _stands(self, customer: UUID) -> tuple[Customer, int]:
+        """The customer and their version; as they stood before an entry that can't be read: it keeps nobody waiting."""
+        try:
+            fold = self._daybook.fold(customer)
+            state, version = fold.state, fold.version
+        except Unfoldable as stopped:
+            with self._pool.connection() as db:
+                [(version,)] = db.execute(_VERSION, (customer,), binary=True).fetchall()
+            state = stopped.before
+        return state if isinstance(state, Customer) else Customer(), version
+
     def _reach(self, customer: UUID, again: Iterable[UUID]) -> Reach:
         with self._pool.connection() as db:
             found = db.execute(_RECORDS, {"customer": customer}, binary=True).fetchall()
-        kinds = {id: self._mapper.catalogue.kind(name) for id, name in found}
-        # A record that was without a customer for a while has a key of its own for what was said meanwhile.
-        own = [id for id, kind in kinds.items() if kind != "customer" and self._is_about(id, customer)]
+            kinds = {id: kind for id, names in found if (kind := self._kind(names))}
+            # A record that was without a customer for a while has a key of its own for what was said meanwhile.
+            others = [id for id, kind in kinds.items() if kind != "customer"]
+            own = [id for (id,) in db.execute(_ABOUT, {"customer": customer, "records": others}, binary=True)]
         keys = tuple(dict.fromkeys((customer, *own, *again)))
         with self._pool.connection() as db:
             [(keys, entries)] = db.execute(_REACHED, (list(keys), list(keys)), binary=True).fetchall()
@@ -153,10 +162,10 @@ class Erasures:
             approval=approval,
         )
 
-    def _is_about(self, record: UUID, customer: UUID) -> bool:
-        """Whether a record that was about the customer is not about somebody else by now."""
-        state = self._daybook.fold(record).state
-        return isinstance(state, Opportunity | Ticket) and state.customer in (customer, None)
+    def _kind(self, names: Iterable[str]) -> str | None:
+        """Of a record with entries of these stored names; None where this version knows none of them."""
+        known = [*self._mapper.catalogue.shapes, *self._mapper.catalogue.older]
+        return next((self._mapper.catalogue.kind(name) for name in names if name in known), None)
 
     def _append(self, customer: UUID, version: int, event: CustomerPersonalDataErased, reach: Reach) -> int:
         """The receipt, together with what it tells of; returns its position. It is decided by nobody: it happened."""
@@ -204,11 +213,19 @@ _APPROVAL = f"""
 _THERE = "SELECT subject FROM daybook_keys.subjects WHERE subject = ANY(%s) AND wrapped IS NOT NULL"
 # What an organisation says of a contact is sealed under the contact's key; once it was under its own.
 _RECORDS = f"""
-    SELECT originator_id, min(topic) FROM daybook.events
+    SELECT originator_id, array_agg(DISTINCT topic) FROM daybook.events
     WHERE (subject = %(customer)s AND originator_id <> %(customer)s)
         OR ({ON_A_CONTACT} AND {THE_CONTACT} = %(customer)s::text)
     GROUP BY originator_id ORDER BY originator_id
 """
+# Not about somebody else by now: whose key seals a record's last entry is whom it is about, itself where it is nobody.
+_ABOUT = """
+    SELECT originator_id FROM (
+        SELECT DISTINCT ON (originator_id) originator_id, subject FROM daybook.events
+        WHERE originator_id = ANY(%(records)s) ORDER BY originator_id, originator_version DESC
+    ) AS last WHERE subject IN (originator_id, %(customer)s)
+"""
+_VERSION = "SELECT max(originator_version) FROM daybook.events WHERE originator_id = %s"
 _REACHED = """
     SELECT ARRAY(SELECT subject FROM daybook_keys.subjects WHERE subject = ANY(%s) AND wrapped IS NOT NULL
             ORDER BY subject),

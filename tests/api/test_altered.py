@@ -16,6 +16,7 @@ from api.importing.mapping import KINDS, read_mapping
 from api.personal_data import personal_data
 from api.replay import replay
 from domain.access import Authority, unlimited
+from domain.customer import PERSONAL_DATA_ERASED
 from domain.customer import customer as customers
 from domain.encoding import AnyDecider
 from domain.kernel import Refused, new_id, type_id
@@ -32,6 +33,7 @@ from tests.api.filled import opened
 from tests.api.identity.signing_in import RESET, house
 from tests.api.test_command_line import OK, Shell
 from tests.api.test_unreadable import MAPPING, spoil
+from tests.infra.log.superuser import add_unreadable
 from verifier.daybook_verify_bundle import verify
 
 TURNED = "sealed = set_byte(sealed, 3, get_byte(sealed, 3) # 1)"
@@ -233,3 +235,28 @@ async def test_a_copy_that_needs_it_is_answered_clearly_to_whoever_sees_the_pers
         again = (await browser.send(EXPORT, asked)).json()
         assert "errors" not in again
         assert again["data"]["customerExportPersonalData"]["personalData"] is None
+
+
+def test_an_erasure_waits_for_nothing_that_does_not_open(database: str, tmp_path: Path) -> None:
+    with opened(database, tmp_path) as parts:
+        ada, bob = (do(parts, "register", kind="person", name=name).id for name in ("Ada", "Bob"))
+        asked = {"channel": "email", "subject": "Where is it?"}
+        strayed, anothers = (do(parts, "open", tickets, **asked).id for _ in range(2))
+        broken_ones = [do(parts, "open", tickets, customer=ada, **asked) for _ in range(2)]
+        for ticket in (strayed, anothers):
+            do(parts, "assignCustomer", tickets, id=ticket, customer=ada)
+        do(parts, "assignCustomer", tickets, id=anothers, customer=bob)
+        renamed = do(parts, "rename", id=ada, name="Ada Byron")
+        do(parts, "requestErasure", id=ada, ground="person_asked", reason="Asked by letter.")
+        do(parts, "erasePersonalData", customers, unlimited("another"), id=ada, reason="Looked into.")
+        with psycopg.connect(database, autocommit=True) as db:
+            add_unreadable(db, broken_ones[1].id)
+    for entry in (renamed, broken_ones[0]):
+        spoil(database, entry.position, TURNED)
+    with opened(database, tmp_path) as parts, psycopg.connect(database) as db:  # which remembers nothing from before
+        assert parts.erasures.carry_out_approved() == [ada]
+        gone = db.execute("SELECT subject FROM daybook_keys.subjects WHERE wrapped IS NULL").fetchall()
+        assert {subject for (subject,) in gone} == {ada, strayed}
+        [receipt] = [one for one in parts.store.entries(0, 100) if one.topic in PERSONAL_DATA_ERASED]
+        named = json.loads(receipt.state)["tickets"]
+        assert sorted(named) == sorted(str(one) for one in (strayed, anothers, *(ticket.id for ticket in broken_ones)))
