@@ -12,7 +12,7 @@ from domain.access import Authority, looked_after_by
 from domain.api_token import IssueApiToken
 from domain.catalogue import AnyDecider
 from domain.company import Company
-from domain.daybook import Daybook
+from domain.daybook import Daybook, Unfoldable
 from domain.folds import NOTHING
 from domain.kernel import COMPANY_ID, Command, Refused, derived_id, new_id, parse_type_id, type_id
 from domain.kernel.admission import Admission
@@ -31,16 +31,24 @@ class Residence:
 
     def __init__(self, daybook: Daybook) -> None:
         self._daybook, self._fold, self._looked_at = daybook, NOTHING, float("-inf")
+        self._told = True
 
     async def look(self) -> None:
         """A step: look the company up, where the last look was a while ago."""
         if monotonic() > self._looked_at + FRESH:
-            self._fold = await Look(partial(self._daybook.fold, COMPANY_ID, opened=False))
+            try:
+                self._fold, self._told = await Look(partial(self._daybook.fold, COMPANY_ID, opened=False)), True
+            except Unfoldable:  # where it moved to, nobody knows; most commands do not ask
+                self._told = False
             self._looked_at = monotonic()
 
     @property
     def phone_region(self) -> str | None:
-        """The company's country for telephone numbers (ISO 3166); None where no company is defined yet."""
+        """The company's country for telephone numbers (ISO 3166); None where no company is defined yet, or it can't be
+        read.
+        """
+        if not self._told:
+            return None
         # What this process has changed since, it remembers.
         company = max(self._fold, self._daybook.recall(COMPANY_ID, opened=False), key=lambda fold: fold.version).state
         return company.settings.phone_region if isinstance(company, Company) and company.settings else None

@@ -16,6 +16,7 @@ from api.importing.mapping import KINDS, read_mapping
 from api.personal_data import personal_data
 from api.replay import replay
 from domain.access import Authority, unlimited
+from domain.company import company as companies
 from domain.customer import PERSONAL_DATA_ERASED
 from domain.customer import customer as customers
 from domain.encoding import AnyDecider
@@ -240,7 +241,7 @@ async def test_a_copy_that_needs_it_is_answered_clearly_to_whoever_sees_the_pers
 def test_an_erasure_waits_for_nothing_that_does_not_open(database: str, tmp_path: Path) -> None:
     with opened(database, tmp_path) as parts:
         ada, bob = (do(parts, "register", kind="person", name=name).id for name in ("Ada", "Bob"))
-        asked = {"channel": "email", "subject": "Where is it?"}
+        asked: dict[str, Any] = {"channel": "email", "subject": "Where is it?"}
         strayed, anothers = (do(parts, "open", tickets, **asked).id for _ in range(2))
         broken_ones = [do(parts, "open", tickets, customer=ada, **asked) for _ in range(2)]
         for ticket in (strayed, anothers):
@@ -260,3 +261,22 @@ def test_an_erasure_waits_for_nothing_that_does_not_open(database: str, tmp_path
         [receipt] = [one for one in parts.store.entries(0, 100) if one.topic in PERSONAL_DATA_ERASED]
         named = json.loads(receipt.state)["tickets"]
         assert sorted(named) == sorted(str(one) for one in (strayed, anothers, *(ticket.id for ticket in broken_ones)))
+
+
+def test_a_company_that_can_t_be_read_stops_no_other_command(database: str, tmp_path: Path) -> None:
+    with opened(database, tmp_path) as parts:
+        where = {"time_zone": "Europe/Zurich", "currency": "CHF", "language": "de-CH", "phone_region": "CH"}
+        company = do(parts, "define", companies, None, name="Acme", **where)
+        with psycopg.connect(database, autocommit=True) as db:
+            position = add_unreadable(db, company.id)
+    with opened(database, tmp_path) as parts:  # which has not read it before
+        ada = do(parts, "register", kind="person", name="Ada").id
+        local, whole = ({"kind": "phone", "value": value} for value in ("044 668 18 00", "+41 44 668 18 00"))
+        [(code, _)] = broken(parts, "addContactPoint", id=ada, contact_point=local)
+        assert code == "PHONE_NEEDS_COUNTRY_CODE"
+        do(parts, "addContactPoint", id=ada, contact_point=whole)
+        with pytest.raises(Refused) as refused:
+            do(parts, "changeSettings", companies, name="Acme & Sons")
+        assert [(one.code, one.parameters["position"]) for one in refused.value.broken] == [
+            ("RECORD_UNREADABLE", position)
+        ]
