@@ -28,8 +28,8 @@ _ALTERED = (
     " from before has what it said."
 )
 _KEYLESS = (
-    "does not open: its subject's key is missing from daybook_keys.subjects, and was not destroyed by an erasure."
-    " Restore that table."
+    "does not open: its subject's key is missing from daybook_keys.subjects, or was altered there, and no erasure has"
+    " destroyed it. Restore that table."
 )
 
 

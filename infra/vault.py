@@ -18,7 +18,7 @@ from domain.kernel import Claim, Withheld
 from domain.kernel.randomness import random_bytes
 from infra.entries import StoredEntry, contact_of
 from infra.generations import count, key_at, newest, opener_of
-from infra.master_key import EpochUnknown, MasterKey
+from infra.master_key import EpochUnknown, MasterKey, MasterKeyError
 from infra.patience import patient
 from infra.seals import Opener, Prf, derive, erased, keyless, seal
 
@@ -144,12 +144,12 @@ class Vault:
         return parts
 
     def event_keys(self, entries: Sequence[StoredEntry]) -> list[EventKeys | Withheld | None]:
-        """The keys of each entry. ERASED where its subject's key was destroyed, SEALED where it is missing; None where
-        nothing is sealed.
+        """The keys of each entry. ERASED where its subject's key was destroyed, SEALED where it is missing or altered;
+        None where nothing is sealed.
         """
         subjects = {entry.subject for entry in entries if entry.sealed is not None}
         # Of keys that were rotated since they were remembered, a wrong one would be derived from: they are read anew.
-        found, gone = self._stored(subjects), self._gone_with_contacts(entries)
+        found, gone = self._sound([*subjects]), self._gone_with_contacts(entries)
 
         def key_of(at: int, entry: StoredEntry) -> EventKeys | Withheld | None:
             if entry.sealed is None:
@@ -172,10 +172,24 @@ class Vault:
     def _with_openers(self, subjects: Collection[UUID], opened: Callable[[Mapping[UUID, Opener]], R]) -> R:
         try:
             return opened(_openers(subjects, self._keys_of(subjects)))
-        except SealBroken:
+        except (SealBroken, MasterKeyError):
             # Perhaps a key was rotated since it was remembered. What does not open then either keeps no other shut.
-            openers = _openers(subjects, self._stored(subjects))
+            openers = _openers(subjects, self._sound([*subjects]))
             return opened({subject: _or_broken(opens) for subject, opens in openers.items()})
+
+    def _sound(self, subjects: Sequence[UUID]) -> dict[UUID, bytes]:
+        """The stored keys, without those that were altered. Raises MasterKeyError where it is ours that is wrong."""
+        try:
+            return self._stored(subjects)
+        except EpochUnknown:
+            raise
+        except MasterKeyError:
+            with self._pool.connection() as db:
+                _purpose_key(db, self._master, master_epoch(db), "fingerprint")
+            if len(subjects) == 1:
+                return {}
+            half = len(subjects) // 2
+            return self._sound(subjects[:half]) | self._sound(subjects[half:])
 
     def blind_index(self, claim: Claim) -> bytes:
         """The keyed HMAC under which a claim is reserved: equal values give equal bytes, nothing leads back."""

@@ -29,6 +29,7 @@ from infra.entries import EntryNotification
 from infra.log.checkpointer import Growth
 from infra.log.note import Signer
 from infra.log.store import LogError
+from infra.mapper import Unread
 from tests.api.book import serving
 from tests.api.filled import opened
 from tests.api.identity.signing_in import RESET, house
@@ -39,6 +40,7 @@ from verifier.daybook_verify_bundle import verify
 
 TURNED = "sealed = set_byte(sealed, 3, get_byte(sealed, 3) # 1)"
 """One bit of what is sealed is another."""
+WRUNG = "UPDATE daybook_keys.subjects SET wrapped = set_byte(wrapped, 20, get_byte(wrapped, 20) # 1) WHERE subject = %s"
 SIGNER = Signer("daybook/tested", bytes(32))
 
 
@@ -51,6 +53,9 @@ class Altered(NamedTuple):
     id: UUID
     position: int
     keyless: UUID
+    """Whose key is missing."""
+    wrung: UUID
+    """Whose key was altered."""
     noted: UUID
     sound: UUID
 
@@ -76,7 +81,7 @@ def at(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("office")
     made = dict[str, tuple[UUID, int]]()
     with opened(module_database, folder) as parts:
-        for name in ("altered", "keyless", "noted", "sound"):
+        for name in ("altered", "keyless", "wrung", "noted", "sound"):
             outside = [{"source": "old", "id": name}]
             id = do(parts, "register", kind="person", name="Ada", external_ids=outside).id
             renamed = do(parts, "rename", id=id, name="Ada Byron").position
@@ -90,9 +95,10 @@ def at(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         spoil(module_database, made[name][1], TURNED)
     with psycopg.connect(module_database, autocommit=True) as db:
         db.execute("DELETE FROM daybook_keys.subjects WHERE subject = %s", (made["keyless"][0],))
+        db.execute(WRUNG, (made["wrung"][0],))
         Growth(SIGNER).catch_up(db)  # it was altered before it was hashed: the log has it as it is
     with opened(module_database, folder) as parts:  # which remembers nothing from before
-        others = (made[name][0] for name in ("keyless", "noted", "sound"))
+        others = (made[name][0] for name in ("keyless", "wrung", "noted", "sound"))
         yield Altered(module_database, folder, parts, *made["altered"], *others)
 
 
@@ -103,8 +109,9 @@ def test_nothing_is_decided_on_it_and_who_does_not_see_it_is_not_told(at: Altere
         raw: dict[str, object] = {"id": at.id, field: "Gold"}
         assert broken(at.parts, verb, None, **raw) == [("RECORD_ALTERED", found)]
         assert [code for code, _ in broken(at.parts, verb, rep, **raw)] == ["UNKNOWN_ID"]
-    [(code, first)] = broken(at.parts, "addTag", id=at.keyless, tag="Gold")
-    assert (code, first["event"]) == ("RECORD_ALTERED", "CustomerRegistered")
+    for id in (at.keyless, at.wrung):
+        [(code, first)] = broken(at.parts, "addTag", id=id, tag="Gold")
+        assert (code, first["event"]) == ("RECORD_ALTERED", "CustomerRegistered")
     assert at.parts.store.max_notification_id() == head
 
 
@@ -122,9 +129,17 @@ def test_replay_tells_all_others_and_says_which_does_not_open(at: Altered) -> No
         (4, "CustomerTagAdded", True),
     ]
     assert story[1].what.startswith(at.said)
-    keyless = [*replay(at.parts, "old:keyless")]
-    assert {one.read for one in keyless} == {False}
-    assert "its subject's key is missing from daybook_keys.subjects" in keyless[0].what
+    for name in ("keyless", "wrung"):
+        story = [*replay(at.parts, f"old:{name}")]
+        assert {one.read for one in story} == {False}
+        assert "its subject's key is missing from daybook_keys.subjects, or was altered there" in story[0].what
+
+
+def test_all_at_once_it_is_they_that_are_not_read_and_nobody_else(at: Altered) -> None:
+    entries = at.parts.store.entries(0, 1_000)
+    unread = {one.entry.originator_id for one in at.parts.mapper.read(entries) if isinstance(one, Unread)}
+    assert unread >= {at.id, at.keyless, at.wrung, at.noted}
+    assert at.sound not in unread
 
 
 def test_diff_ends_before_it_and_says_so(at: Altered) -> None:
@@ -142,9 +157,10 @@ def test_a_bundle_tells_the_others(at: Altered, *, disclose: bool) -> None:
     verdict = verify(made.file.encode(), str(SIGNER.verifier))
     assert (verdict.entries, verdict.opened, verdict.sealed) == ((4, 3, 1) if disclose else (4, 0, 4))
     assert "Byron" not in made.file
-    keyless = bundles.of(at.keyless, disclose=disclose)
-    assert (len(keyless.untold), keyless.keys) == (4, 0)
-    assert verify(keyless.file.encode(), str(SIGNER.verifier)).sealed == 4
+    for id in (at.keyless, at.wrung):
+        locked = bundles.of(id, disclose=disclose)
+        assert (len(locked.untold), locked.keys) == (4, 0)
+        assert verify(locked.file.encode(), str(SIGNER.verifier)).sealed == 4
 
 
 def test_what_was_altered_after_a_checkpoint_is_named_and_not_proven(at: Altered) -> None:
