@@ -193,6 +193,43 @@ def test_it_stands_in_the_book_before_anything_is_shown(office: Office) -> None:
     assert len(recorded()) == 2
 
 
+def test_an_auditor_reads_who_was_shown_whose(office: Office) -> None:
+    """Of all customers, and narrowed to somebody, a customer or a time; of those that one does not see, nothing."""
+    query = """query ($where: HistoryEntryWhere!, $after: String) {
+        history(first: 1, after: $after, where: {and: [{type: {in: ["CustomerUnmasked"]}}, $where]}) {
+            totalCount nodes { aggregateId actor reason hiddenFields } pageInfo { hasNextPage endCursor }
+        }
+    }"""
+    payload = office.server.mutate(
+        "customerRegister", "customer { id recordedAt }", kind="PERSON", name="Ada", externalIds=[]
+    )
+    other = payload["customer"]["id"]
+    office.unmask()
+    office.server.mutate("customerUnmask", id=other, reason="The court asks")
+
+    def shown(http: httpx.Client | None = None, after: str | None = None, where: Any = None) -> Any:
+        return office.ask(query, http, where=where or {}, after=after)["data"]["history"]
+
+    first = shown()
+    assert (first["totalCount"], first["pageInfo"]["hasNextPage"]) == (2, True)
+    second = shown(after=first["pageInfo"]["endCursor"])
+    assert [one["nodes"][0]["aggregateId"] for one in (first, second)] == [office.customer, other]
+    assert second["nodes"][0] == {
+        "aggregateId": other, "actor": "administrator", "reason": None, "hiddenFields": ["reason"],
+    }  # fmt: skip
+    [auditor] = {one["actor"] for one in first["nodes"]}
+    for narrowed, found in (
+        ({"actor": {"eq": auditor}}, 1),
+        ({"aggregateId": {"eq": other}}, 1),
+        ({"recordedAt": {"gt": payload["customer"]["recordedAt"]}}, 2),
+        ({"recordedAt": {"lte": payload["customer"]["recordedAt"]}}, 0),
+    ):
+        assert shown(where=narrowed)["totalCount"] == found, narrowed
+    headers = office.server.token("READ_TICKETS", "SEE_PERSONAL_DATA")
+    with httpx.Client(base_url=office.server.origin, headers=headers) as stranger:
+        assert (shown(stranger)["totalCount"], shown(stranger)["nodes"]) == (0, [])
+
+
 def test_without_a_reason_or_the_permission_nothing_is_shown(office: Office) -> None:
     blank = office.unmask(reason="  ")["data"]["customerUnmask"]
     assert (blank["customer"], blank["userErrors"]) == (None, [{"code": "TEXT_EMPTY", "path": ["reason"]}])
