@@ -122,6 +122,15 @@ class Receiving(HttpToolsProtocol):
         self.flow.resume_reading()
         self._silences.begin(self.timeout_keep_alive_handler)
 
+    def shutdown(self) -> None:
+        super().shutdown()
+        # An event stream alone comes in pieces: it has no end that could be waited for, and its client comes again.
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle and cycle.chunked_encoding and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self.transport.close()
+
     def _unset_keepalive_if_required(self) -> None:
         self._silences.end(self.timeout_keep_alive_handler)
 

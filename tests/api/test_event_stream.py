@@ -1,6 +1,7 @@
 """Server-sent events over real HTTP: subscriptions, queries and mutations for whoever asks for `text/event-stream`."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,6 +144,18 @@ def test_a_silent_stream_is_kept_alive_by_comments(
     with listening(database, tmp_path) as server, streamed(server, CHANGES) as response:
         events = told(response)
         assert [next(events)[0] for _ in range(3)] == ["next", "comment", "comment"]
+
+
+def test_the_server_stops_with_streams_open(database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with listening(database, tmp_path) as server, streamed(server, CHANGES, {"after": "0"}) as response:
+        events = told(response)
+        assert next(events)[0] == "next"
+        began = time.monotonic()
+        server.uvicorn.should_exit = True
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):  # no `complete`: clients come again
+            next(events)
+        assert time.monotonic() - began < event_stream.KEEP_ALIVE / 2
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def code_of(response: httpx.Response) -> str:
