@@ -48,8 +48,8 @@ class Stranger:
         (directory / MODULES.name).symlink_to(MODULES)
 
     def arrive(self) -> None:
-        """Fill the book, start the server, find the records that the examples stand for."""
-        self.bash(".venv/bin/daybook demo", {})
+        """Fill the book and sign it, start the server, find the records that the examples stand for."""
+        self.bash(".venv/bin/daybook demo\n.venv/bin/daybook checkpoint", {})
         self.start()
         for example, query in EXAMPLES.items():
             (found,) = next(iter(self.ask(query, {})["data"].values()))["nodes"]
