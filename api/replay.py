@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, cast
+from unicodedata import normalize
 from uuid import UUID
 
 import msgspec
@@ -79,7 +80,7 @@ def record_called(parts: Parts, name: str) -> Record:
     try:
         prefix, id = parse_type_id(name)
     except NotATypeId:
-        claim = Claim("external_id", name)
+        claim = Claim("external_id", normalize("NFC", name))
         holder = Reservations(parts.pool, parts.vault).holders([claim]).get(claim)
         record = None if holder is None else Record("customer", holder)
     else:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_type_hints
+from unicodedata import normalize
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -88,7 +89,8 @@ class RowMapping(msgspec.Struct, frozen=True):
 def read_mapping(file: Path, kind: str) -> RowMapping:
     """The mapping of a file whose rows are of this kind (`customer`). Raises MappingError."""
     try:
-        text = msgspec.convert(tomllib.loads(file.read_text("utf-8"), parse_float=Decimal), _MappingText)
+        said = normalize("NFC", file.read_text("utf-8"))  # as rows are read
+        text = msgspec.convert(tomllib.loads(said, parse_float=Decimal), _MappingText)
         return _checked(text, kind)
     except OSError as error:
         raise MappingError(f"The mapping {file} can't be read: {error.strerror}.") from None

@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
+from unicodedata import normalize
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -59,17 +60,21 @@ class Table:
 
     def __init__(self, file: Path, mapping: RowMapping, source: str, derive: Derive) -> None:
         """Reads the file once, to know that it can be read to its end. Raises MappingError."""
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            raise MappingError(
+                f"The file {file} is a pipe or a device: it is read twice, so save what comes in a file."
+            )
         self.mapping = mapping
         self._file, self._source, self._derive = file, source, derive
         rows = self._rows()
-        self.header = tuple(name.strip() for name in next(rows, list[str]()))
+        self.header = tuple(_composed(name).strip() for name in next(rows, list[str]()))
         self.length = sum(1 for _ in rows)
         self._check_header()
 
     def entries(self) -> Iterator[Entry | Rejected]:
         """The rows in their order."""
         rows = self._rows()
-        next(rows)
+        next(rows, None)
         for number, cells in enumerate(rows, 1):
             yield self._entry(number, tuple(cells))
 
@@ -77,13 +82,22 @@ class Table:
         if len(cells) != len(self.header):
             why = f"the row has {len(cells)} cells, and the header has {len(self.header)}"
             return Rejected(number, cells, (why,))
+        found: list[str] = []
+        composed = tuple(map(_composed, cells))
+        external_id, asked = self._read(composed, found)
+        # Of a row that comes decomposed the fingerprint is that of its own letters, as it has always been.
+        said = (external_id, asked) if composed == cells else self._read(cells, [])
+        content = msgspec.json.encode([self._source, self.mapping.decider.kind, *said])
+        return Entry(number, cells, external_id, asked, self._derive(content), tuple(found))
+
+    def _read(self, cells: tuple[str, ...], found: list[str]) -> tuple[str, tuple[Asked, ...]]:
+        """External id and commands of a row; what can't be used is added to what was found."""
         row = self._corrected(cells)
         named = [row[column] for column in self.mapping.external_id]
-        found = [f"column {column}: the external id is empty" for column in self.mapping.external_id if not row[column]]
-        external_id = " / ".join(named) if all(named) else ""
-        asked = tuple(self._asked(row, found))
-        content = msgspec.json.encode([self._source, self.mapping.decider.kind, external_id, asked])
-        return Entry(number, cells, external_id, asked, self._derive(content), tuple(found))
+        found += [
+            f"column {column}: the external id is empty" for column in self.mapping.external_id if not row[column]
+        ]
+        return " / ".join(named) if all(named) else "", tuple(self._asked(row, found))
 
     def _corrected(self, cells: tuple[str, ...]) -> dict[str, str]:
         row = {column: cell.strip() for column, cell in zip(self.header, cells, strict=True)}
@@ -118,6 +132,11 @@ class Table:
             raise MappingError(
                 f"The mapping names {', '.join(missing)}, but the columns of {self._file} are {', '.join(self.header)}."
             )
+
+
+def _composed(text: str) -> str:
+    """As the book has texts, and mappings are read; some systems write letters and their accents apart."""
+    return normalize("NFC", text)
 
 
 def _applies(step: Step, row: Mapping[str, str]) -> bool:

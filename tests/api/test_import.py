@@ -1,11 +1,15 @@
 """Import: rows become commands, once; changed rows become changes; what can't be entered says why."""
 
 import csv
+import os
 import resource
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+
+from unicodedata import normalize
 from uuid import UUID, uuid4
 
 import psycopg
@@ -15,6 +19,7 @@ from api.composition import Parts
 from api.importing.finding import SCOPES
 from api.importing.mapping import MappingError, read_mapping
 from api.importing.outcomes import Summary
+from api.replay import replay
 from domain.access import unlimited
 from domain.catalogue import catalogue
 from domain.customer import Customer
@@ -282,6 +287,37 @@ def test_an_external_id_stands_for_one_row(files: Files) -> None:
     before = entries(files.parts)
     files.customers("7,Alp,,,,,", "7,Alp,,,,,", "7,Berg,,,,,")
     assert entries(files.parts) == before
+
+
+def test_a_letter_and_its_accent_may_come_apart(files: Files, tmp_path: Path) -> None:
+    """As some systems write files: what is read is one text, however its letters are put together."""
+
+    def apart(text: str) -> str:
+        return normalize("NFD", text)
+
+    vip = CUSTOMERS.replace('vip = ["yes"', 'vip = ["été"').replace("technolgy", '"Technikbüro"')
+    rows = "Öl,Öl AG,,,,,", "Zug,Züge,Öl,,,Technikbüro,été"
+    summary = files.customers(*map(apart, rows), mapping=vip)
+    assert (summary.created, summary.rejected) == (2, 0)
+    assert files.customer("Zug").classes == {"industry": ("industry", "technology")}
+    assert files.customer("Zug").tags == {"vip": "vip"}
+    before = entries(files.parts)
+    for mapping in (vip, apart(vip)):
+        for again in (rows, tuple(map(apart, rows))):
+            assert files.customers(*again, mapping=mapping).unchanged == 2
+    assert entries(files.parts) == before
+    assert files.customers("Ö,Ö,,,,,", apart("Ö,O,,,,,")).rejected == 1, "one external id"
+    assert files.customers(apart("Öl,Öle AG,,,,,")).changed == 1
+    assert files.customer("Öl").name == "Öle AG"
+    assert list(replay(files.parts, apart("old:Öl")))
+
+
+def test_a_file_that_can_be_read_once_only_is_not_begun(files: Files, tmp_path: Path) -> None:
+    pipe, mapping = tmp_path / "rows.csv", tmp_path / "mapping.toml"
+    os.mkfifo(pipe)
+    mapping.write_text(CUSTOMERS, "utf-8")
+    with pytest.raises(MappingError, match="is read twice"):
+        imported(files.parts, "customers", pipe, mapping)
 
 
 def test_rejected_rows_stand_in_a_file_that_can_be_corrected_and_imported(files: Files, tmp_path: Path) -> None:
