@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from unicodedata import normalize
 
 import msgspec
 
@@ -141,5 +142,5 @@ def _refused(where: str, why: str) -> RequestError:
 
 
 def _text(value: object) -> str:
-    """A value as PostgreSQL reads it; an enum's is the word that the tables hold."""
-    return str(getattr(value, "value", value))
+    """A value as PostgreSQL reads it, in NFC as every text of the book; an enum's is the word that the tables hold."""
+    return normalize("NFC", str(getattr(value, "value", value)))

@@ -1,6 +1,7 @@
 """The root of everything that can be read."""
 
 from typing import Annotated, Any
+from unicodedata import normalize
 
 import strawberry
 
@@ -44,17 +45,22 @@ def _by_id(kind: str, what: str) -> Any:
 
 def _by_external_id(kind: str, order: str) -> Any:
     return lookup(
-        Argument("source", "source", str, "The other system's name, letter for letter."),
-        Argument("id", "external_id", str, "The id there, letter for letter."),
+        Argument("source", "source", str, "The other system's name, letter for letter.", _composed),
+        Argument("id", "external_id", str, "The id there, letter for letter.", _composed),
         description="The one that another system calls so; null where there is none.",
         through=(external_ids_of(kind), f"{kind}_id"),
         order=order,
     )
 
 
+def _composed(text: str) -> str:
+    """As every text of the book is, however its accents are written."""
+    return normalize("NFC", text)
+
+
 def _e_mail(address: str) -> str:
     try:
-        return email_address(address)
+        return email_address(address.strip())
     except Refused:
         message = f"`{shortened(address)}` is no e-mail address; one looks like ada@example.com."
         raise RequestError(RequestErrorCode.BAD_USER_INPUT, message) from None

@@ -6,6 +6,7 @@ Written by what the schema says of operators and orders, without a look at the S
 from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Any, TypeAlias, cast
+from unicodedata import normalize
 from uuid import UUID
 
 from api.reading.sources import Rows
@@ -72,6 +73,8 @@ def _operator_meets(operator: str, value: Any, operand: Any, alike: Callable[[st
 
 
 def _comparable(value: Any, operand: Any) -> tuple[Any, Any]:
+    if isinstance(operand, str):
+        operand = normalize("NFC", operand)
     if isinstance(value, UUID):
         return str(value), operand
     # A Position is text, and compared as a number.

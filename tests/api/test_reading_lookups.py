@@ -1,6 +1,8 @@
 """Looking records up: by id, which can be wrong in two ways, by what others call them, by e-mail."""
 
 from collections.abc import Iterator
+from typing import Literal
+from unicodedata import normalize
 from uuid import UUID
 
 import psycopg
@@ -86,6 +88,17 @@ def test_what_another_system_calls_it(at: Desk, kind: str) -> None:
     assert at.data(query, {"source": "OLD", "id": "1"}) == {"it": None}
 
 
+def test_an_external_id_is_found_however_its_accents_are_written(at: Desk, rows_there: str) -> None:
+    query = "query Q($source: String!, $id: String!) { it: customerByExternalId(source: $source, id: $id) { id } }"
+    there = ROWS["customers"][0]["id"]
+    with psycopg.connect(rows_there, autocommit=True) as db:
+        insert = "INSERT INTO daybook_read.customer_external_ids VALUES (%s, 'büro', 'Öl', 1, 1, now())"
+        db.execute(insert, (there,))
+    forms: tuple[Literal["NFC", "NFD"], ...] = "NFC", "NFD"
+    for form in forms:
+        assert at.data(query, {"source": normalize(form, "büro"), "id": normalize(form, "Öl")}) == {"it": {"id": there}}
+
+
 def test_an_address_in_any_spelling_and_one_in_use_first(at: Desk, rows_there: str) -> None:
     query = "query Q($email: String!) { it: customerByEmail(email: $email) { id } }"
     active = [row["id"] for row in ROWS["customers"] if row["status"] == "active"][:2]
@@ -101,7 +114,14 @@ def test_an_address_in_any_spelling_and_one_in_use_first(at: Desk, rows_there: s
             db.execute(
                 "UPDATE daybook_read.customers SET registered_position = %s WHERE id = %s", (registered, customer)
             )
-    for spelling in ("zoë@bücher.example", "ZOË@BÜCHER.example", "zoë@xn--bcher-kva.example"):
+    apart = normalize("NFD", "zoë@bücher.example")
+    for spelling in (
+        "zoë@bücher.example",
+        "ZOË@BÜCHER.example",
+        "zoë@xn--bcher-kva.example",
+        apart,
+        " zoë@bücher.example\n",
+    ):
         assert at.data(query, {"email": spelling}) == {"it": {"id": active[1]}}
     assert at.data(query, {"email": "nobody@example.com"}) == {"it": None}
     with pytest.raises(GraphQLError, match="`zoë at home` is no e-mail address") as refused:
