@@ -19,7 +19,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -97,6 +97,15 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Meaning:
+    """What the catalogue says of an event, and the names of its fields."""
+
+    words: str
+    public: set[str]
+    personal: set[str]
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What was proven. `story` is told anew from the entries, and is the one in the file."""
 
@@ -147,7 +156,7 @@ def check(body: Mapping[str, Any], name: str, key: Ed25519PublicKey) -> Verdict:
         if known is None:
             if how == "opened":
                 raise Wrong(f"{where}: its personal part is opened, and the catalogue does not say what it means")
-            untold.append(f"entry {entry.position}, {entry.topic}")
+            untold.append(f"entry {entry.position}, {clean(entry.topic)}")
         story.append(tell(entry, how, personal, *(known or (UNTOLD, {}))))
         entries.append(entry)
     if not entries:
@@ -270,16 +279,15 @@ def key_id(name: str, raw: bytes) -> str:
 
 def read_checkpoint(note: str, name: str, key: Ed25519PublicKey) -> Checkpoint:
     signed, blank, rest = note.rpartition("\n\n")
-    if not blank or not rest.endswith("\n"):
+    if not blank or not rest.endswith("\n") or any(one < " " and one != "\n" for one in note):
         raise Wrong("the checkpoint is no signed note")
     signed += "\n"
     id = key_id(name, b"\x01" + key.public_bytes_raw())
     mine = 0
     for line in rest[:-1].split("\n"):
-        found = re.fullmatch(r"— (\S+) ([A-Za-z0-9+/]+=*)", line)
-        if found is None:
+        found = re.fullmatch(r"— ([^\s+]+) ([A-Za-z0-9+/]+=*)", line)
+        if found is None or len(signature := binary(found[2], "a signature of the checkpoint")) <= 4:
             raise Wrong("the checkpoint is no signed note: a signature is not one")
-        signature = binary(found[2], "a signature of the checkpoint")
         if found[1] != name or signature[:4].hex() != id:
             continue  # another's, such as a witness's
         try:
@@ -391,6 +399,7 @@ def open_personal(entry: Entry, shown: object, where: str) -> tuple[str, Mapping
 def read_object(raw: bytes, where: str) -> Mapping[str, Any]:
     try:
         value = json.loads(raw.decode("utf-8"), parse_constant=no_constant, object_pairs_hook=unambiguous)
+        canonical(value).encode("utf-8")  # half of a surrogate pair can't be told
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
@@ -401,41 +410,49 @@ def read_object(raw: bytes, where: str) -> Mapping[str, Any]:
 # What it means, and the story
 
 
-def read_catalogue(value: object) -> Mapping[str, Any]:
+def read_catalogue(value: object) -> Mapping[str, Meaning]:
     if not isinstance(value, dict):
         raise Wrong("the catalogue is none")
-    return cast("Mapping[str, Any]", value)
+    return {topic: read_meaning(one, topic) for topic, one in cast("Mapping[str, Any]", value).items()}
+
+
+def read_meaning(value: Any, topic: str) -> Meaning:
+    where = f"the catalogue does not describe {topic}"
+    try:
+        secret = {text(one, where) for one in sequence(value["personal"], where)}
+        ref = text(value["schema"]["$ref"], where)
+        known: object = value["schema"]["$defs"][ref.removeprefix("#/$defs/")]["properties"]
+        words = text(value["meaning"], where)
+    except (KeyError, TypeError):
+        raise Wrong(where) from None
+    if not isinstance(known, dict) or not ref.startswith("#/$defs/"):
+        raise Wrong(where)
+    return Meaning(words, {*cast("Mapping[str, Any]", known)} - secret, secret)
 
 
 def understood(
-    entry: Entry, how: str, personal: Mapping[str, Any], catalogue: Mapping[str, Any], where: str
+    entry: Entry, how: str, personal: Mapping[str, Any], catalogue: Mapping[str, Meaning], where: str
 ) -> tuple[str, Mapping[str, Any]] | None:
     """What an entry means, and the fields of its public part, where these are the ones in the catalogue."""
-    if entry.topic not in catalogue:
+    meaning = catalogue.get(entry.topic)
+    if meaning is None:
         return None
-    try:
-        shape = catalogue[entry.topic]
-        meaning, secret = text(shape["meaning"], where), {*shape["personal"]}
-        kind = text(shape["schema"]["$ref"], where).removeprefix("#/$defs/")
-        known = {*shape["schema"]["$defs"][kind]["properties"]}
-    except (KeyError, TypeError):
-        raise Wrong(f"{where}: the catalogue does not describe {entry.topic}") from None
     try:
         public = read_object(entry.state, where)
     except Wrong:
         return None
-    if {*public} != known - secret:
+    if {*public} != meaning.public:
         return None
-    if how == "opened" and {*personal} - {"$reason"} not in ({*()}, secret):
+    if how == "opened" and {*personal} - {"$reason"} not in ({*()}, meaning.personal):
         raise Wrong(f"{where}: its fields are not those of {entry.topic} in the catalogue")
-    return meaning, public
+    return meaning.words, public
 
 
 def tell(entry: Entry, how: str, personal: Mapping[str, Any], meaning: str, public: Mapping[str, Any]) -> str:
     """The lines of the story about an entry."""
     by = clean(entry.actor) + ("" if entry.on_behalf_of is None else f" for {clean(entry.on_behalf_of)}")
     lines = [
-        f"{entry.originator_version}. {moment(entry.occurred_at)}, {entry.topic}: {clean(meaning)}",
+        f"{entry.originator_version}. {moment(entry.occurred_at)}, {clean(entry.topic)}: {clean(meaning)}",
         f"   by {by}, recorded {moment(entry.recorded_at)} as entry {entry.position}",
         *fields(public),
     ]
@@ -448,7 +465,7 @@ def fields(values: Mapping[str, Any]) -> Iterator[str]:
     for name, value in values.items():
         said = spoken(value)
         if said:
-            yield f"   {'reason' if name == '$reason' else name.replace('_', ' ')}: {said}"
+            yield f"   {'reason' if name == '$reason' else plain(name)}: {said}"
 
 
 def spoken(value: object) -> str:
@@ -464,9 +481,13 @@ def spoken(value: object) -> str:
         inner = cast("dict[str, object]", value)
         if {*inner} == {"old", "new"}:
             return f"{spoken(inner['old']) or 'nothing'} → {spoken(inner['new']) or 'nothing'}"
-        pairs = [(name.replace("_", " "), spoken(one)) for name, one in inner.items()]
+        pairs = [(plain(name), spoken(one)) for name, one in inner.items()]
         return ", ".join(f"{name}: {said}" for name, said in pairs if said)
     return json.dumps(value)
+
+
+def plain(name: str) -> str:
+    return clean(name.replace("_", " "))
 
 
 def clean(value: str) -> str:
@@ -476,10 +497,10 @@ def clean(value: str) -> str:
 
 def moment(microseconds: int) -> str:
     try:
-        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+        at = datetime(1970, 1, 1) + timedelta(microseconds=microseconds)  # noqa: DTZ001 - in UTC
     except OverflowError:
         raise Wrong("a time is none") from None
-    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{at.replace(microsecond=0)} UTC"  # `%Y` has four digits not everywhere
 
 
 # The command

@@ -139,6 +139,7 @@ def _fields(raw: bytes, *allowed: set[str]) -> Mapping[str, Any] | None:
 
     try:
         found = json.loads(raw.decode(), object_pairs_hook=once, parse_constant=_no_number)
+        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair can't be told
     except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict):

@@ -38,7 +38,7 @@ def told(one: Told) -> str:
 def _lines(one: Told) -> Iterator[str]:
     entry = one.entry
     meaning = _UNTOLD if one.meaning is None else _clean(one.meaning)
-    yield f"{entry.originator_version}. {_time(entry.occurred_at)}, {entry.topic}: {meaning}"
+    yield f"{entry.originator_version}. {_time(entry.occurred_at)}, {_clean(entry.topic)}: {meaning}"
     behalf = "" if entry.on_behalf_of is None else f" for {_clean(entry.on_behalf_of)}"
     yield f"   by {_clean(entry.actor)}{behalf}, recorded {_time(entry.recorded_at)} as entry {entry.position}"
     yield from _fields(one.public)
@@ -51,7 +51,7 @@ def _lines(one: Told) -> Iterator[str]:
 def _fields(values: Mapping[str, Any]) -> Iterator[str]:
     for name, value in values.items():
         if said := _said(value):
-            yield f"   {'reason' if name == REASON else name.replace('_', ' ')}: {said}"
+            yield f"   {'reason' if name == REASON else _name(name)}: {said}"
 
 
 def _said(value: object) -> str:
@@ -66,7 +66,7 @@ def _said(value: object) -> str:
             named = cast("dict[str, object]", value)
             if named.keys() == {"old", "new"}:
                 return f"{_said(named['old']) or 'nothing'} → {_said(named['new']) or 'nothing'}"
-            said = ((name.replace("_", " "), _said(one)) for name, one in named.items())
+            said = ((_name(name), _said(one)) for name, one in named.items())
             return ", ".join(f"{name}: {one}" for name, one in said if one)
         case list():
             return " | ".join(filter(None, map(_said, cast("Iterable[object]", value))))
@@ -74,9 +74,13 @@ def _said(value: object) -> str:
             return json.dumps(value)
 
 
+def _name(name: str) -> str:
+    return _clean(name.replace("_", " "))
+
+
 def _clean(text: str) -> str:
     return _UNSEEN.sub(" ", text).strip(" ")
 
 
 def _time(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{at.astimezone(UTC).replace(tzinfo=None, microsecond=0)} UTC"  # `%Y` has four digits not everywhere

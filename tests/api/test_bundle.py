@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from copy import deepcopy
 from hashlib import sha256
@@ -394,9 +394,9 @@ def signed_off(body: Mapping[str, Any]) -> bytes:
     return written({**rest, "sha256": sha256(written(rest)).hexdigest()})
 
 
-def alter(body: dict[str, Any], random: Random) -> None:
+def alter(body: dict[str, Any], random: Random, parts: Sequence[str] = PROVABLE) -> None:
     """Alter one thing of a body, or nothing, as it happens."""
-    places = [place for part in PROVABLE for place in within(body, part)]
+    places = [place for part in parts for place in within(body, part)]
     holder, key = random.choice(places)
     how: Callable[[Any, Any, Random], None] = random.choice((left_out, doubled, moved, changed))
     how(holder, key, random)
