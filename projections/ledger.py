@@ -42,7 +42,8 @@ class Standing(NamedTuple):
     """Where the models stand, as far as they were made by this version of the code, and their parked lanes."""
 
     models: Mapping[str, Stand]
-    parked: frozenset[Lane]
+    parked: Mapping[Lane, int]
+    """By lane: its first entry that waits."""
 
     def position(self, model: Model) -> int | None:
         stand = self.models.get(model.name)
@@ -55,7 +56,9 @@ class Standing(NamedTuple):
 
     def without(self, parked: Sequence[Parked]) -> "Standing":
         """The same, with these lanes parked."""
-        return Standing(self.models, self.parked.union(one.lane for one in parked)) if parked else self
+        # A lane may come twice; its first entry counts.
+        first = {one.lane: one.position for one in sorted(parked, key=lambda one: -one.position)}
+        return Standing(self.models, {**self.parked, **first}) if parked else self
 
 
 class Batch(NamedTuple):
@@ -84,8 +87,8 @@ def standing(db: Db, models: Sequence[Model], known: Standing | None = None) -> 
     current = {model.name: found[model.name][1] for model in models if found.get(model.name, (0,))[0] == model.version}
     if known is not None and current == known.models:
         return known
-    lanes = db.execute("SELECT model, aggregate_id FROM daybook_projections.parked", prepare=True)
-    return Standing(current, frozenset((model, aggregate) for model, aggregate in lanes))
+    lanes = db.execute("SELECT model, aggregate_id, position FROM daybook_projections.parked", prepare=True)
+    return Standing(current, {(model, aggregate): position for model, aggregate, position in lanes})
 
 
 def commit(exchange: Exchange, flush: Flush, lease: Lease, batch: Batch, where: Standing) -> list[Parked]:

@@ -1,6 +1,6 @@
 """From entries to postings: read what comes next in the book, open it, ask every model what it changes."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -123,10 +123,10 @@ def post(
     mapper: SealingMapper,
     entries: Sequence[StoredEntry],
     models: Sequence[Model],
-    parked: Collection[Lane],
+    parked: Mapping[Lane, int],
     histories: Histories | None = None,
 ) -> Posted:
-    """What the entries change in each model, but for lanes that are parked.
+    """What the entries change in each model. `parked`: lanes that stand still, each with its first entry that waits.
 
     An event that today's code can't read, or that a model fails on, parks its lane: whatever the error, it is that
     entry's own, and the other lanes must go on. Where personal data was erased, the records that it stood in are posted
@@ -140,17 +140,17 @@ def post(
 
     def stop(model: Model, entry: StoredEntry, error: Exception) -> None:
         lane = (model.name, entry.originator_id)
-        if lane not in stopped and lane not in parked:
+        if lane not in stopped and entry.position < parked.get(lane, _MOST):
             stopped.add(lane)
             posted.parked.append(Parked(lane, entry.position, entry.topic, described(error)))
 
     for entry, personal in zip(entries, _opened(mapper, entries), strict=True):
         if histories is not None:
             for record in erased.get(entry.position, ()):
-                again = _posted_anew(mapper, record, histories(record.id, entry.position - 1), entry, models)
+                again = _posted_anew(mapper, record, histories(record.id, entry.position - 1), entry, models, parked)
                 posted.units.extend(again.units)
                 for one in again.parked:
-                    if one.lane not in stopped and one.lane not in parked:
+                    if one.lane not in stopped:
                         stopped.add(one.lane)
                         posted.parked.append(one)
         try:
@@ -166,7 +166,7 @@ def post(
         at = At(entry.position, entry.occurred_at)
         for model in takers[entry.topic]:
             lane = (model.name, entry.originator_id)
-            if (stopped or parked) and (lane in stopped or lane in parked):
+            if (stopped or parked) and (lane in stopped or entry.position >= parked.get(lane, _MOST)):
                 continue
             posting = Posting()
             try:
@@ -180,11 +180,16 @@ def post(
 
 
 def _posted_anew(
-    mapper: SealingMapper, record: Record, history: Sequence[StoredEntry], erased: StoredEntry, models: Sequence[Model]
+    mapper: SealingMapper,
+    record: Record,
+    history: Sequence[StoredEntry],
+    erased: StoredEntry,
+    models: Sequence[Model],
+    parked: Mapping[Lane, int],
 ) -> Posted:
-    """A record's rows from its history, in place of those that are there."""
+    """A record's rows from its history, in place of those that are there; of a lane that is parked, no further."""
     models = [model for model in models if model.kinds is None or record.kind in model.kinds]
-    posted = post(mapper, history, models, ())
+    posted = post(mapper, history, models, parked)
     units: list[Unit] = []
     for model in models:
         lane, posting = (model.name, record.id), Posting()

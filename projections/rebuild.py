@@ -100,7 +100,8 @@ class Rebuild:
         return _Stretch(scanned.upto, self._post(scanned.entries))
 
     def _post(self, entries: Sequence[StoredEntry]) -> Posted:
-        return post(self._mapper, entries, [self._model], self._parked, histories(self._book))
+        parked = {lane: one.position for lane, one in self._parked.items()}
+        return post(self._mapper, entries, [self._model], parked, histories(self._book))
 
     def _write(self, stretch: _Stretch) -> list[Parked]:
         refused = write_carefully(self._db, self._flush, stretch.posted.units)

@@ -1,7 +1,6 @@
 """Trying parked lanes again, with today's code: what is posted is what the lane has missed since it stopped."""
 
 from collections.abc import Sequence
-from itertools import chain
 from uuid import UUID
 
 import msgspec
@@ -13,7 +12,7 @@ from projections.flush import Flush, prepare_to_write
 from projections.lanes import Parked, park, release, write_carefully
 from projections.ledger import Moved, tell
 from projections.model import Model
-from projections.posting import lane_entries, post
+from projections.posting import erased_records, lane_entries, post
 from projections.tables import READ, Db
 
 AT_ONCE = 50
@@ -54,40 +53,45 @@ def _some(
         if stand is None or not lanes:
             return []
         (position,) = stand
-        stopped = {id: _post_lane(db, mapper, flush, model, id, first, position) for id, first in lanes}
-        park(db, chain.from_iterable(stopped.values()))
-        errors = {id: min(own)[1] for id, parked in stopped.items() if (own := _own(id, parked))}
-        release(db, [(model.name, id) for id in stopped if id not in errors])
+        errors = dict[UUID, str]()
+        for (id,) in lanes:
+            parked = _post_lane(db, mapper, flush, model, id, position)
+            park(db, parked)
+            stopped = {one.lane[1]: one.error for one in sorted(parked, key=lambda one: -one.position)}
+            if id not in stopped:
+                release(db, [(model.name, id)])
+                errors.pop(id, None)
+            errors |= stopped
         tell(db, Moved(position, (model.name,), lanes=True))
-    return [Retried(model=model.name, aggregate_id=id, error=errors.get(id)) for id in stopped]
+    return [Retried(model=model.name, aggregate_id=id, error=errors.get(id)) for (id,) in lanes]
 
 
-def _post_lane(
-    db: Db, mapper: SealingMapper, flush: Flush, model: Model, aggregate: UUID, first: int, last: int
-) -> list[Parked]:
+def _post_lane(db: Db, mapper: SealingMapper, flush: Flush, model: Model, aggregate: UUID, last: int) -> list[Parked]:
     """Post what a lane has missed; returns where it stops again, if it does. What comes before that is kept.
 
     Where that was an erasure, records that it names are posted anew, and may stop too.
     """
 
+    def waiting(*ids: UUID) -> dict[UUID, int]:
+        return dict(db.execute(_WAITING, (model.name, [*ids])).fetchall())
+
     def history(id: UUID, before: int) -> Sequence[StoredEntry]:
         # What the others' lanes have posted since is in their rows, and must be there again.
         return lane_entries(db, id, 0, before if id == aggregate else last)
 
-    posted = post(mapper, lane_entries(db, aggregate, first, last), [model], (), history)
+    entries = lane_entries(db, aggregate, waiting(aggregate)[aggregate], last)
+    named = {record.id for entry in entries for record in erased_records(entry)} - {aggregate}
+    parked = {(model.name, id): at for id, at in waiting(*named).items()}
+    posted = post(mapper, entries, [model], parked, history)
     return [*posted.parked, *write_carefully(db, flush, posted.units)]
-
-
-def _own(aggregate: UUID, parked: Sequence[Parked]) -> list[tuple[int, str]]:
-    """Where the aggregate's own lane stops, and why."""
-    return [(one.position, one.error) for one in parked if one.lane[1] == aggregate]
 
 
 _LOCK = """
     UPDATE daybook_projections.models SET edition = edition + 1 WHERE name = %s AND version = %s RETURNING position
 """
 _LANES = """
-    SELECT aggregate_id, position FROM daybook_projections.parked
+    SELECT aggregate_id FROM daybook_projections.parked
     WHERE model = %s AND aggregate_id > %s AND (%s::uuid IS NULL OR aggregate_id = %s)
     ORDER BY aggregate_id LIMIT %s
 """
+_WAITING = "SELECT aggregate_id, position FROM daybook_projections.parked WHERE model = %s AND aggregate_id = ANY(%s)"
