@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-
-
 from unicodedata import normalize
 from uuid import UUID, uuid4
 
