@@ -137,7 +137,8 @@ class RequestErrorCode(StrEnum):
     RECORD_UNREADABLE = "RECORD_UNREADABLE"
     """What is asked for needs an entry that this version of Daybook can't read. Asking again does not help."""
     RECORD_ALTERED = "RECORD_ALTERED"
-    """What is asked for needs an entry that does not open: it or its key was altered. Asking again does not help."""
+    """What is asked for needs an entry that does not open, or that the log does not lead to: it, its key or the log was
+    altered. Asking again does not help."""
     INTERNAL = "INTERNAL"
     """A fault of ours; it is in the log under the `requestId`."""
 
@@ -244,7 +245,7 @@ UNAVAILABLE = RequestError(
     status=503,
 )
 NOT_PROVEN = RequestError(
-    RequestErrorCode.INTERNAL,
+    RequestErrorCode.RECORD_ALTERED,
     "What is asked for can't be proven: the stored log does not lead to it. Please report this to the operator, to whom"
     " `daybook verify` says what was altered.",
     status=500,
