@@ -41,6 +41,7 @@ from graphql import (
 from hypothesis import strategies as st
 from schemathesis.graphql import nodes
 
+from api.reading.searches import MOST_CHARACTERS, MOST_WORDS
 from api.schema import the_schema
 from domain.catalogue import camel, catalogue
 from domain.kernel import MINOR_UNITS, type_id
@@ -156,6 +157,9 @@ class Repair(Visitor):
         said = getattr(getattr(parent, "name", None), "value", "")
         if said == "email" and not self._command:
             return StringValueNode(value="ada@example.com")
+        if said == "search" and (len(drawn) > MOST_CHARACTERS or len(drawn.split()) > MOST_WORDS):
+            drawn = _UNSENDABLE.sub("", " ".join(drawn[:MOST_CHARACTERS].split()[:MOST_WORDS]))
+            return StringValueNode(value=drawn if any(map(str.isalnum, drawn)) else "ada")
         if said == "search" and not any(map(str.isalnum, drawn)):
             return StringValueNode(value="ada")
         if get_named_type(self._types.get_input_type()) is not GraphQLID:
