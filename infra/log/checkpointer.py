@@ -16,7 +16,7 @@ from infra.log.checkpoint import checkpoint, read
 from infra.log.leaf import leaves
 from infra.log.note import NoteError, Signer
 from infra.log.signing_key import signing_key
-from infra.log.store import Kept, LogError, append, frontier, latest
+from infra.log.store import Kept, LogError, append, frontier, latest, reach
 from infra.log.tree import Frontier, Subtree
 
 LOG_LOCK = 0x6461_7962_6F6F_6B06
@@ -76,11 +76,15 @@ class Growth:
 
     def _refresh(self, db: Connection[Any], last: Kept | None) -> None:
         """Read the tree anew where another has made the last checkpoint, or where nothing was read yet."""
-        if self._last == last:
+        if last is not None and self._last == last:
             return
         size = 0 if last is None else last.size
         if size < self._tree.size:
             raise LogError("Checkpoints that were signed are gone. `daybook verify --checkpoint` says more.")
+        if reach(db) > size:
+            raise LogError(
+                "Checkpoints that were signed are gone: the stored tree goes on. `daybook verify` says more."
+            )
         tree = frontier(db, size)
         if last is not None and not _leads_to(tree, last.note):
             raise LogError("The stored log does not lead to its last checkpoint. `daybook verify` says more.")

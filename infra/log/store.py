@@ -30,6 +30,14 @@ def latest(db: Connection[Any]) -> Kept | None:
     return None if row is None else Kept(*row)
 
 
+def reach(db: Connection[Any]) -> int:
+    """The last entry that the stored tree has a hash of; 0: none."""
+    row = db.execute(
+        "SELECT first + length(hashes) / %s - 1 FROM daybook_log.leaves ORDER BY first DESC LIMIT 1", (HASH,)
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def append(db: Connection[Any], first: int, leaves: Sequence[bytes], subtrees: Sequence[Subtree], last: Kept) -> None:
     """Add leaves from a position on, what is complete with them, and the checkpoint over all. In a transaction."""
     db.execute("INSERT INTO daybook_log.leaves VALUES (%s, %s)", (first, b"".join(leaves)))

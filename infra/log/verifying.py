@@ -108,6 +108,8 @@ class _Check:
         self._tree, self._next = Frontier(), 1
         self._hashed = self._bad = 0
         """The last entry that the stored tree has a hash of, and the last one that has another."""
+        self._stored_to = 0
+        """The last hash of the stored tree that was read."""
         self._whole, self._parted = True, False
         """No entry was missing so far; a stored checkpoint had another root."""
         self._claims = self._read(log, verifiers, elsewhere)
@@ -150,6 +152,13 @@ class _Check:
         if last >= self._next:
             self._missing(last)
         self._reach(last)
+        if self._stored_to > self._logged:  # both are stored at once
+            self._find(
+                Fault.CHECKPOINT,
+                self._logged + 1,
+                f"The stored tree goes on to entry {self._stored_to}, and no checkpoint beyond {self._logged}:"
+                " what was signed over it is gone.",
+            )
         for level, nth in [*self._subtrees] if self._whole else ():
             self._find(Fault.TREE, None, f"The tree holds a hash {nth} of level {level}, which the book has none of.")
 
@@ -227,6 +236,7 @@ class _Check:
                 for position, digest in enumerate(split(hashes), start=first):
                     yield Leaf(position, digest)
                     following = position + 1
+                self._stored_to = max(self._stored_to, following - 1)
 
     def _rest(self) -> Iterator[Leaf]:
         if self._leaf is not None:

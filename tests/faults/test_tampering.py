@@ -182,6 +182,8 @@ ATTACKS: Sequence[Callable[[Book, Tampering, Random], str | None]] = (
         "UPDATE daybook_log.checkpoints SET size = 91 WHERE size = 90",
         "UPDATE daybook_log.checkpoints SET note = replace(note, '90', '91') WHERE size = 90",
         "INSERT INTO daybook_log.checkpoints VALUES (9223372036854775807, 'nothing')",
+        "DELETE FROM daybook_log.checkpoints WHERE size > 200",
+        "DELETE FROM daybook_log.checkpoints",
     ],
 )
 def test_a_log_that_was_altered_is_told_from_a_book_that_was(book: Book, statement: str) -> None:

@@ -19,7 +19,7 @@ from infra.log.leaf import leaves
 from infra.log.note import Signer
 from infra.log.proving import entry_proof, witness_request
 from infra.log.store import LogError, latest
-from infra.log.verifying import verify
+from infra.log.verifying import Fault, verify
 from infra.roles import logins
 from tests.infra.log import naive
 from tests.infra.log.books import enter
@@ -187,6 +187,23 @@ def test_nothing_is_signed_by_who_has_signed_more(owner: Db, posting: str) -> No
         with pytest.raises(LogError, match="are gone"):
             grown(posting, growth)
     assert owner.execute("SELECT size FROM daybook_log.checkpoints").fetchall() == [(5,)]
+
+
+@pytest.mark.parametrize("left", [0, 5])
+def test_nothing_is_signed_where_the_tree_has_what_no_checkpoint_covers(owner: Db, posting: str, left: int) -> None:
+    """Checkpoints were taken away, and the process that signed them has ended."""
+    for first in (1, 6):
+        enter(owner, first, 5)
+        grown(posting)
+    owner.execute("ALTER TABLE daybook_log.checkpoints DISABLE TRIGGER append_only")
+    owner.execute("DELETE FROM daybook_log.checkpoints WHERE size > %s", (left,))
+    for more in (0, 5):
+        enter(owner, 11, more)
+        with pytest.raises(LogError, match="are gone"):
+            grown(posting)
+    with psycopg.connect(posting, autocommit=True) as one, psycopg.connect(posting, autocommit=True) as other:
+        verdict = verify(one, other, [SIGNER.verifier])
+    assert [(one.fault, one.position) for one in verdict.findings] == [(Fault.CHECKPOINT, left + 1)]
 
 
 def test_another_key_s_first_checkpoint_is_warned_of(owner: Db, posting: str, caplog: pytest.LogCaptureFixture) -> None:
