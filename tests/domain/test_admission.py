@@ -276,8 +276,11 @@ def test_a_malformed_id_is_refused_with_an_example(raw: object) -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    ["", "Zurich", "europe/zurich ", "../../etc/passwd", "/etc/localtime", "Europe", "zone.tab", "\0", "\ud800", 7],
-)
+    [
+        "", "Zurich", "europe/zurich ", "../../etc/passwd", "/etc/localtime", "Europe", "zone.tab", "\0", "\ud800", 7,
+        "localtime", "posixrules", "posix/Europe/Zurich", "right/Europe/Zurich",  # files, and no zones to PostgreSQL
+    ],
+)  # fmt: skip
 def test_what_is_no_time_zone_is_refused(raw: object) -> None:
     assert refused(zone=raw) == (ZoneUnknown(path=("zone",)),)
 
