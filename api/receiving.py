@@ -124,9 +124,9 @@ class Receiving(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         super().shutdown()
-        # An event stream alone comes in pieces: it has no end that could be waited for, and its client comes again.
+        # There is no end to wait for: of an event stream, which alone comes in pieces, and of who does not send all.
         cycle: RequestResponseCycle | None = self.cycle
-        if cycle and cycle.chunked_encoding and not cycle.response_complete:
+        if cycle and not cycle.response_complete and (cycle.chunked_encoding or not self._complete):
             cycle.disconnected = True
             cycle.message_event.set()
             self.transport.close()

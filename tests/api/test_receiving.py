@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -92,6 +92,21 @@ def test_who_does_not_finish_a_request_is_cut_off(
                         assert answer(tcp).startswith(b"HTTP/1.1 200")
                     tcp.sendall(sent)
                     assert cut(tcp), (sent, before)
+
+
+def test_who_has_not_sent_all_of_a_request_does_not_hold_up_the_end(
+    database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with listening(database, tmp_path, projections=False) as server, ExitStack() as stack:
+        clients = [stack.enter_context(connection(server)) for _ in range(3)]
+        for tcp, sent in zip(clients, (b"POST /graphql HTT", request()[:-1], request() + request()[:-1]), strict=True):
+            tcp.sendall(sent)
+        assert answer(clients[-1]).startswith(b"HTTP/1.1 200"), "all of it has come by now"
+        began = time.monotonic()
+        server.uvicorn.should_exit = True
+        assert all(map(cut, clients))
+        assert time.monotonic() - began < receiving.DEADLINE / 3
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def segments(tcp: socket.socket) -> int:
