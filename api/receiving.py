@@ -105,6 +105,9 @@ class Receiving(HttpToolsProtocol):
         parser: HttpRequestParser = cast("Any", self.parser)
         first = b"%b %b HTTP/%b" % (parser.get_method(), self.url, parser.get_http_version().encode())
         lines = (b": ".join(header) for header in self.headers if header[0] != b"upgrade")
+        # As uvicorn makes it. The former one reads nothing more where the client said that this was its last request.
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return b"\r\n".join((first, *lines, b"\r\n"))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]

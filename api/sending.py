@@ -66,7 +66,9 @@ class Sending:
         cycle = self._cycle
         if cycle.flow.write_paused and not cycle.disconnected:
             await cycle.flow.drain()
-        if cycle.disconnected or cycle.transport.is_closing():
+        # Else uvicorn would miss the response, and write one of its own.
+        cycle.disconnected = cycle.disconnected or cycle.transport.is_closing()
+        if cycle.disconnected:
             return
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
