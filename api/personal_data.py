@@ -208,7 +208,7 @@ _ABOUT = f"""
 def _stored(pool: Pool, daybook: Daybook, customer: UUID) -> Sequence[StoredEntry]:
     with pool.connection() as db:
         assigned = [id for (id,) in db.execute(_UNTIL_THEN_NOBODYS, {"customer": customer})]
-    records = [id for id in assigned if cast("Any", daybook.fold(id).state).customer == customer]
+    records = [id for id in assigned if cast("Any", daybook.fold_sealed(id).state).customer == customer]
     with pool.connection() as db:
         rows = db.execute(_ABOUT, {"customer": customer, "records": records}, binary=True).fetchall()
     return [StoredEntry(*row) for row in rows]

@@ -36,7 +36,7 @@ from domain.appending import (
     TooManyAtOnce,
     VersionConflict,
 )
-from domain.encoding import NOT_DECODED, AnyDecider, Catalogue, UnknownEventName, UnreadableEntry
+from domain.encoding import NOT_DECODED, AnyDecider, Catalogue, Reading, UnknownEventName, UnreadableEntry
 from domain.folds import NOTHING, Fold, Folds, Turns
 from domain.kernel import (
     Command,
@@ -117,6 +117,11 @@ class Daybook(Application[UUID]):
         Raises Unfoldable where it has an entry that can't be read: how it stands then, nobody knows.
         """
         return self._load({id: opened})[id]
+
+    def fold_sealed(self, id: UUID) -> Fold:
+        """The same, of all its entries with nothing opened: an entry whose sealed part was altered does not stop it."""
+        rows = self._book.histories({id: 0}, Reading(left_out=[])).get(id)
+        return self._further(id, NOTHING._replace(opened=False), rows) if rows else NOTHING
 
     def recall(self, id: UUID, *, opened: bool = True) -> Fold:
         """The aggregate as this process saw it last: perhaps older than it stands, and NOTHING where it saw none."""

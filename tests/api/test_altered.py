@@ -91,6 +91,10 @@ def at(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         ticket = do(parts, "open", tickets, channel="email", subject="Whose?").id
         moved = do(parts, "assignCustomer", tickets, id=ticket, customer=made["noted"][0])
         spoil(module_database, moved.position, r"state = '\xff'")
+        once = do(parts, "open", tickets, channel="email", subject="Hers?").id
+        for name in ("sound", "noted"):
+            do(parts, "assignCustomer", tickets, id=once, customer=made[name][0])
+        spoil(module_database, do(parts, "changeSubject", tickets, id=once, subject="No").position, TURNED)
     for name in ("altered", "noted"):
         spoil(module_database, made[name][1], TURNED)
     with psycopg.connect(module_database, autocommit=True) as db:

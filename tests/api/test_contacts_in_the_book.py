@@ -127,6 +127,25 @@ def test_a_link_that_was_altered_keeps_nobody_s_erasure_waiting(database: str, t
     assert shell.run(*asked).returncode == 0
 
 
+def test_what_does_not_open_any_more_is_erased_all_the_same(database: str, tmp_path: Path) -> None:
+    """Whoever altered one part of what is sealed would have kept all the others from being erased."""
+    with opened(database, tmp_path) as parts:
+        do, works = doer(parts), doer(parts, "ticket")
+        people = [do("register", kind="person", name=name) for name in ("Ada", "Bob", "Eva")]
+        about = works("open", customer=people[1].id, channel="email", subject="Where is it?")
+        nobodys = works("open", channel="email", subject="Whose?")
+        works("assignCustomer", id=nobodys.id, customer=people[2].id)
+        for one in people:
+            approved(do, one.id)
+    for altered in (people[0], about, nobodys):
+        spoil(database, altered.position, "sealed = set_byte(sealed, 3, get_byte(sealed, 3) # 1)")
+    with opened(database, tmp_path) as parts:  # which remembers nothing from before
+        assert parts.erasures.carry_out_approved() == [one.id for one in people]
+        receipts = [one.state for one in parts.store.entries(0, 100) if one.topic in PERSONAL_DATA_ERASED]
+        assert [json.loads(receipt)["keys"] for receipt in receipts] == [1, 1, 2]
+        assert parts.erasures.carry_out_approved() == []
+
+
 def test_an_import_rejects_the_row_for_which_a_record_can_t_be_read(database: str, tmp_path: Path) -> None:
     with opened(database, tmp_path) as parts:
         do = doer(parts, "pipeline")
