@@ -80,6 +80,8 @@ class BookSource(Source):
                         yield answer.pop()
                         position = int(messages.popleft().position)
                 at = await tape.behind(position)
+                if position < tape.low:
+                    continue  # something was erased meanwhile, and what comes next is not on the tape any more
                 while found := deque(await tape.since(at, position)):
                     while found and at >= tape.swept():
                         yield found[0].answer

@@ -117,6 +117,33 @@ async def test_an_erasure_while_the_shared_stretch_is_read(*, noticed: bool) -> 
     await told.aclose()
 
 
+async def test_who_joins_further_on_than_what_is_shared_loses_nothing_by_an_erasure() -> None:
+    feed, begun, done = Growing(0), asyncio.Event(), asyncio.Event()
+    plain = read(feed)
+
+    async def slowly(after: int, upto: int) -> Sequence[Message]:
+        found = await plain(after, upto)
+        if not feed.times:
+            begun.set()
+            await done.wait()
+        return found
+
+    first, late = following(feed, slowly, 0), following(feed, slowly, 3)
+    assert await names(first, 1) == await names(late, 1) == ["begin"]
+    asked = asyncio.ensure_future(names(first, 5))
+    await asyncio.sleep(0)  # it waits at the beginning of the book, and what comes is shared from there on
+    feed.grow(5)
+    await begun.wait()
+    joined = asyncio.ensure_future(names(late, 2))
+    await asyncio.sleep(0)
+    feed.times += 1
+    done.set()
+    assert await asked == ["erased"] * 5
+    assert await asyncio.wait_for(joined, 10) == ["erased"] * 2
+    for told in (first, late):
+        await told.aclose()
+
+
 async def test_an_erasure_while_a_record_is_read() -> None:
     feed, begun, done = Growing(1), asyncio.Event(), asyncio.Event()
 
