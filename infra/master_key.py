@@ -58,7 +58,7 @@ class MasterKey:
         cipher, bare = self._cipher(epoch_of(wrapped)), wrapped if len(wrapped) == _BARE else wrapped[4:]
         try:
             return cipher.decrypt(bare[:12], bare[12:], purpose)
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: it is too short to begin with a nonce
             raise MasterKeyError(
                 "This master key does not open this book. Put back the master.key that the book was begun with"
                 " (DAYBOOK_MASTER_KEY_FILE names it), or open the book that this key belongs to."

@@ -283,8 +283,7 @@ class Vault:
                 binary=True,
                 prepare=True,
             ).fetchall()
-        unwrap = self._master.unwrap
-        fetched = {subject: unwrap(wrapped, subject.bytes) if wrapped else b"" for subject, wrapped in rows}
+        fetched = {subject: self._unwrapped(subject, wrapped) if wrapped else b"" for subject, wrapped in rows}
         with self._lock:
             for subject in fetched:
                 if subject in self._destroyed:
@@ -292,6 +291,18 @@ class Vault:
                 elif fetched[subject]:
                     self._put(subject, fetched[subject])
         return fetched
+
+    def _unwrapped(self, subject: UUID, wrapped: bytes) -> bytes:
+        try:
+            return self._master.unwrap(wrapped, subject.bytes)
+        except EpochUnknown:
+            raise
+        except MasterKeyError:
+            self._epoch_of_today()  # or it is our master key that is not the book's
+            raise SealBroken(
+                f"The key of subject {subject} in daybook_keys.subjects does not open under the master key, as others"
+                " do: it was altered. Restore that row."
+            ) from None
 
     def _put(self, subject: UUID, keys: bytes) -> None:
         """Remember a subject's keys, unless more are remembered: they were rotated meanwhile. The lock is held."""

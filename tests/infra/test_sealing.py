@@ -138,6 +138,27 @@ def test_a_key_that_is_missing_is_no_erasure(book: Parts, database: str) -> None
     assert unread.value.altered
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "wrapped = (SELECT wrapped FROM daybook_keys.subjects AS other WHERE other.subject <> subjects.subject)",
+        "wrapped = set_byte(wrapped, 20, 255 - get_byte(wrapped, 20))",
+        "wrapped = '\\x0000000101'",
+    ],
+)
+def test_a_key_that_was_altered_is_not_said_to_be_the_master_key_s_fault(
+    book: Parts, database: str, damage: LiteralString
+) -> None:
+    """Nobody would look for it, and clients would be told to ask again in a moment."""
+    id, other = written(book), written(book)
+    with psycopg.connect(database) as db:
+        db.execute(f"UPDATE daybook_keys.subjects SET {damage} WHERE subject = %s", (id,))
+    for one in (id, other):
+        book.vault.forget(one)
+    with pytest.raises(SealBroken, match=rf"key of subject {id} .* was altered"):
+        recorded(book)
+
+
 def test_two_who_seal_for_a_new_subject_at_once_seal_under_one_key(
     book: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
