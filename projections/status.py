@@ -13,6 +13,9 @@ from projections.tables import Db
 STILL = 5.0
 """Seconds that a model may be behind without moving."""
 
+UNSIGNED = 60.0
+"""Seconds that an entry may be under no checkpoint while somebody posts, who signs one every few seconds."""
+
 MOST_LANES = 100
 """Parked lanes that a status names, and mismatches; all are counted."""
 
@@ -75,7 +78,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...]
     """Why it is not ready, and what to do, in sentences."""
     alarms: tuple[str, ...]
-    """What is wrong though it is ready, and what to do: rows that are not what the book says."""
+    """What is wrong though it is ready, and what to do: rows that are not what the book says, entries that are gone, or
+    that nobody signs."""
     head: int
     """The position of the last entry of the book."""
     position: int
@@ -104,6 +108,7 @@ def status(db: Db, models: Sequence[Model]) -> Status:
         mismatches = db.execute(_MISMATCHES, (MOST_LANES,)).fetchall()
         mismatched: dict[str, int] = dict(db.execute(_MISMATCHED).fetchall())
         [(records, looked_at, passed_at)] = db.execute(_ATTESTED)
+        unsigned = db.execute(_UNSIGNED).fetchone() if leader else None
     stands: list[ModelStatus] = []
     problems = [] if leader else ["Nobody posts to the read models. Start `daybook serve` or `daybook work`."]
     for model in models:
@@ -128,13 +133,24 @@ def status(db: Db, models: Sequence[Model]) -> Status:
                 mismatched=mismatched.get(name, 0),
             )
         )
+    alarms = [
+        f"{many} records of the read model {name} are not what the book says. Run `daybook rebuild {name}`."
+        for name, many in mismatched.items()
+    ]
+    if (reached := max((one.position for one in stands), default=0)) > head:
+        alarms.append(
+            f"The book ends at entry {head}, and the read models have posted {reached}: entries are gone. Run"
+            " `daybook verify --checkpoint` with one that was kept elsewhere."
+        )
+    if unsigned is not None and unsigned[1] > UNSIGNED:
+        alarms.append(
+            f"No checkpoint was signed since entry {unsigned[0]}, {unsigned[1]:.0f} seconds ago. Run `daybook verify`,"
+            " and read in the log of who posts why."
+        )
     return Status(
         ready=not problems,
         problems=tuple(problems),
-        alarms=tuple(
-            f"{many} records of the read model {name} are not what the book says. Run `daybook rebuild {name}`."
-            for name, many in mismatched.items()
-        ),
+        alarms=tuple(alarms),
         head=head,
         position=min((one.position for one in stands), default=0),
         models=tuple(stands),
@@ -162,6 +178,11 @@ _MODELS = """
         extract(epoch FROM clock_timestamp() - greatest(moved_at, next.recorded_at))::float
             * CASE WHEN next.position IS NOT NULL THEN 1 END
     FROM daybook_projections.models LEFT JOIN daybook.events AS next ON next.position = models.position + 1
+"""
+# The first entry that no checkpoint covers, and for how long.
+_UNSIGNED = """
+    SELECT position, extract(epoch FROM clock_timestamp() - recorded_at)::float FROM daybook.events
+    WHERE position = (SELECT coalesce(max(size), 0) + 1 FROM daybook_log.checkpoints)
 """
 _LEASE = """
     SELECT CASE WHEN expires_at > clock_timestamp() THEN holder END, expires_at FROM daybook_projections.lease

@@ -10,9 +10,11 @@ import psycopg
 import pytest
 
 from domain.kernel import new_id
+from infra.log.checkpointer import Growth
+from infra.log.note import Signer
 from projections.model import Model, Table
 from projections.progress import Progress
-from projections.status import STILL, status
+from projections.status import STILL, UNSIGNED, status
 from projections.tables import install
 from tests.projections.conftest import Diaries, until
 from tests.projections.diaries import append, counted, diaries, post
@@ -220,6 +222,23 @@ def test_status_tells_a_model_that_stands_still_from_a_quiet_book(book: Diaries)
     seen = status(book.db, book.models)
     assert not seen.ready
     assert "diaries has stood at 1 of 2 for 6" in seen.problems[0]
+
+
+def test_entries_that_nobody_signs_and_entries_that_are_gone_are_alarms(book: Diaries) -> None:
+    growth, ages = Growth(Signer("daybook/tested", bytes(32))), "UPDATE daybook.events SET recorded_at = now() - %s"
+    with psycopg.connect(book.parts.conninfo, autocommit=True) as db, book.running():
+        book.wait(begin(book))
+        assert status(book.db, book.models).alarms == ()  # signed within seconds, mostly
+        db.execute("ALTER TABLE daybook.events DISABLE TRIGGER append_only")
+        db.execute(ages, (timedelta(seconds=UNSIGNED + 1),))
+        [alarm] = status(book.db, book.models).alarms
+        assert "No checkpoint was signed since entry 1, 61 seconds ago" in alarm
+        growth.catch_up(db)
+        book.wait(begin(book))
+        assert status(book.db, book.models).alarms == ()
+        db.execute("DELETE FROM daybook.events WHERE position = 2")
+        [alarm] = status(book.db, book.models).alarms
+        assert "ends at entry 1, and the read models have posted 2" in alarm
 
 
 def test_status_names_a_missing_model(book: Diaries) -> None:
