@@ -16,7 +16,7 @@ from api.cli.output import note, say, say_json
 from api.composition import assembled
 from infra.beside import beside
 from infra.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from infra.erasure.carrying_out import waiting
+from infra.erasure.carrying_out import unledgered, waiting
 from infra.erasure.ledger import Ledger
 from infra.erasure.rewriting import NotRewritten, RightsMissing, due, master_key_due, rewrite, sealed_by_others
 from infra.master_key import MasterKeyError, keys_in
@@ -65,15 +65,18 @@ def status(json: Json = False) -> None:
         daybook erasure status --json | jq -r .due
     """
     with database() as (settings, conninfo), psycopg.connect(conninfo, autocommit=True) as db:
-        erased, approved = len(Ledger(settings.erasure_ledger).erased()), waiting(db)
+        ledger, approved = Ledger(settings.erasure_ledger).erased(), waiting(db)
+        erased, lost = len(ledger), unledgered(db, ledger)
         until, key = due(db, settings.erasure_days), master_key_due(db, settings.erasure_days)
         left = sealed_by_others(db)
     if json:
         by_hand = key is not None and not settings.one_key_file
         due_then = {"due": until, "masterKeyDue": key, "byHand": by_hand}
-        say_json({"erased": erased, "waiting": approved, **due_then, "underOtherKeys": left})
+        say_json({"erased": erased, "waiting": approved, **due_then, "underOtherKeys": left, "notInLedger": lost})
         return
     say(f"The ledger tells of {erased} customers whose personal data was erased.")
+    if lost:
+        say(f"! {lost} more have a receipt in the book and are not in {settings.erasure_ledger}: put the newest there.")
     if approved:
         say(f"{approved} more are approved, and wait to be carried out: by `daybook serve` or `daybook work`.")
     if until:

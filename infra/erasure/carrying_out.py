@@ -6,7 +6,7 @@ processes that do it at once do it once.
 
 import logging
 import threading
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -194,6 +194,11 @@ def waiting(db: Connection[Any]) -> int:
     return len(db.execute(_APPROVED).fetchall())
 
 
+def unledgered(db: Connection[Any], erased: Collection[UUID]) -> int:
+    """How many customers have a receipt in the book, and are none of those whom the ledger tells of."""
+    return sum(customer not in erased for (customer,) in db.execute(_RECEIPTS, binary=True))
+
+
 def came_back(db: Connection[Any], erased: Mapping[UUID, frozenset[UUID]]) -> set[UUID]:
     """Those of the keys that the ledger tells of which are in the database all the same."""
     keys = [key for each in erased.values() for key in each]
@@ -205,6 +210,9 @@ _APPROVED = f"""
         SELECT FROM daybook.events AS receipt
         WHERE receipt.topic IN ('{"', '".join(PERSONAL_DATA_ERASED)}')
             AND receipt.originator_id = approved.originator_id)
+"""
+_RECEIPTS = f"""
+    SELECT DISTINCT originator_id FROM daybook.events WHERE topic IN ('{"', '".join(PERSONAL_DATA_ERASED)}')
 """
 _APPROVAL = f"""
     SELECT (SELECT event_id FROM daybook.events WHERE topic = '{ERASURE_APPROVED}' AND originator_id = %s

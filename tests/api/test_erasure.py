@@ -538,6 +538,22 @@ async def test_what_an_organisation_said_under_its_own_key_is_shown_no_more(
     assert json.loads(status.stdout)["underOtherKeys"] == 1
 
 
+async def test_a_ledger_that_lacks_who_was_erased_is_told_of(
+    story: tuple[Story, dict[str, Any]], module_database: str, directory: Path
+) -> None:
+    """A backup would bring them back, and nothing else would say so before."""
+    shell = Shell(module_database, directory)
+
+    def said() -> tuple[int, int]:
+        status = json.loads(shell.run("erasure", "status", "--json").stdout)
+        return status["erased"], status["notInLedger"]
+
+    erased, lost = await anyio.to_thread.run_sync(said)
+    assert (erased > 0, lost) == (True, 0)
+    shell.environment["DAYBOOK_ERASURE_LEDGER"] = str(directory / "another.jsonl")
+    assert await anyio.to_thread.run_sync(said) == (0, erased)
+
+
 async def test_a_destroyed_key_stays_destroyed(story: tuple[Story, dict[str, Any]], module_database: str) -> None:
     """Whoever owns the tables can't put it back by mistake."""
     with psycopg.connect(module_database) as db, pytest.raises(psycopg.errors.RaiseException, match="stays destroyed"):
