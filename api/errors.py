@@ -16,7 +16,7 @@ from api.identity import rules
 from api.words import described
 from domain.appending import BookUnavailable, VersionConflict
 from domain.catalogue import camel
-from domain.encoding import UnreadableEntry
+from domain.encoding import SealBroken, UnreadableEntry
 from domain.kernel import Refused, Rule
 from domain.kernel.randomness import random_bytes
 from infra import contacts
@@ -214,6 +214,9 @@ def explained(error: Exception, request_id: str) -> RequestError:
         case UnreadableEntry():
             _log.error("Request %s: %s", request_id, error)
             return _not_read(error)
+        case SealBroken():
+            _log.error("Request %s failed.", request_id, exc_info=error)
+            return KEY_ALTERED
         case LogError():
             _log.error("Request %s failed.", request_id, exc_info=error)
             return NOT_PROVEN
@@ -243,6 +246,12 @@ UNAVAILABLE = RequestError(
     "The book does not answer at the moment. Send the request again in a moment, a mutation with the same"
     " idempotencyKey: it takes effect once.",
     status=503,
+)
+KEY_ALTERED = RequestError(
+    RequestErrorCode.RECORD_ALTERED,
+    "Nothing can be entered for this person: their key was altered in the database. Please tell the operator, who finds"
+    " in the log whose it is.",
+    status=500,
 )
 NOT_PROVEN = RequestError(
     RequestErrorCode.RECORD_ALTERED,

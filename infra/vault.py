@@ -172,20 +172,16 @@ class Vault:
     def _with_openers(self, subjects: Collection[UUID], opened: Callable[[Mapping[UUID, Opener]], R]) -> R:
         try:
             return opened(_openers(subjects, self._keys_of(subjects)))
-        except (SealBroken, MasterKeyError):
+        except SealBroken:
             # Perhaps a key was rotated since it was remembered. What does not open then either keeps no other shut.
             openers = _openers(subjects, self._sound([*subjects]))
             return opened({subject: _or_broken(opens) for subject, opens in openers.items()})
 
     def _sound(self, subjects: Sequence[UUID]) -> dict[UUID, bytes]:
-        """The stored keys, without those that were altered. Raises MasterKeyError where it is ours that is wrong."""
+        """The stored keys, without those that were altered."""
         try:
             return self._stored(subjects)
-        except EpochUnknown:
-            raise
-        except MasterKeyError:
-            with self._pool.connection() as db:
-                _purpose_key(db, self._master, master_epoch(db), "fingerprint")
+        except SealBroken:
             if len(subjects) == 1:
                 return {}
             half = len(subjects) // 2

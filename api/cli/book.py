@@ -18,7 +18,7 @@ from api.beginning import (
 from api.cli.output import note, progress
 from api.composition import Parts, assembled
 from domain.appending import BookUnavailable
-from domain.encoding import UnreadableEntry
+from domain.encoding import SealBroken, UnreadableEntry
 from domain.kernel import Refused
 from infra import migrations
 from infra.database import DatabaseError, connect_info
@@ -60,6 +60,7 @@ class CommandFailed(Exception):
 EXPECTED: dict[type[Exception], int] = {
     Refused: FAILED,
     UnreadableEntry: FAILED,
+    SealBroken: FAILED,
     RebuildUnderWay: FAILED,
     NoMomentToSwitch: FAILED,
     ModelError: FAILED,

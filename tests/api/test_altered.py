@@ -11,6 +11,7 @@ import pytest
 
 from api.auditing.bundle import Bundles
 from api.composition import Parts
+from api.errors import RequestErrorCode, explained
 from api.importing.importer import Import
 from api.importing.mapping import KINDS, read_mapping
 from api.personal_data import personal_data
@@ -19,7 +20,7 @@ from domain.access import Authority, unlimited
 from domain.company import company as companies
 from domain.customer import PERSONAL_DATA_ERASED
 from domain.customer import customer as customers
-from domain.encoding import AnyDecider
+from domain.encoding import AnyDecider, SealBroken
 from domain.kernel import Refused, new_id, type_id
 from domain.kernel.permissions import Permission, Scope
 from domain.kernel.recorded import Context, Receipt
@@ -116,6 +117,16 @@ def test_nothing_is_decided_on_it_and_who_does_not_see_it_is_not_told(at: Altere
     for id in (at.keyless, at.wrung):
         [(code, first)] = broken(at.parts, "addTag", id=id, tag="Gold")
         assert (code, first["event"]) == ("RECORD_ALTERED", "CustomerRegistered")
+    assert at.parts.store.max_notification_id() == head
+
+
+def test_nothing_is_sealed_for_whom_the_key_was_altered_and_that_is_said(at: Altered) -> None:
+    head = at.parts.store.max_notification_id()
+    with pytest.raises(SealBroken, match=f"The key of subject {at.wrung}") as unsealed:
+        do(at.parts, "open", tickets, channel="email", subject="New", customer=at.wrung)
+    told = explained(unsealed.value, "request")
+    assert told.extensions == {"code": RequestErrorCode.RECORD_ALTERED}
+    assert str(at.wrung) not in told.message
     assert at.parts.store.max_notification_id() == head
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from api.composition import Parts, assembled
 from domain.appending import Draft, Entry, Moved
-from domain.encoding import Catalogue, UnknownEventName, UnreadableEntry
+from domain.encoding import Catalogue, SealBroken, UnknownEventName, UnreadableEntry
 from domain.kernel import Withheld, new_id
 from domain.kernel.recorded import Recorded
 from infra.master_key import MasterKey, MasterKeyError, master_key
@@ -149,14 +149,19 @@ def test_a_key_that_is_missing_is_no_erasure(book: Parts, database: str) -> None
 def test_a_key_that_was_altered_is_not_said_to_be_the_master_key_s_fault(
     book: Parts, database: str, damage: LiteralString
 ) -> None:
-    """Nobody would look for it, and clients would be told to ask again in a moment."""
+    """Nobody would look for it, and clients would be told to ask again in a moment. Others' entries open."""
     id, other = written(book), written(book)
     with psycopg.connect(database) as db:
         db.execute(f"UPDATE daybook_keys.subjects SET {damage} WHERE subject = %s", (id,))
     for one in (id, other):
         book.vault.forget(one)
-    with pytest.raises(SealBroken, match=rf"key of subject {id} .* was altered"):
+    with pytest.raises(UnreadableEntry, match=r"or was altered there") as unread:
         recorded(book)
+    assert unread.value.altered
+    others = book.store.entries(0, 100, subject=other)
+    assert [one.event for one in book.mapper.recorded(others)] == [DiaryBegun(owner=NAME)]
+    with pytest.raises(SealBroken, match=rf"key of subject {id} .* was altered"):
+        page(book, id)
 
 
 def test_two_who_seal_for_a_new_subject_at_once_seal_under_one_key(
