@@ -14,7 +14,7 @@ from psycopg import Connection
 from infra.beside import beside
 from infra.log.checkpoint import checkpoint, read
 from infra.log.leaf import leaves
-from infra.log.note import NoteError, Signer
+from infra.log.note import NoteError, Signer, signatures
 from infra.log.signing_key import signing_key
 from infra.log.store import Kept, LogError, append, frontier, latest, reach
 from infra.log.tree import Frontier, Subtree
@@ -89,13 +89,14 @@ class Growth:
         if last is not None and not _leads_to(tree, last.note):
             raise LogError("The stored log does not lead to its last checkpoint. `daybook verify` says more.")
         self._tree, self._last = tree, last
-        if last is not None and (before := read(last.note).origin) != self._signer.verifier.name:
+        ours = self._signer.verifier
+        if last is not None and (ours.name, ours.id) not in (signers := _signers(last.note)):
             _log.warning(
                 "The last checkpoint was signed as %s, and from now on %s signs. If nobody began another log with"
                 " `daybook checkpoint --new-key`, put the right key file back: what is signed now fails verification"
                 " with the key that auditors have.",
-                before,
-                self._signer.verifier.name,
+                " and ".join(f"{name}+{id.hex()}" for name, id in signers),
+                f"{ours.name}+{ours.id.hex()}",
             )
 
 
@@ -104,6 +105,10 @@ def _leads_to(tree: Frontier, note: str) -> bool:
         return read(note)[1:] == (tree.size, tree.root())
     except NoteError:
         return False
+
+
+def _signers(note: str) -> list[tuple[str, bytes]]:
+    return [(name, id) for name, id, _ in signatures(note)[1]]
 
 
 @contextmanager

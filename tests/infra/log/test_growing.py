@@ -206,19 +206,24 @@ def test_nothing_is_signed_where_the_tree_has_what_no_checkpoint_covers(owner: D
     assert [(one.fault, one.position) for one in verdict.findings] == [(Fault.CHECKPOINT, left + 1)]
 
 
-def test_another_key_s_first_checkpoint_is_warned_of(owner: Db, posting: str, caplog: pytest.LogCaptureFixture) -> None:
-    """The key file of another book was put back, or two servers each made a key for a new one."""
+@pytest.mark.parametrize("name", ["daybook/another", "daybook/tested"])
+def test_another_key_s_first_checkpoint_is_warned_of(
+    owner: Db, posting: str, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """The key file of another book was put back, two servers each made a key for a new one, or somebody made one."""
     enter(owner, 1, 3)
     grown(posting)
     enter(owner, 4, 3)
     grown(posting)
     assert caplog.messages == []
-    other = Growth(Signer("daybook/another", b"\x01" * 32))
+    signer = Signer(name, b"\x01" * 32)
+    other = Growth(signer)
     for first in (7, 10):
         enter(owner, first, 3)
         grown(posting, other)
     [said] = caplog.messages
-    assert "signed as daybook/tested, and from now on daybook/another signs" in said
+    before, now = (f"{one.verifier.name}+{one.verifier.id.hex()}" for one in (SIGNER, signer))
+    assert f"signed as {before}, and from now on {now} signs" in said
     assert "--new-key" in said
 
 
