@@ -16,6 +16,7 @@ from psycopg import Connection
 
 from api.composition import Parts
 from domain.access import unlimited
+from domain.encoding import UnreadableEntry
 from domain.kernel import Command, Refused, opened
 from domain.kernel.recorded import Context
 from domain.ready_roles import READY, ReadyRole
@@ -82,8 +83,13 @@ def has_no_password(db: Connection[tuple[object, ...]]) -> bool:
 
 
 def administrators_email(parts: Parts) -> str | None:
-    """The present e-mail address of the administrator that the book began with; None where they may not come in."""
-    state = parts.daybook.fold(ADMINISTRATOR).state
+    """The present e-mail address of the administrator that the book began with; None where they may not come in, or
+    where nobody can tell.
+    """
+    try:
+        state = parts.daybook.fold(ADMINISTRATOR).state
+    except UnreadableEntry:
+        return None
     assert isinstance(state, StaffMember)  # noqa: S101  # of its kind
     return opened(state.email) if state.active else None
 

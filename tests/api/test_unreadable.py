@@ -4,21 +4,27 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid4
 
 import anyio
 import psycopg
 import pytest
 
+from api.beginning import ADMINISTRATOR, administrators_email, define_roles, register_administrator
 from api.importing.importer import Import
 from api.importing.mapping import KINDS, read_mapping
 from api.importing.outcomes import Summary
 from domain.access import Authority, unlimited
+from domain.company import company
+from domain.customer import Customer
 from domain.customer import customer as customers
+from domain.encoding import AnyDecider
 from domain.kernel import Refused, new_id, parse_type_id, type_id
 from domain.kernel.permissions import Permission, Scope
-from domain.kernel.recorded import Context
+from domain.kernel.recorded import Context, Receipt
+from domain.ready_roles import READY
+from domain.staff_member import staff_member
 from domain.steps import blocking
 from infra.log.note import Signer
 from tests.api.book import Client, serving
@@ -108,6 +114,33 @@ def books(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> dic
 @pytest.fixture(params=HOW)
 def at(books: dict[str, Spoilt], request: pytest.FixtureRequest) -> Spoilt:
     return books[request.param]
+
+
+def test_what_every_command_and_every_start_looks_at_keeps_nothing_shut(database: str, tmp_path: Path) -> None:
+    """The company, for telephone numbers, and the administrator, to say how they sign in."""
+    with opened(database, tmp_path) as parts:
+
+        def do(of: AnyDecider, verb: str, **raw: object) -> Receipt:
+            context = Context(actor="tester", idempotency_key=uuid4(), correlation_id=uuid4(), reason="A new address")
+            return blocking(parts.commands.submit(of, verb, raw, context, unlimited("tester")))
+
+        define_roles(parts, READY)
+        register_administrator(parts, "rosa@acme.example")
+        moved = do(staff_member, "changeEmail", id=ADMINISTRATOR, email="max@acme.example")
+        do(company, "define", name="We", time_zone="Europe/Zurich", currency="EUR", language="de", phone_region="CH",
+            fiscal_year_start=1)  # fmt: skip
+        named = do(company, "changeSettings", name="Us")
+    spoil(database, moved.position, "topic = 'StaffMemberMoodNoted'")
+    spoil(database, named.position, "topic = 'CompanyMoodNoted'")
+    with opened(database, tmp_path) as parts:  # which remembers nothing from before
+        assert administrators_email(parts) is None
+        phone = {"kind": "phone", "value": "+41 44 668 18 00"}
+        ada = do(customers, "register", kind="person", name="Ada", contact_points=[phone]).id
+        [point] = cast("Customer", parts.daybook.fold(ada).state).contact_points.values()
+        assert point.normalised == "+41446681800"
+        with pytest.raises(Refused) as refused:
+            do(company, "changeSettings", name="Them")
+        assert [rule.code for rule in refused.value.broken] == ["RECORD_UNREADABLE"]
 
 
 def test_replay_tells_all_others_and_says_which_one_is_not_told(at: Spoilt) -> None:
