@@ -195,7 +195,7 @@ async def _asked(http: Incoming, most: int) -> Asked:
         _bad("`variables` must be a JSON object or null.")
     if not (extensions is None or isinstance(extensions, dict)):
         _bad("`extensions` must be a JSON object or null.")
-    return Asked(query, name or None, cast("dict[str, Any]", variables or {}), cast("dict[str, Any]", extensions or {}))
+    return Asked(query, name, cast("dict[str, Any]", variables or {}), cast("dict[str, Any]", extensions or {}))
 
 
 def _read_parameters(http: Incoming) -> dict[str, Any]:
@@ -206,11 +206,11 @@ def _read_parameters(http: Incoming) -> dict[str, Any]:
     given: dict[str, Any] = dict(pairs)
     if len(given) < len(pairs):
         _bad("A parameter stands in the address twice.")
-    for name in ("variables", "extensions"):
-        if given.get(name):
+    for name in ("operationName", "variables", "extensions"):
+        if not given.get(name):
+            given.pop(name, None)  # in an address, nothing is what null is in a body
+        elif name != "operationName":
             given[name] = _read_json(given[name], f"`{name}`")
-        else:
-            given.pop(name, None)
     return given
 
 

@@ -127,11 +127,12 @@ async def test_whatever_is_refused_is_refused_in_the_media_type_that_was_asked_f
             assert (head.status_code, head.content, head.headers["allow"]) == (405, b"", "GET, POST")
 
 
-async def test_an_empty_operation_name_names_none(database: str, tmp_path: Path) -> None:
+async def test_an_operation_name_is_one_of_the_document_s(database: str, tmp_path: Path) -> None:
     one, two = "query A { __typename }", "query B { __typename }"
     async with serving(database, tmp_path, projections=False) as client:
         for query, name, code in (
-            (one, "", None),
+            (one, "", "BAD_REQUEST"),
+            ("{ __typename }", "", "BAD_REQUEST"),
             (one, None, None),
             (one, "A", None),
             (one + two, "B", None),
@@ -176,6 +177,8 @@ async def test_get_is_for_queries_and_needs_the_header_that_a_foreign_page_canno
         params = {"query": document, "variables": '{"n": 1}', "operationName": "A"}
         answer = await client.http.get(url, params=params, headers=ours)
         assert answer.json()["data"] == {"customers": {"nodes": []}}
+        empty = {"query": QUERY, "variables": "", "operationName": ""}
+        assert (await client.http.get(url, params=empty, headers=ours)).json()["data"] == {"__typename": "Query"}
         refused = await client.http.get(url, params={"query": QUERY})
         assert refused.status_code == 400
         assert error_of(refused)["extensions"]["code"] == "CSRF_HEADER_MISSING"
