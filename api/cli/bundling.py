@@ -25,7 +25,7 @@ from domain.steps import blocking
 from infra.log.checkpoint import read
 from infra.log.checkpointer import Growth
 from infra.log.signing_key import signing_key
-from infra.log.store import latest
+from infra.log.store import has_begun
 from infra.private_files import replace
 from infra.settings import read_settings
 
@@ -120,4 +120,4 @@ def _record(parts: Parts, id: UUID, reason: str) -> None:
 def _sign(parts: Parts) -> None:
     """Have a checkpoint over all that the book holds."""
     with psycopg.connect(parts.logins.posting, autocommit=True) as db:
-        Growth(signing_key(read_settings().signing_key_file, begun=latest(db) is not None)).catch_up(db)
+        Growth(signing_key(read_settings().signing_key_file, begun=has_begun(db))).catch_up(db)

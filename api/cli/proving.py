@@ -16,7 +16,7 @@ from infra.log.checkpointer import Growth
 from infra.log.note import NoteError, Signer, Verifier
 from infra.log.proving import entry_proof, witness_request
 from infra.log.signing_key import signing_key
-from infra.log.store import latest
+from infra.log.store import has_begun, latest
 from infra.log.verifying import Verdict
 from infra.log.verifying import verify as verified
 from infra.roles import logins
@@ -125,7 +125,7 @@ def _signer(settings: Settings, db: Db, *, new_key: bool) -> Signer:
     file = settings.signing_key_file
     if new_key and file.exists():
         raise CommandFailed(f"There is a key in {file}. Move it away first, and keep it.")
-    return signing_key(file, begun=not new_key and latest(db) is not None)
+    return signing_key(file, begun=not new_key and has_begun(db))
 
 
 def trusted_key(text: str) -> Verifier:

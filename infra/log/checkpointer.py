@@ -16,7 +16,7 @@ from infra.log.checkpoint import checkpoint, read
 from infra.log.leaf import leaves
 from infra.log.note import NoteError, Signer, signatures
 from infra.log.signing_key import signing_key
-from infra.log.store import Kept, LogError, append, frontier, latest, reach
+from infra.log.store import Kept, LogError, append, frontier, has_begun, latest, reach
 from infra.log.tree import Frontier, Subtree
 
 LOG_LOCK = 0x6461_7962_6F6F_6B06
@@ -118,7 +118,7 @@ def checkpointing(conninfo: str, key_file: Path) -> Generator[None]:
     Raises SigningKeyError where the key file is missing for a log that has begun, or holds no key.
     """
     with psycopg.connect(conninfo, autocommit=True) as db:
-        signer = signing_key(key_file, begun=latest(db) is not None)
+        signer = signing_key(key_file, begun=has_begun(db))
     # A database that is away is not waited for: the next start goes on from here.
     with beside("log", partial(_run, conninfo, Growth(signer))):
         yield

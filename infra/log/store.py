@@ -30,6 +30,11 @@ def latest(db: Connection[Any]) -> Kept | None:
     return None if row is None else Kept(*row)
 
 
+def has_begun(db: Connection[Any]) -> bool:
+    """Whether somebody has signed this log, also where checkpoints of it were taken away since."""
+    return latest(db) is not None or reach(db) > 0
+
+
 def reach(db: Connection[Any]) -> int:
     """The last entry that the stored tree has a hash of; 0: none."""
     row = db.execute(

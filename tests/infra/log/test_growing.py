@@ -18,6 +18,7 @@ from infra.log.checkpointer import Growth, checkpointing
 from infra.log.leaf import leaves
 from infra.log.note import Signer
 from infra.log.proving import entry_proof, witness_request
+from infra.log.signing_key import SigningKeyError
 from infra.log.store import LogError, latest
 from infra.log.verifying import Fault, verify
 from infra.roles import logins
@@ -190,7 +191,9 @@ def test_nothing_is_signed_by_who_has_signed_more(owner: Db, posting: str) -> No
 
 
 @pytest.mark.parametrize("left", [0, 5])
-def test_nothing_is_signed_where_the_tree_has_what_no_checkpoint_covers(owner: Db, posting: str, left: int) -> None:
+def test_nothing_is_signed_where_the_tree_has_what_no_checkpoint_covers(
+    owner: Db, posting: str, left: int, tmp_path: Path
+) -> None:
     """Checkpoints were taken away, and the process that signed them has ended."""
     for first in (1, 6):
         enter(owner, first, 5)
@@ -204,6 +207,8 @@ def test_nothing_is_signed_where_the_tree_has_what_no_checkpoint_covers(owner: D
     with psycopg.connect(posting, autocommit=True) as one, psycopg.connect(posting, autocommit=True) as other:
         verdict = verify(one, other, [SIGNER.verifier])
     assert [(one.fault, one.position) for one in verdict.findings] == [(Fault.CHECKPOINT, left + 1)]
+    with pytest.raises(SigningKeyError, match="does not exist"), checkpointing(posting, tmp_path / "signing.key"):
+        raise AssertionError("another key was made for a log that has one")
 
 
 @pytest.mark.parametrize("name", ["daybook/another", "daybook/tested"])
