@@ -134,6 +134,10 @@ class Operations(BaseGraphQLTransportWSHandler[Request, None]):
         if message["id"] not in self.operations:
             self._extensions.pop(message["id"], None)
 
+    async def cleanup_operation(self, operation_id: str) -> None:
+        self._extensions.pop(operation_id, None)  # it may be given up before it has begun, and the id come again
+        await super().cleanup_operation(operation_id)
+
     async def run_operation(self, operation: Operation[Request, None]) -> None:
         """Send the answers one by one: the next is worked on when the client's buffer has taken the last."""
         live, request = cast("Live", self.view), self.context.another()

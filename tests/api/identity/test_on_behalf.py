@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -300,6 +301,26 @@ def test_over_a_websocket_each_mutation_says_it(firm: Firm) -> None:
         assert client.receive() == {"id": "1", "type": "complete"}
     entries = firm.server.post(ENTRIES, {"id": id, "for": rosa})["customer"]["history"]["nodes"]
     assert [one["type"] for one in entries] == ["CustomerRegistered"]
+
+
+def test_an_operation_that_was_given_up_leaves_nobody_to_the_next_of_its_id(firm: Firm) -> None:
+    query, given = commanded("customerRegister", **registered("Ivo"))
+    with firm.server.socket() as websocket:
+        client = Socket(websocket)
+        client.send(type="connection_init", payload=dict(firm.program))
+        assert client.receive() == {"type": "connection_ack"}
+        # All at once: the first has not begun when it is given up.
+        websocket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        behalf = {"onBehalfOf": firm.people["rep"]}
+        client.send(id="1", type="subscribe", payload={"query": query, "variables": given, "extensions": behalf})
+        client.send(id="1", type="complete")
+        client.send(id="1", type="subscribe", payload={"query": query, "variables": given})
+        websocket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        id = client.receive()["payload"]["data"]["customerRegister"]["customer"]["id"]
+    told = firm.server.post(
+        "query($id: ID!) { customer(id: $id) { history(first: 9) { nodes { onBehalfOf } } } }", {"id": id}
+    )
+    assert told["customer"]["history"]["nodes"] == [{"onBehalfOf": None}]
 
 
 @pytest.mark.parametrize("where", ["header", "connection_init"])
