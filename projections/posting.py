@@ -148,7 +148,9 @@ def post(
         if histories is not None:
             for record in erased.get(entry.position, ()):
                 again = _posted_anew(mapper, record, histories(record.id, entry.position - 1), entry, models, parked)
-                posted.units.extend(again.units)
+                # In place of what the batch has posted of it so far: were that refused, its rows would not be cleared.
+                anew = {unit.lane for unit in again.units}
+                posted.units[:] = [*(unit for unit in posted.units if unit.lane not in anew), *again.units]
                 for one in again.parked:
                     if one.lane not in stopped:
                         stopped.add(one.lane)

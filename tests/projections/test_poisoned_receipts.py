@@ -138,3 +138,24 @@ def test_a_record_that_waits_itself_is_posted_anew_no_further_and_no_entry_twice
             assert mismatches(parts, db) == []
         assert all(one.error is None for one in retry(parts.logins.posting, parts.mapper, models))
         assert (lanes(db), personal(db), mismatches(parts, db)) == (set(), [(None, None)], [])
+
+
+def test_what_the_database_refuses_in_the_same_batch_keeps_nothing_from_being_erased(
+    database: str, tmp_path: Path
+) -> None:
+    with opened(database, tmp_path) as parts, psycopg.connect(database, autocommit=True) as db:
+        install(db, models)
+        do: Callable[..., Any] = doer(parts)
+        ada = do("register", kind="person", name="Ada").id
+        works = doer(parts, "ticket")
+        ticket = works("open", customer=ada, channel="email", subject="Subject").id
+        with posting(parts, db):
+            pass
+        assert personal(db) == [("Ada", "Subject")]
+        db.execute("ALTER TABLE daybook_read.tickets ADD CONSTRAINT calm CHECK (priority <> 'urgent')")
+        works("changePriority", id=ticket, priority="urgent")
+        approved(do, ada)
+        assert parts.erasures.carry_out_approved() == [ada]
+        with posting(parts, db):
+            pass
+        assert (lanes(db), personal(db)) == ({("tickets", ticket)}, [(None, None)])
