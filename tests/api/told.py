@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -60,7 +61,7 @@ class Plainly:
                     name: value is not None if name in SAID_TO_BE_THERE else self._kept(value)
                     for name, value in told.items()
                     if name not in LEFT_OUT
-                }
+                } | ({"cursor": _opened(told["cursor"])} if "cursor" in told else {})
             case list():
                 return [self._kept(one) for one in told]
             case _:
@@ -70,6 +71,11 @@ class Plainly:
         """Ids of new records are random, so they are named by their order; all others are the same in both worlds."""
         prefix, uuid = parse_type_id(id)
         return self._made.setdefault(id, f"{prefix} made {len(self._made)}") if uuid.version == 7 else id
+
+
+def _opened(cursor: str) -> str:
+    """What a cursor says: it ends with an id."""
+    return urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("latin-1")
 
 
 class EventStreams:
