@@ -3,6 +3,7 @@
 from datetime import date
 from decimal import Decimal
 from typing import Any, assert_never
+from unicodedata import normalize
 from uuid import UUID
 
 from domain.customer import (
@@ -294,7 +295,7 @@ def _register(posting: Posting, id: str, recorded: Recorded[Any], event: Custome
             customer_id=id,
             kind=point.kind.value,
             value=point.value,
-            normalised=point.normalised,
+            normalised=_composed(point.normalised),
             label=point.label,
             is_primary=point.primary,
             ordinal=ordinal(recorded, place),
@@ -323,12 +324,17 @@ def _add_contact_point(posting: Posting, id: str, recorded: Recorded[Any], event
         customer_id=id,
         kind=event.kind.value,
         value=opened(event.value),
-        normalised=opened(event.normalised),
+        normalised=_composed(opened(event.normalised)),
         label=opened(event.label),
         is_primary=event.primary,
         ordinal=ordinal(recorded),
         added_at=recorded.occurred_at,
     )
+
+
+def _composed(normalised: str | None) -> str | None:
+    """As conditions compare every text: folding the case takes some letters apart."""
+    return normalised and normalize("NFC", normalised)
 
 
 def _find_by_contact_point(
@@ -402,7 +408,7 @@ def _state_consent(
 
 customers = Model(
     name="customers",
-    version=7,
+    version=8,
     tables=(CUSTOMERS, CONTACT_POINTS, TAGS, CLASSIFICATIONS, LINKS, CONSENTS, HOLDS, NOTES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("customer",)),

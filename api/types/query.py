@@ -60,7 +60,7 @@ def _composed(text: str) -> str:
 
 def _e_mail(address: str) -> str:
     try:
-        return email_address(address.strip())
+        return _composed(email_address(address.strip()))
     except Refused:
         message = f"`{shortened(address)}` is no e-mail address; one looks like ada@example.com."
         raise RequestError(RequestErrorCode.BAD_USER_INPUT, message) from None

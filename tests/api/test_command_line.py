@@ -571,7 +571,7 @@ def test_serve_says_what_to_open_answers_and_drains(told: Shell) -> None:
         assert len(answer.json()["data"]["customers"]["nodes"]) == 3
         with mock.patch.object(signal, "signal"):
             taken = told.run("serve", "--port", address.rpartition(":")[2])
-        assert (taken.returncode, "Choose another with --port" in taken.stderr) == (OUT_OF_REACH, True)
+        assert (taken.returncode, "Choose another port with --port" in taken.stderr) == (OUT_OF_REACH, True)
         server.send_signal(signal.SIGTERM)
         assert server.wait(30) == OK
 

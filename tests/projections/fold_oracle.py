@@ -283,7 +283,12 @@ class _Ledger:
             if one.kind.value == "phone":
                 texts = [text.replace(" ", "") for text in texts]
             self.found_by(entry, own, "contact_point", *texts, which=self.id(id) or "")
-        values = {"value": seen(one.value), "normalised": seen(one.normalised), "label": seen(one.label)}
+        compared = seen(one.normalised)
+        values = {
+            "value": seen(one.value),
+            "normalised": compared if compared is None else unicodedata.normalize("NFC", compared),
+            "label": seen(one.label),
+        }
         order = {"ordinal": nth(entry, place), "added_at": entry.occurred_at}
         row = {"id": self.id(id), "customer_id": own, "kind": one.kind.value, "is_primary": primary, **values, **order}
         self.rows["customer_contact_points"][self.id(id),] = row
