@@ -20,6 +20,7 @@ from domain.staff_member import ChangeStaffMemberEmail, RegisterStaffMember
 from infra.announcer import Announcer
 from infra.committer import Committer
 from infra.contacts import complete_contact_point, complete_staff_email
+from infra.epochs import holds_keys
 from infra.erasure.carrying_out import Erasures
 from infra.erasure.forgetting import Forgetting, forgetting
 from infra.erasure.ledger import NAME, Ledger
@@ -29,7 +30,7 @@ from infra.mapper import SealingMapper
 from infra.master_key import master_key
 from infra.patience import PATIENCE
 from infra.roles import Logins, logins
-from infra.vault import Vault, holds_keys
+from infra.vault import Vault
 
 READERS = 8
 """Connections that commands of one process read through."""

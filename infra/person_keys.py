@@ -16,10 +16,10 @@ from psycopg import Connection
 
 from domain.kernel.randomness import random_bytes
 from infra.append import APPEND_LOCK
+from infra.epochs import master_epoch
 from infra.generations import KEY, count, with_another
 from infra.master_key import MasterKey, master_key
 from infra.rotation import RotationError, alone, require_ours
-from infra.vault import master_epoch
 
 Db = Connection[Any]
 

@@ -23,8 +23,8 @@ import psycopg
 from psycopg import Connection
 
 from infra.append import APPEND_LOCK
+from infra.epochs import PURPOSES_LOCK, master_epoch, proof_of
 from infra.master_key import Keys, MasterKey, MasterKeyError, epoch_of, keep, keys_in, master_key
-from infra.vault import PURPOSES_LOCK, master_epoch, proof_of
 
 Db = Connection[Any]
 

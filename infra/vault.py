@@ -1,6 +1,5 @@
 """The vault: the keys of each subject, wrapped by the master key, and what is sealed under it (`infra/seals.py`)."""
 
-import os
 import threading
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
@@ -17,6 +16,7 @@ from domain.encoding import Part, Reading, SealBroken
 from domain.kernel import Claim, Withheld
 from domain.kernel.randomness import random_bytes
 from infra.entries import StoredEntry, contact_of
+from infra.epochs import PURPOSES_LOCK, epoch_of_today, master_epoch, purpose_key
 from infra.generations import count, key_at, newest, opener_of
 from infra.master_key import EpochUnknown, MasterKey, MasterKeyError
 from infra.patience import patient
@@ -27,12 +27,8 @@ SealedRow: TypeAlias = tuple[int, int, str, bytes, bytes | None, bytes, bytes]
 
 R = TypeVar("R")
 _SEALED = Withheld.SEALED
-PURPOSES_LOCK = 0x6461_7962_6F6F_6B01
-"""The advisory lock of whoever makes keys for purposes, or wraps them anew."""
 _ASK = 0
 """In the place of an epoch: none that there is."""
-_EPOCH_PROOF = b"epoch"
-_TODAY = "SELECT epoch, proof FROM daybook_keys.epochs ORDER BY epoch DESC LIMIT 1"
 
 
 class Sealed(NamedTuple):
@@ -68,9 +64,9 @@ class Vault:
         with pool.connection() as db, db.transaction():
             db.execute("SELECT pg_advisory_xact_lock(%s)", (PURPOSES_LOCK,))
             self._epoch = epoch = master_epoch(db)
-            self._blind_index = Prf(_purpose_key(db, master, epoch, "blind index"))
-            self._fingerprint = Prf(_purpose_key(db, master, epoch, "fingerprint"))
-            self._api_token = Prf(_purpose_key(db, master, epoch, "API token"))
+            self._blind_index = Prf(purpose_key(db, master, epoch, "blind index"))
+            self._fingerprint = Prf(purpose_key(db, master, epoch, "fingerprint"))
+            self._api_token = Prf(purpose_key(db, master, epoch, "API token"))
 
     @patient
     def seal(self, subject: UUID, event_id: UUID, originator: UUID, version: int, personal: bytes) -> Sealed:
@@ -230,10 +226,7 @@ class Vault:
     def _epoch_of_today(self) -> int:
         """Raises MasterKeyError where our key of that epoch is not the book's."""
         with self._pool.connection() as db:
-            epoch, proof = db.execute(_TODAY).fetchone() or (1, None)
-        if proof is not None:
-            self._master.unwrap(proof, _EPOCH_PROOF)
-        return int(epoch)
+            return epoch_of_today(db, self._master)
 
     def destroyed(self, subjects: Iterable[UUID]) -> None:
         """These keys were destroyed: they are forgotten, and never remembered again."""
@@ -332,33 +325,3 @@ def _or_broken(opens: Opener) -> Opener:
 def token_hash(token: str) -> bytes:
     """What is kept of an API token: SHA-256, for 256 random bits are not guessed, however fast one tries."""
     return sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
-def holds_keys(db: Connection[Any]) -> bool:
-    """Whether this book was begun under some master key already."""
-    return db.execute("SELECT EXISTS (SELECT FROM daybook_keys.purposes)").fetchone() == (True,)
-
-
-def master_epoch(db: Connection[Any]) -> int:
-    """The epoch of the master key under which new keys are wrapped."""
-    row = db.execute("SELECT max(epoch) FROM daybook_keys.epochs").fetchone()
-    return int(row[0]) if row else 1
-
-
-def proof_of(master: MasterKey, epoch: int) -> bytes:
-    """What opens under the master key of this epoch and no other: a host may have another one of that number."""
-    return master.wrap(random_bytes(32), _EPOCH_PROOF, epoch)
-
-
-def _purpose_key(db: Connection[Any], master: MasterKey, epoch: int, purpose: str) -> bytes:
-    row = db.execute(
-        "SELECT wrapped FROM daybook_keys.purposes WHERE purpose = %s ORDER BY epoch DESC LIMIT 1", (purpose,)
-    ).fetchone()
-    if row is not None:
-        return master.unwrap(row[0], purpose.encode())
-    key = os.urandom(32)
-    db.execute(
-        "INSERT INTO daybook_keys.purposes (purpose, epoch, wrapped) VALUES (%s, 1, %s)",
-        (purpose, master.wrap(key, purpose.encode(), epoch)),
-    )
-    return key
