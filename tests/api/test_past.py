@@ -86,7 +86,7 @@ def time_of(position: int) -> datetime:
 
 @pytest.fixture(scope="module")
 def book(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
-    made = made_up_book(FIRST_SEED + 10, wishes=6_000 if FULL else 1_500)
+    made = made_up_book(FIRST_SEED + 13, wishes=6_000 if FULL else 1_500)  # in which records change hands
     with entered(made, module_database, tmp_path_factory.mktemp("past") / "master.key") as one:
         yield one
 
