@@ -101,9 +101,9 @@ def firm(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with opened(module_database, folder) as parts:
         define_roles(parts, READY)
     with listening(module_database, folder, log_access=True) as server:
+        team = server.mutate("teamCreate", "team { id }", name="West")["team"]["id"]  # what came before is there then
         found = server.post("{ roles(first: 20) { nodes { id name } } }")["roles"]["nodes"]
         roles = {one["name"]: one["id"] for one in found}
-        team = server.mutate("teamCreate", "team { id }", name="West")["team"]["id"]
 
         def hired(name: str, role: str | None) -> str:
             given = {"name": name, "email": f"{name.lower()}@acme.example", "team": team}
