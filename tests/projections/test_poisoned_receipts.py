@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -104,6 +105,13 @@ def test_it_parks_the_person_s_lanes_and_everything_else_goes_on(database: str, 
         assert db.execute("SELECT count(*) FROM daybook_read.tickets WHERE priority = 'urgent'").fetchone() == (1,)
 
 
+def one_ticket(parts: Parts) -> tuple[Callable[..., Any], Callable[..., Any], UUID, UUID]:
+    """What gives commands on customers and on tickets, a customer, and her ticket."""
+    do, works = doer(parts), doer(parts, "ticket")
+    ada = do("register", kind="person", name="Ada").id
+    return do, works, ada, works("open", customer=ada, channel="email", subject="Subject").id
+
+
 @pytest.mark.parametrize("poisoned", [False, True])
 def test_a_record_that_waits_itself_is_posted_anew_no_further_and_no_entry_twice(
     database: str, tmp_path: Path, poisoned: bool
@@ -111,10 +119,7 @@ def test_a_record_that_waits_itself_is_posted_anew_no_further_and_no_entry_twice
     """By then its own entry can be read again, as after a rollback that was taken back."""
     with opened(database, tmp_path) as parts, psycopg.connect(database, autocommit=True) as db:
         install(db, models)
-        do: Callable[..., Any] = doer(parts)
-        ada = do("register", kind="person", name="Ada").id
-        works = doer(parts, "ticket")
-        ticket = works("open", customer=ada, channel="email", subject="Subject").id
+        do, works, ada, ticket = one_ticket(parts)
         raised = works("changePriority", id=ticket, priority="urgent").position
         works("changePriority", id=ticket, priority="low")
         works("addNote", id=ticket, text="Note")
@@ -145,10 +150,7 @@ def test_what_the_database_refuses_in_the_same_batch_keeps_nothing_from_being_er
 ) -> None:
     with opened(database, tmp_path) as parts, psycopg.connect(database, autocommit=True) as db:
         install(db, models)
-        do: Callable[..., Any] = doer(parts)
-        ada = do("register", kind="person", name="Ada").id
-        works = doer(parts, "ticket")
-        ticket = works("open", customer=ada, channel="email", subject="Subject").id
+        do, works, ada, ticket = one_ticket(parts)
         with posting(parts, db):
             pass
         assert personal(db) == [("Ada", "Subject")]
