@@ -25,6 +25,7 @@ from infra.seals import Opener, Prf, derive, erased, keyless, seal
 SealedRow: TypeAlias = tuple[int, int, str, bytes, bytes | None, bytes, bytes]
 """Version, position, stored name, public part, sealed part, event id, subject."""
 
+K = TypeVar("K")
 R = TypeVar("R")
 _SEALED = Withheld.SEALED
 _ASK = 0
@@ -97,12 +98,11 @@ class Vault:
 
     def opened(self, originator: UUID, rows: Sequence[SealedRow], reading: Reading) -> list[Row]:
         """The entries that a reading wants, with their personal parts: opened, left SEALED, ERASED, broken or None."""
-        subjects = {UUID(bytes=one) for one in {row[6] for row in rows if row[4] is not None}}
+        subjects = {one: UUID(bytes=one) for one in {row[6] for row in rows if row[4] is not None}}
         last = {row[2]: row[0] for row in rows}
         bound, left_sealed, only_last = originator.bytes, reading.left_sealed, reading.only_last
 
-        def opened(openers: Mapping[UUID, Opener]) -> list[Row]:
-            of = {subject.bytes: opens for subject, opens in openers.items()}
+        def opened(openers: Mapping[bytes, Opener]) -> list[Row]:
             return [
                 (
                     version,
@@ -110,7 +110,9 @@ class Vault:
                     name,
                     state,
                     part
-                    and (_SEALED if name in left_sealed else of[subject](event_id, bound, version, part, position)),
+                    and (
+                        _SEALED if name in left_sealed else openers[subject](event_id, bound, version, part, position)
+                    ),
                 )
                 for version, position, name, state, part, event_id, subject in rows
                 if name not in only_last or version == last[name]
@@ -121,10 +123,10 @@ class Vault:
     def open_entries(self, entries: Sequence[StoredEntry]) -> list[Part]:
         """The personal parts of entries of any aggregates; like `opened`."""
 
-        def opened(openers: Mapping[UUID, Opener]) -> list[Part]:
+        def opened(openers: Mapping[int, Opener]) -> list[Part]:
             return [
                 entry.sealed
-                and openers[entry.subject](
+                and openers[entry.subject.int](
                     entry.event_id.bytes,
                     entry.originator_id.bytes,
                     entry.originator_version,
@@ -134,7 +136,9 @@ class Vault:
                 for entry in entries
             ]
 
-        parts = self._with_openers({entry.subject for entry in entries if entry.sealed is not None}, opened)
+        # By numbers: a UUID's own hash and comparison are Python, and every entry of every projection passes here.
+        subjects = {entry.subject.int: entry.subject for entry in entries if entry.sealed is not None}
+        parts = self._with_openers(subjects, opened)
         for at in self._gone_with_contacts(entries):
             parts[at] = Withheld.ERASED
         return parts
@@ -165,13 +169,14 @@ class Vault:
         keys = self._keys_of({*contacts.values()})
         return {at for at, contact in contacts.items() if keys.get(contact) == b""}
 
-    def _with_openers(self, subjects: Collection[UUID], opened: Callable[[Mapping[UUID, Opener]], R]) -> R:
+    def _with_openers(self, subjects: Mapping[K, UUID], opened: Callable[[Mapping[K, Opener]], R]) -> R:
+        """`subjects`: by what `opened` calls them."""
         try:
-            return opened(_openers(subjects, self._keys_of(subjects)))
+            return opened(_openers(subjects, self._keys_of(subjects.values())))
         except SealBroken:
             # Perhaps a key was rotated since it was remembered. What does not open then either keeps no other shut.
-            openers = _openers(subjects, self._sound([*subjects]))
-            return opened({subject: _or_broken(opens) for subject, opens in openers.items()})
+            openers = _openers(subjects, self._sound([*subjects.values()]))
+            return opened({name: _or_broken(opens) for name, opens in openers.items()})
 
     def _sound(self, subjects: Sequence[UUID]) -> dict[UUID, bytes]:
         """The stored keys, without those that were altered."""
@@ -248,10 +253,15 @@ class Vault:
 
     def _keys_of(self, subjects: Collection[UUID]) -> dict[UUID, bytes]:
         """The keys of each subject that has any, all generations; destroyed ones are b""."""
+        found, missing = dict[UUID, bytes](), list[UUID]()
         with self._lock:
-            found = {subject: key for subject in subjects if (key := self._keys.get(subject))}
-            found |= {subject: b"" for subject in subjects if subject in self._destroyed}
-        missing = [subject for subject in subjects if subject not in found]
+            for subject in subjects:
+                if self._destroyed and subject in self._destroyed:
+                    found[subject] = b""
+                elif key := self._keys.get(subject):
+                    found[subject] = key
+                else:
+                    missing.append(subject)
         if missing:
             found.update(self._stored(missing))
         return found
@@ -301,13 +311,13 @@ class Vault:
             self._keys.popitem(last=False)
 
 
-def _openers(subjects: Iterable[UUID], keys: Mapping[UUID, bytes]) -> Mapping[UUID, Opener]:
-    """By subject; where its keys were destroyed a tombstone stands in their place, and everything is ERASED."""
+def _openers(subjects: Mapping[K, UUID], keys: Mapping[UUID, bytes]) -> Mapping[K, Opener]:
+    """For each subject; where its keys were destroyed a tombstone stands in their place, and everything is ERASED."""
 
     def opener(each: bytes | None) -> Opener:
         return opener_of(each) if each else erased if each is not None else keyless
 
-    return {subject: opener(keys.get(subject)) for subject in subjects}
+    return {name: opener(keys.get(subject)) for name, subject in subjects.items()}
 
 
 def _or_broken(opens: Opener) -> Opener:

@@ -35,7 +35,7 @@ class Flush:
     def __init__(self, schema: str) -> None:
         self._schema = schema
         self._texts: dict[tuple[str, str, frozenset[str]], bytes] = {}
-        self._kinds: dict[tuple[str, str, frozenset[str]], tuple[str, frozenset[str]]] = {}
+        self._kinds: dict[tuple[str, str, tuple[str, ...]], tuple[str, frozenset[str]]] = {}
         self._encode = msgspec.json.Encoder().encode
 
     def statements(self, postings: Iterable[tuple[At, Iterable[Change]]]) -> list[Statement]:
@@ -83,7 +83,7 @@ class Flush:
     def _kind(self, table: Table, verb: str, columns: Mapping[str, Any]) -> tuple[str, frozenset[str]]:
         """The verb, and the columns that its statement has to name: left out of an insert is NULL, left out of a change
         is unchanged. Raises KeyError where the table has no such column."""
-        name = (table.name, verb, frozenset(columns))
+        name = (table.name, verb, (*columns,))
         kind = self._kinds.get(name)
         if kind is None:
             given = _checked(table, verb, columns) - {table.since, table.since_occurred}

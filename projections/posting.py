@@ -1,6 +1,6 @@
-"""From entries to postings: read what comes next in the book, open it, ask every model what it changes."""
+"""From entries to postings: open them, ask every model what each one changes."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -10,7 +10,6 @@ from domain.customer import PERSONAL_DATA_ERASED
 from domain.encoding import Catalogue, UnknownEventName
 from domain.kernel import Withheld
 from infra.entries import COLUMNS, StoredEntry, concerned
-from infra.exchange import Asked, Exchange, in_text
 from infra.mapper import SealingMapper
 from infra.master_key import EpochUnknown
 from projections.lanes import Lane, Parked, Unit, described
@@ -19,29 +18,11 @@ from projections.past import At
 from projections.registry import may_hold_persons
 from projections.tables import Db
 
-_NEXT = f"""
-    SELECT {COLUMNS} FROM daybook.events
-    WHERE position > $1 AND position <= $2 AND topic <> ALL ($3) ORDER BY position LIMIT $4
-""".encode()
-_HEAD = Asked(b"SELECT coalesce(max(position), 0) FROM daybook.events")
 _LANE = (
     f"SELECT {COLUMNS} FROM daybook.events WHERE originator_id = %s AND position BETWEEN %s AND %s ORDER BY position"
 )
 
-
-_HISTORY = (
-    f"SELECT {COLUMNS} FROM daybook.events WHERE originator_id = $1 AND position <= $2 ORDER BY position".encode()
-)
-
 _MOST = 2**63 - 1
-
-
-class Scanned(NamedTuple):
-    entries: list[StoredEntry]
-    upto: int
-    """Every entry up to here was looked at, those of other kinds included."""
-    full: bool
-    """There may be more where this came from."""
 
 
 class Posted(NamedTuple):
@@ -67,36 +48,6 @@ def erased_records(entry: StoredEntry) -> Iterator[Record]:
 
 Histories: TypeAlias = Callable[[UUID, int], Sequence[StoredEntry]]
 """An aggregate's entries up to a position."""
-
-
-def histories(book: Exchange) -> Histories:
-    def read(aggregate: UUID, last: int) -> list[StoredEntry]:
-        (found,) = book.run(Asked(_HISTORY, in_text(str(aggregate), last)), binary=True)
-        return book.rows(found, StoredEntry._make)
-
-    return read
-
-
-def head(book: Exchange) -> int:
-    """The position of the last entry of the book."""
-    (last,) = book.run(_HEAD)
-    return int(last.get_value(0, 0) or 0)
-
-
-def scan(book: Exchange, after: int, stop: int | None, limit: int, others: Collection[str] = ()) -> Scanned:
-    """The next entries above a position, without those of the stored names in `others`.
-
-    `stop`: go no further than this position, which exists; None: to the end of the book.
-    """
-    if stop is None and others:
-        # Entries of others may stand at the end: what was looked at has to be known before looking.
-        stop = head(book)
-    bounds = in_text(after, _MOST if stop is None else stop, [*others], limit)
-    (found,) = book.run(Asked(_NEXT, bounds), binary=True)
-    entries = book.rows(found, StoredEntry._make)
-    full = len(entries) == limit
-    last = entries[-1].position if entries else after
-    return Scanned(entries, last if full or stop is None else stop, full)
 
 
 def lane_entries(db: Db, aggregate: UUID, first: int, last: int) -> list[StoredEntry]:

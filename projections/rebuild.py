@@ -17,7 +17,8 @@ from projections.flush import Flush, prepare_to_write
 from projections.lanes import Lane, Parked, park, write_carefully
 from projections.ledger import Moved, tell
 from projections.model import Model
-from projections.posting import Posted, head, histories, names_of_others, post, scan
+from projections.posting import Posted, names_of_others, post
+from projections.scanning import Scanner
 from projections.tables import READ, Db, ModelError
 
 SIZE = 2_000
@@ -46,7 +47,7 @@ class _Stretch(NamedTuple):
 class Rebuild:
     """One rebuild of one model, in a schema of its own beside the rows that serve."""
 
-    def __init__(self, db: Db, book: Exchange, mapper: SealingMapper, model: Model, ahead: ThreadPoolExecutor) -> None:
+    def __init__(self, db: Db, book: Scanner, mapper: SealingMapper, model: Model, ahead: ThreadPoolExecutor) -> None:
         self._db, self._book, self._mapper, self._model, self._ahead = db, book, mapper, model, ahead
         self._schema = f"daybook_rebuild_{model.name}"
         self._flush = Flush(self._schema)
@@ -80,7 +81,7 @@ class Rebuild:
 
     def _follow(self, report: Callable[[int, int], None]) -> None:
         """Post up to the end of the book; the next stretch is prepared while one is written."""
-        last = head(self._book)
+        last = self._book.head()
         stretch = self._prepare(self._at, last)
         while self._at < last:
             self._parked |= {one.lane: one for one in stretch.posted.parked}
@@ -96,12 +97,12 @@ class Rebuild:
             report(self._at, last)
 
     def _prepare(self, after: int, last: int) -> _Stretch:
-        scanned = scan(self._book, after, last, SIZE, self._others)
+        scanned = self._book.scan(after, last, SIZE, self._others)
         return _Stretch(scanned.upto, self._post(scanned.entries))
 
     def _post(self, entries: Sequence[StoredEntry]) -> Posted:
         parked = {lane: one.position for lane, one in self._parked.items()}
-        return post(self._mapper, entries, [self._model], parked, histories(self._book))
+        return post(self._mapper, entries, [self._model], parked, self._book.history)
 
     def _write(self, stretch: _Stretch) -> list[Parked]:
         refused = write_carefully(self._db, self._flush, stretch.posted.units)
@@ -173,5 +174,8 @@ def rebuild(
             raise RebuildUnderWay(
                 f"The read model {model.name} is being rebuilt by another process; wait for that one."
             )
-        ahead = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rebuild-ahead"))
-        Rebuild(db, Exchange(reader), mapper, model, ahead).run(report)
+        ahead, scanning = (
+            stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=f"rebuild-{what}"))
+            for what in ("ahead", "scanning")
+        )
+        Rebuild(db, Scanner(Exchange(reader), scanning), mapper, model, ahead).run(report)

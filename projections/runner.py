@@ -28,6 +28,7 @@ from projections.ledger import Batch, Standing, Superseded, commit, moved_by, st
 from projections.model import Model
 from projections.progress import Progress
 from projections.receipts import Receipts
+from projections.scanning import Scanner
 from projections.tables import READ, Db
 
 POLL = 0.25
@@ -136,8 +137,12 @@ class ProjectionRunner:
                     # A notice may also come while a batch is being committed.
                     writer.add_notify_handler(lambda _: self.wake())
                     writer.execute(f"LISTEN {APPENDED}")
-                    book = Exchange(stack.enter_context(self._connected("daybook projections, reading")))
-                    ahead = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="projections-ahead"))
+                    reader = stack.enter_context(self._connected("daybook projections, reading"))
+                    ahead, scanning = (
+                        stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=f"projections-{what}"))
+                        for what in ("ahead", "scanning")
+                    )
+                    book = Scanner(Exchange(reader), scanning)
                     self._take_part(Exchange(writer), book, ahead)
             except psycopg.Error as error:
                 _log.warning("Projections try again, because the database said: %s", described(error))
@@ -152,7 +157,7 @@ class ProjectionRunner:
         db.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (longest,))
         return db
 
-    def _take_part(self, models: Exchange, book: Exchange, ahead: ThreadPoolExecutor) -> None:
+    def _take_part(self, models: Exchange, book: Scanner, ahead: ThreadPoolExecutor) -> None:
         """Stand by until the lease is free, then lead until it is lost; again, until stopped."""
         writer = models.connection
         while not self._stopping.is_set():
@@ -179,7 +184,7 @@ class ProjectionRunner:
         if self._progress is not None:
             self._progress.lead(leads)
 
-    def _lead(self, models: Exchange, book: Exchange, ahead: ThreadPoolExecutor) -> None:
+    def _lead(self, models: Exchange, book: Scanner, ahead: ThreadPoolExecutor) -> None:
         """Post until stopped. Raises LeaseLost."""
         writer = models.connection
         where = standing(writer, self._models)
@@ -191,7 +196,7 @@ class ProjectionRunner:
             except Superseded:
                 where = standing(writer, self._models)
 
-    def _post(self, models: Exchange, book: Exchange, ahead: ThreadPoolExecutor, where: Standing) -> Standing:
+    def _post(self, models: Exchange, book: Scanner, ahead: ThreadPoolExecutor, where: Standing) -> Standing:
         """Post batches as they come, until it is time to look around; returns where the models stand then."""
         until = monotonic() + FRESH
         while monotonic() < until:
@@ -222,7 +227,7 @@ class ProjectionRunner:
             self._wait(models.connection)
         return where
 
-    def _prepare(self, book: Exchange, where: Standing) -> Batch | None:
+    def _prepare(self, book: Scanner, where: Standing) -> Batch | None:
         """The next batch, of models that stand at the same position; None where all stand at the end of the book."""
         positions = sorted({stand.position for stand in where.models.values()}, reverse=True)
         for _ in positions:
@@ -232,9 +237,9 @@ class ProjectionRunner:
             models = [model for model in self._models if where.position(model) == after]
             others = posting.names_of_others(self._mapper.catalogue, models)
             # No further than where the next group stands: from there on they go together.
-            scanned = posting.scan(book, after, positions[at - 1] if at else None, self._size, others)
+            scanned = book.scan(after, positions[at - 1] if at else None, self._size, others)
             if scanned.upto > after:
-                posted = posting.post(self._mapper, scanned.entries, models, where.parked, posting.histories(book))
+                posted = posting.post(self._mapper, scanned.entries, models, where.parked, book.history)
                 more = scanned.full or len(positions) > 1
                 return Batch(models, after, scanned.upto, more, *posted, self._statements(posted.units))
         return None
@@ -247,11 +252,11 @@ class ProjectionRunner:
         except Exception:  # noqa: BLE001  # some value can't be written: `commit` finds out whose, and parks its lane
             return None
 
-    def _done(self, where: Standing, book: Exchange) -> bool:
+    def _done(self, where: Standing, book: Scanner) -> bool:
         """Whether it was asked to stop, and has posted what there is, or has tried for long enough."""
         if not self._stopping.is_set():
             return False
-        last = posting.head(book)
+        last = book.head()
         return monotonic() > self._give_up_at or all(stand.position >= last for stand in where.models.values())
 
     def _wait(self, writer: Db) -> None:

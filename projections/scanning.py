@@ -1,0 +1,101 @@
+"""The book as the projections read it: stretch after stretch, the next one while this one is posted."""
+
+from collections.abc import Collection
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg.sql import SQL
+
+from infra.entries import COLUMNS, StoredEntry
+from infra.exchange import Asked, Exchange, in_text
+
+_HEAD = Asked(b"SELECT coalesce(max(position), 0) FROM daybook.events")
+_NEXT = "SELECT {} FROM daybook.events WHERE position > $1 AND position <= $2 AND {} ORDER BY position LIMIT $3"
+_HISTORY = (
+    f"SELECT {COLUMNS} FROM daybook.events WHERE originator_id = $1 AND position <= $2 ORDER BY position".encode()
+)
+_MOST = 2**63 - 1
+
+
+class Scanned(NamedTuple):
+    entries: list[StoredEntry]
+    upto: int
+    """Every entry up to here was looked at, those of other kinds included."""
+    full: bool
+    """There may be more where this came from."""
+
+
+class _Stretch(NamedTuple):
+    """What is asked of the book."""
+
+    after: int
+    stop: int | None
+    limit: int
+    others: frozenset[str]
+
+
+class Scanner:
+    """One connection to the book. Used by one thread at a time; a thread of its own reads ahead in between."""
+
+    def __init__(self, book: Exchange, ahead: ThreadPoolExecutor) -> None:
+        self._book, self._ahead = book, ahead
+        self._coming: tuple[_Stretch, Future[Scanned]] | None = None
+
+    def head(self) -> int:
+        """The position of the last entry of the book."""
+        self._settle()
+        return self._last()
+
+    def scan(self, after: int, stop: int | None, limit: int, others: Collection[str] = ()) -> Scanned:
+        """The next entries above a position, without those of the stored names in `others`.
+
+        `stop`: go no further than this position, which exists; None: to the end of the book.
+        """
+        stretch = _Stretch(after, stop, limit, frozenset(others))
+        scanned = self._settle(stretch) or self._read(stretch)
+        if scanned.full:
+            following = stretch._replace(after=scanned.upto)
+            self._coming = following, self._ahead.submit(self._read, following)
+        return scanned
+
+    def history(self, aggregate: UUID, last: int) -> list[StoredEntry]:
+        """An aggregate's entries up to a position."""
+        self._settle()
+        (found,) = self._book.run(Asked(_HISTORY, in_text(str(aggregate), last)), binary=True)
+        return self._book.rows(found, StoredEntry._make)
+
+    def _settle(self, wanted: _Stretch | None = None) -> Scanned | None:
+        """Wait until the connection is free; what was read ahead, if that is wanted.
+
+        Where the book ended then, it may have grown since, and whoever told of it will not call again.
+        """
+        if self._coming is None:
+            return None
+        (stretch, coming), self._coming = self._coming, None
+        wait([coming])
+        return coming.result() if stretch == wanted and coming.result().full else None
+
+    def _read(self, stretch: _Stretch) -> Scanned:
+        after, stop, limit, others = stretch
+        if stop is None and others:
+            # Entries of others may stand at the end: what was looked at has to be known before looking.
+            stop = self._last()
+        bounds = in_text(after, _MOST if stop is None else stop, limit)
+        (found,) = self._book.run(Asked(_without(others), bounds), binary=True)
+        entries = self._book.rows(found, StoredEntry._make)
+        full = len(entries) == limit
+        last = entries[-1].position if entries else after
+        return Scanned(entries, last if full or stop is None else stop, full)
+
+    def _last(self) -> int:
+        (last,) = self._book.run(_HEAD)
+        return int(last.get_value(0, 0) or 0)
+
+
+@lru_cache(maxsize=100)
+def _without(others: frozenset[str]) -> bytes:
+    """The names stand in the statement: PostgreSQL hashes a constant list, and compares with each of a parameter's."""
+    wanted = SQL("topic <> ALL ({})").format(sorted(others)) if others else SQL("true")
+    return SQL(_NEXT).format(SQL(COLUMNS), wanted).as_bytes(None)
