@@ -21,13 +21,13 @@ from domain.kernel.identifiers import NotATypeId
 from domain.kernel.recorded import Recorded
 from infra.entries import COLUMNS, StoredEntry
 from infra.mapper import SealingMapper
-from projections.comparing import Difference, differences
+from projections.comparing import Comparison, Difference
 from projections.lanes import Lane, described
 from projections.model import Model
 from projections.past import with_past
 from projections.posting import erased_records
 from projections.refolding import Fold, Row
-from projections.tables import READ, Db, names
+from projections.tables import READ, Db
 
 Record: TypeAlias = tuple[str, str]
 """A model, and the public id that the record's rows carry there."""
@@ -62,6 +62,7 @@ class Attestation:
     def __init__(self, mapper: SealingMapper, models: Sequence[Model]) -> None:
         self._mapper, self._catalogue, self.models = mapper, mapper.catalogue, models
         self._kinds = {prefix: kind for kind, prefix in mapper.catalogue.prefixes.items()}
+        self.comparisons = {model.name: [*map(Comparison, with_past(model.tables))] for model in models}
 
     def of(self, topic: str, id: UUID) -> list[Record]:
         """What an entry of this stored name says of its record: in which models it has rows, and under which id."""
@@ -91,7 +92,7 @@ class Attestation:
         with db.transaction():
             db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             # Before the snapshot is taken: a rebuild that switches later must wait, or its rows would not be in it.
-            db.execute(_lock(models))
+            db.execute(self._lock(models))
             current = self._current(db)
             least = min((at for _, at in current), default=0)
             erased = self._erased(db, least)
@@ -119,6 +120,11 @@ class Attestation:
         return [
             (model, found[model.name][1]) for model in self.models if found.get(model.name, (0,))[0] == model.version
         ]
+
+    def _lock(self, models: Iterable[Model]) -> Composed:
+        names = (one.table.name for model in models for one in self.comparisons[model.name])
+        tables = SQL(", ").join(Identifier(READ, name) for name in names)
+        return SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables)
 
     def _fold(self, db: Db, stands: "Sequence[_Stand]") -> int:
         """Take all entries of the records, in the order of each; how many they are."""
@@ -158,6 +164,7 @@ class _Stand:
         self.model, self.records, self._position = model, records, position
         named = ((attestation.aggregate(model, public), public) for public in records)
         self._public = {id: public for id, public in named if id is not None}
+        self._comparisons = attestation.comparisons[model.name]
         self.folds = {id: Fold(model) for id in self._public}
         self._stopped: dict[UUID, str] = {}
 
@@ -178,13 +185,14 @@ class _Stand:
         said = defaultdict[str, list[str]](list)
         for id, why in self._stopped.items():
             said[self._public[id]].append(why)
-        expected: dict[str, list[Row]] = {table.name: [] for table in with_past(self.model.tables)}
+        expected = defaultdict[str, list[Row]](list)
         for fold in self.folds.values():
-            for table, rows in fold.rows():
-                expected[table.name] += rows
-        for table in with_past(self.model.tables):
-            for one in differences(db, table, self.records, expected[table.name]):
-                said[one.record].append(f"{table.name}: {_words(one)}")
+            for name, rows in fold.rows():
+                expected[name] += rows
+        for comparison in self._comparisons:
+            name = comparison.table.name
+            for one in comparison.differences(db, self.records, expected[name]):
+                said[one.record].append(f"{name}: {_words(one)}")
         for public, whats in said.items():
             yield Mismatch((self.model.name, public), self._position, "; ".join(whats))
 
@@ -202,11 +210,6 @@ def _words(one: Difference) -> str:
             return f"{one.many} that no entry made"
         case _:
             return f"{one.many} with another {', '.join(one.columns)}"
-
-
-def _lock(models: Iterable[Model]) -> Composed:
-    tables = SQL(", ").join(Identifier(READ, name) for model in models for name in names(model))
-    return SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables)
 
 
 _PARKED = "SELECT model, aggregate_id, position FROM daybook_projections.parked WHERE aggregate_id = ANY(%s)"

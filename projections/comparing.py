@@ -1,6 +1,6 @@
 """Comparing the rows of records with those that they must have, in the database, as its types have both."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,12 +22,20 @@ class Difference(NamedTuple):
     """Those that differ."""
 
 
-def differences(
-    db: Db, table: Table, records: Collection[str], expected: Iterable[Mapping[str, Any]]
-) -> list[Difference]:
-    """Where the rows of these records differ from those expected, which are all of theirs."""
-    rows = msgspec.json.encode(list(expected)).decode()
-    return [Difference(*found) for found in db.execute(_text(table), (rows, [*records]), prepare=True)]
+class Comparison:
+    """How the rows of one table are compared: its statement is made once, for it is asked again and again."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._text = _text(table).as_bytes(None)
+
+    def differences(
+        self, db: Db, records: Collection[str], expected: Iterable[Mapping[str, Any]]
+    ) -> Iterator[Difference]:
+        """Where the rows of these records differ from those expected, which are all of theirs."""
+        rows = msgspec.json.encode(list(expected)).decode()
+        for found in db.execute(self._text, (rows, [*records]), prepare=True):
+            yield Difference(*found)
 
 
 def _text(table: Table) -> Composed:

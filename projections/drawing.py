@@ -8,7 +8,6 @@ from psycopg.sql import SQL, Identifier
 
 from projections.attestation import Attestation, Record
 from projections.model import Model, Table
-from projections.past import with_past
 from projections.tables import READ, Db
 
 OWNERS = 500
@@ -42,7 +41,9 @@ class Strangers:
 
     def __init__(self, attestation: Attestation) -> None:
         self._attestation = attestation
-        self._tables = [(model, table) for model in attestation.models for table in with_past(model.tables)]
+        self._tables = [
+            (model, each.table) for model in attestation.models for each in attestation.comparisons[model.name]
+        ]
         self._at, self._after = 0, ""
 
     def next(self, db: Db) -> tuple[list[Record], bool]:

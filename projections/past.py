@@ -29,6 +29,10 @@ def stored(table: Table) -> Table:
     return msgspec.structs.replace(table, columns={**table.columns, **added})
 
 
+def past_name(table: Table) -> str:
+    return f"{table.name}_past"
+
+
 def past_of(table: Table) -> Table:
     """The table of the former rows of one that does not only grow: found in the same ways."""
     columns = {**stored(table).columns, UNTIL: "bigint NOT NULL", UNTIL_OCCURRED: "timestamptz NOT NULL"}
@@ -37,7 +41,7 @@ def past_of(table: Table) -> Table:
     few = [f"{column}, {UNTIL}" for column in table.few]
     listed = [index for index in table.indexes if index.partition(",")[0] not in table.few]
     return Table(
-        name=f"{table.name}_past",
+        name=past_name(table),
         columns={name: kind.removesuffix(_UNIQUE) for name, kind in columns.items()},
         key=(*table.key, table.since),
         of=table.of,

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from domain.kernel.recorded import Recorded
 from projections.model import Key, Model, Posting, Table
-from projections.past import UNTIL, UNTIL_OCCURRED, past_of, stored
+from projections.past import UNTIL, UNTIL_OCCURRED, past_name
 from projections.tables import Change
 
 Row: TypeAlias = dict[str, Any]
@@ -49,12 +49,12 @@ class Fold:
         apply(self._rows, posting.changes)
         return [(*touched[at], before[at], self._rows[at[0]].get(at[1])) for at in touched]
 
-    def rows(self) -> Iterator[tuple[Table, Sequence[Row]]]:
-        """All tables in which it has a part, with its rows there."""
+    def rows(self) -> Iterator[tuple[str, Sequence[Row]]]:
+        """The names of all tables in which it has a part, with its rows there."""
         for table in self._model.tables:
-            yield stored(table), [self._dated(table, key, row) for key, row in self._rows[table.name].items()]
+            yield table.name, [self._dated(table, key, row) for key, row in self._rows[table.name].items()]
             if not table.grows:
-                yield past_of(table), self._former[table.name]
+                yield past_name(table), self._former[table.name]
 
     def _dated(self, table: Table, key: Key, row: Row) -> Row:
         """A row as it is stored: with the entry from which on it is so."""
