@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from api.reading.sight import Sight
 from api.schema import make_schema
 from benchmarks.laboratory import Laboratory
 from benchmarks.laboratory import laboratory as furnished
-from benchmarks.questions import QUESTIONS, Question
+from benchmarks.questions import QUESTIONS, Question, Taken
 from benchmarks.results import Figure, Goal, Section, shown
 from domain.access import unlimited
 from infra.migrations import migrate
@@ -41,12 +40,12 @@ class Book:
 
     def __init__(self, conninfo: str, size: int, schema: strawberry.Schema, sight: Sight = EVERYTHING) -> None:
         self.conninfo, self.size, self._sight = conninfo, size, sight
-        self.taken: dict[str, list[float]] = {}
+        self.taken = Taken()
         self._runner = asyncio.Runner()
         self._pool = read_pool(conninfo, size=1, seconds=60)
         self._runner.run(self._pool.open())
         self._reader = Reader(self._pool, schema)
-        self._cursor = self._in_the_middle()
+        self._cursor = in_the_middle(self._end_of_first_page(), conninfo, size)
 
     def close(self) -> None:
         self._runner.run(self._pool.close())
@@ -67,25 +66,30 @@ class Book:
                 found.append(perf_counter() - begin)
             return found
 
-        self.taken.setdefault(question.what, []).extend(self._runner.run(asked()))
+        self.taken.add(question, self._runner.run(asked()))
 
-    def percentile(self, question: Question, of: int) -> float:
-        """In milliseconds."""
-        return statistics.quantiles(self.taken[question.what], n=100, method="inclusive")[of - 1] * 1000
-
-    def _in_the_middle(self) -> str:
-        """The cursor of the customer in the middle of the list: a cursor of its first page, moved."""
+    def _end_of_first_page(self) -> str:
         document = parse("{ customers(first: 1) { pageInfo { endCursor } } }")
         operation = get_operation_ast(document)
         assert operation is not None
         found = self._runner.run(self._reader.query(document, operation, {}, self._sight)).data
         cursor: str = msgspec.json.decode(found)["customers"]["pageInfo"]["endCursor"]
-        made_for, *_ = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=="))
-        with psycopg.connect(self.conninfo) as db:
-            db.execute("SET timezone = 'UTC'")
-            place = db.execute(_MIDDLE, (f"cus_{self.size // 2:026d}",)).fetchone()
-        assert place is not None
-        return base64.urlsafe_b64encode(msgspec.json.encode([made_for, *place])).decode().rstrip("=")
+        return cursor
+
+
+def middle(size: int) -> str:
+    """The id of the customer in the middle of the list."""
+    return f"cus_{size // 2:026d}"
+
+
+def in_the_middle(cursor: str, conninfo: str, size: int) -> str:
+    """The cursor of the customer in the middle of the list: a cursor of its first page, moved."""
+    made_for, *_ = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=="))
+    with psycopg.connect(conninfo) as db:
+        db.execute("SET timezone = 'UTC'")
+        place = db.execute(_MIDDLE, (middle(size),)).fetchone()
+    assert place is not None
+    return base64.urlsafe_b64encode(msgspec.json.encode([made_for, *place])).decode().rstrip("=")
 
 
 _MIDDLE = "SELECT created_at::text, id FROM daybook_read.customers WHERE id = %s"
@@ -124,7 +128,7 @@ def _measured(place: Laboratory) -> Section:
 def _figures(books: list[Book]) -> Iterator[Figure]:
     first, last = books[0], books[-1]
     for question in QUESTIONS:
-        ratio = last.percentile(question, 95) / first.percentile(question, 95)
+        ratio = last.taken.percentile(question, 95) / first.taken.percentile(question, 95)
         goal = Goal(1.5, "at most") if question.constant else None
         yield Figure(f"{question.what}: p95 with {last.size:,} against {first.size:,}", ratio, "x", goal)
 
@@ -133,7 +137,9 @@ def _said(books: list[Book], filled: list[float], memory: str, held: str) -> Ite
     head = " | ".join(f"{book.size:,}" for book in books)
     lines = [f"| p50 / p95 in ms | {head} |", "|---|" + "---:|" * len(books)]
     for question in QUESTIONS:
-        cells = (f"{book.percentile(question, 50):.1f} / {book.percentile(question, 95):.1f}" for book in books)
+        cells = (
+            f"{book.taken.percentile(question, 50):.1f} / {book.taken.percentile(question, 95):.1f}" for book in books
+        )
         lines.append(f"| {question.what} | {' | '.join(cells)} |")
     yield "\n".join(lines)
     yield (
@@ -170,16 +176,22 @@ _SIZES = """
 
 
 @contextmanager
-def filled(laboratory: Laboratory, size: int, then: bytes = b"") -> Iterator[str]:
-    """A database with so many customers; `then` is SQL that changes their rows before there are indexes."""
+def filled(laboratory: Laboratory, size: int) -> Iterator[str]:
+    """A database with so many customers."""
     with laboratory.database() as conninfo:
-        migrate(conninfo)
-        with psycopg.connect(conninfo, autocommit=True) as db:
-            install(db, models)
-            # Indexes come last, as when a model is rebuilt.
-            drop(db, READ, (table.name for table in with_past(TABLES)))
-            create(db, READ, TABLES)
-            psycopg.ClientCursor(db).execute(_FILL.read_bytes() + then, {"size": size})
-            index(db, READ, TABLES)
-            db.execute("VACUUM ANALYZE")
+        fill(conninfo, size)
         yield conninfo
+
+
+def fill(conninfo: str, size: int, then: bytes = b"") -> None:
+    """Put so many customers into a database without any; `then` is SQL that changes their rows before there are
+    indexes."""
+    migrate(conninfo)
+    with psycopg.connect(conninfo, autocommit=True) as db:
+        install(db, models)
+        # Indexes come last, as when a model is rebuilt.
+        drop(db, READ, (table.name for table in with_past(TABLES)))
+        create(db, READ, TABLES)
+        psycopg.ClientCursor(db).execute(_FILL.read_bytes() + then, {"size": size})
+        index(db, READ, TABLES)
+        db.execute("VACUUM ANALYZE")

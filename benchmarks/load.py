@@ -4,6 +4,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import NamedTuple
 
 import msgspec
@@ -49,14 +50,28 @@ def post(
     return Post(port, "\r\n".join([*lines, "", ""]).encode(), body, right)
 
 
-def ask(one: Post) -> bytes:
-    """The body of one answer. Raises RuntimeError where its status is not 200."""
-    with socket.create_connection(("127.0.0.1", one.port), timeout=_LONGEST) as connection:
-        connection.sendall(one.bytes)
+class Connection:
+    """A connection that stays open, for one request after the other."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = socket.create_connection(("127.0.0.1", port), timeout=_LONGEST)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def ask(self, one: Post) -> bytes:
+        """The body of one answer. Raises RuntimeError where its status is not 200."""
+        self._connection.sendall(one.bytes)
         received = bytearray()
         while (body := _body(received)) is None:
-            _receive(connection, received)
-    return body
+            _receive(self._connection, received)
+        return body
+
+
+def ask(one: Post) -> bytes:
+    """The body of one answer. Raises RuntimeError where its status is not 200."""
+    with closing(Connection(one.port)) as connection:
+        return connection.ask(one)
 
 
 def load(one: Post, clients: int, seconds: float) -> Loaded:

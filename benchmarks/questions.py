@@ -1,14 +1,16 @@
 """What screens ask of a list of customers that grows: pages, filters, searches, each time with other values."""
 
 import hashlib
+import statistics
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from graphql import DocumentNode, OperationDefinitionNode, get_operation_ast, parse
 
+_VARIABLES = {"cursor": "String", "id": "ID", "text": "String", "from": "DateTime", "until": "DateTime"}
 _DOCUMENT = """
-query Page($cursor: String, $id: ID, $text: String, $from: DateTime, $until: DateTime) {{
+query Page{variables} {{
   customers(first: 50{arguments}) {{
     nodes {{
       id name relationship contactPoints {{ value }}
@@ -34,13 +36,43 @@ class Question(NamedTuple):
     constant: bool = True
     """Whether as much is found at every size, or the page is the beginning of an index."""
 
+    @property
+    def asks_with(self) -> list[str]:
+        """The names of its variables."""
+        return [name for name in _VARIABLES if f"${name}" in self.arguments]
+
+    @property
+    def text(self) -> str:
+        """The document that is sent."""
+        declared = ", ".join(f"${name}: {_VARIABLES[name]}" for name in self.asks_with)
+        return _DOCUMENT.format(
+            variables=f"({declared})" if declared else "",
+            arguments=f", {self.arguments}" if self.arguments else "",
+            counted="totalCount" if self.what.startswith("counted") else "",
+        )
+
     def parsed(self) -> tuple[DocumentNode, OperationDefinitionNode]:
-        counted = "totalCount" if self.what.startswith("counted") else ""
-        arguments = f", {self.arguments}" if self.arguments else ""
-        document = parse(_DOCUMENT.format(arguments=arguments, counted=counted))
+        document = parse(self.text)
         operation = get_operation_ast(document)
         assert operation is not None
         return document, operation
+
+
+class Taken:
+    """The seconds that the answers to each question took."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, list[float]] = {}
+
+    def add(self, question: Question, seconds: list[float]) -> None:
+        self._seconds.setdefault(question.what, []).extend(seconds)
+
+    def clear(self) -> None:
+        self._seconds.clear()
+
+    def percentile(self, question: Question, of: int) -> float:
+        """In milliseconds."""
+        return statistics.quantiles(self._seconds[question.what], n=100, method="inclusive")[of - 1] * 1000
 
 
 def _owner(size: int, n: int) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 from uuid import uuid4
 
 import msgspec
@@ -46,14 +46,18 @@ class Served(NamedTuple):
         return float(sum(one.memory_info().rss for one in family(self.process)) / 2**20)
 
 
-def daybook(*words: str, environment: Mapping[str, str]) -> "subprocess.Popen[str]":
-    """The command line in a process of its own, with this environment and nothing that the caller's says of Daybook."""
+def daybook(*words: str, environment: Mapping[str, str], log: IO[bytes] | None = None) -> "subprocess.Popen[str]":
+    """The command line in a process of its own, with this environment and nothing that the caller's says of Daybook.
+
+    `log`: where it logs to, in place of our own standard error.
+    """
     inherited = {name: value for name, value in os.environ.items() if not re.match("DAYBOOK_|DATABASE_URL", name)}
     return subprocess.Popen(
         [sys.executable, "-m", "api.command_line", *words],
         cwd=_ROOT,
         env={**inherited, **environment},
         stdout=subprocess.PIPE,
+        stderr=log,
         text=True,
     )
 
@@ -72,10 +76,10 @@ def url(conninfo: str) -> str:
 
 
 @contextmanager
-def serving(environment: Mapping[str, str], *words: str) -> Iterator[Served]:
+def serving(environment: Mapping[str, str], *words: str, log: IO[bytes] | None = None) -> Iterator[Served]:
     """`daybook serve` with these words on a free port, ready; asked to stop at the end."""
     began = time.perf_counter()
-    process = daybook("serve", "--port", "0", *words, environment=environment)
+    process = daybook("serve", "--port", "0", *words, environment=environment, log=log)
     try:
         port = port_of(process)
         client = Client(port)
