@@ -44,7 +44,7 @@ _PAGE: LiteralString = """
         ARRAY(SELECT amount FROM daybook_read.opportunities WHERE customer_id = customer.id)
     FROM daybook_read.customers customer
     WHERE ({sees}) AND ({where})
-    ORDER BY {order} LIMIT 51
+    ORDER BY {order} LIMIT %(limit)s
 """
 _EVERYTHING: LiteralString = "true"
 _OWN_OR_THE_TEAMS: LiteralString = "owner_id = %(me)s OR team_id = %(team)s"
@@ -66,7 +66,7 @@ def page(db: psycopg.Connection, size: int, person: Person, question: Question, 
     )
     text = given.get("text", "")
     values = {
-        **given, "me": person.id, "team": person.team, "middle": middle(size),
+        **given, "me": person.id, "team": person.team, "middle": middle(size), "limit": _ON_PAGE + 1,
         "words": [f"%{word}%" for word in text.lower().split()], "number": text.replace(" ", ""),
     }  # fmt: skip
     rows = db.execute(query, values).fetchall()
