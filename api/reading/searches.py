@@ -36,16 +36,20 @@ def searched(compiler: Compiler, call: Call, rows: Rows, alias: str) -> list[str
     longest = statement.parameter(call, _first(str), "text")
     others = statement.parameter(call, lambda given: words_of(given["search"])[1:], "text[]")
     held = PIECES.format(text=f'{hit}."text"')
+    # It is planned with its values. Where there are no pieces, or no others, that leaves the condition out: else it
+    # would be met of each row all the same, at the price of its pieces, or take another plan for all.
     return [
         (
             f'{alias}."id" in (select {hit}.{reference} from {source} {hit}'
-            f' where {held} @> {pieces} and strpos({hit}."text", {longest}) > 0)'
+            f" where ({pieces} = '{{}}' or {held} @> {pieces})"
+            f' and strpos({hit}."text", {longest}) > 0)'
         ),
         # The others may stand in other texts of the same record. Not as a join: that would come after the longest word,
         # whose pieces cost ten times as much to make as it takes to look for a word, and everybody may have it.
         (
-            f"(exists (select from unnest({others}) {word}(word) where not exists (select from {source} {other}"
-            f' where {other}.{reference} = {alias}."id" and strpos({other}."text", {word}.word) > 0))) is not true'
+            f"({others} = '{{}}' or (exists (select from unnest({others}) {word}(word) where not exists (select from"
+            f' {source} {other} where {other}.{reference} = {alias}."id" and strpos({other}."text", {word}.word) > 0)'
+            ")) is not true)"
         ),
     ]
 
