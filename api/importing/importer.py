@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
+from unicodedata import normalize
 from uuid import UUID, uuid5
 
 import uvloop
@@ -20,7 +21,7 @@ from api.importing.rows import Entry, Rejected, Table
 from api.importing.values import BadValue
 from domain.access import unlimited
 from domain.catalogue import catalogue
-from domain.encoding import UnreadableEntry
+from domain.encoding import SealBroken, UnreadableEntry
 from domain.kernel import Refused
 from domain.kernel.recorded import Context
 from domain.steps import blocking, following
@@ -47,7 +48,8 @@ class Import:
 
     def __init__(self, parts: Parts, mapping: RowMapping, source: str) -> None:
         """`source` is the other system's name. Raises MappingError where it can't be one."""
-        if not source.strip() or not source.isprintable() or ":" in source or len(source) > LONGEST_SOURCE:
+        source = normalize("NFC", source).strip()  # as the book has it in external ids
+        if not source or not source.isprintable() or ":" in source or len(source) > LONGEST_SOURCE:
             said = (
                 f"must be a word of your own without a colon, of at most {LONGEST_SOURCE} characters, such as old-crm"
             )
@@ -123,7 +125,7 @@ class Import:
                 met.append(missing)
             except StepRefused as refused:
                 met.extend(refused.reasons)
-            except (BadValue, UnreadableEntry) as bad:
+            except (BadValue, UnreadableEntry, SealBroken) as bad:
                 met.append(str(bad))
         met.extend(await self._entering.objections(row, known.id if known else None))
         rejected = Rejected(row.number, row.cells, tuple(dict.fromkeys(map(str, met))))

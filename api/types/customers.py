@@ -1,6 +1,7 @@
 """Customers, and what belongs to them."""
 
 from datetime import date, datetime
+from unicodedata import normalize
 
 import strawberry
 
@@ -205,12 +206,17 @@ class ContactLink:
     hidden_fields: list[str] = hidden()
 
 
+def _key(scheme: str) -> str:
+    """As the key of a scheme is made of it, however its accents are written."""
+    return normalize("NFC", scheme).casefold()
+
+
 TAG = Grain(name="tag", table=tables.TAGS, on={"customer_id": "id"})
 CLASS = Grain(
     name="class",
     table=tables.CLASSIFICATIONS,
     on={"customer_id": "id"},
-    given=Argument("scheme", "scheme_key", str, "Only classes of this scheme, such as `industry`.", str.casefold),
+    given=Argument("scheme", "scheme_key", str, "Only classes of this scheme, such as `industry`.", _key),
 )
 
 

@@ -202,6 +202,26 @@ def test_an_import_rejects_the_row_and_enters_the_others(at: Altered, tmp_path: 
     assert at.said in rejected.read_text()
 
 
+def test_an_import_rejects_the_row_of_whom_nothing_can_be_sealed_for(at: Altered, tmp_path: Path) -> None:
+    rows, rejected = tmp_path / "rows.csv", tmp_path / "rejected.csv"
+    rows.write_text("id,customer\n1,sound\n2,wrung\n3,sound\n")
+    (tmp_path / "map.toml").write_text(TICKETS)
+    importing = Import(at.parts, read_mapping(tmp_path / "map.toml", KINDS["tickets"]), "old")
+    found = importing.run(importing.open(rows), rejected, lambda _: None)
+    assert (found.created, found.rejected) == (2, 1)
+    assert f"The key of subject {at.wrung}" in rejected.read_text()
+
+
+TICKETS = """
+kind = "tickets"
+external_id = "id"
+[[step]]
+do = "open"
+[step.fields]
+channel = { constant = "email" }
+subject = "id"
+customer = { column = "customer", find = "customer" }
+"""
 FEED = 'subscription { changes(after: "0", types: ["CustomerRenamed"]) { change { version data } } }'
 WHY = """
 query ($id: ID!) {

@@ -567,6 +567,15 @@ def test_a_moment_has_its_own_offset_or_the_mappings_time_zone(files: Files, tmp
     assert sorted(at for (at,) in found) == sorted(written.values())
 
 
+def test_a_source_is_one_however_its_name_is_written(files: Files) -> None:
+    assert files.customers("7,Alp,,,,,", source="altbüro").created == 1
+    before = entries(files.parts)
+    for source in (normalize("NFD", "altbüro"), " altbüro "):
+        assert files.customers("7,Alp,,,,,", source=source).unchanged == 1
+    assert entries(files.parts) == before
+    assert files.customers("7,Alpen,,,,,", source=normalize("NFD", "altbüro")).changed == 1
+
+
 def test_two_sources_may_use_the_same_ids(files: Files) -> None:
     files.customers("7,Alp,,,,,")
     assert files.customers("7,Anders,,,,,", source="new").created == 1

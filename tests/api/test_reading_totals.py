@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unicodedata import normalize
 from uuid import UUID
 
 import psycopg
@@ -251,8 +252,14 @@ def test_groups_are_bounded(empty: str, at: Desk) -> None:
 def test_classes_of_a_scheme(database: str) -> None:
     rows = sample(seed=5)
     load(database, rows)
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("UPDATE daybook_read.customer_classifications SET scheme_key = 'büro' WHERE scheme_key = 'industry'")
+    query = (
+        "query Q($scheme: String!) { customerGroups(by: [CLASSIFICATION], scheme: $scheme) { classification count } }"
+    )
     with desk(database) as at:
-        found = at.data("""{ customerGroups(by: [CLASSIFICATION], scheme: "INDUSTRY") { classification count } }""")
+        found = at.data(query, {"scheme": "BÜRO"})
+        assert at.data(query, {"scheme": normalize("NFD", "Büro")}) == found
     active = {row["id"] for row in rows["customers"] if row["status"] == "active"}
     classes = [row for row in rows["customer_classifications"] if row["scheme_key"] == "industry"]
     assert any(row["customer_id"] in active for row in classes)
