@@ -39,7 +39,7 @@ class Receiving(HttpToolsProtocol):
         """Between two requests: uvicorn's own way takes a timer for each."""
         self._head = 0
         """Bytes of the head that have come."""
-        self._head_ended = self._complete = self._handed_over = False
+        self._head_ended = self._complete = self._handed_over = self._ends = False
         self._wish_ends: int | None = None
         """Where in what has come a head ends whose wish for another protocol is passed over."""
 
@@ -120,6 +120,8 @@ class Receiving(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
+            if self._ends:
+                self._cut_off()
             return
         self.server_state.total_requests += 1
         self.flow.resume_reading()
@@ -127,9 +129,16 @@ class Receiving(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         super().shutdown()
-        # There is no end to wait for: of an event stream, which alone comes in pieces, and of who does not send all.
+        self._ends = True
+        self._cut_off()
+
+    def _cut_off(self) -> None:
+        """Where there is no end to wait for: of an event stream, which alone comes in pieces, and of who does not send
+        all of a request. A request before that one is answered first.
+        """
         cycle: RequestResponseCycle | None = self.cycle
-        if cycle and not cycle.response_complete and (cycle.chunked_encoding or not self._complete):
+        is_half = self._head_ended and not self.pipeline
+        if cycle and not cycle.response_complete and (cycle.chunked_encoding or is_half):
             cycle.disconnected = True
             cycle.message_event.set()
             self.transport.close()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -18,7 +19,8 @@ from api.incoming import MOST_BYTES
 from api.receiving import MOST_HEAD_BYTES
 from api.server import MOST_MESSAGE_BYTES
 from tests.api.book import HEADERS
-from tests.api.listening import PATIENCE, Server, listening
+from tests.api.listening import PATIENCE, Server, listening, until
+from tests.held import held
 
 BODY = b'{"query": "{ __typename }"}'
 HEAD = "\r\n".join(
@@ -107,6 +109,24 @@ def test_who_has_not_sent_all_of_a_request_does_not_hold_up_the_end(
         assert all(map(cut, clients))
         assert time.monotonic() - began < receiving.DEADLINE / 3
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("more", [b"POST /graphql HTT", request()[:-1]], ids=["half a head", "half a body"])
+def test_who_has_begun_another_request_is_answered_the_one_before_all_the_same(
+    database: str, tmp_path: Path, more: bytes
+) -> None:
+    """HTTP lets a client send on without waiting for answers (RFC 9112, 9.3.2)."""
+    query = "mutation($i: CustomerRegisterInput!) { customerRegister(input: $i) { userErrors { code } } }"
+    given = {"idempotencyKey": str(uuid4()), "kind": "PERSON", "name": "Ada"}
+    body = json.dumps({"query": query, "variables": {"i": given}}).encode()
+    with listening(database, tmp_path) as server, connection(server) as tcp:
+        with held(database, "it is appended") as waits:
+            tcp.sendall(request(body) + more)
+            until(waits)
+            server.uvicorn.should_exit = True
+            until(lambda: not server.uvicorn.servers[0].sockets)  # who is there is told that the end has come
+        assert b'"userErrors":[]' in answer(tcp)
+        assert cut(tcp)
 
 
 def segments(tcp: socket.socket) -> int:
