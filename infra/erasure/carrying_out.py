@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 
 import psycopg
 from eventsourcing.domain import DomainEventProtocol
+from msgspec.structs import replace
 from psycopg import Connection
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -132,15 +133,19 @@ class Erasures:
             return
 
     def _stands(self, customer: UUID) -> tuple[Customer, int]:
-        """The customer and their version; as they stood before an entry that can't be read: it keeps nobody waiting."""
+        """The customer and their version; as they stood before an entry that can't be read, which keeps nobody waiting,
+        but for the receipt: another process may have entered it.
+        """
+        erased = False
         try:
             fold = self._daybook.fold(customer)
             state, version = fold.state, fold.version
         except Unfoldable as stopped:
             with self._pool.connection() as db:
-                [(version,)] = db.execute(_VERSION, (customer,), binary=True).fetchall()
+                [(version, erased)] = db.execute(_VERSION, (customer,), binary=True).fetchall()
             state = stopped.before
-        return state if isinstance(state, Customer) else Customer(), version
+        state = state if isinstance(state, Customer) else Customer()
+        return replace(state, erasure=Erasure.ERASED) if erased else state, version
 
     def _reach(self, customer: UUID, again: Iterable[UUID]) -> Reach:
         with self._pool.connection() as db:
@@ -233,7 +238,11 @@ _ABOUT = """
         WHERE originator_id = ANY(%(records)s) ORDER BY originator_id, originator_version DESC
     ) AS last WHERE subject IN (originator_id, %(customer)s)
 """
-_VERSION = "SELECT max(originator_version) FROM daybook.events WHERE originator_id = %s"
+# And whether there is a receipt.
+_VERSION = f"""
+    SELECT max(originator_version), bool_or(topic IN ('{"', '".join(PERSONAL_DATA_ERASED)}'))
+    FROM daybook.events WHERE originator_id = %s
+"""
 _REACHED = """
     SELECT ARRAY(SELECT subject FROM daybook_keys.subjects WHERE subject = ANY(%s) AND wrapped IS NOT NULL
             ORDER BY subject),
