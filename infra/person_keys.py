@@ -19,7 +19,7 @@ from infra.append import APPEND_LOCK
 from infra.epochs import master_epoch
 from infra.generations import KEY, count, with_another
 from infra.master_key import MasterKey, master_key
-from infra.rotation import RotationError, alone, require_ours
+from infra.rotation import RotationError, alone, require_ours, unwrapped
 
 Db = Connection[Any]
 
@@ -50,7 +50,8 @@ class AllRotated(NamedTuple):
 def rotate_one(conninfo: str, file: Path, subject: UUID) -> Begun:
     """Begin a new generation of one subject's key. `conninfo`: the owner's; `file`: the master key's.
 
-    Raises RotationError where there is no such key, and MasterKeyError where the file is not this book's.
+    Raises RotationError where there is no such key or it was altered, and MasterKeyError where the file is not this
+    book's.
     """
     with alone(conninfo) as db:
         master = master_key(file, begun=True)
@@ -103,7 +104,7 @@ def _begin_of_all(db: Db) -> datetime:
 
 def _begin(db: Db, master: MasterKey, rows: list[tuple[UUID, bytes]]) -> list[Begun]:
     """Begin a generation of each of these keys that is still as it was read: an erasure may have come between."""
-    opened = [(subject, wrapped, master.unwrap(wrapped, subject.bytes)) for subject, wrapped in rows]
+    opened = [(subject, wrapped, unwrapped(master, subject, wrapped)) for subject, wrapped in rows]
     with db.transaction():
         db.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
         [(last,)] = db.execute("SELECT coalesce(max(position), 0) FROM daybook.events").fetchall()

@@ -24,7 +24,7 @@ from psycopg import Connection
 
 from infra.append import APPEND_LOCK
 from infra.epochs import PURPOSES_LOCK, master_epoch, proof_of
-from infra.master_key import Keys, MasterKey, MasterKeyError, epoch_of, keep, keys_in, master_key
+from infra.master_key import EpochUnknown, Keys, MasterKey, MasterKeyError, epoch_of, keep, keys_in, master_key
 
 Db = Connection[Any]
 
@@ -56,8 +56,8 @@ def rotate(
     """Rotate the master key in the file, or finish a rotation that was not finished.
 
     `conninfo`: the owner's. `advance` is told of keys that were wrapped anew. `only_prepare`: put the new master key
-    into the file, and stop. Raises RotationError, and MasterKeyError where the file is not this book's or can't be
-    written.
+    into the file, and stop. Raises RotationError, also where a key was altered, and MasterKeyError where the file is
+    not this book's or can't be written.
     """
     file = file.resolve()  # a link stays one
     with alone(conninfo) as db:
@@ -103,6 +103,19 @@ def require_ours(db: Db, master: MasterKey) -> None:
         master.unwrap(wrapped, purpose.encode())
 
 
+def unwrapped(master: MasterKey, subject: UUID, wrapped: bytes) -> bytes:
+    """A subject's keys, under a master key that is this book's. Raises RotationError where they do not open."""
+    try:
+        return master.unwrap(wrapped, subject.bytes)
+    except EpochUnknown:
+        raise
+    except MasterKeyError:
+        raise RotationError(
+            f"The key of subject {subject} in daybook_keys.subjects does not open under the master key, as others do:"
+            " it was altered. Restore that row, and rotate again."
+        ) from None
+
+
 def _epochs(db: Db) -> int:
     return db.execute("SELECT FROM daybook_keys.epochs").rowcount
 
@@ -145,7 +158,7 @@ def _wrap_once(db: Db, master: MasterKey, epoch: int, advance: Callable[[int], N
         anew = [
             (subject, wrapped, master.wrap(key, subject.bytes, epoch))
             for subject, wrapped in rows
-            if (key := master.unwrap(wrapped, subject.bytes)) and epoch_of(wrapped) != epoch
+            if (key := unwrapped(master, subject, wrapped)) and epoch_of(wrapped) != epoch
         ]
         if anew:
             _store(db, anew)

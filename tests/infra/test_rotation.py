@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from domain.kernel import new_id
 from infra import rotation
 from infra.master_key import MasterKeyError, keys_in
 from infra.migrations import migrate
+from infra.person_keys import rotate_all, rotate_one
 from infra.rotation import Rotated, RotationError, rotate
 from tests.toy import BeginDiary, PageWritten, WritePage, asking, handled, toy_book, toy_catalogue
 
@@ -99,6 +100,24 @@ def test_the_former_key_opens_nothing_and_the_new_one_the_same_keys(
         assert owners(another) == [*names, "Berta"]
     assert rotate(database, file) == Rotated(epoch=3, wrapped=21, done=True)
     assert owners(book) == [*names, "Berta"]
+
+
+@pytest.mark.parametrize("turn", [rotate, rotate_all, rotate_one])
+def test_a_key_that_was_altered_is_named_and_the_master_key_not_blamed(
+    book: Parts, database: str, file: Path, turn: Callable[..., object]
+) -> None:
+    """Who is told to put back another master key would look for what is not lost, and no rotation would ever end."""
+    ada, _bob = begun(book), begun(book, "Bob")
+    with psycopg.connect(database, autocommit=True) as db:
+        [(sound,)] = db.execute("SELECT wrapped FROM daybook_keys.subjects WHERE subject = %s", (ada,))
+        altered = "UPDATE daybook_keys.subjects SET wrapped = set_byte(wrapped, 20, 255 - get_byte(wrapped, 20))"
+        db.execute(altered + " WHERE subject = %s", (ada,))
+        one = (ada,) if turn is rotate_one else ()
+        with pytest.raises(RotationError, match=f"The key of subject {ada} .* was altered. Restore that row"):
+            turn(database, file, *one)
+        db.execute("UPDATE daybook_keys.subjects SET wrapped = %s WHERE subject = %s", (sound, ada))
+        turn(database, file, *one)
+    assert owners(book) == ["Ada", "Bob"]
 
 
 def test_the_file_is_its_owners_alone_and_what_held_the_former_key_is_overwritten(
