@@ -32,7 +32,7 @@ class Scale(NamedTuple):
     """Customers in the read models of a book that grows."""
 
 
-FULL = Scale(rounds=5, seconds=2.0, events=20_000, customers=2_500, sizes=(10_000, 100_000, 1_000_000))
+FULL = Scale(rounds=5, seconds=2.0, events=50_000, customers=2_500, sizes=(10_000, 100_000, 1_000_000))
 QUICK = Scale(rounds=1, seconds=0.3, events=1_000, customers=60, sizes=(200, 1_000, 4_000))
 
 
