@@ -6,6 +6,7 @@ A client that sends a byte a minute would otherwise keep a connection, and what 
 import asyncio
 import sys
 from collections.abc import Awaitable
+from http import HTTPStatus
 from typing import Any, cast
 
 from httptools import HttpParserUpgrade, HttpRequestParser
@@ -167,6 +168,14 @@ class Conversing(WebSocketsSansIOProtocol):
     sent before. So what still comes is let go by until the client has read the end (RFC 9112, 9.6 has it of HTTP).
     """
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # Of a request that can't be read, uvicorn is told nothing: it would wait for what never comes.
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            said = b"".join(self.conn.data_to_send())  # what it says of heads that are too large
+            self.transport.write(said or self.conn.reject(HTTPStatus.BAD_REQUEST, _NO_HANDSHAKE).serialize())
+            self.transport.close()
+
     def handle_parser_exception(self) -> None:
         failure = self.conn.close_sent
         if failure is None or self.close_sent:
@@ -180,6 +189,9 @@ class Conversing(WebSocketsSansIOProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.close_timer = self.loop.call_later(LINGERING, self.transport.close)
+
+
+_NO_HANDSHAKE = "Failed to open a WebSocket connection: the request is none that opens one.\n"
 
 
 def _length(header: tuple[bytes, bytes]) -> int:

@@ -129,6 +129,26 @@ def test_who_has_begun_another_request_is_answered_the_one_before_all_the_same(
         assert cut(tcp)
 
 
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"Content-Length: 3\r\n", b"400"),
+        (b"Transfer-Encoding: chunked\r\n", b"400"),
+        (b"Cookie: " + b"x" * 9_000 + b"\r\n", b"431"),
+        (b"".join(b"X-%d: y\r\n" % at for at in range(200)), b"431"),
+    ],
+    ids=["a body", "a chunked body", "a long header", "many headers"],
+)
+def test_who_can_t_open_a_websocket_is_told_and_not_kept(
+    database: str, tmp_path: Path, line: bytes, status: bytes
+) -> None:
+    """Nobody would cut such a connection: all of the request is there, and no WebSocket begins."""
+    with listening(database, tmp_path, projections=False) as server, connection(server) as tcp:
+        tcp.sendall(UPGRADE.replace(b"Host:", line + b"Host:"))
+        assert answer(tcp).startswith(b"HTTP/1.1 " + status)
+        assert cut(tcp)
+
+
 def segments(tcp: socket.socket) -> int:
     """How many segments with data have come, by the kernel's count: `tcpi_data_segs_in` of its `struct tcp_info`."""
     count: int
