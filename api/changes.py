@@ -18,7 +18,7 @@ from api.serving import Serving
 from domain.catalogue import catalogue
 from domain.kernel import type_id
 from infra.entries import StoredEntry
-from infra.master_key import EpochUnknown
+from infra.master_key import MasterKeyError
 from projections.event_data import event_data, facts_of
 
 _log = logging.getLogger("daybook.api")
@@ -120,7 +120,7 @@ def _said(serving: Serving, sight: Sight, entry: StoredEntry) -> tuple[str | Non
     try:
         (recorded,) = serving.mapper.recorded([entry])
         data, gone = event_data(recorded.event)
-    except (psycopg.Error, EpochUnknown):  # that is no fault of the entry's: who follows begins anew after the last one
+    except (psycopg.Error, MasterKeyError):  # no fault of the entry's: who follows begins anew after the last one
         raise
     except Exception as error:  # noqa: BLE001 - whatever is wrong with an entry, it is told of and never skipped
         _log.warning("The feed can't read entry %s (%s).", entry.position, type(error).__name__)

@@ -5,7 +5,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import psycopg
@@ -13,6 +14,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from api import changes
 from api.composition import Parts, assembled
 from domain.appending import Draft, Entry, Moved
 from domain.kernel import new_id
@@ -235,6 +237,9 @@ def test_a_host_that_has_another_new_key_is_found_before_it_seals(
             begun(other)
         with pytest.raises(MasterKeyError):
             owners(other)
+        serving, [entry] = SimpleNamespace(mapper=other.mapper), other.store.entries(0, 1)
+        with pytest.raises(MasterKeyError):  # or the feed would tell it without its data, for good
+            changes._said(cast("Any", serving), cast("Any", None), entry)
     (host / "master.key").write_bytes(file.read_bytes())
     with toy_book(database, host) as other:
         assert owners(other) == ["Ada"]
