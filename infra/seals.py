@@ -27,7 +27,7 @@ _ALTERED = (
     "does not open under its subject's key: it or the key was altered. `daybook verify` says what else was; a backup"
     " from before has what it said."
 )
-_KEYLESS = (
+KEYLESS = (
     "does not open: its subject's key is missing from daybook_keys.subjects, or was altered there, and no erasure has"
     " destroyed it. Restore that table."
 )
@@ -76,7 +76,7 @@ def erased(_event_id: bytes, _originator: bytes, _version: int, _sealed: bytes, 
 
 def keyless(_event_id: bytes, _originator: bytes, _version: int, _sealed: bytes, _position: int) -> Withheld:
     """Half a restore must not look like an erasure."""
-    raise SealBroken(_KEYLESS)
+    raise SealBroken(KEYLESS)
 
 
 class Prf:

@@ -20,7 +20,7 @@ from infra.epochs import PURPOSES_LOCK, epoch_of_today, master_epoch, purpose_ke
 from infra.generations import count, key_at, newest, opener_of
 from infra.master_key import EpochUnknown, MasterKey, MasterKeyError
 from infra.patience import patient
-from infra.seals import Opener, Prf, derive, erased, keyless, seal
+from infra.seals import KEYLESS, Opener, Prf, derive, erased, keyless, seal
 
 SealedRow: TypeAlias = tuple[int, int, str, bytes, bytes | None, bytes, bytes]
 """Version, position, stored name, public part, sealed part, event id, subject."""
@@ -30,6 +30,9 @@ R = TypeVar("R")
 _SEALED = Withheld.SEALED
 _ASK = 0
 """In the place of an epoch: none that there is."""
+
+
+_HAS_SEALED = "SELECT FROM daybook.events WHERE originator_id = %s AND subject = %s AND sealed IS NOT NULL LIMIT 1"
 
 
 class Sealed(NamedTuple):
@@ -85,8 +88,8 @@ class Vault:
         with self._lock:
             if pending := self._pending.get(subject):
                 return pending
-        if not begins and (key := self._keys_of((subject,)).get(subject)):
-            return key, None
+        if not begins and (keys := self._begun(subject)):
+            return keys, None
         # A destroyed key gets here too; it is refused under the append lock, where nobody can destroy it meanwhile.
         key = random_bytes(32)
         made = (key, self._wrap(key, subject))
@@ -95,6 +98,21 @@ class Vault:
             if len(self._pending) > self._remember:
                 self._pending.popitem(last=False)
         return pending
+
+    def _begun(self, subject: UUID) -> bytes | None:
+        """The keys of a subject that may have some. Raises SealBroken where they are missing: beside another one, made
+        in their place, they could never be put back.
+        """
+        keys = self._keys_of((subject,)).get(subject)
+        # Or another process has just made the first one.
+        if keys is None and self._has_sealed(subject) and (keys := self._stored((subject,)).get(subject)) is None:
+            raise SealBroken(f"What subject {subject} has sealed {KEYLESS}")
+        return keys
+
+    def _has_sealed(self, subject: UUID) -> bool:
+        """Whether the subject's own entries have a personal part."""
+        with self._pool.connection() as db:
+            return db.execute(_HAS_SEALED, (subject, subject), binary=True, prepare=True).fetchone() is not None
 
     def opened(self, originator: UUID, rows: Sequence[SealedRow], reading: Reading) -> list[Row]:
         """The entries that a reading wants, with their personal parts: opened, left SEALED, ERASED, broken or None."""
@@ -166,7 +184,10 @@ class Vault:
         contacts = {at: contact for at, entry in enumerate(entries) if (contact := contact_of(entry))}
         if not contacts:
             return ()
-        keys = self._keys_of({*contacts.values()})
+        try:
+            keys = self._keys_of({*contacts.values()})
+        except SealBroken:  # one of them was altered, and none was destroyed for that
+            keys = self._sound([*{*contacts.values()}])
         return {at for at, contact in contacts.items() if keys.get(contact) == b""}
 
     def _with_openers(self, subjects: Mapping[K, UUID], opened: Callable[[Mapping[K, Opener]], R]) -> R:

@@ -11,7 +11,7 @@ from domain.encoding import Catalogue, UnknownEventName
 from domain.kernel import Withheld
 from infra.entries import COLUMNS, StoredEntry, concerned
 from infra.mapper import SealingMapper
-from infra.master_key import EpochUnknown
+from infra.master_key import MasterKeyError
 from projections.lanes import Lane, Parked, Unit, described
 from projections.model import Model, Posting, public_id
 from projections.past import At
@@ -157,7 +157,7 @@ def _opened(mapper: SealingMapper, entries: Sequence[StoredEntry]) -> Sequence[b
     """The personal parts: all at once, or one by one where one of them does not open."""
     try:
         return mapper.open(entries)
-    except (psycopg.Error, EpochUnknown):  # this host's key file is not of today: every lane would be parked
+    except (psycopg.Error, MasterKeyError):  # this host's key file is not the book's: every lane would be parked
         raise
     except Exception as error:  # noqa: BLE001  # as above
         return [error] if len(entries) == 1 else [part for entry in entries for part in _opened(mapper, [entry])]

@@ -19,8 +19,9 @@ from domain.appending import Draft
 from domain.catalogue import catalogue
 from domain.customer import PERSONAL_DATA_ERASED, CustomerContactLinked
 from domain.kernel import type_id
-from domain.kernel.recorded import Context, Receipt
+from domain.kernel.recorded import Context, Receipt, Recorded
 from domain.steps import blocking
+from infra.mapper import Unread
 from tests.api.filled import opened
 from tests.api.test_command_line import Shell
 from tests.api.test_unreadable import spoil
@@ -125,6 +126,21 @@ def test_a_link_that_was_altered_keeps_nobody_s_erasure_waiting(database: str, t
     assert shell.run("erasure", "status").returncode in (0, 1)
     asked = ("export-personal", type_id("cus", person), "-o", str(tmp_path / "copy.json"), "--reason", "Asked for.")
     assert shell.run(*asked).returncode == 0
+
+
+def test_a_contact_s_altered_key_keeps_no_other_entry_shut(database: str, tmp_path: Path) -> None:
+    with opened(database, tmp_path) as parts:
+        do = doer(parts)
+        person, office = (do("register", kind=kind, name="Ada").id for kind in ("person", "organisation"))
+        link_as_before(parts, office, person)
+        with psycopg.connect(database, autocommit=True) as db:
+            altered = "wrapped = set_byte(wrapped, 20, 255 - get_byte(wrapped, 20))"
+            db.execute(f"UPDATE daybook_keys.subjects SET {altered} WHERE subject = %s", (person,))
+        parts.vault.forget(person)
+        read = [*parts.mapper.read(parts.store.entries(0, 10))]
+        assert [one.entry.originator_id for one in read if isinstance(one, Unread)] == [person]
+        told = [one.event for one in read if isinstance(one, Recorded)]
+        assert [event.role for event in told if isinstance(event, CustomerContactLinked)] == ["Altgeselle"]
 
 
 def test_what_does_not_open_any_more_is_erased_all_the_same(database: str, tmp_path: Path) -> None:

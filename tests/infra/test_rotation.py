@@ -23,6 +23,8 @@ from infra.master_key import MasterKeyError, keys_in
 from infra.migrations import migrate
 from infra.person_keys import rotate_all, rotate_one
 from infra.rotation import Rotated, RotationError, rotate
+from projections import posting
+from tests.projections.diaries import diaries
 from tests.toy import BeginDiary, PageWritten, WritePage, asking, handled, toy_book, toy_catalogue
 
 
@@ -240,6 +242,8 @@ def test_a_host_that_has_another_new_key_is_found_before_it_seals(
         serving, [entry] = SimpleNamespace(mapper=other.mapper), other.store.entries(0, 1)
         with pytest.raises(MasterKeyError):  # or the feed would tell it without its data, for good
             changes._said(cast("Any", serving), cast("Any", None), entry)
+        with pytest.raises(MasterKeyError):  # or every lane would be parked
+            posting.post(other.mapper, [entry], [diaries], {})
     (host / "master.key").write_bytes(file.read_bytes())
     with toy_book(database, host) as other:
         assert owners(other) == ["Ada"]

@@ -138,6 +138,22 @@ def test_a_key_that_is_missing_is_no_erasure(book: Parts, database: str) -> None
     assert unread.value.altered
 
 
+def test_no_other_key_is_made_beside_a_missing_one(book: Parts, database: str) -> None:
+    """The rest of the restore could not be put back: half of the entries would be lost."""
+    id = written(book)
+    with psycopg.connect(database) as db:
+        rows = db.execute("DELETE FROM daybook_keys.subjects RETURNING subject, wrapped, made_at").fetchall()
+    book.vault.forget(id)
+    with pytest.raises(SealBroken, match=rf"subject {id} .* key is missing from"):
+        page(book, id)
+    with psycopg.connect(database) as db:
+        db.cursor().executemany(
+            "INSERT INTO daybook_keys.subjects (subject, wrapped, made_at) VALUES (%s, %s, %s)", rows
+        )
+    book.store.insert_events([page(book, id)])
+    assert [type(one.event) for one in recorded(book)] == [DiaryBegun, PageWritten]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
