@@ -146,9 +146,9 @@ def _move(db: Db, batch: Batch, where: Standing) -> Cursor[Any]:
     return db.execute(_MOVE, _movement(batch, where), prepare=True)
 
 
-def _movement(batch: Batch, where: Standing) -> tuple[int, list[str], list[int], int]:
+def _movement(batch: Batch, where: Standing) -> tuple[int, list[int], list[str], int]:
     names = [model.name for model in batch.models]
-    return batch.upto, names, [where.models[name].edition for name in names], batch.after
+    return batch.upto, [where.models[name].edition for name in names], names, batch.after
 
 
 def _hold(moved: Cursor[Any], batch: Batch) -> None:
@@ -175,8 +175,9 @@ def _notice(moved: Moved) -> tuple[str, str]:
     return PROJECTED, msgspec.json.encode(moved).decode()
 
 
+# The edition stands where the name does. The few rows are gone through once: looked up one by one by a list that is
+# joined, they take half as long again.
 _MOVE = """
     UPDATE daybook_projections.models SET position = %s, moved_at = clock_timestamp()
-    FROM unnest(%s::text[], %s::bigint[]) AS mine (name, edition)
-    WHERE models.name = mine.name AND models.edition = mine.edition AND models.position = %s
+    WHERE edition = (%s::bigint[])[array_position(%s::text[], name)] AND position = %s
 """
