@@ -408,7 +408,7 @@ def _state_consent(
 
 customers = Model(
     name="customers",
-    version=8,
+    version=9,
     tables=(CUSTOMERS, CONTACT_POINTS, TAGS, CLASSIFICATIONS, LINKS, CONSENTS, HOLDS, NOTES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("customer",)),

@@ -271,7 +271,7 @@ def _terms(line: OpportunityLine) -> dict[str, Any]:
 
 opportunities = Model(
     name="opportunities",
-    version=5,
+    version=6,
     tables=(OPPORTUNITIES, LINES, STAGE_HISTORY, NOTES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("opportunity",)),

@@ -86,7 +86,7 @@ def _add(posting: Posting, id: str, recorded: Recorded[Any], event: ProductAdded
 
 products = Model(
     name="products",
-    version=4,
+    version=5,
     tables=(PRODUCTS, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("product",)),

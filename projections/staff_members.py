@@ -105,7 +105,7 @@ def _register(posting: Posting, id: str, recorded: Recorded[Any], event: StaffMe
 
 staff_members = Model(
     name="staff_members",
-    version=6,
+    version=7,
     tables=(STAFF_MEMBERS, ROLES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("staff_member",)),

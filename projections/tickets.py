@@ -231,7 +231,7 @@ def _say(
 
 tickets = Model(
     name="tickets",
-    version=5,
+    version=6,
     tables=(TICKETS, MESSAGES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("ticket",)),

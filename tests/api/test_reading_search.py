@@ -1,6 +1,7 @@
 """Searching lists: every word, anywhere in a text, whatever its case and accents; with conditions, and counted."""
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -87,13 +88,33 @@ def test_every_part_of_a_word_is_looked_up_by_pieces_that_its_text_has(database:
         @given(st.lists(WORDS, min_size=1, max_size=3))
         def looked_up(words: list[str]) -> None:
             text = search_key(" ".join(words))
-            asked = f"SELECT {PIECES.format(text='$1::text')}"
+            asked = f"SELECT {PIECES.format(text='$1::text')}".encode()
             [(pieces,)] = psycopg.RawCursor(db).execute(asked, [text]).fetchall()
             for word in text.split():
                 for begin, end in combinations(range(len(word) + 1), 2):
                     assert {*pieces_of(word[begin:end])} <= {*pieces}
 
         looked_up()
+
+
+def neighbours(text: str, many: int) -> list[str]:
+    return [text[at : at + many] for at in range(len(text) - many + 1)]
+
+
+def test_the_index_holds_the_pieces_of_a_text_and_nothing_else(database: str) -> None:
+    with psycopg.connect(database) as db:
+
+        @given(st.lists(WORDS, max_size=4))
+        def held(words: list[str]) -> None:
+            text = search_key(" ".join(words))
+            asked = f"SELECT {PIECES.format(text='$1::text')}".encode()
+            [(pieces,)] = psycopg.RawCursor(db).execute(asked, [text]).fetchall()
+            digits = "".join(letter for letter in text if letter in "0123456789")
+            numbers = [*neighbours(digits, 4)] if re.search("[0-9]{4}", text) else []
+            words_alone = [letter for letter in text if letter > "\u2e7f"]
+            assert sorted(pieces) == sorted([*neighbours(text, 2), *neighbours(text, 3), *words_alone, *numbers])
+
+        held()
 
 
 async def found(client: Client, search: str) -> list[str]:
