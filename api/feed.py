@@ -61,6 +61,8 @@ class Feed:
         self.erased = 0
         """The position of the last receipt of an erasure that was come across while somebody followed a record."""
         self._watches: dict[UUID, set[Watch]] = {}
+        self._followed, self._since = asyncio.Event(), 0
+        """Set once somebody follows a record, after nobody has; the position of then."""
         self.readers = anyio.CapacityLimiter(READERS)
         """What reads the book for subscribers takes a thread of these."""
         self.shared = Shared()
@@ -98,6 +100,9 @@ class Feed:
     def watch(self, id: UUID) -> Generator[Watch]:
         """Follow a record for as long as the block lasts."""
         watch = Watch()
+        if not self._watches and not self._followed.is_set():
+            self._since = self.position
+            self._followed.set()
         self._watches.setdefault(id, set()).add(watch)
         try:
             yield watch
@@ -108,11 +113,15 @@ class Feed:
 
     async def _run(self) -> None:
         """Wake who follows a record that has changed; where somebody was erased, whoever follows any."""
-        position = self.position
         while True:
-            reached = await self.beyond(position)
-            while position < reached:
-                position = await self._tell(position, reached) if self._watches else reached
+            # Where nobody follows any, it is not woken by each commit.
+            await self._followed.wait()
+            position = self._since
+            while self._watches:
+                reached = await self.beyond(position)
+                while position < reached:
+                    position = await self._tell(position, reached) if self._watches else reached
+            self._followed.clear()
 
     async def _tell(self, after: int, reached: int) -> int:
         stop = min(reached, after + STRETCH)

@@ -55,7 +55,7 @@ class Progress:
         self._conninfo = conninfo
         self._versions = {model.name: model.version for model in models}
         self._all = frozenset(self._versions)
-        self._positions = dict.fromkeys(self._all, 0)
+        self._positions, self._lowest = dict.fromkeys(self._all, 0), 0
         self._parked: dict[UUID, list[tuple[str, int]]] = {}
         self._queues: dict[frozenset[str], list[tuple[int, int, _Waiter]]] = {}
         self._numbers, self._waiting = count(), 0
@@ -100,7 +100,7 @@ class Progress:
     @property
     def position(self) -> int:
         """The position that every read model has reached."""
-        return self._low(self._all)
+        return self._lowest
 
     def is_at(self, position: int) -> bool:
         """Whether every read model is known to have reached a position."""
@@ -154,7 +154,13 @@ class Progress:
                 heapq.heapify(queue)
 
     def _low(self, models: Iterable[str]) -> int:
+        if models is self._all:  # as nearly everybody asks, several times for each commit
+            return self._lowest
         return min((self._positions.get(name, 0) for name in models), default=2**63)
+
+    def _measure(self) -> None:
+        """Find the position that every read model has reached, once it may have changed."""
+        self._lowest = min((self._positions.get(name, 0) for name in self._all), default=2**63)
 
     def _stopped(self, aggregate: UUID | None, position: int, models: frozenset[str]) -> bool:
         lanes = self._parked.get(aggregate, ()) if aggregate is not None else ()
@@ -234,6 +240,7 @@ class Progress:
         if not self._unsure:
             for name in moved.models:
                 self._positions[name] = max(moved.position, self._positions.get(name, 0))
+            self._measure()
             self._settle()
 
     def _doubt(self) -> None:
@@ -253,6 +260,7 @@ class Progress:
         self._positions = {
             name: position for name, version, position, _, _ in rows if self._versions.get(name) == version
         }
+        self._measure()
         self._parked = {}
         for name, _, _, aggregate, parked_at in rows:
             if aggregate is not None:
