@@ -249,8 +249,8 @@ UNAVAILABLE = RequestError(
 )
 KEY_ALTERED = RequestError(
     RequestErrorCode.RECORD_ALTERED,
-    "Nothing can be entered for this person: their key was altered in the database. Please tell the operator, who finds"
-    " in the log whose it is.",
+    "Nothing can be entered for this person: their key was altered in the database, or is missing there. Please tell"
+    " the operator, who finds in the log whose it is.",
     status=500,
 )
 NOT_PROVEN = RequestError(
