@@ -31,7 +31,7 @@ from api.reading.ids import of_any_kind
 from api.reading.inputs import Choice
 from api.reading.lines import Lines
 from api.reading.moments import Asked, FindMoment, Then
-from api.reading.selections import Selections
+from api.reading.selections import Selections, variables_in
 from api.reading.sight import RowSource, Sight
 from api.reading.sources import Argument, Bundled
 from api.reading.statement import Arguments, Plan
@@ -109,6 +109,7 @@ class Reader:
         self._schema: GraphQLSchema = self._entities.schema
         self._variables = Variables(self._schema, hide_suggestions=hide_suggestions)
         self._plans: OrderedDict[Hashable, Plan] = OrderedDict()
+        self._names: OrderedDict[Hashable, Sequence[str]] = OrderedDict()
 
     async def query(
         self,
@@ -204,13 +205,24 @@ class Reader:
         places = tuple(node.loc and node.loc.start for node in info.field_nodes)
         source = info.field_nodes[0].loc
         text = source.source.body if source else print_ast(info.operation)
-        key = (text, places, entity.type.name, shape(info.variable_values.coerced), sight.plan_key)
+        given_values = info.variable_values.coerced
+        named = {name: given_values[name] for name in self._named(text, places, info) if name in given_values}
+        key = (text, places, entity.type.name, shape(named), sight.plan_key)
         plan = self._plans.get(key)
         if plan is None:
             compiler = Compiler(self._entities, self._rows, sight, info.fragments, info.variable_values, given)
             plan = compiler.record(entity, info.field_nodes)
             self._keep(key, plan)
         return (await self._run(plan, info.variable_values, given)).data
+
+    def _named(self, text: str, places: Hashable, info: GraphQLResolveInfo[Any]) -> Sequence[str]:
+        """The variables that a selection names, or a fragment of its document: the input of a mutation is none."""
+        names = self._names.get((text, places))
+        if names is None:
+            names = self._names[text, places] = variables_in((*info.field_nodes, *info.fragments.values()))
+            if len(self._names) > MOST_PLANS:
+                self._names.popitem(last=False)
+        return names
 
     def _keep(self, key: Hashable, plan: Plan) -> None:
         self._plans[key] = plan

@@ -1,6 +1,7 @@
 """What an operation selects: fields by response key, fragments dissolved, @skip and @include decided."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from graphql import (
     FieldNode,
@@ -10,8 +11,12 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSkipDirective,
     InlineFragmentNode,
+    Node,
     SelectionNode,
     SelectionSetNode,
+    VariableNode,
+    Visitor,
+    visit,
 )
 from graphql.execution.values import VariableValues, get_directive_values
 
@@ -62,6 +67,23 @@ class Selections:
             return False
         include = get_directive_values(GraphQLIncludeDirective, node, self._variables)
         return include is None or bool(include["if"])
+
+
+def variables_in(nodes: Iterable[Node]) -> Sequence[str]:
+    """The names of the variables in these, in order."""
+    found = _VariablesIn()
+    for node in nodes:
+        visit(node, found)
+    return sorted(found.names)
+
+
+class _VariablesIn(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        self.names.add(node.name.value)
 
 
 def _is_a(kind: GraphQLObjectType, name: str) -> bool:

@@ -1,6 +1,7 @@
 """Queries as clients ask them: totals, nodes, directives, plans that are shared, and requests that can't be served."""
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -330,20 +331,23 @@ def test_a_selection_below_a_resolver_s_field_is_read_by_the_same_compiler(at: D
     field = strawberry.field(resolver=customer)
     mutation = strawberry.type(type("Mutation", (), {"__annotations__": {}, "find": field}))
     schema = strawberry.Schema(Query, mutation, config=StrawberryConfig(scalar_map=SCALARS))._schema
-    query = """mutation M($id: ID!, $first: Int, $no: Boolean!) {
-      a: find(id: $id) { ...Some opportunities(first: $first) { totalCount } version @include(if: $no) }
+    query = """mutation M($id: ID!, $first: Int, $see: Boolean!, $kind: Boolean!, $beside: Boolean!) {
+      a: find(id: $id) { ...Some opportunities(first: $first) { totalCount } version @include(if: $see) }
       b: find(id: "cus_unknown") { id }
-    } fragment Some on Customer { renamed: name kind }"""
+      c: find(id: "cus_unknown") @skip(if: $beside) { id }
+    } fragment Some on Customer { renamed: name kind @include(if: $kind) }"""
     row = ROWS["customers"][0]
-    for first in (1, 2):
-        variables = {"id": row["id"], "first": first, "no": False}
+    count = sum(deal["customer_id"] == row["id"] for deal in ROWS["opportunities"])
+    for first, see, kind, beside in itertools.product((1, 2), (False, True), (False, True), (True, False)):
+        variables = {"id": row["id"], "first": first, "see": see, "kind": kind, "beside": beside}
         result = at.runner.run(graphql(schema, query, variable_values=variables))
         assert not result.errors, result.errors
-        count = sum(deal["customer_id"] == row["id"] for deal in ROWS["opportunities"])
-        expected = {"renamed": row["name"], "kind": row["kind"].upper(), "opportunities": {"totalCount": count}}
-        assert [msgspec.json.decode(text) for text in texts] == [expected, None]
+        expected = {"renamed": row["name"], "opportunities": {"totalCount": count}}
+        expected |= ({"version": row["version"]} if see else {}) | ({"kind": row["kind"].upper()} if kind else {})
+        assert [msgspec.json.decode(text) for text in texts] == [expected, None] + ([] if beside else [None])
         texts.clear()
-    assert len(at.reader._plans) == 2
+    # By what stands in a selection or in a fragment, and by nothing beside it: four of a, two of b, two of c.
+    assert len(at.reader._plans) == 8
 
 
 def test_an_answer_reflects_what_the_slowest_read_model_does(at: Desk, rows_there: str) -> None:
