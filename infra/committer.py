@@ -168,8 +168,9 @@ class Committer:
         give_all((one, BookUnavailable(why)) for one in batch)
 
     def _reply(self, batch: list[Submission], answers: list[Answer]) -> None:
-        self._appended()
+        # Those who wait go first: to wake a runner lets go of the interpreter, for which it and they would then wait.
         give_all(zip(batch, answers, strict=True))
+        self._appended()
 
     def _connect(self) -> Exchange:
         if self._exchange is None:
