@@ -71,14 +71,14 @@ class Flush:
     ) -> None:
         """The rows that a turn leaves to the past."""
         if not turn.is_new:
-            alike.setdefault(_ENDED, []).append({**_named(table, key), **_until(turn.first)})
+            alike.setdefault(_ENDED, []).append(_ending(table, key, turn.first))
         for verb, columns, since, until in turn.former:
             self._kind(table, verb, columns)  # for its objections
             made = {**columns, table.since: since.position, table.since_occurred: since.occurred_at}
             if verb == "change":
-                alike.setdefault(_BETWEEN, []).append({**_named(table, key), _PATCH: made, **_until(until)})
+                alike.setdefault(_BETWEEN, []).append({_PATCH: made, **_ending(table, key, until)})
             elif verb == "insert":
-                alike.setdefault(_WHOLE, []).append({**made, **_until(until)})
+                alike.setdefault(_WHOLE, []).append({**made, UNTIL: until.position, UNTIL_OCCURRED: until.occurred_at})
 
     def _kind(self, table: Table, verb: str, columns: Mapping[str, Any]) -> tuple[str, frozenset[str]]:
         """The verb, and the columns that its statement has to name: left out of an insert is NULL, left out of a change
@@ -124,12 +124,11 @@ _PATCH = "*patch"
 """Beside a row's key: the columns in which it differs from the one in the table. No column is called so."""
 
 
-def _until(at: At) -> dict[str, Any]:
-    return {UNTIL: at.position, UNTIL_OCCURRED: at.occurred_at}
-
-
-def _named(table: Table, key: Key) -> dict[str, Any]:
-    return dict(zip(table.key, key, strict=True))
+def _ending(table: Table, key: Key, at: At) -> dict[str, Any]:
+    """Of a row that was so until this entry: which one, and until when."""
+    row: dict[str, Any] = dict(zip(table.key, key, strict=True))
+    row[UNTIL], row[UNTIL_OCCURRED] = at
+    return row
 
 
 def _checked(table: Table, verb: str, columns: Mapping[str, Any]) -> frozenset[str]:
