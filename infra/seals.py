@@ -54,9 +54,8 @@ Opener: TypeAlias = Callable[[bytes, bytes, int, bytes, int], Part]
 
 def opener(key: bytes) -> Opener:
     """Opens under a subject's key: the first block of `derive`, with what all events have in common hashed once."""
-    prf = Prf(key)
-    begun, outer_begun = prf.inner.copy(), prf.outer
-    begun.update(_EVENT)
+    prf = Prf(key, _EVENT)
+    begun, outer_begun = prf.inner, prf.outer
 
     def opened(event_id: bytes, originator: bytes, version: int, sealed: bytes, _position: int) -> bytes:
         inner, outer = begun.copy(), outer_begun.copy()
@@ -86,9 +85,10 @@ class Prf:
     is a switch of threads.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, beginning: bytes = b"") -> None:
+        """`beginning`: what all messages begin with, which is then not said again."""
         block = key.ljust(64, b"\0")
-        self.inner, self.outer = sha256(block.translate(_INNER)), sha256(block.translate(_OUTER))
+        self.inner, self.outer = sha256(block.translate(_INNER) + beginning), sha256(block.translate(_OUTER))
 
     def __call__(self, message: bytes) -> bytes:
         inner, outer = self.inner.copy(), self.outer.copy()

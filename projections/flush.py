@@ -127,7 +127,7 @@ _PATCH = "*patch"
 def _ending(table: Table, key: Key, at: At) -> dict[str, Any]:
     """Of a row that was so until this entry: which one, and until when."""
     row: dict[str, Any] = dict(zip(table.key, key, strict=True))
-    row[UNTIL], row[UNTIL_OCCURRED] = at
+    row[UNTIL], row[UNTIL_OCCURRED] = at.position, at.occurred_at
     return row
 
 

@@ -6,6 +6,7 @@ from traceback import extract_tb
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
+import msgspec
 import psycopg
 
 from projections.flush import Flush
@@ -16,7 +17,7 @@ Lane: TypeAlias = tuple[str, UUID]
 """Model and aggregate."""
 
 
-class Unit(NamedTuple):
+class Unit(msgspec.Struct, frozen=True):
     """What one event changes in one model."""
 
     lane: Lane

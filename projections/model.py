@@ -60,6 +60,8 @@ STAMP: Mapping[str, str] = {
 class Posting:
     """What one event changes. Rows are named by their key, in the order of the table's key columns."""
 
+    __slots__ = ("changes",)
+
     def __init__(self) -> None:
         self.changes: list[tuple[str, Table, Key, dict[str, Any]]] = []
 

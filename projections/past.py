@@ -10,7 +10,7 @@ never decrease with their positions: what holds of positions holds of these time
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -59,7 +59,7 @@ def with_past(tables: Iterable[Table]) -> Iterator[Table]:
             yield past_of(table)
 
 
-class At(NamedTuple):
+class At(msgspec.Struct, frozen=True):
     """An entry of the book, as rows know it."""
 
     position: int

@@ -96,7 +96,7 @@ def post(
             posted.parked.append(Parked(lane, entry.position, entry.topic, described(error)))
 
     for entry, personal in zip(entries, _opened(mapper, entries), strict=True):
-        if histories is not None:
+        if erased and histories is not None:
             for record in erased.get(entry.position, ()):
                 again = _posted_anew(mapper, record, histories(record.id, entry.position - 1), entry, models, parked)
                 # In place of what the batch has posted of it so far: were that refused, its rows would not be cleared.
