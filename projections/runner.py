@@ -1,6 +1,6 @@
 """The one loop that keeps every read model up to date: a thread that leads or stands by.
 
-Reading, opening and posting the next batch overlaps with the commit of the one before. A new model, far behind, catches
+Opening and posting the next batch, and reading the one after, overlap with a commit. A new model, far behind, catches
 up in turns with the others and holds nobody back.
 """
 
