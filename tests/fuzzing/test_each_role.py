@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from schemathesis.generation import GenerationMode
 from schemathesis.schemas import APIOperation
 
+from api.limits import MOST_CHARACTERS
 from tests.api.identity.role_document import ROLES, documented
 from tests.api.listening import Operator
 from tests.docs.blocks import ROOT
@@ -157,6 +158,8 @@ def as_sent(case: Case) -> Case:
         if document is None:  # a scalar of ours does not take what was drawn for it
             reject()
         case.body = print_ast(wider(document) if is_query(case.operation) else telling(document))
+        if len(case.body) > MOST_CHARACTERS:  # by what we have added, and rightly refused
+            reject()
     return case
 
 
