@@ -104,9 +104,10 @@ class Vault:
         in their place, they could never be put back.
         """
         keys = self._keys_of((subject,)).get(subject)
-        # Or another process has just made the first one.
-        if keys is None and self._has_sealed(subject) and (keys := self._stored((subject,)).get(subject)) is None:
-            raise SealBroken(f"What subject {subject} has sealed {KEYLESS}")
+        if keys is None and self._has_sealed(subject):
+            keys = self._stored((subject,)).get(subject)  # another process may just have made the first one
+            if keys is None:
+                raise SealBroken(f"What subject {subject} has sealed {KEYLESS}")
         return keys
 
     def _has_sealed(self, subject: UUID) -> bool:
@@ -184,10 +185,11 @@ class Vault:
         contacts = {at: contact for at, entry in enumerate(entries) if (contact := contact_of(entry))}
         if not contacts:
             return ()
+        subjects = [*{*contacts.values()}]
         try:
-            keys = self._keys_of({*contacts.values()})
+            keys = self._keys_of(subjects)
         except SealBroken:  # one of them was altered, and none was destroyed for that
-            keys = self._sound([*{*contacts.values()}])
+            keys = self._sound(subjects)
         return {at for at, contact in contacts.items() if keys.get(contact) == b""}
 
     def _with_openers(self, subjects: Mapping[K, UUID], opened: Callable[[Mapping[K, Opener]], R]) -> R:

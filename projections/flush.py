@@ -19,7 +19,7 @@ from psycopg.sql import SQL, Composable, Identifier, Placeholder
 from psycopg.types.json import Json
 
 from projections.model import Key, Table
-from projections.past import UNTIL, UNTIL_OCCURRED, At, Turn, past_of, stored
+from projections.past import UNTIL, UNTIL_OCCURRED, At, Turn, past_name, past_of, stored
 from projections.tables import Change, Db, declared, sql_type
 
 
@@ -181,7 +181,7 @@ def _text(schema: str, table: Table, verb: str, given: frozenset[str]) -> Compos
         case "clear":
             return _clear(schema, table, table.name)
         case "clear the past":
-            return _clear(schema, table, past_of(table).name)
+            return _clear(schema, table, past_name(table))
         case _:
             return _to_past(schema, table, verb)
 

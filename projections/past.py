@@ -30,6 +30,7 @@ def stored(table: Table) -> Table:
 
 
 def past_name(table: Table) -> str:
+    """What the table of its former rows is called."""
     return f"{table.name}_past"
 
 

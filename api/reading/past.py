@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from projections.model import Table
-from projections.past import UNTIL, UNTIL_OCCURRED, past_of
+from projections.past import UNTIL, UNTIL_OCCURRED, past_name
 from projections.tables import READ
 from projections.timeline import TIMELINE
 
@@ -50,7 +50,7 @@ class Past(NamedTuple):
         # Conditions stand outside, so that the planner takes the two for one table, with the indexes of both.
         of_all_times = (
             f'select {columns}, "{since}" as since_, {never} as until_ from {READ}."{table.name}" union all'
-            f' select {columns}, "{since}", "{until}" from {READ}."{past_of(table).name}"'
+            f' select {columns}, "{since}", "{until}" from {READ}."{past_name(table)}"'
         )
         return f"(select {columns} from ({of_all_times}) of_all_times where until_ > {at} and since_ <= {at})"
 
@@ -66,7 +66,7 @@ class Between(NamedTuple):
         """What rows became by the entries between the two, of a table that has a past: a row for each entry."""
         columns, since = _columns(table), self.since.since(table)
         of_all_times = " union all ".join(
-            f'select {columns}, "{since}" as since_ from {READ}."{each.name}"' for each in (table, past_of(table))
+            f'select {columns}, "{since}" as since_ from {READ}."{name}"' for name in (table.name, past_name(table))
         )
         ends = "" if self.until is None else f" and since_ <= {self.until.at}"
         return f"(select {columns} from ({of_all_times}) of_all_times where since_ > {self.since.at}{ends})"
