@@ -1,14 +1,19 @@
 """Tells who posts the book to the read models that it grew: by a call where that is this process, else by a NOTIFY.
 
-The notice is a statement of its own, after the commit; many appends share one.
+The call hands over what was committed. The notice is a statement of its own, after the commit; many appends share one.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import psycopg
 
+from infra.entries import StoredEntry
 from infra.exchange import Asked, Exchange
+
+Committed: TypeAlias = Callable[[], Sequence[StoredEntry]]
+"""What a transaction has committed to the book; made for those who want it."""
 
 APPENDED = "daybook_appended"
 """The channel on which appends are announced. A notice may be lost: listeners poll with a bound beside it."""
@@ -19,21 +24,23 @@ class Announcer:
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
-        self._also: list[Callable[[], None]] = []
+        self._also: list[Callable[[Sequence[StoredEntry]], None]] = []
         self.heard_here = False
         """Whether who listens is in this process, and called: then nobody is sent a notice."""
         self._wanted, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
         self._thread.start()
 
-    def announce(self) -> None:
+    def announce(self, committed: Committed) -> None:
+        entries = committed() if self.heard_here else ()
         for wake in self._also:
-            wake()
+            wake(entries)
         if not self.heard_here:
             self._wanted.set()
 
-    def also(self, wake: Callable[[], None]) -> None:
-        """Call this at each announcement too: a listener in this process need not wait for the notice.
+    def also(self, wake: Callable[[Sequence[StoredEntry]], None]) -> None:
+        """Call this at each announcement too, with the entries where the listener is in this process: it need not wait
+        for the notice, nor read them.
 
         It is called by the committer, so it must neither block nor raise.
         """

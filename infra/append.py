@@ -20,6 +20,7 @@ from domain.appending import (
 )
 from domain.kernel import refuse
 from domain.kernel.recorded import Receipt
+from infra.entries import StoredEntry
 from infra.exchange import Asked, Exchange
 from infra.master_key import epoch_of
 from infra.vault import Vault
@@ -98,6 +99,7 @@ _DESTROY = b"""
     ON CONFLICT (subject) DO UPDATE SET wrapped = NULL, destroyed_at = $2::timestamptz
     WHERE kept.generations IS NOT NULL
 """
+_STORED = tuple(name for name in StoredEntry._fields if name != "recorded_at")
 _BEGIN, _COMMIT = Asked(b"BEGIN"), Asked(b"COMMIT")
 _LOCK = Asked(b"SELECT pg_advisory_xact_lock(%d)" % APPEND_LOCK)
 
@@ -222,6 +224,11 @@ class Append:
         give_back = [Asked(_GIVE_BACK, [_encode(self._given_back)])] if self._given_back else []
         destroy = [Asked(_DESTROY, [_encode([*self.destroyed]), insert.parameters[0]])] if self.destroyed else []
         self._exchange.run(*give_back, insert, *destroy, _COMMIT)
+
+    def stored(self) -> list[StoredEntry]:
+        """The entries that were committed, as whoever reads the book finds them."""
+        recorded_at = self._head.now
+        return [StoredEntry(recorded_at=recorded_at, **{name: row[name] for name in _STORED}) for row in self._entries]
 
     def _check_keys(self, entries: Iterable[Entry]) -> None:
         keys = self._head.keys

@@ -16,6 +16,7 @@ from psycopg import Connection
 from domain.appending import AlreadyHandled, BookUnavailable, ClaimTaken, Conditions, Entry, KeyDestroyed, Moved
 from domain.kernel import Refused
 from domain.steps import Signal, give_all
+from infra.announcer import Committed
 from infra.append import Append
 from infra.exchange import Exchange
 from infra.patience import PATIENCE
@@ -55,8 +56,8 @@ class Submission(Signal[Sequence[int]]):
 class Committer:
     """The one writer of a process: takes what is queued, appends what may be appended, answers each command."""
 
-    def __init__(self, conninfo: str, vault: Vault, appended: Callable[[], None]) -> None:
-        """`appended()` is called after each commit; it must neither block nor raise."""
+    def __init__(self, conninfo: str, vault: Vault, appended: Callable[[Committed], None]) -> None:
+        """`appended` is called after each commit; it must neither block nor raise."""
         self._conninfo, self._vault, self._appended = conninfo, vault, appended
         self._exchange: Exchange | None = None
         self._queue: list[Submission] = []
@@ -129,7 +130,7 @@ class Committer:
         """
         while True:
             try:
-                answers = self._transact(batch)
+                append, answers = self._transact(batch)
             except Exception as error:  # noqa: BLE001 - its submitter is told; a thread that died would answer nobody
                 self._disconnect()
                 if not _away(error):
@@ -140,10 +141,10 @@ class Committer:
                     self._give_up(batch, error)
                     return
             else:
-                self._reply(batch, answers)
+                self._reply(batch, append, answers)
                 return
 
-    def _transact(self, batch: list[Submission]) -> list[Answer]:
+    def _transact(self, batch: list[Submission]) -> tuple[Append, list[Answer]]:
         # Two round trips. Whatever is raised, the connection is given up, and with it the transaction.
         append = Append(self._connect(), self._vault)
         append.begin(
@@ -154,7 +155,7 @@ class Committer:
         append.commit()
         self._vault.destroyed(append.destroyed)
         self._vault.learned(append.new_keys)
-        return answers
+        return append, answers
 
     def _blame(self, batch: list[Submission], error: Exception, deadline: float) -> None:
         if len(batch) == 1:
@@ -167,10 +168,10 @@ class Committer:
         why = f"The book did not answer ({type(error).__name__}); send it again with the same key."
         give_all((one, BookUnavailable(why)) for one in batch)
 
-    def _reply(self, batch: list[Submission], answers: list[Answer]) -> None:
+    def _reply(self, batch: list[Submission], append: Append, answers: list[Answer]) -> None:
         # Those who wait go first: to wake a runner lets go of the interpreter, for which it and they would then wait.
         give_all(zip(batch, answers, strict=True))
-        self._appended()
+        self._appended(append.stored)
 
     def _connect(self) -> Exchange:
         if self._exchange is None:

@@ -18,6 +18,7 @@ from time import monotonic
 import psycopg
 
 from infra.announcer import APPENDED, Announcer
+from infra.entries import StoredEntry
 from infra.exchange import Exchange
 from infra.mapper import SealingMapper
 from projections import posting
@@ -28,7 +29,7 @@ from projections.ledger import Batch, Standing, Superseded, commit, moved_by, st
 from projections.model import Model
 from projections.progress import Progress
 from projections.receipts import Receipts
-from projections.scanning import Scanner
+from projections.scanning import Handed, Scanner
 from projections.tables import READ, Db
 
 POLL = 0.25
@@ -85,7 +86,7 @@ class ProjectionRunner:
         self._conninfo, self._mapper, self._models, self._size = conninfo, mapper, models, batch
         self._lease = Lease(name or f"{socket.gethostname()}:{os.getpid()}", lease_seconds)
         self._lease_seconds = lease_seconds
-        self._flush, self._receipts = Flush(READ), Receipts()
+        self._flush, self._receipts, self._handed = Flush(READ), Receipts(), Handed(batch)
         self._stopping = threading.Event()
         self._give_up_at = float("inf")
         self._heard, self._call = socket.socketpair()
@@ -95,7 +96,7 @@ class ProjectionRunner:
         self._leads = False
         self._announcer, self._progress = announcer, progress
         if announcer is not None:
-            announcer.also(self.wake)
+            announcer.also(self._appended)
         self._thread = threading.Thread(target=self._run, name="projections", daemon=True)
 
     def start(self) -> None:
@@ -106,6 +107,11 @@ class ProjectionRunner:
         # A full buffer is a wake-up already; a closed socket, a runner that has stopped.
         with suppress(OSError):
             self._call.send(b"\0")
+
+    def _appended(self, entries: Sequence[StoredEntry]) -> None:
+        """This process has committed these. Called from any thread."""
+        self._handed.put(entries)
+        self.wake()
 
     def stop(self, patience: float = 5.0) -> None:
         """Post what the book holds, for at most `patience` seconds; then give the lease back and stop."""
@@ -135,14 +141,14 @@ class ProjectionRunner:
                 with ExitStack() as stack:
                     writer = stack.enter_context(self._connected("daybook projections"))
                     # A notice may also come while a batch is being committed.
-                    writer.add_notify_handler(lambda _: self.wake())
+                    writer.add_notify_handler(lambda _: self._called())
                     writer.execute(f"LISTEN {APPENDED}")
                     reader = stack.enter_context(self._connected("daybook projections, reading"))
                     ahead, scanning = (
                         stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=f"projections-{what}"))
                         for what in ("ahead", "scanning")
                     )
-                    book = Scanner(Exchange(reader), scanning)
+                    book = Scanner(Exchange(reader), scanning, self._handed)
                     self._take_part(Exchange(writer), book, ahead)
             except psycopg.Error as error:
                 _log.warning("Projections try again, because the database said: %s", described(error))
@@ -187,6 +193,7 @@ class ProjectionRunner:
     def _lead(self, models: Exchange, book: Scanner, ahead: ThreadPoolExecutor) -> None:
         """Post until stopped. Raises LeaseLost."""
         writer = models.connection
+        self._handed.doubt()
         where = standing(writer, self._models)
         while not self._done(where, book):
             self._receipts.sweep(writer)
@@ -274,7 +281,12 @@ class ProjectionRunner:
     def _hear(self, writer: Db) -> None:
         """Call for what notices tell that have come, perhaps with the answer to something else."""
         while writer.pgconn.notifies() is not None:
-            self.wake()
+            self._called()
+
+    def _called(self) -> None:
+        """Another process has committed."""
+        self._handed.doubt()
+        self.wake()
 
     def _quiet(self) -> None:
         """Forget the calls so far: what they told of is read next."""

@@ -1,6 +1,10 @@
-"""The book as the projections read it: stretch after stretch, the next one while this one is posted."""
+"""The book as the projections read it: stretch after stretch, the next one while this one is posted.
 
-from collections.abc import Collection
+What this process has just committed itself is handed over, and not read.
+"""
+
+from collections import deque
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import NamedTuple
@@ -27,6 +31,39 @@ class Scanned(NamedTuple):
     """There may be more where this came from."""
 
 
+class Handed:
+    """What this process has committed to the book of late. Put in by those who commit, taken out by the one who posts.
+
+    Positions are dense, so that whoever knows the one before knows that nothing is missing.
+    """
+
+    def __init__(self, most: int) -> None:
+        """`most`: entries that are kept for a taker who is behind; it has to read those before."""
+        self._entries = deque[StoredEntry](maxlen=most)
+        self._doubted = True
+
+    def put(self, entries: Sequence[StoredEntry]) -> None:
+        self._entries.extend(entries)
+
+    def doubt(self) -> None:
+        """Others may have committed too, or this database may be another one now: the book has to be read once."""
+        self._doubted = True
+
+    def take(self, after: int, most: int) -> list[StoredEntry]:
+        """The entries that follow a position, as far as they are known to; none where the book has to be read."""
+        taken = list[StoredEntry]()
+        if self._doubted:
+            self._doubted = False
+            self._entries.clear()
+        while self._entries and len(taken) < most:
+            entry = self._entries.popleft()
+            if entry.position == after + 1 + len(taken):
+                taken.append(entry)
+            elif entry.position > after:
+                break
+        return taken
+
+
 class _Stretch(NamedTuple):
     """What is asked of the book."""
 
@@ -39,8 +76,8 @@ class _Stretch(NamedTuple):
 class Scanner:
     """One connection to the book. Used by one thread at a time; a thread of its own reads ahead in between."""
 
-    def __init__(self, book: Exchange, ahead: ThreadPoolExecutor) -> None:
-        self._book, self._ahead = book, ahead
+    def __init__(self, book: Exchange, ahead: ThreadPoolExecutor, handed: Handed | None = None) -> None:
+        self._book, self._ahead, self._handed = book, ahead, handed
         self._coming: tuple[_Stretch, Future[Scanned]] | None = None
 
     def head(self) -> int:
@@ -54,7 +91,7 @@ class Scanner:
         `stop`: go no further than this position, which exists; None: to the end of the book.
         """
         stretch = _Stretch(after, stop, limit, frozenset(others))
-        scanned = self._settle(stretch) or self._read(stretch)
+        scanned = self._settle(stretch) or self._taken(stretch) or self._read(stretch)
         if scanned.full:
             following = stretch._replace(after=scanned.upto)
             self._coming = following, self._ahead.submit(self._read, following)
@@ -76,6 +113,15 @@ class Scanner:
         (stretch, coming), self._coming = self._coming, None
         wait([coming])
         return coming.result() if stretch == wanted and coming.result().full else None
+
+    def _taken(self, stretch: _Stretch) -> Scanned | None:
+        """What was handed over of it, if anything; it may go on further, which whoever commits that tells."""
+        if self._handed is None or stretch.stop is not None:
+            return None
+        if not (taken := self._handed.take(stretch.after, stretch.limit)):
+            return None
+        entries = [entry for entry in taken if entry.topic not in stretch.others]
+        return Scanned(entries, taken[-1].position, len(taken) == stretch.limit)
 
     def _read(self, stretch: _Stretch) -> Scanned:
         after, stop, limit, others = stretch

@@ -76,7 +76,7 @@ def book(database: str, tmp_path: Path) -> Iterator[Parts]:
 
 @pytest.fixture
 def desk(book: Parts, database: str) -> Iterator[Desk]:
-    committer = Committer(database, book.vault, lambda: None)
+    committer = Committer(database, book.vault, lambda _: None)
     with psycopg.connect(database, autocommit=True) as db:
         yield Desk(committer, db)
     committer.close()

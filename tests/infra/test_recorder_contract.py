@@ -29,7 +29,7 @@ def store(database: str) -> Iterator[EventStore]:
         database, min_size=1, max_size=12, kwargs={"autocommit": True}
     ) as pool:
         vault = Vault(MasterKey(lambda: {1: bytes(32)}), pool)
-        committer = Committer(database, vault, lambda: None)
+        committer = Committer(database, vault, lambda _: None)
         yield EventStore(pool, committer, vault)
         committer.close()
 

@@ -1,0 +1,129 @@
+"""What a process has just committed is handed to the runner: the same entries as in the book, and none left out."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.composition import Parts
+from domain.kernel import new_id
+from infra.entries import StoredEntry
+from projections.scanning import Handed, Scanner
+from tests.projections.books import made_up_book
+from tests.projections.conftest import Diaries, until
+from tests.projections.diaries import append, plain_fold, rows
+from tests.projections.test_models_tables import append_recorded
+from tests.projections.test_models_tables import parts as parts
+from tests.projections.test_runner import recorded, scribble
+from tests.toy import DiaryBegun, toy_book
+
+
+def entries_at(positions: Sequence[int]) -> list[StoredEntry]:
+    return [StoredEntry(position, *[None] * 14) for position in positions]  # type: ignore[arg-type]
+
+
+Act = tuple[str, list[int]]
+acts: st.SearchStrategy[list[Act]] = st.lists(
+    st.tuples(st.sampled_from(["put", "put", "take", "take", "doubt"]), st.lists(st.integers(1, 12), max_size=4)),
+    max_size=40,
+)
+
+
+@given(acts, st.integers(1, 6))
+def test_what_is_taken_follows_on_and_was_put_since_the_last_doubt(acts: list[Act], most: int) -> None:
+    """Whatever is put, in whatever order: a model of its own says what may be taken at the most."""
+    handed, known, doubted = Handed(most=5), set[int](), True
+    for act, positions in acts:
+        match act:
+            case "put":
+                handed.put(entries_at(positions))
+                known.update(positions)
+            case "doubt":
+                handed.doubt()
+                doubted = True
+            case _:
+                after = positions[0] if positions else 0
+                taken = [entry.position for entry in handed.take(after, most)]
+                if doubted:
+                    assert taken == []
+                    known, doubted = set(), False
+                assert taken == list(range(after + 1, after + 1 + len(taken)))
+                assert known.issuperset(taken)
+                assert len(taken) <= most
+
+
+def test_all_of_it_is_taken_in_turn() -> None:
+    handed = Handed(most=5)
+    assert handed.take(0, 5) == [], "the book is read first"
+    handed.put(entries_at([3, 4]))
+    handed.put(entries_at([5]))
+    assert handed.take(2, 2) == entries_at([3, 4])
+    assert handed.take(4, 2) == entries_at([5])
+    handed.put(entries_at(range(6, 13)))
+    assert handed.take(5, 5) == [], "of more than it keeps, the first are read"
+    handed.put(entries_at([13]))
+    assert handed.take(12, 5) == entries_at([13])
+
+
+def test_what_is_handed_over_is_what_stands_in_the_book(parts: Parts) -> None:
+    found = list[StoredEntry]()
+    parts.announcer.heard_here = True
+    parts.announcer.also(found.extend)
+    append_recorded(parts, made_up_book(3, wishes=300))
+    stored = parts.store.entries(0, 1_000_000)
+    until(lambda: len(found) == len(stored))
+    assert found == stored
+    assert [[*map(repr, entry)] for entry in found] == [[*map(repr, entry)] for entry in stored]
+
+
+def test_nobody_who_is_not_here_has_anything_made_for_them(book: Diaries) -> None:
+    calls = list[Sequence[StoredEntry]]()
+    book.parts.announcer.also(calls.append)
+    append(book.parts, new_id(), 1, DiaryBegun(owner="Ada"))
+    until(lambda: calls)
+    assert calls == [()]
+
+
+def test_the_runner_reads_nothing_that_its_own_process_commits(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the first time, and what the poll finds: that there is no more."""
+    read = list[int]()
+    of_the_book: Callable[..., object] = Scanner._read  # pyright: ignore[reportPrivateUsage]
+
+    def reads(scanner: Scanner, stretch: Any) -> object:
+        scanned = of_the_book(scanner, stretch)
+        read.append(len(scanned.entries))  # type: ignore[attr-defined]
+        return scanned
+
+    monkeypatch.setattr(Scanner, "_read", reads)
+    with book.running(announcer=book.parts.announcer):
+        until(lambda: read and book.parts.announcer.heard_here)
+        for _ in range(5):
+            book.wait(scribble(book, 2))
+    assert sum(read) == 0
+    assert rows(book.db) == plain_fold(recorded(book))
+
+
+def test_two_processes_that_commit_at_once_lose_nothing(
+    book: Diaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them leads; it hears of the other's by notices alone: no poll would find what was left out."""
+    monkeypatch.setattr("projections.runner.POLL", 300.0)
+    with toy_book(book.parts.conninfo, tmp_path) as elsewhere, book.running(announcer=book.parts.announcer, batch=20):
+        until(lambda: book.parts.announcer.heard_here)
+        writers = [
+            threading.Thread(target=scribble, args=(book._replace(parts=parts), 60))
+            for parts in (book.parts, elsewhere, book.parts, elsewhere)
+        ]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        last = book.parts.store.max_notification_id() or 0
+        book.wait(last)
+    assert rows(book.db) == plain_fold(recorded(book))
+    counted = book.db.execute("SELECT array_agg(position ORDER BY position) FROM daybook_read.counted").fetchone()
+    assert counted == (list(range(1, last + 1)),)
