@@ -18,7 +18,6 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
 )
-from graphql import execute as _execute  # pyright: ignore[reportUnknownVariableType]  # its types are left open
 from graphql.execution import Executor as GraphQLExecutor
 from graphql.execution import create_source_event_stream as _subscribe  # pyright: ignore[reportUnknownVariableType]
 from graphql.execution import execute_subscription_event as _execute_event  # pyright: ignore[reportUnknownVariableType]
@@ -27,22 +26,17 @@ from strawberry.utils.await_maybe import await_maybe
 from api.documents import Document, Documents, Faulty, Policy, TooCostly, cost_extension
 from api.errors import RequestError, RequestErrorCode, answered, explained
 from api.identity.doorstep import UNFIT, is_secretive
+from api.mutations.running import run
 from api.reading.reader import Reader
+from api.reading.selections import fragments_of
+from api.reading.variables import Variables
+from api.ready import Ready
 from api.serving import Request, RequestInfo
 from api.throttling import FAULTY_COST, Allowance, Buckets, Places, Throttled
 from api.trusted import DocumentId
 
 subscribe = cast("Callable[..., Any]", _subscribe)
-execute, execute_event = cast("Callable[..., Any]", _execute), cast("Callable[..., Any]", _execute_event)
-
-
-class Ready:
-    """A value that is finished JSON text already, its selections included; it goes into the response as it is."""
-
-    __slots__ = ("json", "there")
-
-    def __init__(self, text: bytes) -> None:
-        self.json, self.there = msgspec.Raw(text), text != b"null"
+execute_event = cast("Callable[..., Any]", _execute_event)
 
 
 class Executor(GraphQLExecutor[Any]):
@@ -134,6 +128,7 @@ class Engine:
         self._schema: GraphQLSchema = schema._schema  # pyright: ignore[reportPrivateUsage]
         self._reader, self._hide_suggestions = reader, policy.production
         self._documents = Documents(self._schema, policy)
+        self._variables = Variables(self._schema, hide_suggestions=policy.production)
         self.is_open = self._documents.is_open
         self._buckets, self._subscriptions = Buckets(allowance.cost_per_second), Places(allowance.subscriptions)
         self._commanded: set[asyncio.Task[Answer]] = set()
@@ -179,21 +174,11 @@ class Engine:
     async def _command(
         self, document: Document, operation: OperationDefinitionNode, variables: dict[str, Any], request: Request
     ) -> Answer:
-        name = operation.name.value if operation.name else None
-        result = await await_maybe(
-            execute(
-                self._schema,
-                document.parsed,
-                context_value=request,
-                variable_values=variables,
-                operation_name=name,
-                executor_class=Executor,
-                hide_suggestions=self._hide_suggestions,
-            )
-        )
-        if result.data is None and is_secretive(operation):
-            return failed([UNFIT], request, RequestErrorCode.BAD_USER_INPUT)
-        return _answer(result, request)
+        given = self._variables.of(operation, variables)
+        if isinstance(given, list):
+            return failed([UNFIT] if is_secretive(operation) else [*given], request, RequestErrorCode.BAD_USER_INPUT)
+        fragments = fragments_of(document.parsed)
+        return _answer(await run(self._schema, fragments, operation, given, request), request)
 
     async def stream(
         self, document: Document, operation: OperationDefinitionNode, variables: dict[str, Any], request: Request
@@ -269,9 +254,6 @@ def refused(error: Exception, request: Request) -> Answer:
 
 def _answer(result: ExecutionResult, request: Request) -> Answer:
     errors = result.errors or []
-    # Variables that their types do not take come back without data and without a path: nothing was run.
-    if result.data is None and not any(error.path for error in errors):
-        return failed(errors, request, RequestErrorCode.BAD_USER_INPUT)
     shown = _shown(errors, request, RequestErrorCode.INTERNAL)
     return Answer(result.data, shown, request.extensions, headers=_headers(error.original_error for error in errors))
 

@@ -12,8 +12,9 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from api.errors import RequestError, RequestErrorCode
-from api.execution import Answer, Evaluate, Ready, Source
+from api.execution import Answer, Evaluate, Source
 from api.feed import Feed
+from api.ready import Ready
 from api.sharing import Once
 
 KEPT = 2**20

@@ -16,9 +16,10 @@ from strawberry.types.field import StrawberryField
 from api.changes import PAGE, Change, told
 from api.checkpoints import Checkpoints
 from api.errors import RequestError, RequestErrorCode
-from api.execution import Ready, raw
+from api.execution import raw
 from api.following import BookSource, RecordSource
 from api.reading.sight import Sight
+from api.ready import Ready
 from api.scalars import Position
 from api.serving import RequestInfo, Serving
 from domain.catalogue import AnyDecider, camel, catalogue

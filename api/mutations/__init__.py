@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 from uuid import UUID
 
 import strawberry
+from graphql import get_named_type
 from msgspec.structs import replace
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.tools import create_type
@@ -52,18 +53,25 @@ def mutation_type(catalogue: Catalogue, entities: Mapping[str, type[Any]]) -> ty
 
 
 def resolve_directly(schema: strawberry.Schema) -> None:
-    """Let the mutations take their input as the GraphQL library coerced it.
+    """Let mutations take their input as the GraphQL library coerced it, and payloads' resolvers be called directly.
 
     Strawberry would first make an object of its own of each input, for a tenth of a mutation's CPU; admission wants
-    plain values, and would have to take the objects apart again.
+    plain values, and would have to take the objects apart again. Around a resolver it has three calls, and an object.
     """
     root = cast("Any", schema)._schema.mutation_type
     for field in root.fields.values():
-        declared = field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
-        field.resolve = partial(_resolve, declared.base_resolver.wrapped_func)
+        field.resolve = partial(_of_root, _declared(field).wrapped_func)
+        for shown in cast("Any", get_named_type(field.type)).fields.values():
+            if (resolver := _declared(shown)) is not None and not shown.args:
+                shown.resolve = resolver.wrapped_func
 
 
-def _resolve(resolver: Callable[..., Any], _source: None, info: Any, **arguments: Any) -> Any:
+def _declared(field: Any) -> Any:
+    """The resolver that a field was declared with; None where it shows an attribute."""
+    return field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF].base_resolver
+
+
+def _of_root(resolver: Callable[..., Any], _source: None, info: Any, **arguments: Any) -> Any:
     return resolver(info, **arguments)
 
 

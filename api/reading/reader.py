@@ -9,7 +9,6 @@ import strawberry
 from graphql import (
     DocumentNode,
     FieldNode,
-    FragmentDefinitionNode,
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLSchema,
@@ -31,7 +30,7 @@ from api.reading.ids import of_any_kind
 from api.reading.inputs import Choice
 from api.reading.lines import Lines
 from api.reading.moments import Asked, FindMoment, Then
-from api.reading.selections import Selections, variables_in
+from api.reading.selections import Selections, fragments_of, variables_in
 from api.reading.sight import RowSource, Sight
 from api.reading.sources import Argument, Bundled
 from api.reading.statement import Arguments, Plan
@@ -129,7 +128,7 @@ class Reader:
         if plan is not None:
             self._plans.move_to_end(key)
             return await self._answered(plan, coerced, sight, moment)
-        fragments = _fragments(document)
+        fragments = fragments_of(document)
         root = cast("GraphQLObjectType", self._schema.query_type)
         selected = Selections(fragments, coerced).of(root, [operation.selection_set])
         about_schema = {name: nodes for name, nodes in selected.items() if nodes[0].name.value in ABOUT_SCHEMA}
@@ -264,7 +263,7 @@ class Reader:
             variable_definitions=operation.variable_definitions,
             selection_set=about_schema,
         )
-        definitions = (alone, *_fragments(document).values())
+        definitions = (alone, *fragments_of(document).values())
         result = execute_sync(self._schema, DocumentNode(definitions=definitions), variable_values=dict(variables))
         for error in result.errors or ():
             raise error
@@ -295,10 +294,6 @@ def shape(value: object) -> Hashable:
 
 
 _AS_IT_IS = (bool, Choice)
-
-
-def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
-    return {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
 
 
 def _text(document: DocumentNode) -> str:

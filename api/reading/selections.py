@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from graphql import (
+    DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -67,6 +68,11 @@ class Selections:
             return False
         include = get_directive_values(GraphQLIncludeDirective, node, self._variables)
         return include is None or bool(include["if"])
+
+
+def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    """A document's fragments by name."""
+    return {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
 
 
 def variables_in(nodes: Iterable[Node]) -> Sequence[str]:

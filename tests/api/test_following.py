@@ -6,9 +6,10 @@ from typing import NamedTuple, cast
 
 import pytest
 
-from api.execution import Answer, Ready
+from api.execution import Answer
 from api.feed import Feed
 from api.following import BookSource, Latest, Message, Stretch
+from api.ready import Ready
 from api.sharing import Shared
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,10 @@ from api.reading.variables import Variables
 SCHEMA = build_schema("""
     enum Colour { RED GREEN }
     input Box { size: Int }
-    type Query { nothing(a: ID, b: Float, c: String, d: Boolean, e: Colour, f: Box): Int }
+    input Crate { box: Box!, boxes: [Box!]! = [], colour: Colour = RED, label: String, sizes: [[Int]!] = [[7]] }
+    input Shelf { boxes: [Box!], above: Shelf }
+    input Place @oneOf { crate: Crate, shelf: Shelf }
+    type Query { nothing(a: ID, b: Float, c: String, d: Boolean, e: Colour, f: Crate, g: Place): Int }
 """)
 MISSING = object()
 VALUES: tuple[Any, ...] = (
@@ -33,6 +36,29 @@ VALUES: tuple[Any, ...] = (
 )
 TYPES = ("Int", "Int!", "Int = 7", "ID", "ID!", "Float!", "String", "Boolean = true", "Colour", "Colour!")
 OTHERS = ("[Int]", "[Colour!]!", "Box", "Box!")
+INPUTS = ("Crate", "Crate!", "[Crate!]", "Crate = {box: {size: 2}}", "Shelf", "Shelf!", "[Shelf]!", "Place", "Place!")
+BOXES: tuple[Any, ...] = (MISSING, None, {}, {"size": 1}, {"size": None}, {"size": "x"}, {"size": 1, "more": 2}, 3, [])
+PARTS: tuple[tuple[str, Any], ...] = (
+    ("boxes", None),
+    ("boxes", []),
+    ("boxes", [{"size": 1}, {}]),
+    ("boxes", {"size": 1}),
+    ("boxes", [None]),
+    ("boxes", ({"size": 1},)),
+    ("colour", None),
+    ("colour", "GREEN"),
+    ("colour", "BLUE"),
+    ("label", "there"),
+    ("label", 1),
+    ("sizes", [[1], [None]]),
+    ("sizes", [None]),
+    ("sizes", [1]),
+    ("sizes", None),
+    ("above", {"boxes": [{}], "above": {"above": None}}),
+    ("crate", {"box": {}}),
+    ("shelf", None),
+    ("shelf", {}),
+)
 
 
 def operation(*types: str) -> OperationDefinitionNode:
@@ -75,6 +101,31 @@ def test_every_value_is_what_the_library_makes_of_it() -> None:
                 assert by_us(ours, asked, given) == right, (types, given)
                 fitting += not isinstance(right, str)
     assert fitting > 1_000
+
+
+def test_inputs_are_what_the_library_makes_of_them() -> None:
+    ours = Variables(SCHEMA, hide_suggestions=False)
+    boxed = [{} if box is MISSING else {"box": box} for box in BOXES]
+    values = [
+        one | dict(parts)
+        for one in boxed
+        for parts in [(), *((part,) for part in PARTS), *((part, ("label", "")) for part in PARTS)]
+    ]
+    fitting = 0
+    for type_ in INPUTS:
+        asked = operation(type_)
+        for sent in [None, 1, "RED", [], *values, *([one] for one in values), *([one, None] for one in boxed)]:
+            right = by_library(asked, {"v0": sent})
+            assert by_us(ours, asked, {"v0": sent}) == right, (type_, sent)
+            fitting += ours.fitting(asked, {"v0": sent}) is not None
+    assert fitting > 100
+
+
+def test_an_input_in_which_a_type_holds_itself_is_left_to_the_library() -> None:
+    ours = Variables(SCHEMA, hide_suggestions=False)
+    for type_, sent in (("Shelf", {"boxes": []}), ("[Shelf!]", [{}]), ("Place", {"crate": {"box": {}}})):
+        assert ours.fitting(operation(type_), {"v0": sent}) is None
+    assert ours.fitting(operation("Crate"), {"v0": {"box": {}}}) is not None
 
 
 def test_what_was_sent_beside_the_variables_is_let_go() -> None:
