@@ -3,6 +3,7 @@
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import NamedTuple
@@ -74,31 +75,34 @@ def ask(one: Post) -> bytes:
         return connection.ask(one)
 
 
-def load(one: Post, clients: int, seconds: float) -> Loaded:
-    """Every client sends as soon as it has its answer. Raises RuntimeError at the first that is not the right one."""
+def load(one: Post, clients: int, seconds: float, pace: float = 0) -> Loaded:
+    """Every client sends as soon as it has its answer; or all together so many requests a second, `pace`, evenly, each
+    by one that has its answer. Raises RuntimeError at the first answer that is not the right one.
+    """
     took: list[float] = []
-    with selectors.DefaultSelector() as selector:
+    # What waits in microseconds: where requests are paced, they are fractions of a millisecond apart.
+    with selectors.SelectSelector() if pace else selectors.DefaultSelector() as selector:
         connections = [socket.create_connection(("127.0.0.1", one.port), timeout=_LONGEST) for _ in range(clients)]
         try:
-            for connection in connections:
-                selector.register(connection, selectors.EVENT_READ, _Client(connection, one))
-            began = time.perf_counter()
-            until, waiting = began + seconds, clients
-            for key in selector.get_map().values():
-                key.data.send()
-            while waiting:
-                ready = selector.select(_LONGEST)
-                if not ready:
-                    raise RuntimeError(f"{waiting} answers did not come within {_LONGEST:.0f} seconds")
+            free = deque(_Client(connection, one) for connection in connections)
+            for connection, client in zip(connections, free, strict=True):
+                selector.register(connection, selectors.EVENT_READ, client)
+            began = now = time.perf_counter()
+            sent, until = 0, began + seconds
+            while now < until or len(free) < clients:
+                while free and now < until and (not pace or sent < (now - began) * pace):
+                    free.popleft().send()
+                    sent += 1
+                wait = max(began + sent / pace - now, 0) if pace and free and now < until else _LONGEST
+                ready = selector.select(wait)
+                if not ready and wait == _LONGEST:
+                    raise RuntimeError(f"{clients - len(free)} answers did not come within {_LONGEST:.0f} seconds")
+                now = time.perf_counter()
                 for key, _ in ready:
-                    client: _Client = key.data
-                    if client.receive():
-                        now = time.perf_counter()
-                        took.append(now - client.sent)
-                        if now < until:
-                            client.send()
-                        else:
-                            waiting -= 1
+                    answered: _Client = key.data
+                    if answered.receive():
+                        took.append(time.perf_counter() - answered.sent)
+                        free.append(answered)
             elapsed = time.perf_counter() - began
         finally:
             for connection in connections:
