@@ -13,7 +13,6 @@ import strawberry
 from graphql import (
     ExecutionResult,
     GraphQLError,
-    GraphQLResolveInfo,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
@@ -31,7 +30,7 @@ from api.reading.reader import Reader
 from api.reading.selections import fragments_of
 from api.reading.variables import Variables
 from api.ready import Ready
-from api.serving import Request, RequestInfo
+from api.serving import Request
 from api.throttling import FAULTY_COST, Allowance, Buckets, Places, Throttled
 from api.trusted import DocumentId
 
@@ -61,12 +60,6 @@ LONGEST_END = 25.0
 """Seconds that a process which ends waits for its mutations: as long as the book and the read models may take."""
 
 build = cast("Callable[..., Any]", Executor.build)  # pyright: ignore[reportUnknownMemberType]
-
-
-def raw(info: RequestInfo) -> GraphQLResolveInfo[Any]:
-    """The library's own view of a field, which the reader compiles its selection from."""
-    info_of_the_library: GraphQLResolveInfo[Any] = cast("Any", info)._raw_info
-    return info_of_the_library
 
 
 class Answer(msgspec.Struct, frozen=True, dict=True):

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import anyio.to_thread
 import strawberry
-from graphql import VariableNode, print_ast
+from graphql import GraphQLResolveInfo, VariableNode, print_ast
 from strawberry import UNSET
 from strawberry.tools import create_type
 from strawberry.types.field import StrawberryField
@@ -16,7 +16,6 @@ from strawberry.types.field import StrawberryField
 from api.changes import PAGE, Change, told
 from api.checkpoints import Checkpoints
 from api.errors import RequestError, RequestErrorCode
-from api.execution import raw
 from api.following import BookSource, RecordSource
 from api.reading.sight import Sight
 from api.ready import Ready
@@ -143,7 +142,7 @@ def _same(info: RequestInfo, *, but: str | None = None) -> Hashable:
 
     Nothing else can take such a variable: no other argument below a subscription has its type.
     """
-    asked = raw(info)
+    asked = _raw(info)
     node = asked.field_nodes[0]
     left_out = {
         one.value.name.value
@@ -225,4 +224,10 @@ def _followed(decider: AnyDecider, entity: type[Any]) -> StrawberryField:
 
 
 async def _selected(info: RequestInfo, id: str) -> Ready:
-    return Ready(await info.context.serving.reader.select(id, raw(info), info.context.sight))
+    return Ready(await info.context.serving.reader.select(id, _raw(info), info.context.sight))
+
+
+def _raw(info: RequestInfo) -> GraphQLResolveInfo[Any]:
+    """The library's own view of a field, which the reader compiles its selection from."""
+    info_of_the_library: GraphQLResolveInfo[Any] = cast("Any", info)._raw_info
+    return info_of_the_library
