@@ -50,7 +50,7 @@ class Handed:
         self._doubted = True
 
     def take(self, after: int, most: int) -> list[StoredEntry]:
-        """The entries that follow a position, as far as they are known to; none where the book has to be read."""
+        """The entries that follow a position, all that are here; none where the book has to be read."""
         taken = list[StoredEntry]()
         if self._doubted:
             self._doubted = False
@@ -60,7 +60,7 @@ class Handed:
             if entry.position == after + 1 + len(taken):
                 taken.append(entry)
             elif entry.position > after:
-                break
+                return []  # what is missing stands in the book, and nobody will tell of this one again
         return taken
 
 

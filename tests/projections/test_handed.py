@@ -26,6 +26,11 @@ def entries_at(positions: Sequence[int]) -> list[StoredEntry]:
     return [StoredEntry(position, *[None] * 14) for position in positions]  # type: ignore[arg-type]
 
 
+def begin(book: Diaries) -> int:
+    """Append one entry; returns its position."""
+    return append(book.parts, new_id(), 1, DiaryBegun(owner="Ada"))
+
+
 Act = tuple[str, list[int]]
 acts: st.SearchStrategy[list[Act]] = st.lists(
     st.tuples(st.sampled_from(["put", "put", "take", "take", "doubt"]), st.lists(st.integers(1, 12), max_size=4)),
@@ -69,6 +74,24 @@ def test_all_of_it_is_taken_in_turn() -> None:
     assert handed.take(12, 5) == entries_at([13])
 
 
+def test_where_some_are_missing_in_between_all_are_read(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two committers of one process tell in another order than they commit in: nobody tells of the last one again."""
+    monkeypatch.setattr("projections.runner.POLL", 300.0)
+    monkeypatch.setattr("projections.runner.APPENDED", "nobody_speaks_here")
+    with book.running() as runner:
+        begun = begin(book)
+        until(lambda: runner.leads)
+        runner.wake()
+        book.wait(begun)
+        last = [begin(book) for _ in range(3)][-1]
+        first, second, third = book.parts.store.entries(begun, 3)
+        runner._handed.put([first])
+        runner._appended([third])
+        book.wait(first.position)
+        runner._appended([second])
+        book.wait(last)
+
+
 def test_what_is_handed_over_is_what_stands_in_the_book(parts: Parts) -> None:
     found = list[StoredEntry]()
     parts.announcer.heard_here = True
@@ -83,7 +106,7 @@ def test_what_is_handed_over_is_what_stands_in_the_book(parts: Parts) -> None:
 def test_nobody_who_is_not_here_has_anything_made_for_them(book: Diaries) -> None:
     calls = list[Sequence[StoredEntry]]()
     book.parts.announcer.also(calls.append)
-    append(book.parts, new_id(), 1, DiaryBegun(owner="Ada"))
+    begin(book)
     until(lambda: calls)
     assert calls == [()]
 
