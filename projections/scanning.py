@@ -43,7 +43,10 @@ class Handed:
         self._doubted = True
 
     def put(self, entries: Sequence[StoredEntry]) -> None:
+        """`entries`: what a commit has brought; none where it may have been an earlier one, whose answer was lost."""
         self._entries.extend(entries)
+        if not entries:
+            self.doubt()
 
     def doubt(self) -> None:
         """Others may have committed too, or this database may be another one now: the book has to be read once."""

@@ -47,6 +47,7 @@ def test_what_is_taken_follows_on_and_was_put_since_the_last_doubt(acts: list[Ac
             case "put":
                 handed.put(entries_at(positions))
                 known.update(positions)
+                doubted |= not positions
             case "doubt":
                 handed.doubt()
                 doubted = True
@@ -89,6 +90,21 @@ def test_where_some_are_missing_in_between_all_are_read(book: Diaries, monkeypat
         runner._appended([third])
         book.wait(first.position)
         runner._appended([second])
+        book.wait(last)
+
+
+def test_of_a_commit_whose_answer_was_lost_the_book_is_read(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is sent again, and brings nothing new: what was told before it is not all that there is."""
+    monkeypatch.setattr("projections.runner.POLL", 300.0)
+    monkeypatch.setattr("projections.runner.APPENDED", "nobody_speaks_here")
+    with book.running() as runner:
+        begun = begin(book)
+        until(lambda: runner.leads)
+        runner.wake()
+        book.wait(begun)
+        last = [begin(book) for _ in range(2)][-1]
+        runner._handed.put(book.parts.store.entries(begun, 1))
+        runner._appended([])
         book.wait(last)
 
 
