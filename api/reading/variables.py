@@ -25,6 +25,9 @@ from api.errors import RequestErrorCode
 MOST_REMEMBERED = 1_000
 """Operations."""
 
+MOST_ERRORS = 50
+"""That are looked for: in two megabytes of variables there can be a million, which would take a gigabyte."""
+
 Coerce: TypeAlias = Callable[[Any], Any]
 """What the library's `coerce_input_value` makes of a value; Undefined where it does not fit, or is for the library."""
 
@@ -54,11 +57,13 @@ class Variables:
         raise GraphQLError(error.message, error.nodes, extensions={"code": RequestErrorCode.BAD_USER_INPUT.value})
 
     def of(self, operation: OperationDefinitionNode, given: Mapping[str, Any]) -> VariableValues | list[GraphQLError]:
-        """The values for a valid operation; all that is wrong where they do not fit."""
+        """The values for a valid operation; what is wrong where they do not fit."""
         if (fitting := self.fitting(operation, given)) is not None:
             return fitting
         wanted = operation.variable_definitions or ()
-        return get_variable_values(self._schema, wanted, dict(given), hide_suggestions=self._hide_suggestions)
+        return get_variable_values(
+            self._schema, wanted, dict(given), max_errors=MOST_ERRORS, hide_suggestions=self._hide_suggestions
+        )
 
     def fitting(self, operation: OperationDefinitionNode, given: Mapping[str, Any]) -> VariableValues | None:
         """The values for a valid operation; None where only the library can tell whether they fit."""

@@ -134,6 +134,14 @@ def test_what_was_sent_beside_the_variables_is_let_go() -> None:
     assert told(found) == by_library(asked, {"v0": 1, "another": 2}) == ({"v0": 1}, {"v0": ("v0", "Int!", 1)})
 
 
+def test_of_many_errors_the_first_are_told() -> None:
+    asked, ours = operation("[Int!]"), Variables(SCHEMA, hide_suggestions=False)
+    for many, told_of in ((3, 3), (50, 50), (51, 51), (5_000, 51)):
+        found = ours.of(asked, {"v0": ["x"] * many})
+        assert isinstance(found, list)
+        assert len(found) == told_of
+
+
 def test_operations_are_forgotten_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(variables, "MOST_REMEMBERED", 3)
     ours = Variables(SCHEMA, hide_suggestions=False)
