@@ -168,10 +168,14 @@ class Engine:
         self, document: Document, operation: OperationDefinitionNode, variables: dict[str, Any], request: Request
     ) -> Answer:
         given = self._variables.of(operation, variables)
-        if isinstance(given, list):
-            return failed([UNFIT] if is_secretive(operation) else [*given], request, RequestErrorCode.BAD_USER_INPUT)
-        fragments = fragments_of(document.parsed)
-        return _answer(await run(self._schema, fragments, operation, given, request), request)
+        if not isinstance(given, list):
+            try:
+                return _answer(
+                    await run(self._schema, fragments_of(document.parsed), operation, given, request), request
+                )
+            except GraphQLError as error:  # null was given for a variable that decides about a root field: none was run
+                given = [error]
+        return failed([UNFIT] if is_secretive(operation) else [*given], request, RequestErrorCode.BAD_USER_INPUT)
 
     async def stream(
         self, document: Document, operation: OperationDefinitionNode, variables: dict[str, Any], request: Request

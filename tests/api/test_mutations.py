@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import psycopg
 import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLNonNull, GraphQLObjectType, build_schema
@@ -14,7 +15,8 @@ from api.schema import schema_text
 from domain.appending import BookUnavailable
 from domain.catalogue import catalogue, mutation_name
 from domain.kernel import Rule
-from tests.api.book import Client, serving
+from tests.api.book import HEADERS, Client, serving
+from tests.api.listening import listening
 
 pytestmark = pytest.mark.anyio
 
@@ -78,6 +80,25 @@ def test_the_error_codes_are_the_rules() -> None:
     assert set(codes.values) == ours
     said = "The text has {length} characters; at most {longest} are allowed."
     assert codes.values["TEXT_TOO_LONG"].description == said
+
+
+SIGN_IN = "signIn(input: {email: $password, password: $password})"
+
+
+@pytest.mark.parametrize(
+    ("field", "more", "said"),
+    [("signOut", "", "Argument 'if' has invalid value"), (SIGN_IN, ", $password: String!", "The variables do not fit")],
+)
+def test_null_decides_about_no_root_field(database: str, tmp_path: Path, field: str, more: str, said: str) -> None:
+    """It fits the variable, for that has a default, and not the directive: over HTTP and a WebSocket, it is said so."""
+    text = f"mutation($yes: Boolean = true{more}) {{ {field} @include(if: $yes) {{ staffMemberId }} }}"
+    given = {"yes": None, "password": "five blue bicycles"}
+    with listening(database, tmp_path, projections=False) as server, server.connected() as client:
+        body = {"query": text, "variables": given}
+        over_http = httpx.post(f"{server.origin}/graphql", json=body, headers=HEADERS).json()["errors"]
+        for errors in (over_http, client.subscribe(text, given).receive()["payload"]):
+            assert [error["extensions"]["code"] for error in errors] == ["BAD_USER_INPUT"]
+            assert errors[0]["message"].startswith(said)
 
 
 async def test_a_mutation_reads_its_own_write(database: str, tmp_path: Path) -> None:
