@@ -38,8 +38,8 @@ class Handed:
     """
 
     def __init__(self, most: int) -> None:
-        """`most`: entries that are kept for a taker who is behind; it has to read those before."""
-        self._entries = deque[StoredEntry](maxlen=most)
+        """`most`: entries that are kept for a taker who is behind; of more it has to read them."""
+        self._entries = deque[StoredEntry](maxlen=most + 1)
         self._doubted = True
 
     def put(self, entries: Sequence[StoredEntry]) -> None:
@@ -55,7 +55,8 @@ class Handed:
     def take(self, after: int, most: int) -> list[StoredEntry]:
         """The entries that follow a position, all that are here; none where the book has to be read."""
         taken = list[StoredEntry]()
-        if self._doubted:
+        # Where it is full, some were let go; not always the oldest, for two committers tell in any order.
+        if self._doubted or len(self._entries) == self._entries.maxlen:
             self._doubted = False
             self._entries.clear()
         while self._entries and len(taken) < most:

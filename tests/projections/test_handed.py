@@ -75,6 +75,16 @@ def test_all_of_it_is_taken_in_turn() -> None:
     assert handed.take(12, 5) == entries_at([13])
 
 
+def test_where_some_were_let_go_all_are_read() -> None:
+    """The last one among them: it was told of first."""
+    handed = Handed(most=2)
+    assert handed.take(0, 2) == [], "the book is read first"
+    handed.put(entries_at([4]))
+    handed.put(entries_at([1, 2, 3]))
+    assert handed.take(0, 2) == []
+    assert handed.take(2, 2) == [], "4 would never be taken"
+
+
 def test_where_some_are_missing_in_between_all_are_read(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two committers of one process tell in another order than they commit in: nobody tells of the last one again."""
     monkeypatch.setattr("projections.runner.POLL", 300.0)
