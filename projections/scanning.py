@@ -83,6 +83,8 @@ class Scanner:
     def __init__(self, book: Exchange, ahead: ThreadPoolExecutor, handed: Handed | None = None) -> None:
         self._book, self._ahead, self._handed = book, ahead, handed
         self._coming: tuple[_Stretch, Future[Scanned]] | None = None
+        self._end = -1
+        """Where the book ended when it was last looked at; below, there is what nobody will tell of again."""
 
     def head(self) -> int:
         """The position of the last entry of the book."""
@@ -96,6 +98,8 @@ class Scanner:
         """
         stretch = _Stretch(after, stop, limit, frozenset(others))
         scanned = self._settle(stretch) or self._taken(stretch) or self._read(stretch)
+        if stop is None:
+            self._end = -1 if scanned.full else scanned.upto
         if scanned.full:
             following = stretch._replace(after=scanned.upto)
             self._coming = following, self._ahead.submit(self._read, following)
@@ -122,7 +126,8 @@ class Scanner:
         """What was handed over of it, if anything; it may go on further, which whoever commits that tells."""
         if self._handed is None or stretch.stop is not None:
             return None
-        if not (taken := self._handed.take(stretch.after, stretch.limit)):
+        taken = self._handed.take(stretch.after, stretch.limit)
+        if not taken or stretch.after != self._end:
             return None
         entries = [entry for entry in taken if entry.topic not in stretch.others]
         return Scanned(entries, taken[-1].position, len(taken) == stretch.limit)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from api.composition import Parts
 from domain.kernel import new_id
 from infra.entries import StoredEntry
+from infra.exchange import Exchange
 from projections.scanning import Handed, Scanner
 from tests.projections.books import made_up_book
 from tests.projections.conftest import Diaries, until
@@ -116,6 +118,19 @@ def test_of_a_commit_whose_answer_was_lost_the_book_is_read(book: Diaries, monke
         runner._handed.put(book.parts.store.entries(begun, 1))
         runner._appended([])
         book.wait(last)
+
+
+@pytest.mark.parametrize(("limit", "again_from"), [(3, 3), (10, 0)])
+def test_until_the_end_of_the_book_was_seen_nothing_is_taken(book: Diaries, limit: int, again_from: int) -> None:
+    """Read in part, or again since what was read could not be posted: others told of what is not all here."""
+    last = [begin(book) for _ in range(5)][-1]
+    entries = book.parts.store.entries(0, last)
+    handed = Handed(most=limit)
+    with ThreadPoolExecutor(1) as ahead:
+        scanner = Scanner(Exchange(book.db), ahead, handed)
+        assert scanner.scan(0, None, limit).upto == min(limit, last)
+        handed.put(entries[again_from:][:1])
+        assert scanner.scan(again_from, None, limit).upto == last
 
 
 def test_what_is_handed_over_is_what_stands_in_the_book(parts: Parts) -> None:
