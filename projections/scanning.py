@@ -3,7 +3,7 @@
 What this process has just committed itself is handed over, and not read.
 """
 
-from collections import deque
+import threading
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import lru_cache
@@ -34,38 +34,38 @@ class Scanned(NamedTuple):
 class Handed:
     """What this process has committed to the book of late. Put in by those who commit, taken out by the one who posts.
 
-    Positions are dense, so that whoever knows the one before knows that nothing is missing.
+    Positions are dense, so that whoever knows the one before knows that nothing is missing. Wherever something may be,
+    the book is read: nobody tells of an entry twice.
     """
 
     def __init__(self, most: int) -> None:
-        """`most`: entries that are kept for a taker who is behind; of more it has to read them."""
-        self._entries = deque[StoredEntry](maxlen=most + 1)
+        """`most`: entries that are kept for a taker who is behind; of more the book is read."""
+        self._most, self._lock = most, threading.Lock()
+        self._entries: list[StoredEntry] = []
         self._doubted = True
 
     def put(self, entries: Sequence[StoredEntry]) -> None:
         """`entries`: what a commit has brought; none where it may have been an earlier one, whose answer was lost."""
-        self._entries.extend(entries)
-        if not entries:
-            self.doubt()
+        with self._lock:
+            self._entries += entries
+            if not entries or len(self._entries) > self._most:
+                self._entries.clear()
+                self._doubted = True
 
     def doubt(self) -> None:
         """Others may have committed too, or this database may be another one now: the book has to be read once."""
-        self._doubted = True
+        with self._lock:
+            self._doubted = True
 
-    def take(self, after: int, most: int) -> list[StoredEntry]:
-        """The entries that follow a position, all that are here; none where the book has to be read."""
-        taken = list[StoredEntry]()
-        # Where it is full, some were let go; not always the oldest, for two committers tell in any order.
-        if self._doubted or len(self._entries) == self._entries.maxlen:
-            self._doubted = False
-            self._entries.clear()
-        while self._entries and len(taken) < most:
-            entry = self._entries.popleft()
-            if entry.position == after + 1 + len(taken):
-                taken.append(entry)
-            elif entry.position > after:
-                return []  # what is missing stands in the book, and nobody will tell of this one again
-        return taken
+    def take(self, after: int) -> list[StoredEntry]:
+        """All that was put, where it follows a position without a gap; none where the book has to be read."""
+        with self._lock:
+            entries, doubted = self._entries, self._doubted
+            self._entries, self._doubted = [], False
+        # Two committers may tell in another order than they committed in.
+        following = sorted((entry for entry in entries if entry.position > after), key=lambda entry: entry.position)
+        dense = all(entry.position == at for at, entry in enumerate(following, after + 1))
+        return following if dense and not doubted else []
 
 
 class _Stretch(NamedTuple):
@@ -126,11 +126,11 @@ class Scanner:
         """What was handed over of it, if anything; it may go on further, which whoever commits that tells."""
         if self._handed is None or stretch.stop is not None:
             return None
-        taken = self._handed.take(stretch.after, stretch.limit)
+        taken = self._handed.take(stretch.after)
         if not taken or stretch.after != self._end:
             return None
         entries = [entry for entry in taken if entry.topic not in stretch.others]
-        return Scanned(entries, taken[-1].position, len(taken) == stretch.limit)
+        return Scanned(entries, taken[-1].position, full=False)
 
     def _read(self, stretch: _Stretch) -> Scanned:
         after, stop, limit, others = stretch

@@ -40,51 +40,53 @@ acts: st.SearchStrategy[list[Act]] = st.lists(
 )
 
 
-@given(acts, st.integers(1, 6))
-def test_what_is_taken_follows_on_and_was_put_since_the_last_doubt(acts: list[Act], most: int) -> None:
-    """Whatever is put, in whatever order: a model of its own says what may be taken at the most."""
-    handed, known, doubted = Handed(most=5), set[int](), True
+@given(acts)
+def test_all_that_was_put_is_taken_where_it_follows_on_and_nothing_else(acts: list[Act]) -> None:
+    """Whatever is put, in whatever order: a second account of it says what may be taken."""
+    handed, put, doubted = Handed(most=5), set[int](), True
     for act, positions in acts:
         match act:
             case "put":
-                handed.put(entries_at(positions))
-                known.update(positions)
-                doubted |= not positions
+                new = [position for position in dict.fromkeys(positions) if position not in put]
+                handed.put(entries_at(new))
+                put.update(new)
+                if not new or len(put) > 5:
+                    put, doubted = set(), True
             case "doubt":
                 handed.doubt()
                 doubted = True
             case _:
                 after = positions[0] if positions else 0
-                taken = [entry.position for entry in handed.take(after, most)]
-                if doubted:
-                    assert taken == []
-                    known, doubted = set(), False
-                assert taken == list(range(after + 1, after + 1 + len(taken)))
-                assert known.issuperset(taken)
-                assert len(taken) <= most
+                following = {position for position in put if position > after}
+                dense = following == set(range(after + 1, after + 1 + len(following)))
+                taken = [entry.position for entry in handed.take(after)]
+                assert taken == (sorted(following) if dense and not doubted else [])
+                put, doubted = set(), False
 
 
 def test_all_of_it_is_taken_in_turn() -> None:
     handed = Handed(most=5)
-    assert handed.take(0, 5) == [], "the book is read first"
+    assert handed.take(0) == [], "the book is read first"
     handed.put(entries_at([3, 4]))
     handed.put(entries_at([5]))
-    assert handed.take(2, 2) == entries_at([3, 4])
-    assert handed.take(4, 2) == entries_at([5])
-    handed.put(entries_at(range(6, 13)))
-    assert handed.take(5, 5) == [], "of more than it keeps, the first are read"
-    handed.put(entries_at([13]))
-    assert handed.take(12, 5) == entries_at([13])
+    assert handed.take(2) == entries_at([3, 4, 5])
+    handed.put(entries_at([7]))
+    handed.put(entries_at([5, 6]))
+    assert handed.take(5) == entries_at([6, 7])
+    handed.put(entries_at(range(8, 14)))
+    assert handed.take(7) == [], "more than it keeps is read"
+    handed.put(entries_at([14]))
+    assert handed.take(13) == entries_at([14])
 
 
 def test_where_some_were_let_go_all_are_read() -> None:
     """The last one among them: it was told of first."""
     handed = Handed(most=2)
-    assert handed.take(0, 2) == [], "the book is read first"
+    assert handed.take(0) == [], "the book is read first"
     handed.put(entries_at([4]))
     handed.put(entries_at([1, 2, 3]))
-    assert handed.take(0, 2) == []
-    assert handed.take(2, 2) == [], "4 would never be taken"
+    assert handed.take(0) == []
+    assert handed.take(2) == [], "4 would never be taken"
 
 
 def test_where_some_are_missing_in_between_all_are_read(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
