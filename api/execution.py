@@ -173,7 +173,7 @@ class Engine:
                 return _answer(
                     await run(self._schema, fragments_of(document.parsed), operation, given, request), request
                 )
-            except GraphQLError as error:  # null was given for a variable that decides about a root field: none was run
+            except GraphQLError as error:  # nothing was done
                 given = [error]
         return failed([UNFIT] if is_secretive(operation) else [*given], request, RequestErrorCode.BAD_USER_INPUT)
 

@@ -51,7 +51,10 @@ async def run(
     variables: VariableValues,
     context: object,
 ) -> ExecutionResult:
-    """What a valid mutation came to. `context` is what resolvers find as `info.context`."""
+    """What a valid mutation came to. `context` is what resolvers find as `info.context`.
+
+    Raises GraphQLError where @skip or @include of a root field is given null: then nothing was done.
+    """
     running = _Running(Place(schema, fragments, operation, variables, context))
     root = cast("GraphQLObjectType", schema.mutation_type)
     data = await running.shown(root, None, [operation.selection_set], None)
