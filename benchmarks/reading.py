@@ -33,7 +33,7 @@ POSTGRAPHILE, MERCURIUS = "PostGraphile 5", "Mercurius with graphql-jit, in memo
 BY_CPU = {PAGE: 0.5, ONE: 0.35}
 """Goals against a ready dict, by CPU of the server process. They do not say at what pace: it is the same for both."""
 SHARE = 0.5
-"""Of the pace that Daybook keeps up: at which a ready dict is asked for as much as it."""
+"""Of the pace that Daybook keeps up: so many requests a second it and a ready dict are asked, to compare them."""
 WORKERS, CROWDED = "Daybook with 4 workers", f"Daybook with {CROWD} clients"
 
 PLAIN = "mutation Plain($input: CustomerRegisterInput!) { customerRegister(input: $input) { %s } }"
@@ -271,11 +271,11 @@ def _said(turns: Turns, sizes: Mapping[str, int]) -> list[str]:
         ),
         (
             "The goals against a ready dict are those of a laboratory that took the CPU of the server and of the"
-            " database apart, and count at the same pace: each of the two answers as many requests a second, evenly"
-            f" spread over {CLIENTS} connections, {SHARE:.0%} of what Daybook keeps up. A process that sleeps between"
-            " two events pays for each sleep, and finds its caches cold. At everybody's own full pace a ready dict"
-            " never sleeps, while Daybook waits for a PostgreSQL that has the same cores, so that ratio, which is given"
-            " too, also compares how often they sleep."
+            " database apart. Here they are held against both at the same pace: each of the two answers as many"
+            f" requests a second, evenly spread over {CLIENTS} connections, {SHARE:.0%} of what Daybook keeps up. A"
+            " process that sleeps between two events pays for each sleep, and finds its caches cold. At everybody's own"
+            " full pace a ready dict never sleeps, while Daybook waits for a PostgreSQL that has the same cores, so"
+            " that ratio, which is given too, also compares how often they sleep."
         ),
         "CPU of an answer, in microseconds, of the server and of PostgreSQL: " + "; ".join(spent) + ".",
         (

@@ -1,8 +1,9 @@
 """What a process has just committed is handed to the runner: the same entries as in the book, and none left out."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from api.composition import Parts
 from domain.kernel import new_id
 from infra.entries import StoredEntry
 from infra.exchange import Exchange
+from projections.runner import ProjectionRunner
 from projections.scanning import Handed, Scanner
 from tests.projections.books import made_up_book
 from tests.projections.conftest import Diaries, until
@@ -89,8 +91,9 @@ def test_where_some_were_let_go_all_are_read() -> None:
     assert handed.take(2) == [], "4 would never be taken"
 
 
-def test_where_some_are_missing_in_between_all_are_read(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two committers of one process tell in another order than they commit in: nobody tells of the last one again."""
+@contextmanager
+def told_by_us_alone(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ProjectionRunner, int]]:
+    """A runner at the end of the book, and that position; it looks at the book only where it is told to."""
     monkeypatch.setattr("projections.runner.POLL", 300.0)
     monkeypatch.setattr("projections.runner.APPENDED", "nobody_speaks_here")
     with book.running() as runner:
@@ -98,6 +101,12 @@ def test_where_some_are_missing_in_between_all_are_read(book: Diaries, monkeypat
         until(lambda: runner.leads)
         runner.wake()
         book.wait(begun)
+        yield runner, begun
+
+
+def test_where_some_are_missing_in_between_all_are_read(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two committers of one process tell in another order than they commit in: nobody tells of the last one again."""
+    with told_by_us_alone(book, monkeypatch) as (runner, begun):
         last = [begin(book) for _ in range(3)][-1]
         first, second, third = book.parts.store.entries(begun, 3)
         runner._handed.put([first])
@@ -109,13 +118,7 @@ def test_where_some_are_missing_in_between_all_are_read(book: Diaries, monkeypat
 
 def test_of_a_commit_whose_answer_was_lost_the_book_is_read(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is sent again, and brings nothing new: what was told before it is not all that there is."""
-    monkeypatch.setattr("projections.runner.POLL", 300.0)
-    monkeypatch.setattr("projections.runner.APPENDED", "nobody_speaks_here")
-    with book.running() as runner:
-        begun = begin(book)
-        until(lambda: runner.leads)
-        runner.wake()
-        book.wait(begun)
+    with told_by_us_alone(book, monkeypatch) as (runner, begun):
         last = [begin(book) for _ in range(2)][-1]
         runner._handed.put(book.parts.store.entries(begun, 1))
         runner._appended([])
@@ -155,7 +158,8 @@ def test_nobody_who_is_not_here_has_anything_made_for_them(book: Diaries) -> Non
 
 
 def test_the_runner_reads_nothing_that_its_own_process_commits(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside the first time, and what the poll finds: that there is no more."""
+    """Each entry is waited for, and nothing polls: it would look just after a commit, before that is told, too."""
+    monkeypatch.setattr("projections.runner.POLL", 300.0)
     read = list[int]()
     of_the_book: Callable[..., object] = Scanner._read  # pyright: ignore[reportPrivateUsage]
 
@@ -167,8 +171,8 @@ def test_the_runner_reads_nothing_that_its_own_process_commits(book: Diaries, mo
     monkeypatch.setattr(Scanner, "_read", reads)
     with book.running(announcer=book.parts.announcer):
         until(lambda: read and book.parts.announcer.heard_here)
-        for _ in range(5):
-            book.wait(scribble(book, 2))
+        for _ in range(10):
+            book.wait(begin(book))
     assert sum(read) == 0
     assert rows(book.db) == plain_fold(recorded(book))
 
