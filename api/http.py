@@ -132,8 +132,9 @@ class Endpoint:
                 # The protocol has it so, because clients that take events only do not read the body of a 400.
                 outcome.status = answer.status
                 return EventStream(answer, None, _headers(request))
-            # The older media type answers 200 to every request that could be read, faulty documents included.
-            outcome.status = 200 if answer.status == 400 and media != GRAPHQL else answer.status
+            # The older media type answers 200 to every request that is one, faulty documents included.
+            faulty = answer.status == 400 and _Code.BAD_REQUEST.value not in request.codes
+            outcome.status = 200 if faulty and media != GRAPHQL else answer.status
             return _response(answer, request, media, outcome.status)
 
     async def _asked_on_doorstep(self, http: Incoming, request: Request, media: str | None) -> Asked:

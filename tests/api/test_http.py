@@ -57,10 +57,16 @@ async def test_media_types_and_status_codes(database: str, tmp_path: Path) -> No
         for more, status in ((), 200), ((("Daybook-At-Least", "0"),), 400), ((("Content-Encoding", "gzip"),) * 2, 415):
             answer = await client.http.post("/graphql", content=good, headers=[*lines, *more])
             assert (answer.status_code, answer.headers["content-type"]) == (status, f"{GRAPHQL}; charset=utf-8"), more
-        for body in (invalid, unparsable, unknown, variables):
+        for body in (invalid, unparsable, variables):
             assert (await send(client, body, Accept=GRAPHQL)).status_code == 400, body
             assert (await send(client, body, Accept=JSON)).status_code == 200, body
             assert "data" not in (await send(client, body, Accept=JSON)).json(), body
+        unnamed = json.dumps({"query": QUERY, "operationName": ""})
+        followed = json.dumps({"query": "subscription { changes { position } }"})
+        for body in (unknown, unnamed, followed):  # what is wrong is the request, not its document
+            for accept in (GRAPHQL, JSON, "*/*"):
+                answer = await send(client, body, Accept=accept)
+                assert (answer.status_code, error_of(answer)["extensions"]["code"]) == (400, "BAD_REQUEST"), body
         for body, code in {
             invalid: "GRAPHQL_VALIDATION_FAILED",
             unparsable: "GRAPHQL_PARSE_FAILED",
