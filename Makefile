@@ -27,6 +27,7 @@ DEV := .venv/.dev
 # They begin in the order of tests/conftest.py.
 SPREAD := --numprocesses=$(shell echo $$((2 * $$(nproc)))) --dist=loadfile --no-loadscope-reorder
 CLIENTS := tests/clients/node_modules/.made
+TRYTON := benchmarks/tryton/.venv/.made
 CODE := $(wildcard api domain infra projections verifier tests benchmarks)
 
 help:
@@ -90,7 +91,7 @@ graphiql: $(DEV)
 schema-check: $(DEV)
 	$(BIN)/daybook schema --check
 
-bench: $(DEV)
+bench: $(DEV) $(TRYTON)
 	$(BIN)/python -m benchmarks
 
 campaign: $(DEV)
@@ -101,10 +102,11 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-heade
 lock: $(DEV)
 	$(COMPILE) pyproject.toml --group build -o requirements.lock
 	$(COMPILE) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) benchmarks/tryton/requirements.txt -o benchmarks/tryton/requirements.lock
 
 # The environment and its caches; never a book.
 clean:
-	rm -rf .venv tests/clients/node_modules tools/graphiql/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis daybook.egg-info build
+	rm -rf .venv benchmarks/tryton/.venv tests/clients/node_modules tools/graphiql/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis daybook.egg-info build
 
 $(MADE):
 	@.ci/python-environment "$(PYTHON)"
@@ -119,6 +121,12 @@ $(RUNTIME): $(MADE) requirements.lock pyproject.toml
 $(DEV): $(RUNTIME) requirements-dev.lock
 	@echo "Installing the development tools into .venv (about a minute the first time)"
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# A CRM that the benchmarks measure beside Daybook. Never a part of it, and in an environment of its own.
+$(TRYTON): $(DEV) benchmarks/tryton/requirements.lock
+	@$(BIN)/python -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r benchmarks/tryton/requirements.lock
 	@touch $@
 
 # GraphQL clients that the tests run, with the Node of the lock file. No package may run a script while it is installed.

@@ -133,7 +133,7 @@ class Client:
     def register(self, mutation: str = REGISTER) -> None:
         """Register a customer that nobody else registers, and see that it is there."""
         raw = person(self._who * 10**6 + next(self._numbers))
-        points = [{**point, "kind": point["kind"].upper()} for point in _points(raw)]
+        points = [{**point, "kind": point["kind"].upper()} for point in points_of(raw)]
         wanted = {
             "idempotencyKey": str(uuid4()), "kind": "PERSON", "name": raw["name"], "source": raw["source"],
             "contactPoints": points,
@@ -143,7 +143,8 @@ class Client:
             raise RuntimeError(f"the customer was not registered: {answer}")
 
 
-def _points(raw: Mapping[str, object]) -> list[dict[str, str]]:
+def points_of(raw: Mapping[str, object]) -> list[dict[str, str]]:
+    """The contact points of a person's raw input."""
     return msgspec.convert(raw["contact_points"], list[dict[str, str]])
 
 
