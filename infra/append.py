@@ -1,8 +1,8 @@
-"""What happens under the append lock: read the head of the book, accept what still holds, insert it."""
+"""What happens under the append lock: read the head of the book or suppose it, accept what still holds, insert it."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -22,6 +22,7 @@ from domain.kernel import refuse
 from domain.kernel.recorded import Receipt
 from infra.entries import StoredEntry
 from infra.exchange import Asked, Exchange
+from infra.head import NOW_IF_SO, READ, Left, asked, read, supposed, supposed_of
 from infra.master_key import epoch_of
 from infra.vault import Vault
 
@@ -31,60 +32,39 @@ APPEND_LOCK = 0x6461_7962_6F6F_6B02
 _NEVER: tuple[int, datetime | None] = (0, None)
 """The version of an aggregate without entries."""
 
-# A statement takes a table's rows as one JSON document: a tenth of the client's time for a score of arrays.
-
-_READ_HEAD = b"""
-    SELECT json_build_array(coalesce(last.position, 0),
-        greatest(last.recorded_at, clock_timestamp()),
-        (SELECT json_agg(json_build_array(wanted.id, newest.originator_version, newest.occurred_at))
-            FROM json_array_elements_text($1::json) AS wanted (id)
-            CROSS JOIN LATERAL (
-                SELECT originator_version, occurred_at FROM daybook.events WHERE originator_id = wanted.id::uuid
-                ORDER BY originator_version DESC LIMIT 1) AS newest),
-        (SELECT json_agg(json_build_array(r.actor, r.idempotency_key, encode(r.fingerprint, 'base64'),
-                json_build_array(r.aggregate_id, r.version, r.position)))
-            FROM json_to_recordset($2::json) AS wanted (actor text, key uuid)
-            JOIN daybook.receipts r ON (r.actor, r.idempotency_key) = (wanted.actor, wanted.key)),
-        (SELECT json_agg(json_build_array(r.scope, encode(r.fingerprint, 'base64'), r.slot, r.holder))
-            FROM json_to_recordset($3::json) AS wanted (scope text, fingerprint text)
-            JOIN daybook.reservations r
-            ON (r.scope, r.fingerprint) = (wanted.scope, decode(wanted.fingerprint, 'base64'))),
-        (SELECT json_agg(json_build_array(s.subject, s.generations))
-            FROM json_array_elements_text($4::json) AS wanted (subject)
-            JOIN daybook_keys.subjects s ON s.subject = wanted.subject::uuid),
-        (SELECT max(epoch) FROM daybook_keys.epochs))
-    FROM (SELECT) AS always
-    LEFT JOIN (SELECT position, recorded_at FROM daybook.events ORDER BY position DESC LIMIT 1) AS last ON true
-"""
 _INSERT = b"""
-    WITH batch AS (SELECT $1::timestamptz AS now),
+    WITH batch AS MATERIALIZED (%b),
     entries AS (
-        SELECT * FROM json_to_recordset($4::json) AS new (
+        SELECT * FROM json_to_recordset($3::json) AS new (
             position bigint, originator_id uuid, originator_version bigint, event_id uuid, topic text,
             occurred_at timestamptz, subject uuid, actor text, on_behalf_of text, correlation_id uuid,
             causation_id uuid, idempotency_key uuid, state text, sealed text, commitment text, new_key text)),
     receipts AS (
         INSERT INTO daybook.receipts (actor, idempotency_key, fingerprint, aggregate_id, version, position, recorded_at)
         SELECT actor, key, decode(fingerprint, 'base64'), id, version, position, now
-        FROM batch, json_to_recordset($2::json) AS new (
+        FROM batch, json_to_recordset($1::json) AS new (
             actor text, key uuid, fingerprint text, id uuid, version bigint, position bigint)),
     slots AS (
         INSERT INTO daybook.reservations (scope, fingerprint, slot, holder, subject)
         SELECT scope, decode(fingerprint, 'base64'), slot, holder, subject
-        FROM json_to_recordset($3::json) AS new (
+        FROM batch, json_to_recordset($2::json) AS new (
             scope text, fingerprint text, slot integer, holder uuid, subject uuid)),
     keys AS (
         INSERT INTO daybook_keys.subjects (subject, wrapped, made_at)
         SELECT subject, decode(new_key, 'base64'), now
-        FROM batch, entries WHERE new_key IS NOT NULL)
-    INSERT INTO daybook.events (
-        position, originator_id, originator_version, event_id, topic, recorded_at, occurred_at, subject, actor,
-        on_behalf_of, correlation_id, causation_id, idempotency_key, state, sealed, commitment)
-    SELECT position, originator_id, originator_version, event_id, topic, now, occurred_at, subject, actor,
-        on_behalf_of, correlation_id, causation_id, idempotency_key,
-        decode(state, 'base64'), decode(sealed, 'base64'), decode(commitment, 'base64')
-    FROM batch, entries
+        FROM batch, entries WHERE new_key IS NOT NULL),
+    appended AS (
+        INSERT INTO daybook.events (
+            position, originator_id, originator_version, event_id, topic, recorded_at, occurred_at, subject, actor,
+            on_behalf_of, correlation_id, causation_id, idempotency_key, state, sealed, commitment)
+        SELECT position, originator_id, originator_version, event_id, topic, now, coalesce(occurred_at, now), subject,
+            actor, on_behalf_of, correlation_id, causation_id, idempotency_key,
+            decode(state, 'base64'), decode(sealed, 'base64'), decode(commitment, 'base64')
+        FROM batch, entries)
+    SELECT to_json(now) FROM batch
 """
+_INSERT_AT = _INSERT % b"SELECT $4::timestamptz AS now"
+_INSERT_IF_SO = _INSERT % NOW_IF_SO
 _GIVE_BACK = b"""
     DELETE FROM daybook.reservations
     USING json_to_recordset($1::json) AS gone (scope text, fingerprint text, holder uuid)
@@ -99,23 +79,8 @@ _DESTROY = b"""
     ON CONFLICT (subject) DO UPDATE SET wrapped = NULL, destroyed_at = $2::timestamptz
     WHERE kept.generations IS NOT NULL
 """
-_STORED = tuple(name for name in StoredEntry._fields if name != "recorded_at")
 _BEGIN, _COMMIT = Asked(b"BEGIN"), Asked(b"COMMIT")
 _LOCK = Asked(b"SELECT pg_advisory_xact_lock(%d)" % APPEND_LOCK)
-
-
-class Head(NamedTuple):
-    """What stands in the book when the lock is taken, as far as a batch asks; accepted commands are added to it."""
-
-    now: datetime
-    """The time of this batch, from the database's clock; never before the last entry's."""
-    versions: dict[UUID, tuple[int, datetime | None]]
-    receipts: dict[tuple[str, UUID], KeptReceipt]
-    slots: dict[tuple[str, bytes], dict[int, UUID]]
-    keys: dict[UUID, int | None]
-    """How many generations there are of each; None: destroyed. The keys themselves this role may not read."""
-    epoch: int
-    """Of the master key under which new keys are wrapped."""
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -128,18 +93,8 @@ class Slot(msgspec.Struct, frozen=True):
     subject: UUID
 
 
-_Head: TypeAlias = tuple[
-    int,
-    datetime,
-    list[tuple[UUID, int, datetime]] | None,
-    list[tuple[str, UUID, bytes, tuple[UUID, int, int]]] | None,
-    list[tuple[str, bytes, int, UUID]] | None,
-    list[tuple[UUID, int | None]] | None,
-    int,
-]
-"""What `_READ_HEAD` answers: the last position, the time, what was found of each kind that was asked for, the epoch."""
-_decode = msgspec.json.Decoder(_Head).decode
 _encode = msgspec.json.Encoder().encode
+_decode_time = msgspec.json.Decoder(datetime).decode
 
 
 class Append:
@@ -147,7 +102,7 @@ class Append:
 
     def __init__(self, exchange: Exchange, vault: Vault) -> None:
         self._exchange, self._vault = exchange, vault
-        self._position = 0
+        self._supposed: list[bytes] = []
         self._entries: list[dict[str, Any]] = []
         self._receipts: list[dict[str, Any]] = []
         self._taken: list[Slot] = []
@@ -155,36 +110,28 @@ class Append:
         self.new_keys: dict[UUID, bytes] = {}
         self.destroyed: set[UUID] = set()
 
-    def begin(self, entries: Sequence[Entry], conditions: Sequence[Conditions]) -> None:
+    def begin(self, entries: Sequence[Entry], conditions: Sequence[Conditions]) -> int:
         """Begin the transaction, take the append lock, which is held until it ends, and read what the checks need.
 
-        The head is a statement of its own after the lock: its snapshot must be younger.
+        Returns the position of the last entry. The head is a statement of its own after the lock: its snapshot must be
+        younger.
         """
-        self._indexes = {
-            claim: self._vault.blind_index(claim) for one in conditions for claim in (*one.takes, *one.gives_back)
-        }
-        asked = (
-            {id for one in conditions for id in one.expects} | {one.originator_id for one in entries},
-            [{"actor": one.actor, "key": one.idempotency_key} for one in conditions],
-            [{"scope": claim.scope, "fingerprint": self._indexes[claim]} for one in conditions for claim in one.takes],
-            {entry.subject for entry in entries if entry.sealed is not None},
-        )
-        _, _, head = self._exchange.run(_BEGIN, _LOCK, Asked(_READ_HEAD, [*map(_encode, asked)]))
-        self._position, now, versions, receipts, slots, keys, epoch = _decode(head.get_value(0, 0) or b"")
-        held: dict[tuple[str, bytes], dict[int, UUID]] = {}
-        for scope, index, slot, holder in slots or ():
-            held.setdefault((scope, index), {})[slot] = holder
-        self._head = Head(
-            now=now,
-            versions={id: (version, occurred) for id, version, occurred in versions or ()},
-            receipts={
-                (actor, key): KeptReceipt(Receipt(*kept), fingerprint)
-                for actor, key, fingerprint, kept in receipts or ()
-            },
-            slots=held,
-            keys=dict(keys or ()),
-            epoch=epoch,
-        )
+        _, _, head = self._exchange.run(_BEGIN, _LOCK, Asked(READ, self._asked(entries, conditions)))
+        self._head = read(head.get_value(0, 0) or b"")
+        self._position = self._head.position
+        return self._position
+
+    def suppose(self, entries: Sequence[Entry], conditions: Sequence[Conditions], left: Left) -> bool:
+        """Do not look, but take it that the book is as it was `left`, and that the commands find what they expect.
+
+        `commit_if_so` finds out. Returns whether this may be done: what gives something back, or happened at another
+        time than now, needs a look.
+        """
+        if any(one.gives_back or one.destroys for one in conditions) or any(one.occurred_at for one in entries):
+            return False
+        self._head, self._position = supposed(entries, conditions, left), left.position
+        self._supposed = [*self._asked(entries, conditions), *supposed_of(self._head)]
+        return True
 
     def accept(self, entries: Sequence[Entry], conditions: Conditions | None) -> list[int]:
         """Take a command into the batch where its conditions still hold; returns the positions of its entries.
@@ -205,7 +152,7 @@ class Append:
         self._position += len(entries)
         for position, at, entry in zip(positions, occurred, entries, strict=True):
             # An entry's fields have the names of columns.
-            row = vars(entry) | {"position": position, "occurred_at": at, "new_key": None}
+            row = vars(entry) | {"position": position, "recorded_at": head.now, "occurred_at": at, "new_key": None}
             if entry.new_key is not None and entry.subject not in head.keys:
                 self.new_keys[entry.subject] = row["new_key"] = entry.new_key
                 head.keys[entry.subject] = 1
@@ -218,17 +165,43 @@ class Append:
         return positions
 
     def commit(self) -> None:
-        """Insert what was accepted, and commit."""
-        rows = [_encode(each) for each in (self._receipts, self._taken, self._entries)]
-        insert = Asked(_INSERT, [self._head.now.isoformat().encode(), *rows])
+        """After `begin`: insert what was accepted, and commit."""
+        now = str(self._head.now).encode()
         give_back = [Asked(_GIVE_BACK, [_encode(self._given_back)])] if self._given_back else []
-        destroy = [Asked(_DESTROY, [_encode([*self.destroyed]), insert.parameters[0]])] if self.destroyed else []
-        self._exchange.run(*give_back, insert, *destroy, _COMMIT)
+        destroy = [Asked(_DESTROY, [_encode([*self.destroyed]), now])] if self.destroyed else []
+        self._exchange.run(*give_back, Asked(_INSERT_AT, [*self._rows(), now]), *destroy, _COMMIT)
+
+    def commit_if_so(self) -> bool:
+        """After `suppose`: take the lock, and insert and commit where the head is as supposed; whether it was.
+
+        Where it was not, nothing was done, and what was accepted or refused means nothing.
+        """
+        insert = Asked(_INSERT_IF_SO, [*self._rows(), *self._supposed])
+        _, _, inserted, _ = self._exchange.run(_BEGIN, _LOCK, insert, _COMMIT)
+        if not inserted.ntuples:
+            return False
+        now = _decode_time(inserted.get_value(0, 0) or b"")
+        for row in self._entries:
+            row["recorded_at"] = row["occurred_at"] = now
+        return True
+
+    @property
+    def left(self) -> Left:
+        """The book as this transaction leaves it."""
+        return Left(self._position, self._head.epoch)
 
     def stored(self) -> list[StoredEntry]:
         """The entries that were committed, as whoever reads the book finds them."""
-        recorded_at = self._head.now
-        return [StoredEntry(recorded_at=recorded_at, **{name: row[name] for name in _STORED}) for row in self._entries]
+        return [StoredEntry(**{name: row[name] for name in StoredEntry._fields}) for row in self._entries]
+
+    def _rows(self) -> list[bytes]:
+        return [_encode(each) for each in (self._receipts, self._taken, self._entries)]
+
+    def _asked(self, entries: Sequence[Entry], conditions: Sequence[Conditions]) -> list[bytes]:
+        self._indexes = {
+            claim: self._vault.blind_index(claim) for one in conditions for claim in (*one.takes, *one.gives_back)
+        }
+        return asked(entries, conditions, self._indexes)
 
     def _check_keys(self, entries: Iterable[Entry]) -> None:
         keys = self._head.keys
@@ -259,9 +232,12 @@ class Append:
         self._vault.turn()
         return False
 
-    def _occurred(self, entries: Iterable[Entry]) -> list[datetime]:
+    def _occurred(self, entries: Iterable[Entry]) -> list[datetime | None]:
+        """When each happened; None: when it is inserted, which nothing that stands there is later than."""
         now = self._head.now
-        found: list[datetime] = []
+        if now is None:
+            return [None for _ in entries]
+        found: list[datetime | None] = []
         last: dict[UUID, datetime] = {}
         for entry in entries:
             former = last.get(entry.originator_id) or self._head.versions.get(entry.originator_id, _NEVER)[1]

@@ -1,13 +1,14 @@
 """Group commit: the concurrent appends of this process share one transaction, one lock and one flush to disk.
 
 Position order is commit order and positions are dense, because every append takes the same lock, numbers its entries
-from the last committed position, and keeps the lock until its commit is done. The lock is an advisory one: a table lock
-would stall on autovacuum and stop it. No NOTIFY inside: it holds a database-wide lock until the commit.
+from the last committed position (read under the lock, or supposed and compared there), and keeps the lock until its
+commit is done. The lock is an advisory one: a table lock would stall on autovacuum and stop it. No NOTIFY inside: it
+holds a database-wide lock until the commit.
 """
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import psycopg
@@ -19,6 +20,7 @@ from domain.steps import Signal, give_all
 from infra.announcer import Committed
 from infra.append import Append
 from infra.exchange import Exchange
+from infra.head import Left
 from infra.patience import PATIENCE
 from infra.vault import Vault
 
@@ -27,6 +29,9 @@ MOST_ENTRIES = 2_000
 
 LONGEST_LINGER = 0.002
 """Seconds that a batch waits at most for the writers of the batch before."""
+
+ALONE = 2
+"""Looks in a row that find the book as this process had left it, after which it is supposed to be so again."""
 
 PAUSE = 0.1
 """Seconds between two tries to reach a database that does not answer."""
@@ -60,6 +65,10 @@ class Committer:
         """`appended` is called after each commit; it must neither block nor raise."""
         self._conninfo, self._vault, self._appended = conninfo, vault, appended
         self._exchange: Exchange | None = None
+        self._left: Left | None = None
+        """What this connection has left behind; None: it has not appended yet."""
+        self._alone = 0
+        """How many looks in a row have found the book as this process had left it."""
         self._queue: list[Submission] = []
         self._entrance, self._closing = threading.Lock(), threading.Event()
         self._wanted, self._enough = 1, threading.Event()
@@ -145,16 +154,30 @@ class Committer:
                 return
 
     def _transact(self, batch: list[Submission]) -> tuple[Append, list[Answer]]:
-        # Two round trips. Whatever is raised, the connection is given up, and with it the transaction.
-        append = Append(self._connect(), self._vault)
-        append.begin(
-            [entry for one in batch for entry in one.entries],
-            [one.conditions for one in batch if one.conditions is not None],
-        )
-        answers = [_accepted(append, one) for one in batch]
-        append.commit()
+        # Whatever is raised, the connection is given up, and with it the transaction.
+        append, answers = self._supposing(batch) or self._looking(batch)
+        self._left = append.left
         self._vault.destroyed(append.destroyed)
         self._vault.learned(append.new_keys)
+        return append, answers
+
+    def _supposing(self, batch: list[Submission]) -> tuple[Append, list[Answer]] | None:
+        """Append in one round trip, taking it that the book is as this process left it; None where it is not."""
+        if self._left is None or self._alone < ALONE:
+            return None
+        append, (entries, conditions) = Append(self._connect(), self._vault), _contents(batch)
+        if not append.suppose(entries, conditions, self._left):
+            return None
+        answers = [_accepted(append, one) for one in batch]
+        return (append, answers) if append.commit_if_so() else None
+
+    def _looking(self, batch: list[Submission]) -> tuple[Append, list[Answer]]:
+        """Append in two round trips, of which the first reads what the checks need."""
+        append = Append(self._connect(), self._vault)
+        last = append.begin(*_contents(batch))
+        self._alone = self._alone + 1 if self._left is not None and self._left.position == last else 0
+        answers = [_accepted(append, one) for one in batch]
+        append.commit()
         return append, answers
 
     def _blame(self, batch: list[Submission], error: Exception, deadline: float) -> None:
@@ -183,7 +206,12 @@ class Committer:
     def _disconnect(self) -> None:
         if self._exchange is not None:
             self._exchange.close()
-            self._exchange = None
+            self._exchange = self._left = None
+
+
+def _contents(batch: Iterable[Submission]) -> tuple[list[Entry], list[Conditions]]:
+    entries = [entry for one in batch for entry in one.entries]
+    return entries, [one.conditions for one in batch if one.conditions is not None]
 
 
 def _accepted(append: Append, one: Submission) -> Answer:

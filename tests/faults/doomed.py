@@ -18,7 +18,6 @@ from api import command_line
 from api.importing.entering import Entering
 from domain.steps import Steps
 from infra import person_keys, private_files, rotation
-from infra.append import Append
 from infra.committer import Committer, Submission
 from infra.erasure.carrying_out import Erasures
 from infra.erasure.ledger import Ledger
@@ -62,6 +61,21 @@ def _after_steps(original: Callable[..., Steps[Any]], kill: Callable[[], None]) 
     return wrapped
 
 
+def _after_lock(original: Callable[..., Any], kill: Callable[[], None]) -> Callable[..., Any]:
+    """The append lock is held, and what else is sent in the round trip that takes it is not sent yet."""
+
+    @wraps(original)
+    def wrapped(exchange: Exchange, *asked: Asked, **how: bool) -> Any:
+        upto = next((at for at, one in enumerate(asked, start=1) if b"advisory_xact_lock" in one.sql), 0)
+        if not upto:
+            return original(exchange, *asked, **how)
+        results = original(exchange, *asked[:upto])
+        kill()
+        return results + original(exchange, *asked[upto:])
+
+    return wrapped
+
+
 def _between_rows_and_commit(original: Callable[..., Any], kill: Callable[[], None]) -> Callable[..., Any]:
     """The rows of an append are in its transaction, whose COMMIT is not sent in the same round trip, as it would be."""
 
@@ -80,7 +94,7 @@ IN_STATEMENT = "projection-in-statement"
 """Not before the statement but in it, between its rows and its position."""
 
 POINTS: dict[str, tuple[Any, str, Wrap]] = {
-    "lock-taken": (Append, "begin", _after),
+    "lock-taken": (Exchange, "run", _after_lock),
     "before-commit": (Exchange, "run", _between_rows_and_commit),
     "sent-unheard": (Exchange, "_send", _after),
     "committed-unanswered": (Committer, "_reply", _before),

@@ -30,6 +30,7 @@ from domain.kernel.recorded import Receipt
 from infra.append import APPEND_LOCK, Append
 from infra.committer import MOST_ENTRIES, Committer, Submission
 from infra.event_store import EventStore
+from tests.infra.submissions import conditions, entry
 from tests.toy import BeginDiary, MoveDiary, WritePage, asking, handled, toy_book
 
 SECONDS = 8.0
@@ -105,40 +106,6 @@ def until(reached: Callable[[], object]) -> None:
     while not reached():
         assert monotonic() < deadline, "it did not happen in time"
         sleep(0.005)
-
-
-def entry(id: UUID | None = None, version: int = 1, **other: Any) -> Entry:
-    given: dict[str, Any] = {
-        "topic": "DiaryClosed",
-        "state": b"{}",
-        "event_id": new_id(),
-        "occurred_at": None,
-        "actor": "tester",
-        "on_behalf_of": None,
-        "correlation_id": uuid4(),
-        "causation_id": None,
-        "idempotency_key": None,
-        "sealed": None,
-        "commitment": None,
-    }
-    one = id or new_id()
-    given |= {"originator_id": one, "originator_version": version, "subject": one}
-    return Entry(**(given | other))
-
-
-def conditions(id: UUID, version: int = 1, **other: Any) -> Conditions:
-    """What a door demands for an entry of this version."""
-    given: dict[str, Any] = {
-        "actor": "tester",
-        "idempotency_key": uuid4(),
-        "fingerprint": b"f" * 32,
-        "receipt": Receipt(id, version, 0),
-        "expects": {id: version - 1},
-        "takes": (),
-        "gives_back": (),
-        "subject": id,
-    }
-    return Conditions(**(given | other))
 
 
 def submission(desk: Desk, id: UUID, version: int = 1, **other: Any) -> Call:
