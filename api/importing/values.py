@@ -215,8 +215,11 @@ def _cell(table: Mapping[str, Any], at: str) -> Cell:
 
 def _writes_days(form: str) -> bool:
     """Whether a day comes back from what the format makes of it."""
-    some_day = datetime(2024, 11, 23, tzinfo=UTC)
+    some_day, a_year_before = datetime(2024, 11, 23, tzinfo=UTC), datetime(2023, 11, 23, tzinfo=UTC)
     try:
-        return datetime.strptime(some_day.strftime(form), form).date() == some_day.date()  # noqa: DTZ007 - as above
+        written = some_day.strftime(form)
+        if written == a_year_before.strftime(form):
+            return False
+        return datetime.strptime(written, form).date() == some_day.date()  # noqa: DTZ007 - as above
     except (ValueError, re.error):
         return False

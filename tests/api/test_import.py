@@ -705,7 +705,7 @@ def test_a_file_without_the_byte_order_mark_that_its_encoding_needs_says_so(file
     file, mapping = tmp_path / "rows.csv", tmp_path / "mapping.toml"
     file.write_bytes(HEADER.encode("utf-16-le"))
     mapping.write_text('encoding = "utf-16"' + CUSTOMERS, "utf-8")
-    with pytest.raises(MappingError, match="can't be read as utf-16: UTF-16 stream does not start with BOM"):
+    with pytest.raises(MappingError, match=r"can't be read as utf-16: .*[Ss]tream does not start with BOM"):
         imported(files.parts, "customers", file, mapping)
 
 
