@@ -70,12 +70,6 @@ class Desk(NamedTuple):
 
 
 @pytest.fixture
-def book(database: str, tmp_path: Path) -> Iterator[Parts]:
-    with toy_book(database, tmp_path) as parts:
-        yield parts
-
-
-@pytest.fixture
 def desk(book: Parts, database: str) -> Iterator[Desk]:
     committer = Committer(database, book.vault, lambda _: None)
     with psycopg.connect(database, autocommit=True) as db:

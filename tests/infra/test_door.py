@@ -1,11 +1,10 @@
 """The door on the real store: once for each key, in order, nothing half done, whoever races."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import LiteralString, TypeVar
 from uuid import UUID, uuid4
 
@@ -37,17 +36,9 @@ from tests.toy import (
     asking,
     diary,
     handled,
-    toy_book,
 )
 
 R = TypeVar("R")
-
-
-@pytest.fixture
-def books(database: str, tmp_path: Path) -> Iterator[tuple[Parts, Parts]]:
-    """Two processes' parts on one database."""
-    with toy_book(database, tmp_path) as one, toy_book(database, tmp_path) as two:
-        yield one, two
 
 
 def begin(book: Parts, owner: str = "Ada", address: str | None = None) -> UUID:

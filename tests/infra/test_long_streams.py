@@ -1,7 +1,6 @@
 """A long history costs a command nothing: what was folded is remembered, and what is remembered is the full fold."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import pytest
@@ -11,15 +10,9 @@ from domain.appending import Draft, Row
 from domain.encoding import Reading
 from domain.folds import Fold, Folds
 from domain.kernel import State, new_id
-from tests.toy import BeginDiary, Diary, PageWritten, WritePage, asking, diary, handled, toy_book
+from tests.toy import BeginDiary, Diary, PageWritten, WritePage, asking, diary, handled
 
 LONG = 10_000
-
-
-@pytest.fixture
-def books(database: str, tmp_path: Path) -> Iterator[tuple[Parts, Parts]]:
-    with toy_book(database, tmp_path) as one, toy_book(database, tmp_path) as two:
-        yield one, two
 
 
 def long_diary(book: Parts) -> UUID:

@@ -3,7 +3,7 @@
 import hmac
 import os
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import LiteralString
@@ -28,12 +28,6 @@ from infra.vault import Vault
 from tests.toy import BeginDiary, DiaryBegun, PageWritten, WritePage, asking, diary, handled, toy_book, toy_catalogue
 
 NAME = "Ιωάννα Müller-李"
-
-
-@pytest.fixture
-def book(database: str, tmp_path: Path) -> Iterator[Parts]:
-    with toy_book(database, tmp_path) as parts:
-        yield parts
 
 
 def written(book: Parts, owner: str = NAME, reason: str | None = None) -> UUID:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -22,7 +21,7 @@ from infra.committer import Committer, Submission
 from infra.entries import COLUMNS, StoredEntry
 from infra.exchange import Asked, Exchange
 from tests.infra.submissions import conditions, entry
-from tests.toy import BeginDiary, asking, handled, toy_book
+from tests.toy import BeginDiary, asking, handled
 
 SECONDS = 8.0
 
@@ -49,12 +48,6 @@ def _outcome(submission: Submission) -> list[int] | type[Exception]:
         return [*submission.wait()]
     except Exception as error:  # noqa: BLE001 - whichever it is, the model has to name the same
         return type(error)
-
-
-@pytest.fixture
-def book(database: str, tmp_path: Path) -> Iterator[Parts]:
-    with toy_book(database, tmp_path) as parts:
-        yield parts
 
 
 @pytest.fixture
@@ -123,7 +116,8 @@ def test_a_look_comes_first_on_a_new_connection(office: Office, supposed: list[b
     office.db.execute("ALTER TABLE daybook.events DISABLE TRIGGER append_only")
     office.db.execute("DELETE FROM daybook.events WHERE position = 4")
     office.db.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'daybook committer'"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'daybook committer' AND datname = current_database()"
     )
     id = new_id()
     assert office.append(0, [entry(id)], conditions(id)) == [4]
@@ -182,7 +176,6 @@ def test_several_keys_are_found_as_they_were_supposed(office: Office, book: Part
 class Asks(NamedTuple):
     """A command that somebody might send, in terms of few records, keys and claims."""
 
-    who: int
     record: int
     entries: int
     behind: int
@@ -205,7 +198,6 @@ def mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
 
 ASKS = st.builds(
     Asks,
-    who=mostly(0, 1),
     record=st.integers(0, 3),
     entries=mostly(1, 0, 2, 3),
     behind=mostly(0, 1, -1),
