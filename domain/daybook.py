@@ -120,7 +120,7 @@ class Daybook(Application[UUID]):
 
     def fold_sealed(self, id: UUID) -> Fold:
         """The same, of all its entries with nothing opened: an entry whose sealed part was altered does not stop it."""
-        rows = self._book.histories({id: 0}, Reading(left_out=[])).get(id)
+        rows = self._book.histories({id: 0}, Reading()).get(id)
         return self._further(id, NOTHING._replace(opened=False), rows) if rows else NOTHING
 
     def recall(self, id: UUID, *, opened: bool = True) -> Fold:

@@ -4,7 +4,7 @@ An event's JSON is stored in two parts: the public fields, in plain, and the per
 read it, both objects are spliced into one and decoded at once; a part that is not opened is spliced in as `Withheld`.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, NamedTuple, TypeAlias, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -73,7 +73,7 @@ class Reading(NamedTuple):
     """What a fold wants of a history, by stored names. The last entry is always read: it tells the version."""
 
     opened: bool = False
-    left_out: Sequence[str] = ()
+    left_out: tuple[str, ...] = ()
     left_sealed: Collection[str] = ()
     only_last: Collection[str] = ()
     """Of several entries of such a name, the last one only."""
@@ -147,10 +147,10 @@ class Catalogue:
         """How events of this type are stored."""
         return self._by_type[type(event)]
 
-    def _names(self, chosen: Callable[[AnyDecider, type[Event]], bool]) -> list[str]:
+    def _names(self, chosen: Callable[[AnyDecider, type[Event]], bool]) -> tuple[str, ...]:
         """The stored names of the chosen events, those of their older shapes included."""
         names = {name for name, shape in self.shapes.items() if chosen(self.deciders[shape.kind], shape.type)}
-        return sorted(names | {name for name, older in self.older.items() if older.into in names})
+        return tuple(sorted(names | {name for name, older in self.older.items() if older.into in names}))
 
     def kind(self, name: str) -> str:
         """The kind of aggregate that events of this stored name belong to. Raises UnknownEventName."""

@@ -6,6 +6,7 @@ inside the append, a pool and a sequence of its own, each of which would have to
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,8 @@ from eventsourcing.persistence import (
     StoredEvent,
     Subscription,
 )
-from psycopg import Connection
+from psycopg import Connection, sql
+from psycopg.types.string import ByteaBinaryLoader
 from psycopg_pool import ConnectionPool
 
 from domain.appending import BookUnavailable, Conditions, Entry, KeptReceipt, Row
@@ -142,9 +144,10 @@ class EventStore(ApplicationRecorder):
         found: dict[UUID, list[Any]] = {}
         with self._pool.connection() as db:
             cursor = db.cursor(binary=True)
+            cursor.adapters.register_loader("uuid", ByteaBinaryLoader)
+            wanted = _OPENED if reading.opened else _sealed(reading.left_out)
             for id, at in after.items():
-                asked = {"id": id, "after": at, "left_out": reading.left_out}
-                found[id] = cursor.execute(_OPENED if reading.opened else _SEALED, asked, prepare=True).fetchall()
+                found[id] = cursor.execute(wanted, {"id": id, "after": at}, prepare=True).fetchall()
         # The connection is given back first: to open, the vault may need one, and every reader could be holding one.
         if reading.opened:
             return {id: self._vault.opened(id, rows, reading) for id, rows in found.items() if rows}
@@ -169,13 +172,12 @@ _MOST = 2**63 - 1
 
 _SEALED = """
     SELECT originator_version, position, topic, state, sealed IS NOT NULL FROM daybook.events
-    WHERE originator_id = %(id)s AND originator_version > %(after)s AND (topic <> ALL (%(left_out)s)
+    WHERE originator_id = %(id)s AND originator_version > %(after)s AND (topic <> ALL ({left_out})
         OR originator_version = (SELECT max(originator_version) FROM daybook.events WHERE originator_id = %(id)s))
     ORDER BY originator_version
 """
-# Ids as bytes: psycopg would make a UUID of each, and a UUID is hashed in Python wherever it is looked up.
 _OPENED = """
-    SELECT originator_version, position, topic, state, sealed, uuid_send(event_id), uuid_send(subject)
+    SELECT originator_version, position, topic, state, sealed, event_id, subject
     FROM daybook.events WHERE originator_id = %(id)s AND originator_version > %(after)s ORDER BY originator_version
 """
 # Positions are dense and times never decrease with them: halving needs no index by time, which every append would pay.
@@ -196,6 +198,12 @@ _MOST_KNOWN = 1_000
 _RECEIPT = """
     SELECT fingerprint, aggregate_id, version, position FROM daybook.receipts WHERE actor = %s AND idempotency_key = %s
 """
+
+
+@cache
+def _sealed(left_out: tuple[str, ...]) -> bytes:
+    """The statement with the names in it: PostgreSQL hashes constants, and compares each name with parameters."""
+    return sql.SQL(_SEALED).format(left_out=sql.Literal([*left_out])).as_bytes(None)
 
 
 def _left_sealed(version: int, position: int, name: str, state: bytes, sealed: bool) -> Row:

@@ -12,6 +12,7 @@ and it stands among the bytes that later proofs hash.
 
 from collections.abc import Callable
 from hashlib import sha256
+from struct import Struct
 from typing import TypeAlias
 from uuid import UUID
 
@@ -23,6 +24,8 @@ from domain.kernel import Withheld
 
 _EVENT = b"daybook event 1"
 _NONCE = bytes(12)
+_bound = Struct(">16s16sQ").pack
+"""Event id, originator and version: what a sealed part is bound to."""
 _ALTERED = (
     "does not open under its subject's key: it or the key was altered. `daybook verify` says what else was; a backup"
     " from before has what it said."
@@ -36,7 +39,7 @@ KEYLESS = (
 def seal(key: bytes, event_id: UUID, originator: UUID, version: int, personal: bytes) -> tuple[bytes, bytes]:
     """The sealed personal part of an event, and the commitment to it, under its subject's key."""
     event_key, commitment_key = derive(key, event_id)
-    bound = event_id.bytes + originator.bytes + version.to_bytes(8, "big")
+    bound = _bound(event_id.bytes, originator.bytes, version)
     return AESGCM(event_key).encrypt(_NONCE, personal, bound), Prf(commitment_key)(personal)
 
 
@@ -62,7 +65,7 @@ def opener(key: bytes) -> Opener:
         inner.update(event_id + b"\x01")
         outer.update(inner.digest())
         try:
-            return AESGCM(outer.digest()).decrypt(_NONCE, sealed, event_id + originator + version.to_bytes(8, "big"))
+            return AESGCM(outer.digest()).decrypt(_NONCE, sealed, _bound(event_id, originator, version))
         except InvalidTag:
             raise SealBroken(_ALTERED) from None
 

@@ -121,10 +121,10 @@ def evolve(state: Customer, event: CustomerEvent) -> Customer:
     match event:
         case CustomerNoteAdded(note=note):
             return replace(state, parts=state.parts.add(note))
-        case CustomerRegistered():
-            return _beginning(event)
         case CustomerDetailsChanged():
             return replace(state, details=_after_changes(state.details, event))
+        case CustomerRegistered():
+            return _beginning(event)
         case CustomerRenamed(new=name):
             return replace(state, name=name)
         case CustomerTagAdded(tag=tag):

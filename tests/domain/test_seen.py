@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from domain.kernel import Seen
 
-ids = st.lists(st.integers(0, 60).map(lambda number: UUID(int=number)))
+ids = st.lists(st.integers(0, 60).map(lambda number: UUID(int=number)), max_size=200)
 
 
 def seen(found: list[UUID]) -> Seen:
@@ -39,6 +39,7 @@ def test_an_addition_copies_little_and_a_look_up_asks_few_runs() -> None:
     for number in range(4096):
         former, state = state, state.add(UUID(int=number))
         kept = {id(run) for run in former.runs}
-        copied += sum(len(run) for run in state.runs if id(run) not in kept)
-        assert len(state.runs) <= 13
-    assert copied <= 4096 * 13
+        copied += sum(len(run) for run in state.runs if id(run) not in kept) + len(state.waiting)
+        assert len(state.runs) <= 8
+        assert len(state.waiting) < 32
+    assert copied <= 4096 * (8 + 16)
