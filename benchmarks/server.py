@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -19,6 +19,7 @@ import psutil  # type: ignore[import-untyped]
 from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks.company import person
+from benchmarks.load import Connection, post
 
 TOKEN = "a-token-for-benchmarks-alone"
 _ROOT = Path(__file__).parent.parent
@@ -82,8 +83,7 @@ def serving(environment: Mapping[str, str], *words: str, log: IO[bytes] | None =
     process = daybook("serve", "--port", "0", *words, environment=environment, log=log)
     try:
         port = port_of(process)
-        client = Client(port)
-        while client.get("/readyz")[0] != 200:
+        while not _ready(port):
             if time.perf_counter() - began > _LONGEST:
                 raise TimeoutError("the server did not become ready")
             time.sleep(0.005)
@@ -106,27 +106,29 @@ def port_of(process: "subprocess.Popen[str]") -> int:
     raise RuntimeError("the server ended before it was ready")
 
 
+def _ready(port: int) -> bool:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_LONGEST)) as connection:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+
+
 class Client:
-    """One connection that stays open. Not thread-safe."""
+    """One connection that stays open. Not thread-safe.
+
+    It does little more than send and receive: what a client does between two requests is on the server's cores too.
+    """
 
     def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_LONGEST)
+        self._port, self._connection = port, Connection(port)
         self._numbers, self._who = count(), uuid4().int % 10**12
-
-    def get(self, path: str) -> tuple[int, bytes]:
-        self._connection.request("GET", path)
-        response = self._connection.getresponse()
-        return response.status, response.read()
 
     def ask(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
         """The data of an answer without errors."""
-        body = msgspec.json.encode({"query": query, "variables": variables})
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
-        self._connection.request("POST", "/graphql", body, headers)
-        response = self._connection.getresponse()
-        answer: dict[str, Any] = msgspec.json.decode(response.read())
-        if response.status != 200 or "errors" in answer:
-            raise RuntimeError(f"the server said {response.status}: {answer}")
+        asked = {"query": query, "variables": variables}
+        one = post(self._port, "/graphql", asked, {"Authorization": f"Bearer {TOKEN}"}, right=bool)
+        answer: dict[str, Any] = msgspec.json.decode(self._connection.ask(one))
+        if "errors" in answer:
+            raise RuntimeError(f"the server said {answer}")
         data: dict[str, Any] = answer["data"]
         return data
 

@@ -5,7 +5,6 @@ process that is warm, and a session that is there already.
 """
 
 import base64
-import http.client
 import os
 import secrets
 import socket
@@ -24,6 +23,7 @@ import psutil  # type: ignore[import-untyped]
 from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks.company import person
+from benchmarks.load import Connection, post
 from benchmarks.server import points_of, url
 
 _PROGRAMS = Path(__file__).parent.parent / "tryton" / ".venv" / "bin"
@@ -51,21 +51,16 @@ class Client:
     """One connection that stays open. Not thread-safe."""
 
     def __init__(self, door: Door) -> None:
-        self._door = door
-        self._connection = http.client.HTTPConnection("127.0.0.1", door.port, timeout=_LONGEST)
+        self._door, self._connection = door, Connection(door.port)
         self._numbers, self._who, self._ids = count(), uuid4().int % 10**12, count(1)
 
     def call(self, method: str, *params: object) -> Any:
         """What a method returns. Raises RuntimeError where it fails."""
-        body = msgspec.json.encode({"id": next(self._ids), "method": method, "params": params})
-        headers = {"Content-Type": "application/json"}
-        if self._door.authorization:
-            headers["Authorization"] = self._door.authorization
-        self._connection.request("POST", f"/{self._door.database}/rpc/", body, headers)
-        response = self._connection.getresponse()
-        raw = response.read()
-        if response.status != 200 or "result" not in (answer := msgspec.json.decode(raw)):
-            raise RuntimeError(f"Tryton said {response.status}: {raw[:300]!r}")
+        asked = {"id": next(self._ids), "method": method, "params": params}
+        headers = {"Authorization": self._door.authorization} if self._door.authorization else {}
+        raw = self._connection.ask(post(self._door.port, f"/{self._door.database}/rpc/", asked, headers, right=bool))
+        if "result" not in (answer := msgspec.json.decode(raw)):
+            raise RuntimeError(f"Tryton said {raw[:300]!r}")
         return answer["result"]
 
     def register(self) -> None:
