@@ -20,6 +20,13 @@ from projections.tables import Db
 PROJECTED = "daybook_projected"
 """The channel on which a commit of the projections is announced; the payload is a Moved as JSON."""
 
+_LISTENED = 0x6461_7962_6F6F_6B08
+"""Advisory lock that all who listen share, so that a commit which nobody listens to spares itself the notice."""
+
+LISTEN = f"SELECT pg_advisory_lock_shared({_LISTENED}); LISTEN {PROJECTED}"
+UNLISTEN = f"UNLISTEN {PROJECTED}; SELECT pg_advisory_unlock_shared({_LISTENED})"
+"""Whoever begins to listen reads afterwards where the models stand: the lock waits for a commit without a notice."""
+
 
 class Moved(msgspec.Struct, frozen=True):
     """The notice: these models stand at this position now. `lanes`: and some of their lanes were parked or freed."""
@@ -130,13 +137,15 @@ def _commit_at_once(
 def _at_once(queries: tuple[bytes, ...]) -> bytes:
     """Renew, move, write and tell in one statement. Where the lease or a model is not held, it divides by zero.
 
-    An error takes all of it back; `commit` then finds out with care what it was.
+    An error takes all of it back; `commit` then finds out with care what it was. A notice takes a lock of the whole
+    server until the commit, so it is given where somebody listens alone: who does keeps us from getting the other lock.
     """
     rows = b"".join(b", rows_%d AS (%b)" % each for each in enumerate(queries))
     text = b"""
         WITH renewed AS (%b RETURNING 1), moved AS (%b RETURNING 1)%b
-        SELECT 1 / (SELECT count(*) FROM renewed), 1 / (SELECT (count(*) = %%s)::int FROM moved), pg_notify(%%s, %%s)
-    """ % (RENEW.encode(), _MOVE.encode(), rows)
+        SELECT 1 / (SELECT count(*) FROM renewed), 1 / (SELECT (count(*) = %%s)::int FROM moved),
+            CASE WHEN NOT pg_try_advisory_xact_lock(%d) THEN pg_notify(%%s, %%s)::text END
+    """ % (RENEW.encode(), _MOVE.encode(), rows, _LISTENED)
     numbers = count(1)
     return re.sub(rb"%s", lambda _: b"$%d" % next(numbers), text)
 

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import AsyncConnection, pq
 
 from projections.background import ended
-from projections.ledger import PROJECTED, Moved
+from projections.ledger import LISTEN, UNLISTEN, Moved
 from projections.model import Model
 
 Outcome: TypeAlias = Literal["REACHED", "BEHIND", "PARKED"]
@@ -187,7 +187,7 @@ class Progress:
                     while True:
                         if listens is self._at_first_hand:
                             listens = not listens
-                            await db.execute(f"{'LISTEN' if listens else 'UNLISTEN'} {PROJECTED}")
+                            await db.execute(LISTEN if listens else UNLISTEN)
                         await self._read(db)
                         await self._listen(db.pgconn)
             self._lost = True

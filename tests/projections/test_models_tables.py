@@ -17,7 +17,7 @@ from domain.appending import Draft
 from domain.kernel.recorded import Context, Recorded
 from infra.entries import EntryNotification
 from projections.flush import Flush
-from projections.ledger import PROJECTED
+from projections.ledger import LISTEN
 from projections.model import Key, Posting
 from projections.past import At
 from projections.registry import models
@@ -100,7 +100,7 @@ def test_the_runner_posts_what_the_plain_fold_holds(parts: Parts) -> None:
     first, later = made_up_book(3)[:400], made_up_book(3)[400:]
     appended(parts, first)
     with psycopg.connect(parts.conninfo, autocommit=True) as db:
-        db.execute(f"LISTEN {PROJECTED}")
+        db.execute(LISTEN)
         install(db, models)
         runner = ProjectionRunner(parts.logins.posting, parts.mapper, models, batch=50)
         runner.start()

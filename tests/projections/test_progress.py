@@ -1,6 +1,7 @@
 """Waiting for the read models, and saying how they are."""
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from datetime import timedelta
 from time import monotonic
@@ -12,6 +13,7 @@ import pytest
 from domain.kernel import new_id
 from infra.log.checkpointer import Growth
 from infra.log.note import Signer
+from projections.ledger import LISTEN, PROJECTED, UNLISTEN
 from projections.model import Model, Table
 from projections.progress import Progress
 from projections.status import STILL, UNSIGNED, status
@@ -143,7 +145,7 @@ async def follows(book: Diaries, progress: Progress) -> None:
 
 def test_the_runner_of_this_process_tells_at_first_hand(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("projections.progress.POLL", 60.0)
-    monkeypatch.setattr("projections.progress.PROJECTED", "where_nothing_is_sent")
+    monkeypatch.setattr("projections.progress.LISTEN", "LISTEN where_nothing_is_sent")
 
     async def main() -> None:
         async with Progress(book.parts.logins.reading, book.models) as progress:
@@ -163,6 +165,46 @@ def test_notices_are_heard_again_once_another_leads(book: Diaries, monkeypatch: 
                     await follows(book, progress)
 
     run(main())
+
+
+def test_whoever_begins_to_listen_misses_nothing(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commits without a notice and commits with one follow each other, as the only listener comes and goes."""
+    monkeypatch.setattr("projections.progress.POLL", 60.0)
+
+    async def main() -> None:
+        posting, posted = True, 0
+
+        async def post_on() -> None:
+            nonlocal posted
+            while posting:
+                await asyncio.to_thread(begin, book)
+                posted += 1
+
+        with book.running():
+            others = asyncio.create_task(post_on())
+            for _ in range(40):
+                async with Progress(book.parts.logins.reading, book.models) as progress:
+                    assert await progress.reached(await asyncio.to_thread(begin, book), 20) == "REACHED"
+            posting = False
+            await others
+        assert posted > 40
+
+    run(main())
+
+
+def test_a_notice_is_given_where_somebody_listens(book: Diaries) -> None:
+    with book.running():
+        book.db.execute(f"LISTEN {PROJECTED}")  # and says so to nobody
+        book.wait(begin(book))
+        unheard = [*book.db.notifies(timeout=0)]
+        book.db.execute(f"UNLISTEN {PROJECTED}; {LISTEN}")
+        last = begin(book)
+        heard = [*book.db.notifies(timeout=20, stop_after=1)]
+        book.db.execute(UNLISTEN)
+    assert unheard == []
+    assert [json.loads(notice.payload)["position"] for notice in heard] == [last]
+    held = book.db.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+    assert held.fetchone() == (0,)
 
 
 def test_what_is_told_at_first_hand_of_a_parked_lane(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
