@@ -177,7 +177,7 @@ _SEALED = """
     ORDER BY originator_version
 """
 _OPENED = """
-    SELECT originator_version, position, topic, state, sealed, event_id, subject
+    SELECT originator_version, position, topic, state, sealed, event_id, nullif(subject, originator_id)
     FROM daybook.events WHERE originator_id = %(id)s AND originator_version > %(after)s ORDER BY originator_version
 """
 # Positions are dense and times never decrease with them: halving needs no index by time, which every append would pay.

@@ -22,8 +22,8 @@ from infra.master_key import EpochUnknown, MasterKey, MasterKeyError
 from infra.patience import patient
 from infra.seals import KEYLESS, Opener, Prf, derive, erased, keyless, seal
 
-SealedRow: TypeAlias = tuple[int, int, str, bytes, bytes | None, bytes, bytes]
-"""Version, position, stored name, public part, sealed part, event id, subject."""
+SealedRow: TypeAlias = tuple[int, int, str, bytes, bytes | None, bytes, bytes | None]
+"""Version, position, stored name, public part, sealed part, event id; the subject, where it is not the aggregate."""
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -117,11 +117,12 @@ class Vault:
 
     def opened(self, originator: UUID, rows: Sequence[SealedRow], reading: Reading) -> list[Row]:
         """The entries that a reading wants, with their personal parts: opened, left SEALED, ERASED, broken or None."""
-        subjects = {one: UUID(bytes=one) for one in {row[6] for row in rows if row[4] is not None}}
+        named = {row[6] for row in rows if row[4] is not None}
+        subjects = {one: originator if one is None else UUID(bytes=one) for one in named}
         last = {row[2]: row[0] for row in rows}
         bound, left_sealed, only_last = originator.bytes, reading.left_sealed, reading.only_last
 
-        def opened(openers: Mapping[bytes, Opener]) -> list[Row]:
+        def opened(openers: Mapping[bytes | None, Opener]) -> list[Row]:
             return [
                 (
                     version,
