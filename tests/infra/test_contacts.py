@@ -3,10 +3,13 @@
 from uuid import uuid4
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from domain.kernel import ContactKind, NewContactPoint, Refused
 from domain.staff_member import RegisterStaffMember
-from infra.contacts import complete_contact_point, complete_staff_email
+from infra.contacts import complete_contact_point, complete_staff_email, email_address
 
 
 def completed(kind: ContactKind, value: str, region: str | None = None) -> NewContactPoint:
@@ -37,6 +40,36 @@ def test_spellings_of_one_contact_point_are_compared_alike(kind: ContactKind, va
     point = completed(kind, value)
     assert point.normalised == normalised
     assert point.value == value, "it stays as typed"
+
+
+def as_the_library_says(value: str) -> str | None:
+    try:
+        found = validate_email(value, check_deliverability=False)
+    except EmailNotValidError:
+        return None
+    return f"{found.local_part}@{found.ascii_domain}".lower()
+
+
+PARTS = st.one_of(
+    st.sampled_from(["ada", "Ada.L", "a" * 64, "example.com", "xn--bcher-kva.example", "EXAMPLE.org", "b" * 63, "test"]),
+    st.sampled_from(["bücher.example", "Grüße", '"a b"', "localhost", "[1.2.3.4]", " ", "\n", "(x)", "<", ">", "..", "@"]),
+    st.text("aZ9.-_+!'@<>\"()[],;: \\\té", max_size=8),
+)  # fmt: skip
+
+
+@given(st.lists(PARTS, max_size=6).map("".join), st.lists(PARTS, max_size=6).map("".join))
+@example("ada", f"{'d' * 60}.{'d' * 60}.{'d' * 60}.{'d' * 60}.com")
+@example("a" * 200, f"{'d' * 60}.com")
+@example("Ada <ada", "example.com>")
+@example("ada@home", "example.com")
+def test_addresses_are_what_the_library_says(local: str, domain: str) -> None:
+    """Though most of them are not shown to it whole."""
+    value = f"{local}@{domain}"
+    try:
+        found = email_address(value)
+    except Refused:
+        found = None
+    assert found == as_the_library_says(value)
 
 
 @pytest.mark.parametrize("value", ["044 668 18 00", "0446681800", "+41 44 668 18 00"])
