@@ -51,8 +51,8 @@ def as_the_library_says(value: str) -> str | None:
 
 
 PARTS = st.one_of(
-    st.sampled_from(["ada", "Ada.L", "a" * 64, "example.com", "xn--bcher-kva.example", "EXAMPLE.org", "b" * 63, "test"]),
-    st.sampled_from(["bücher.example", "Grüße", '"a b"', "localhost", "[1.2.3.4]", " ", "\n", "(x)", "<", ">", "..", "@"]),
+    st.sampled_from(["ada", "Ada.L", "a" * 64, "example.com", "xn--bcher-kva.example", "EXAMPLE.org", "b" * 63]),
+    st.sampled_from(["bücher.example", "Grüße", '"a b"', "localhost", "[1.2.3.4]", " ", "\n", "<", ">", "..", "@"]),
     st.text("aZ9.-_+!'@<>\"()[],;: \\\té", max_size=8),
 )  # fmt: skip
 
