@@ -19,7 +19,7 @@ from domain.kernel.admission import Admission, Completion
 from domain.staff_member import ChangeStaffMemberEmail, RegisterStaffMember
 from infra.announcer import Announcer
 from infra.committer import Committer
-from infra.contacts import complete_contact_point, complete_staff_email
+from infra.contacts import complete_contact_point, complete_staff_email, forget_domains
 from infra.epochs import holds_keys
 from infra.erasure.carrying_out import Erasures
 from infra.erasure.forgetting import Forgetting, forgetting
@@ -97,7 +97,12 @@ def assembled(
         stack.callback(eraser.close)
         store, mapper = EventStore(pool, committer, vault), SealingMapper(catalogue, vault)
         daybook = Daybook(BookFactory(store), mapper, catalogue, store, vault)
-        forgets = stack.enter_context(forgetting(pool, vault, daybook.forget))
+
+        def forget() -> None:
+            daybook.forget()
+            forget_domains()
+
+        forgets = stack.enter_context(forgetting(pool, vault, forget))
         ledger = Ledger(erasure_ledger or master_key_file.with_name(NAME))
         residence = Residence(daybook)
         completions: dict[type, Completion] = {

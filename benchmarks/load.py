@@ -138,7 +138,7 @@ class _Client:
 def _receive(connection: socket.socket, received: bytearray) -> None:
     some = connection.recv(_CHUNK)
     if not some:
-        raise RuntimeError(f"the server closed a connection: {bytes(received[:500])!r}")
+        raise ConnectionError(f"the server closed a connection: {bytes(received[:500])!r}")
     received += some
 
 
@@ -150,6 +150,6 @@ def _body(received: bytearray) -> bytes | None:
     head = bytes(received[:end]).lower()
     _, _, rest = head.partition(b"\r\ncontent-length:")
     if not head.startswith(b"http/1.1 200") or not rest:
-        raise RuntimeError(f"the server said {head!r}")
+        raise RuntimeError(f"the server said {bytes(received[:1_000])!r}")
     length = int(rest.partition(b"\r\n")[0])
     return bytes(received[end + 4 :]) if len(received) == end + 4 + length else None

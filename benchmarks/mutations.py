@@ -85,9 +85,9 @@ def run(laboratory: Laboratory) -> Section:
 
 _HOW = (
     "`customerRegister` of a person with e-mail address and telephone number, answered when the read models have it, by"
-    " `daybook serve` with its projections. CPU is of the server and of every PostgreSQL process, not of the clients;"
-    " well-known CRMs take 10 to 40 ms. Those are another machine's; so one of them does the same beside us, and the"
-    " goal is at most a quarter of what it takes: 2.5 of 10."
+    " `daybook serve` with its projections. All addresses are of one domain, which it looks at once. CPU is of the"
+    " server and of every PostgreSQL process, not of the clients; well-known CRMs take 10 to 40 ms. Those are another"
+    " machine's; so one of them does the same beside us, and the goal is at most a quarter of what it takes: 2.5 of 10."
 )
 _TRYTON = (
     "Tryton 8.2 with its module of parties alone creates a person with both, and reads back the name: two calls of its"

@@ -23,8 +23,8 @@ PROJECTED = "daybook_projected"
 _LISTENED = 0x6461_7962_6F6F_6B08
 """Advisory lock that all who listen share, so that a commit which nobody listens to spares itself the notice."""
 
-LISTEN = f"SELECT pg_advisory_lock_shared({_LISTENED}); LISTEN {PROJECTED}"
-UNLISTEN = f"UNLISTEN {PROJECTED}; SELECT pg_advisory_unlock_shared({_LISTENED})"
+LISTEN = f"SELECT pg_advisory_lock_shared({_LISTENED}); LISTEN {PROJECTED}".encode()
+UNLISTEN = f"UNLISTEN {PROJECTED}; SELECT pg_advisory_unlock_shared({_LISTENED})".encode()
 """Whoever begins to listen reads afterwards where the models stand: the lock waits for a commit without a notice."""
 
 

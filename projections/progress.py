@@ -184,7 +184,9 @@ class Progress:
                     self._late.clear()
                     db.add_notify_handler(lambda notice: self._hear(_decode(notice.payload)))
                     listens = False
+                    await self._read(db)  # for to begin to listen may take as long as a commit hangs
                     while True:
+                        self._unsure = False
                         if listens is self._at_first_hand:
                             listens = not listens
                             await db.execute(LISTEN if listens else UNLISTEN)
@@ -251,7 +253,7 @@ class Progress:
 
     async def _read(self, db: AsyncConnection[Any]) -> None:
         """Read the positions, which a crash may have set back, and the parked lanes."""
-        self._unsure, self._reading = False, True
+        self._reading = True
         try:
             async with asyncio.timeout(ANSWER):
                 rows = await (await db.execute(_STANDING, prepare=True)).fetchall()

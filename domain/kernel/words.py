@@ -224,6 +224,8 @@ class Seen(msgspec.Struct, frozen=True):
         if len(waiting) < _WAITING:
             return Seen(self.runs, waiting)
         run, runs = self._in_no_run(waiting), self.runs
+        if not run:
+            return Seen(runs)
         while runs and len(runs[-1]) <= len(run):
             run, runs = run | runs[-1], runs[:-1]
         return Seen((*runs, run))

@@ -197,7 +197,8 @@ def test_a_notice_is_given_where_somebody_listens(book: Diaries) -> None:
         book.db.execute(f"LISTEN {PROJECTED}")  # and says so to nobody
         book.wait(begin(book))
         unheard = [*book.db.notifies(timeout=0)]
-        book.db.execute(f"UNLISTEN {PROJECTED}; {LISTEN}")
+        book.db.execute(f"UNLISTEN {PROJECTED}")
+        book.db.execute(LISTEN)
         last = begin(book)
         heard = [*book.db.notifies(timeout=20, stop_after=1)]
         book.db.execute(UNLISTEN)
@@ -205,6 +206,70 @@ def test_a_notice_is_given_where_somebody_listens(book: Diaries) -> None:
     assert [json.loads(notice.payload)["position"] for notice in heard] == [last]
     held = book.db.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
     assert held.fetchone() == (0,)
+
+
+def advisory(book: Diaries, *, granted: bool) -> int:
+    """How many sessions of this database share an advisory lock, as those do who listen; or wait to."""
+    [(many,)] = book.db.execute(
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+        " WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted = %s AND datname = current_database()",
+        (granted,),
+    )
+    return int(many)
+
+
+def test_a_commit_that_hangs_keeps_nobody_from_beginning(book: Diaries) -> None:
+    """As one does that waits for a standby which is away."""
+    first = begin(book)
+    with book.running(), psycopg.connect(book.parts.conninfo, autocommit=True) as holder:
+        book.wait(first)
+        book.db.execute(
+            "CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN NULL; END$$;"
+            " CREATE CONSTRAINT TRIGGER hang AFTER UPDATE ON daybook_projections.models"
+            " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hang()"
+        )
+        holder.execute("SELECT pg_advisory_lock(4711)")
+        last = begin(book)
+        until(lambda: advisory(book, granted=False))
+
+        async def main() -> None:
+            async with Progress(book.parts.logins.reading, book.models) as progress:
+                assert progress.position == first
+                assert await progress.reached(first, 20) == "REACHED"
+                waiting = asyncio.create_task(progress.reached(last, 20))
+                await asyncio.to_thread(holder.execute, "SELECT pg_advisory_unlock(4711)")
+                assert await waiting == "REACHED"
+
+        run(main())
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_lead_that_changes_meanwhile_is_not_overlooked(
+    book: Diaries, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    """While the connection is being told to listen, or not to."""
+    monkeypatch.setattr("projections.progress.POLL", 60.0)
+    slow = b"SELECT pg_sleep(0.5); "
+    monkeypatch.setattr("projections.progress.LISTEN", slow + LISTEN if first else LISTEN)
+    monkeypatch.setattr("projections.progress.UNLISTEN", UNLISTEN if first else slow + UNLISTEN)
+
+    def sleeps() -> bool:
+        [(many,)] = book.db.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+        )
+        return bool(many)
+
+    async def main() -> None:
+        async with Progress(book.parts.logins.reading, book.models) as progress:
+            progress.lead(first)
+            await asyncio.to_thread(until, lambda: advisory(book, granted=True) == (0 if first else 1))
+            progress.lead(not first)
+            await asyncio.to_thread(until, sleeps)
+            progress.lead(first)
+            await asyncio.to_thread(until, lambda: not sleeps() and advisory(book, granted=True) == (0 if first else 1))
+
+    run(main())
 
 
 def test_what_is_told_at_first_hand_of_a_parked_lane(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
