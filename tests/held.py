@@ -37,7 +37,7 @@ def die_in_the_next_statement(conninfo: str) -> None:
 
 
 POINTS: Mapping[str, tuple[LiteralString, LiteralString]] = {
-    "it is decided": ("LOCK TABLE daybook.events IN ACCESS EXCLUSIVE MODE", "%daybook.events WHERE originator_id%"),
+    "it is decided": ("LOCK TABLE daybook.events IN ACCESS EXCLUSIVE MODE", "%daybook.events%WHERE originator_id%"),
     "it is appended": ("SELECT pg_advisory_xact_lock(%(append)s)", "%pg_advisory_xact_lock%"),
     "it is posted": ("LOCK TABLE daybook_read.customers IN ACCESS EXCLUSIVE MODE", "%daybook_read%customers%"),
 }
