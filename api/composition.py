@@ -97,12 +97,8 @@ def assembled(
         stack.callback(eraser.close)
         store, mapper = EventStore(pool, committer, vault), SealingMapper(catalogue, vault)
         daybook = Daybook(BookFactory(store), mapper, catalogue, store, vault)
-
-        def forget() -> None:
-            daybook.forget()
-            forget_domains()
-
-        forgets = stack.enter_context(forgetting(pool, vault, forget))
+        forgets = stack.enter_context(forgetting(pool, vault, daybook.forget))
+        forgets.also(forget_domains)
         ledger = Ledger(erasure_ledger or master_key_file.with_name(NAME))
         residence = Residence(daybook)
         completions: dict[type, Completion] = {

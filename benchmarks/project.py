@@ -89,7 +89,7 @@ def run(laboratory: Laboratory) -> Section:
             Figure(STOCK, pace[STOCK], "/s"),
             Figure(f"{OURS}, against it", pace[OURS] / pace[STOCK], "x", Goal(25, "at least")),
             Figure(STOCK_ALL, pace[STOCK_ALL], "/s"),
-            Figure(f"{OURS_ALL}, against it", pace[OURS_ALL] / pace[STOCK_ALL], "x"),
+            Figure(f"{OURS_ALL}, against it", pace[OURS_ALL] / pace[STOCK_ALL], "x", Goal(25, "at least")),
             Figure(OURS_ALL, pace[OURS_ALL], "/s"),
             Figure(WITHOUT_PAST, pace[WITHOUT_PAST], "/s"),
             Figure("keeping the past: time that it takes, against without", kept, "x", Goal(1.5, "at most")),
@@ -100,7 +100,7 @@ def run(laboratory: Laboratory) -> Section:
                 " position is committed. `One table`: customers with name, e-mail and last note, the same rows from"
                 f" both; ours opens the sealed events first. `Our models`: all {len(models)} read models over"
                 " customers, deals and tickets; the stock runner then does our own posting, in its one transaction"
-                " for each event. The goal is for one table, as the laboratory measured it; our models are below it."
+                " for each event. The goal is the laboratory's, of one table; our models are held to it as well."
                 " `Without their past`: the same models, whose former rows are not kept."
             )
         ],

@@ -138,7 +138,7 @@ def _at_once(queries: tuple[bytes, ...]) -> bytes:
     """Renew, move, write and tell in one statement. Where the lease or a model is not held, it divides by zero.
 
     An error takes all of it back; `commit` then finds out with care what it was. A notice takes a lock of the whole
-    server until the commit, so it is given where somebody listens alone: who does keeps us from getting the other lock.
+    server until the commit, so it is given only where somebody listens: who does keeps us from getting the other lock.
     """
     rows = b"".join(b", rows_%d AS (%b)" % each for each in enumerate(queries))
     text = b"""

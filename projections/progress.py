@@ -184,9 +184,9 @@ class Progress:
                     self._late.clear()
                     db.add_notify_handler(lambda notice: self._hear(_decode(notice.payload)))
                     listens = False
-                    await self._read(db)  # for to begin to listen may take as long as a commit hangs
+                    await self._read(db)  # to begin to listen may take as long as a commit hangs
                     while True:
-                        self._unsure = False
+                        self._unsure = False  # who leads is looked at below; where that changes from here on, again
                         if listens is self._at_first_hand:
                             listens = not listens
                             await db.execute(LISTEN if listens else UNLISTEN)

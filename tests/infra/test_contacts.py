@@ -1,7 +1,9 @@
 """Contact points: what two spellings of one have in common, and what is none at all."""
 
+from pathlib import Path
 from uuid import uuid4
 
+import psycopg
 import pytest
 from email_validator import EmailNotValidError, validate_email
 from hypothesis import example, given
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 
 from domain.kernel import ContactKind, NewContactPoint, Refused
 from domain.staff_member import RegisterStaffMember
-from infra.contacts import complete_contact_point, complete_staff_email, email_address
+from infra.contacts import _ascii_domain, complete_contact_point, complete_staff_email, email_address
+from tests.projections.conftest import until
+from tests.toy import toy_book
 
 
 def completed(kind: ContactKind, value: str, region: str | None = None) -> NewContactPoint:
@@ -74,6 +78,16 @@ def test_addresses_are_what_the_library_says(local: str, domain: str) -> None:
     except Refused:
         found = None
     assert found == as_the_library_says(value)
+
+
+def test_domains_are_forgotten_once_a_key_was_destroyed(migrated_database: str, tmp_path: Path) -> None:
+    with toy_book(migrated_database, tmp_path), psycopg.connect(migrated_database, autocommit=True) as db:
+        email_address("ada@lovelace-family.org")
+        assert _ascii_domain.cache_info().currsize
+        db.execute(
+            "INSERT INTO daybook_keys.subjects (subject, made_at, destroyed_at) VALUES (%s, now(), now())", (uuid4(),)
+        )
+        until(lambda: _ascii_domain.cache_info().currsize == 0)
 
 
 @pytest.mark.parametrize("value", ["044 668 18 00", "0446681800", "+41 44 668 18 00"])
