@@ -62,6 +62,8 @@ class Vault:
         """`remember`: how many subjects' keys to keep in memory. Raises MasterKeyError on another book's key."""
         self._master, self._pool, self._remember = master, pool, remember
         self._keys: OrderedDict[UUID, bytes] = OrderedDict()
+        self._openers: dict[int, Opener] = {}
+        """Of remembered keys. By number: a UUID's own hash and comparison are Python."""
         self._pending: OrderedDict[UUID, tuple[bytes, bytes]] = OrderedDict()
         self._destroyed: set[UUID] = set()
         self._lock = threading.Lock()
@@ -156,7 +158,7 @@ class Vault:
                 for entry in entries
             ]
 
-        # By numbers: a UUID's own hash and comparison are Python, and every entry of every projection passes here.
+        # By numbers here too, for every entry of every projection passes here.
         subjects = {entry.subject.int: entry.subject for entry in entries if entry.sealed is not None}
         parts = self._with_openers(subjects, opened)
         for at in self._gone_with_contacts(entries):
@@ -196,11 +198,24 @@ class Vault:
     def _with_openers(self, subjects: Mapping[K, UUID], opened: Callable[[Mapping[K, Opener]], R]) -> R:
         """`subjects`: by what `opened` calls them."""
         try:
-            return opened(_openers(subjects, self._keys_of(subjects.values())))
+            return opened(self._openers_of(subjects))
         except SealBroken:
             # Perhaps a key was rotated since it was remembered. What does not open then either keeps no other shut.
             openers = _openers(subjects, self._sound([*subjects.values()]))
             return opened({name: _or_broken(opens) for name, opens in openers.items()})
+
+    def _openers_of(self, subjects: Mapping[K, UUID]) -> Mapping[K, Opener]:
+        openers = {name: known for name, one in subjects.items() if (known := self._openers.get(one.int)) is not None}
+        if len(openers) < len(subjects):
+            missing = {name: subject for name, subject in subjects.items() if name not in openers}
+            keys = self._keys_of(missing.values())
+            made = _openers(missing, keys)
+            with self._lock:
+                for name, subject in missing.items():
+                    if subject in self._keys and self._keys[subject] == keys.get(subject):
+                        self._openers[subject.int] = made[name]
+            openers |= made
+        return openers
 
     def _sound(self, subjects: Sequence[UUID]) -> dict[UUID, bytes]:
         """The stored keys, without those that were altered."""
@@ -236,8 +251,7 @@ class Vault:
     def forget(self, subject: UUID) -> None:
         """Another process was first to make this subject's key, or it was destroyed."""
         with self._lock:
-            self._keys.pop(subject, None)
-            self._pending.pop(subject, None)
+            self._drop(subject)
 
     def turn(self) -> None:
         """The master key is rotated: from now on wrap new keys under the one of today, and forget those before it."""
@@ -262,8 +276,7 @@ class Vault:
         with self._lock:
             for subject in subjects:
                 self._destroyed.add(subject)
-                self._keys.pop(subject, None)
-                self._pending.pop(subject, None)
+                self._drop(subject)
 
     def look_for_destroyed(self, subjects: Collection[UUID]) -> None:
         """Forget those of these keys that were destroyed, perhaps by another process just now."""
@@ -331,11 +344,19 @@ class Vault:
         """Remember a subject's keys, unless more are remembered: they were rotated meanwhile. The lock is held."""
         if len(keys) >= len(self._keys.get(subject, b"")):
             self._keys[subject] = keys
+            self._openers.pop(subject.int, None)
         if len(self._keys) > self._remember:
-            self._keys.popitem(last=False)
+            first, _ = self._keys.popitem(last=False)
+            self._openers.pop(first.int, None)
+
+    def _drop(self, subject: UUID) -> None:
+        """Forget a subject's keys. The lock is held."""
+        self._keys.pop(subject, None)
+        self._openers.pop(subject.int, None)
+        self._pending.pop(subject, None)
 
 
-def _openers(subjects: Mapping[K, UUID], keys: Mapping[UUID, bytes]) -> Mapping[K, Opener]:
+def _openers(subjects: Mapping[K, UUID], keys: Mapping[UUID, bytes]) -> dict[K, Opener]:
     """For each subject; where its keys were destroyed a tombstone stands in their place, and everything is ERASED."""
 
     def opener(each: bytes | None) -> Opener:

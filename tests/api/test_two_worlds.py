@@ -36,7 +36,7 @@ from tests.api.told import SCHEMA, A, event_streams, reads
 from tests.api.worlds import EMAIL, History
 from tests.faults.report import FIRST_SEED, FULL
 
-HISTORIES, ATTEMPTS = (100, 100) if FULL else (4, 50)
+HISTORIES, ATTEMPTS = (100, 100) if FULL else (3, 50)
 MOST_FOLLOWED = 45
 """A connection may have 50 operations under way."""
 

@@ -3,7 +3,7 @@
 import hmac
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import LiteralString
@@ -119,6 +119,30 @@ def test_a_destroyed_key_leaves_erased_and_the_rest(book: Parts, database: str) 
     assert first.event == DiaryBegun(owner=Withheld.ERASED, address=Withheld.ERASED)
     assert second.event == PageWritten(page=page, text=Withheld.ERASED)
     assert (first.erased, first.reason) == (True, None)
+
+
+@pytest.mark.parametrize("told", [Vault.destroyed, lambda vault, subjects: vault.look_for_destroyed(subjects)])
+def test_what_was_opened_a_moment_ago_is_shut_with_its_key(
+    book: Parts, database: str, told: Callable[[Vault, list[UUID]], None]
+) -> None:
+    id = written(book)
+    assert recorded(book)[0].event == DiaryBegun(owner=NAME)
+    with psycopg.connect(database) as db:
+        db.execute("UPDATE daybook_keys.subjects SET wrapped = NULL, destroyed_at = now()")
+    told(book.vault, [id])
+    assert recorded(book)[0].event == DiaryBegun(owner=Withheld.ERASED, address=Withheld.ERASED)
+    assert book.vault._openers == {}
+
+
+def test_no_more_keys_are_remembered_than_asked_and_everything_opens(book: Parts, tmp_path: Path) -> None:
+    ids = [written(book) for _ in range(5)]
+    entries = book.store.entries(0, 100)
+    vault = Vault(master_key(tmp_path / "master.key", begun=True), book.vault._pool, remember=2)
+    for wanted in (entries, entries[::-1], entries):
+        assert vault.open_entries(wanted) == book.vault.open_entries(wanted)
+        assert vault._openers.keys() == {one.int for one in vault._keys}
+        assert len(vault._keys) <= 2
+    assert len(ids) == len(entries)
 
 
 def test_a_key_that_is_missing_is_no_erasure(book: Parts, database: str) -> None:
