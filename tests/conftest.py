@@ -1,5 +1,6 @@
 """Fixtures for the whole suite: one real PostgreSQL server a session, one fresh book a test."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -42,6 +43,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[item for item in items if item not in speaking])
         items[:] = speaking
     items.sort(key=lambda item: next((at for at, begins in enumerate(_FIRST) if item.nodeid.startswith(begins)), 99))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: to look through it for garbage, again and again, took a fifth of the suite's time."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _scratch() -> Path | None:

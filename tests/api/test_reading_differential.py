@@ -15,7 +15,7 @@ from tests.api.sample import load, sample
 from tests.api.sights import ALL
 from tests.postgres import MAJOR, NEWEST
 
-QUESTIONS = 2_000 if MAJOR == NEWEST else 200
+QUESTIONS = 1_600 if MAJOR == NEWEST else 200
 CONDITIONS = 600 if MAJOR == NEWEST else 100
 """For each list. On other versions of PostgreSQL fewer: what the compiler writes is the same."""
 ROWS = sample(seed=1)

@@ -21,6 +21,7 @@ from projections import posting
 from projections.attestation import Attestation, Looked, Record
 from projections.attesting import AGAIN, Attestor
 from projections.drawing import OWNERS
+from projections.lanes import Unit
 from projections.model import Table
 from projections.past import with_past
 from projections.rebuild import NoMomentToSwitch, rebuild
@@ -264,6 +265,11 @@ def test_a_rebuild_does_not_switch_the_tables_under_a_look(book: Book, monkeypat
     assert [mismatch for one in looked for mismatch in one.mismatches] == []
 
 
+def inserts(unit: Unit) -> bool:
+    """Whether it makes rows: a second time the tables refuse it, and its lane is parked."""
+    return any(verb == "insert" for verb, *_ in unit.changes)
+
+
 def test_entries_that_were_posted_never_or_twice_are_found(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner itself goes wrong; positions, lag and lanes say that all is well."""
     post, random, planted = posting.post, Random(3), Counter[str]()
@@ -275,7 +281,7 @@ def test_entries_that_were_posted_never_or_twice_are_found(book: Book, monkeypat
             if random.random() < 0.1:
                 planted["skipped"] += 1
                 made.units.remove(unit)
-            elif random.random() < 0.1 and unit is not units[-1]:
+            elif random.random() < 0.1 and unit is not units[-1] and not inserts(unit):
                 planted["doubled"] += 1
                 made.units.append(unit)  # side by side they would leave the rows as they are
         return made

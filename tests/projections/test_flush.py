@@ -155,6 +155,21 @@ def test_a_batch_of_any_size_is_a_few_statements() -> None:
     assert len(Flush(READ).statements([(entry(1), posting.changes)])) == 4
 
 
+def test_a_row_that_is_there_is_only_replaced_where_it_was_removed(db: psycopg.Connection[Any]) -> None:
+    """An entry that is posted twice is refused, and not written over what the first posting made."""
+    create(db, READ, [THINGS])
+    flush, first, removed, second = Flush(READ), Posting(), Posting(), Posting()
+    first.insert(THINGS, id=1, name="first")
+    removed.remove(THINGS, 1)
+    second.insert(THINGS, id=1, name="second")
+    flush.write(db, flush.statements([(entry(1), first.changes)]))
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        flush.write(db, flush.statements([(entry(2), second.changes)]))
+    assert db.execute("SELECT name FROM daybook_read.things").fetchall() == [("first",)]
+    flush.write(db, flush.statements([(entry(2), removed.changes), (entry(3), second.changes)]))
+    assert db.execute("SELECT name FROM daybook_read.things").fetchall() == [("second",)]
+
+
 def test_a_posting_that_does_not_fit_its_table_is_refused() -> None:
     def statements(verb: str, *key: Any, **columns: Any) -> None:
         posting = Posting()

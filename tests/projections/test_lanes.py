@@ -94,6 +94,21 @@ def test_of_two_poison_events_in_one_batch_the_first_stops_the_lane(book: Diarie
     assert {(model, at) for model, _, at, _, _ in book.parked()} == {("diaries", position), ("counted", position + 1)}
 
 
+def test_an_entry_that_is_posted_a_second_time_changes_nothing_and_is_told(book: Diaries) -> None:
+    """Somebody has set a model back by hand, or restored half a backup: its rows are there, its position is not."""
+    first = begin(book)
+    last = append(book.parts, begin(book), 2, DiaryMoved(address="here"))
+    with book.running():
+        book.wait(last)
+    before = rows(book.db)
+    book.db.execute("UPDATE daybook_projections.models SET position = 0 WHERE name = 'diaries'")
+    with book.running():
+        until(lambda: status(book.db, [diaries]).parked == 2)
+    assert rows(book.db) == before
+    lanes = book.db.execute("SELECT error FROM daybook_projections.parked WHERE aggregate_id = %s", (first,)).fetchall()
+    assert lanes == [("UniqueViolation; SQLSTATE 23505; constraint diaries_pkey; table diaries",)]
+
+
 def test_a_value_that_is_too_large_for_its_index_parks_its_lane(book: Diaries) -> None:
     begin(book)
     large = "".join(new_id().hex for _ in range(300))  # too random to be compressed
