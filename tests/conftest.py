@@ -39,10 +39,14 @@ _FIRST = (
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """In the order of _FIRST; everything else after that. On another version of PostgreSQL, only what speaks to it."""
     if MAJOR != NEWEST:
-        speaking = [item for item in items if "_server" in getattr(item, "fixturenames", ())]
-        config.hook.pytest_deselected(items=[item for item in items if item not in speaking])
-        items[:] = speaking
+        config.hook.pytest_deselected(items=[item for item in items if not _speaks(item)])
+        items[:] = filter(_speaks, items)
     items.sort(key=lambda item: next((at for at, begins in enumerate(_FIRST) if item.nodeid.startswith(begins)), 99))
+
+
+def _speaks(item: pytest.Item) -> bool:
+    """Whether a test has a server of the session, or is of a file whose tests start their own."""
+    return isinstance(item, pytest.Function) and ("_server" in item.fixturenames or hasattr(item.module, "embedded"))
 
 
 def pytest_collection_finish() -> None:
