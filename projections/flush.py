@@ -57,8 +57,8 @@ class Flush:
             names, since, occurred = table.key, table.since, table.since_occurred
             for key, turn in turns.items():
                 verb, columns, at = turn.verb, turn.columns, turn.since
-                if verb == "insert" and not turn.is_new:
-                    verb = "replace"  # its row may still stand there: what removed it was in this batch too
+                if verb == "insert" and not (turn.is_new and table.is_keyed_by_record):
+                    verb = "replace"  # a row may stand there: what removed it was in this batch too, or it is another's
                 row = {**columns, since: at.position, occurred: at.occurred_at}
                 if verb in ("change", "remove"):
                     row.update(zip(names, key, strict=True))

@@ -39,6 +39,14 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """Rows are only ever added, never changed or removed: they have no past."""
 
     @property
+    def is_keyed_by_record(self) -> bool:
+        """Whether no other record can have a row of the same key.
+
+        The ids of parts come from the keys of clients, who may give one again after 30 days, for another record.
+        """
+        return self.of in self.key or self.key == ("position",)
+
+    @property
     def since(self) -> str:
         """The column that holds the position from which on a row is as it is: added where a table has no `position`."""
         return "position" if "position" in self.columns else "since_position"

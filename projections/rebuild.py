@@ -66,9 +66,11 @@ class Rebuild:
         deadline = monotonic() + PATIENCE
         while True:
             self._follow(report)
+            at, parked = self._at, {**self._parked}
             try:
                 self._switch()
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+                self._at, self._parked = at, parked  # what it had caught up with went back with the transaction
                 if monotonic() > deadline:
                     raise NoMomentToSwitch(
                         f"Queries have kept the old tables of {self._model.name} busy for {PATIENCE:.0f} seconds;"

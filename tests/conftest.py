@@ -46,7 +46,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _speaks(item: pytest.Item) -> bool:
     """Whether a test has a server of the session, or is of a file whose tests start their own."""
-    return isinstance(item, pytest.Function) and ("_server" in item.fixturenames or hasattr(item.module, "embedded"))
+    if not isinstance(item, pytest.Function):
+        return False
+    starts_its_own = hasattr(item.module, "embedded") or item.get_closest_marker("campaign") is not None
+    return starts_its_own or "_server" in item.fixturenames
 
 
 def pytest_collection_finish() -> None:

@@ -170,6 +170,18 @@ def test_a_row_that_is_there_is_only_replaced_where_it_was_removed(db: psycopg.C
     assert db.execute("SELECT name FROM daybook_read.things").fetchall() == [("second",)]
 
 
+def test_a_part_whose_id_another_record_has_stops_nobody(db: psycopg.Connection[Any]) -> None:
+    """A client's key that it gives again after 30 days gives parts the same ids. The newest has the row."""
+    parts = Table(name="parts", columns={"id": "integer NOT NULL", "owner": "text NOT NULL"}, of="owner")
+    create(db, READ, [parts])
+    flush = Flush(READ)
+    for at, owner in enumerate(("first", "second"), 1):
+        posting = Posting()
+        posting.insert(parts, id=1, owner=owner)
+        flush.write(db, flush.statements([(entry(at), posting.changes)]))
+    assert db.execute("SELECT owner FROM daybook_read.parts").fetchall() == [("second",)]
+
+
 def test_a_posting_that_does_not_fit_its_table_is_refused() -> None:
     def statements(verb: str, *key: Any, **columns: Any) -> None:
         posting = Posting()

@@ -13,6 +13,7 @@ import pytest
 from domain.kernel import new_id
 from domain.kernel.recorded import Recorded
 from projections import rebuild as rebuilding
+from projections import tables
 from projections.model import Model, Posting, Table
 from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, rebuild
 from projections.status import status
@@ -115,6 +116,34 @@ def test_the_switch_takes_what_came_at_the_last_moment(book: Diaries, monkeypatc
     assert rows(book.db) == plain_fold(book.parts.mapper.recorded(entries))
 
 
+def test_a_switch_that_has_to_be_tried_again_skips_nothing(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Autovacuum holds a new table for a moment, say, when the switch has just caught up in its transaction."""
+    switch, drop, tried = rebuilding.Rebuild._switch, tables.drop, list[int]()
+
+    def late(self: rebuilding.Rebuild) -> None:
+        if not tried:
+            append(book.parts, new_id(), 1, DiaryBegun(owner="a"), DiaryMoved(address="bug"))
+            with book.running():
+                book.wait(write(book))
+        switch(self)
+
+    def busy(*arguments: Any) -> None:
+        tried.append(1)
+        if len(tried) == 1:
+            raise psycopg.errors.LockNotAvailable
+        drop(*arguments)
+
+    monkeypatch.setattr(rebuilding.Rebuild, "_switch", late)
+    monkeypatch.setattr(tables, "drop", busy)
+    write(book)
+    rebuild(book.parts.conninfo, book.parts.mapper, diaries)
+    assert len(tried) == 2
+    [(_, _, bad, event, _)] = book.parked()
+    assert event == "DiaryMoved"
+    entries = [entry for entry in book.parts.store.entries(0, 1_000) if entry.position != bad]
+    assert rows(book.db) == plain_fold(book.parts.mapper.recorded(entries))
+
+
 def test_a_rebuild_finds_poison_anew(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rebuilding, "SIZE", 2)
     sick, healed = new_id(), new_id()
@@ -159,6 +188,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from projections import rebuild as rebuilding
+from projections import tables
 from tests.projections.diaries import diaries
 from tests.toy import toy_book
 
