@@ -43,7 +43,7 @@ suite: $(DEV) $(CLIENTS)
 
 # The parts that talk to PostgreSQL, on another version of it: make suite-on-16, make suite-on-15
 SPEAKING := tests/infra tests/projections tests/api/test_reading_differential.py --ignore-glob='tests/infra/test_embedded*' \
-	--ignore=tests/infra/test_rotation.py $(addprefix --ignore=tests/infra/log/test_,tree.py notes.py witness.py)
+	--ignore=tests/infra/test_rotation.py
 suite-on-%: $(DEV)
 	DAYBOOK_TEST_POSTGRES=$* $(BIN)/python -m pytest $(SPREAD) $(SPEAKING) $(PYTEST_ARGS)
 

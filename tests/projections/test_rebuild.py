@@ -188,7 +188,6 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from projections import rebuild as rebuilding
-from projections import tables
 from tests.projections.diaries import diaries
 from tests.toy import toy_book
 
