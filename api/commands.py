@@ -81,7 +81,7 @@ class Commands:
             named = {name for name, value in values.items() if value is not None}
             if found := looked_after_by(authority, decider.kind, kind, named):
                 field, values[field] = found
-        derive = partial(derived_id, context.actor, context.idempotency_key)
+        derive = partial(derived_id, target, verb, context.actor, context.idempotency_key)
         command = await self.admitted(kind, target, values, derive)
         if isinstance(command, IssueApiToken):
             token = self.api_tokens(context.actor, context.idempotency_key)

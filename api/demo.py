@@ -106,7 +106,8 @@ class _Telling:
         self._entered = entered(parts.pool, ACTOR)
         self._records = {role.key: role_id(role.key) for role in READY}
         self._kinds: dict[str, str] = {}
-        self._first_keys: dict[str, UUID] = {}
+        self._begun_by: dict[str, tuple[str, UUID]] = {}
+        """The verb and the idempotency key of each record's first command."""
         self._day, self._of_the_day = 0, 0
 
     def enter(self, told: Told, progress: Callable[[int], None]) -> bool:
@@ -115,7 +116,7 @@ class _Telling:
         key = told.idempotency_key
         occurred_at = self._at(told)
         if told.key is not None:
-            self._kinds[told.key], self._first_keys[told.key] = kind, key
+            self._kinds[told.key], self._begun_by[told.key] = kind, (verb, key)
         progress(1)
         if key in self._entered or (kind == "company" and self._company_defined()):
             if told.key is not None:
@@ -162,7 +163,11 @@ class _Telling:
         key, _, ordinal = name.partition("#")
         if key not in self._records:
             return f"@{name}"  # a handle of a social network
-        return derived_id(ACTOR, self._first_keys[key], int(ordinal)) if ordinal else self._records[key]
+        record = self._records[key]
+        if not ordinal:
+            return record
+        verb, first_key = self._begun_by[key]
+        return derived_id(record, verb, ACTOR, first_key, int(ordinal))
 
 
 def _texts(values: Any, name: str = "") -> Iterator[str]:

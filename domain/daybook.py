@@ -52,6 +52,7 @@ from domain.kernel import (
     require,
     type_id,
 )
+from domain.kernel.asked import as_asked
 from domain.kernel.fields import UnknownId
 from domain.kernel.recorded import Context, Receipt
 from domain.references import references
@@ -235,7 +236,7 @@ class Daybook(Application[UUID]):
     def _fingerprint(self, decider: AnyDecider, command: Command, context: Context) -> bytes:
         asked: Command = command
         if type(command) in decider.creates:
-            asked = replace(command, id=UNSET)  # made anew for each attempt
+            asked = replace(as_asked(command), id=UNSET)  # made anew for each attempt, and what depends on it
         said = (type(command).__name__, asked, context.reason, context.on_behalf_of, context.occurred_at)
         return self._fingerprints.fingerprint(self._encode(said))
 

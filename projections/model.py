@@ -42,7 +42,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     def is_keyed_by_record(self) -> bool:
         """Whether no other record can have a row of the same key.
 
-        The ids of parts come from the keys of clients, who may give one again after 30 days, for another record.
+        In an older book parts of two records may have one id: it came from a client's key alone once (ADR 38).
         """
         return self.of in self.key or self.key == ("position",)
 

@@ -57,7 +57,7 @@ class ChildId:
 
 @dataclass(frozen=True)
 class Derived:
-    """Never asked of the client: the id of what the command adds, derived from its idempotency key."""
+    """Never asked of the client: the id of what the command adds, derived from its record, its verb and its key."""
 
     prefix: str
 

@@ -1,4 +1,4 @@
-"""Ids: UUIDs inside, TypeIDs outside (`cus_01h455vb4pex5vsknk084sn02q`), and ids derived from an idempotency key."""
+"""Ids: UUIDs inside, TypeIDs outside (`cus_01h455vb4pex5vsknk084sn02q`), and ids of what is added to a record."""
 
 import hashlib
 import re
@@ -29,9 +29,12 @@ def new_id() -> UUID:
     return _stamp((time.time_ns() // 1_000_000) << 80 | int.from_bytes(random_bytes(10), "big"), version=7)
 
 
-def derived_id(actor: str, key: UUID, ordinal: int) -> UUID:
-    """The id of the ordinal-th thing that a command adds: the same key gives the same id for ever (a UUIDv8)."""
-    digest = hashlib.sha256(f"{actor}\x00{key}\x00{ordinal}".encode("utf-8", "surrogatepass")).digest()
+def derived_id(record: UUID, verb: str, actor: str, key: UUID, ordinal: int) -> UUID:
+    """The id of the ordinal-th thing that a command adds to a record (a UUIDv8): the same whenever it comes again under
+    its idempotency key, and never that of something else.
+    """
+    text = f"{record}\x00{verb}\x00{actor}\x00{key}\x00{ordinal}"
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     return _stamp(int.from_bytes(digest[:16], "big"), version=8)
 
 

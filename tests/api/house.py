@@ -41,7 +41,7 @@ class Step(NamedTuple):
 def entered(parts: Parts, step: Step, world: int) -> int | None:
     """The record's version after the step, None where it was refused."""
     decider = catalogue.deciders[step.kind]
-    derive = partial(derived_id, HOUSE, step.key)
+    derive = partial(derived_id, step.id, step.verb, HOUSE, step.key)
     values = {name: _in_world(value, world) for name, value in step.values.items()}
     command = parts.commands.admission.admit(decider.commands[step.verb], step.id, values, derive)
     context = Context(actor=HOUSE, idempotency_key=step.key, correlation_id=step.key, reason="The story has it so")

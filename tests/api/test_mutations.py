@@ -158,6 +158,59 @@ async def test_a_repeated_key_has_one_effect_and_the_first_receipt(database: str
         ]
 
 
+async def test_a_retry_of_what_begins_with_parts_is_the_same_request(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        asked: dict[str, Any] = {"kind": "PERSON", "name": "Ada", "idempotencyKey": str(uuid4())}
+        points = [{"kind": "PHONE", "value": "+41446681800"}, {"kind": "EMAIL", "value": "ada@example.com"}]
+        selection = f"customer {{ id contactPoints {{ id value }} }} position {ERRORS}"
+        first, again = [await client.mutate("customerRegister", selection, **asked, contactPoints=points) for _ in "12"]
+        assert first["userErrors"] == []
+        assert len(first["customer"]["contactPoints"]) == 2
+        assert again == first
+        other = await client.mutate("customerRegister", selection, **asked, contactPoints=points[:1])
+        assert [error["code"] for error in other["userErrors"]] == ["IDEMPOTENCY_KEY_REUSED"]
+
+
+async def test_parts_of_two_records_never_have_one_id(database: str, tmp_path: Path) -> None:
+    """Keys may be given again when their receipts are gone, after 30 days."""
+    async with serving(database, tmp_path) as client:
+        key, phone = str(uuid4()), {"kind": "PHONE", "value": "+41446681800"}
+        selection = f"customer {{ id }} {ERRORS}"
+        ids: list[str] = []
+        for name in ("First", "Second"):
+            begun = await client.mutate(
+                "customerRegister", selection, kind="PERSON", name=name, contactPoints=[phone], idempotencyKey=key
+            )
+            assert begun["userErrors"] == []
+            ids.append(begun["customer"]["id"])
+            forget_receipts(database)
+            noted = await client.mutate("customerAddNote", selection, id=ids[-1], text="Called.", idempotencyKey=key)
+            assert noted["userErrors"] == []
+            forget_receipts(database)
+        parts = "contactPoints { id value } notes(first: 9) { nodes { id text } }"
+        shown = (await client.data(f"{{ customers(first: 9) {{ nodes {{ id {parts} }} }} }}"))["customers"]["nodes"]
+        assert sorted(one["id"] for one in shown) == sorted(ids)
+        assert [[point["value"] for point in one["contactPoints"]] for one in shown] == 2 * [["+41446681800"]]
+        assert [[note["text"] for note in one["notes"]["nodes"]] for one in shown] == 2 * [["Called."]]
+        assert len({part["id"] for one in shown for part in one["contactPoints"] + one["notes"]["nodes"]}) == 4
+
+
+async def test_a_note_is_not_added_twice_however_late_the_retry(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        id, key = (await a_customer(client))["id"], str(uuid4())
+        selection = f"customer {{ version notes(first: 9) {{ nodes {{ id text }} }} }} position {ERRORS}"
+        first = await client.mutate("customerAddNote", selection, id=id, text="Called.", idempotencyKey=key)
+        assert len(first["customer"]["notes"]["nodes"]) == 1
+        forget_receipts(database)
+        assert await client.mutate("customerAddNote", selection, id=id, text="Called.", idempotencyKey=key) == first
+
+
+def forget_receipts(database: str) -> None:
+    """What 30 days do."""
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("DELETE FROM daybook.receipts")
+
+
 async def test_a_stale_version_is_refused_with_both_versions(database: str, tmp_path: Path) -> None:
     async with serving(database, tmp_path) as client:
         customer = await a_customer(client)

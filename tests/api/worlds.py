@@ -132,7 +132,9 @@ class History:
         yield told("queue", "create", self.queues[1], name="Second line", team=self.other)
         stages = [{"name": name, "probability": "20", "category": "pipeline"} for name in ("New", "Talking")]
         pipeline = told("pipeline", "define", self.pipeline, name="Sales", currency="EUR", stages=stages)
-        self.ids["stg"] = [type_id("stg", derived_id(HOUSE, pipeline.key, at)) for at in (1, 2)]
+        self.ids["stg"] = [
+            type_id("stg", derived_id(pipeline.id, pipeline.verb, HOUSE, pipeline.key, at)) for at in (1, 2)
+        ]
         yield pipeline
         yield told("product", "add", self.product, name="Engine", **self._price())
         yield told("product", "changePrice", self.product, **self._price())
@@ -186,7 +188,9 @@ class History:
                 # Hidden ones have no parent: that a circle of parents is refused is a declared channel.
                 given |= {"parent": customer.id if customer and record.seen else None}
                 step = self._step("customer", "register", record.id, **given)
-                self.ids.setdefault("cpt", []).append(type_id("cpt", derived_id(HOUSE, step.key, 1)))
+                self.ids.setdefault("cpt", []).append(
+                    type_id("cpt", derived_id(step.id, step.verb, HOUSE, step.key, 1))
+                )
             case "opportunity":
                 given |= {"title": self._text(person), "pipeline": self.pipeline, "amount": self._money(record)}
                 given |= {"currency": self._currency(record)}

@@ -1,5 +1,6 @@
 """Whatever comes in, for any command there is: a command of clean values comes out, or a refusal that says where."""
 
+import json
 import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from domain.catalogue import catalogue
 from domain.kernel import Command, NewContactPoint, Refused, type_id
 from domain.kernel.admission import Admission
+from domain.kernel.asked import as_asked
 from domain.staff_member import ChangeStaffMemberEmail, RegisterStaffMember
 from infra.contacts import complete_contact_point, complete_staff_email
 from tests.domain.raw_values import values_of
@@ -109,6 +111,34 @@ def test_what_is_well_formed_is_admitted_and_clean(command: type[Command], data:
     for name in raw.keys() - {"id"}:
         assert getattr(found, name) is not msgspec.UNSET
         assert (getattr(found, name) is None) == (raw[name] is None)
+
+
+@every_command
+@settings(max_examples=4, deadline=None)
+@for_all(data=st.data())
+def test_what_is_asked_is_all_of_it_but_the_ids_that_it_is_given(command: type[Command], data: st.DataObject) -> None:
+    raw: dict[str, Any] = data.draw(values_of(command))
+    given: set[str] = set()
+
+    def derive(ordinal: int) -> UUID:
+        given.add(str(UUID(int=(1 << 64) + ordinal)))
+        return UUID(int=(1 << 64) + ordinal)
+
+    def without_given(value: Any) -> Any:
+        match value:
+            case dict():
+                return {
+                    name: without_given(one)
+                    for name, one in value.items()
+                    if not (isinstance(one, str) and one in given)
+                }
+            case list():
+                return [without_given(one) for one in value]
+            case _:
+                return value
+
+    made = ADMISSION.admit(command, TARGET, raw, derive)
+    assert json.loads(msgspec.json.encode(as_asked(made))) == without_given(json.loads(msgspec.json.encode(made)))
 
 
 def hold_clean(command: Command) -> None:

@@ -88,16 +88,18 @@ def test_new_ids_of_one_millisecond_differ() -> None:
     assert len({new_id() for _ in range(1000)}) == 1000
 
 
-@for_all(st.text(), st.uuids(), st.integers(1, 1000))
-def test_a_derived_id_is_the_same_for_ever_and_of_version_8(actor: str, key: UUID, ordinal: int) -> None:
-    id = derived_id(actor, key, ordinal)
-    assert id == derived_id(actor, key, ordinal)
+@for_all(st.uuids(), st.text(), st.uuids(), st.integers(1, 1000))
+def test_a_derived_id_is_the_same_for_ever_and_of_version_8(record: UUID, actor: str, key: UUID, ordinal: int) -> None:
+    id = derived_id(record, "addNote", actor, key, ordinal)
+    assert id == derived_id(record, "addNote", actor, key, ordinal)
     assert (id.version, id.variant) == (8, RFC_4122)
-    assert id != derived_id(actor, key, ordinal + 1)
-    assert id != derived_id(actor + "x", key, ordinal)
+    assert id != derived_id(record, "addNote", actor, key, ordinal + 1)
+    assert id != derived_id(record, "addNote", actor + "x", key, ordinal)
+    assert id != derived_id(record, "linkContact", actor, key, ordinal)
+    assert id != derived_id(UUID(int=record.int ^ 1), "addNote", actor, key, ordinal)
 
 
 def test_a_derived_id_never_changes() -> None:
     """A retry after an upgrade must find them. The first 16 bytes of `sha256sum`, version and variant stamped in."""
-    key = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
-    assert derived_id("administrator", key, 1) == UUID("35c56f05-1293-83e7-8f66-de28fbf58e82")
+    record, key = UUID("0190163d-8694-739b-aea5-966c26f8ad91"), UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+    assert derived_id(record, "addNote", "administrator", key, 1) == UUID("83d44733-788e-88b4-bf58-4ec65226a61c")
