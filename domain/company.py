@@ -18,6 +18,7 @@ from domain.kernel import (
     Form,
     Known,
     Number,
+    Rule,
     Standing,
     State,
     Text,
@@ -103,6 +104,10 @@ class ChangeCompanySettings(Command, frozen=True, kw_only=True):
     )
 
 
+class CompanyNotDefined(Rule):
+    """No company is defined yet; say first whose book this is, with companyDefine."""
+
+
 CompanyCommand: TypeAlias = DefineCompany | ChangeCompanySettings
 
 
@@ -152,4 +157,5 @@ company: Decider[Company, CompanyCommand, CompanyEvent] = Decider(
     creates=frozenset({DefineCompany}),
     events={"CompanyDefined": CompanyDefined, "CompanySettingsChanged": CompanySettingsChanged},
     standing=standing,
+    absent=CompanyNotDefined,
 )

@@ -253,7 +253,7 @@ class Daybook(Application[UUID]):
         if type(command) in decider.creates:
             require(AlreadyExists() if own.version else None)
         elif own.kind != decider.kind:
-            refuse(UnknownId(kind=decider.kind, path=("id",)))
+            refuse(decider.absent() if decider.absent else UnknownId(kind=decider.kind, path=("id",)))
         else:
             place = decider.standing(own.state).place
             require(None if authority.sees(decider.kind, place) else UnknownId(kind=decider.kind, path=("id",)))

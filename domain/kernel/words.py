@@ -183,6 +183,8 @@ class Decider(msgspec.Struct, Generic[S, C, E], frozen=True, kw_only=True):
     """What this state holds of what must be unique."""
     taken: Callable[[C, Claim], Rule] = _no_rule
     """The rule that a command broke when somebody else holds the claim."""
+    absent: type[Rule] | None = None
+    """The rule that a command on what was never begun breaks, where clients give no id; None: that its id is unknown."""
     numbered: frozenset[type[C]] = frozenset()
     reasoned: frozenset[type[C]] = frozenset()
     """The commands that the door refuses without a reason: those that change who may do what."""

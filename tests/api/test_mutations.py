@@ -211,6 +211,16 @@ def forget_receipts(database: str) -> None:
         db.execute("DELETE FROM daybook.receipts")
 
 
+async def test_settings_of_a_company_that_is_not_defined_yet_are_refused_with_what_to_do(
+    database: str, tmp_path: Path
+) -> None:
+    async with serving(database, tmp_path) as client:
+        payload = await client.mutate("companyChangeSettings", "company { id } " + ERRORS, name="Ours")
+        assert payload["company"] is None
+        assert [(error["code"], error["path"]) for error in payload["userErrors"]] == [("COMPANY_NOT_DEFINED", [])]
+        assert "companyDefine" in payload["userErrors"][0]["message"]
+
+
 async def test_a_stale_version_is_refused_with_both_versions(database: str, tmp_path: Path) -> None:
     async with serving(database, tmp_path) as client:
         customer = await a_customer(client)
