@@ -6,11 +6,11 @@ numbers and addresses are the ones reserved for fiction. In an entry
     key, of         what others call the record that it begins; the record that it goes on with
     do              "customer register" begins a record, "addTag" goes on with one
     ago             how many days ago it happened
-    with            the command's values: "@key" is a record or a ready role, "@key#2" the 2nd thing that its first
-                    command added (a stage, a line), {"days": 14} the day that is 14 days from now
+    with            the command's values: "@key" is a record or a ready role, "@key#2" its 2nd stage or line,
+                    {"days": 14} the day that is 14 days from now
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from importlib.resources import files
 from typing import Any, TypeAlias, cast
@@ -22,8 +22,10 @@ from api.beginning import define_roles, missing_roles, role_id
 from api.composition import Parts
 from domain.access import unlimited
 from domain.catalogue import catalogue
-from domain.kernel import COMPANY_ID, derived_id
+from domain.kernel import COMPANY_ID
 from domain.kernel.recorded import Context
+from domain.opportunity import Opportunity
+from domain.pipeline import Pipeline
 from domain.ready_roles import READY
 from domain.steps import blocking
 from infra.marks import entered
@@ -106,8 +108,6 @@ class _Telling:
         self._entered = entered(parts.pool, ACTOR)
         self._records = {role.key: role_id(role.key) for role in READY}
         self._kinds: dict[str, str] = {}
-        self._begun_by: dict[str, tuple[str, UUID]] = {}
-        """The verb and the idempotency key of each record's first command."""
         self._day, self._of_the_day = 0, 0
 
     def enter(self, told: Told, progress: Callable[[int], None]) -> bool:
@@ -116,7 +116,7 @@ class _Telling:
         key = told.idempotency_key
         occurred_at = self._at(told)
         if told.key is not None:
-            self._kinds[told.key], self._begun_by[told.key] = kind, (verb, key)
+            self._kinds[told.key] = kind
         progress(1)
         if key in self._entered or (kind == "company" and self._company_defined()):
             if told.key is not None:
@@ -164,10 +164,16 @@ class _Telling:
         if key not in self._records:
             return f"@{name}"  # a handle of a social network
         record = self._records[key]
-        if not ordinal:
-            return record
-        verb, first_key = self._begun_by[key]
-        return derived_id(record, verb, ACTOR, first_key, int(ordinal))
+        return self._parts_of(record)[int(ordinal) - 1] if ordinal else record
+
+    def _parts_of(self, record: UUID) -> Sequence[UUID]:
+        match self._parts.daybook.fold(record).state:
+            case Pipeline(stages=stages):
+                return [one.stage for one in stages]
+            case Opportunity(lines=lines):
+                return [*lines]
+            case other:
+                raise TypeError(f"the story names a part of a {type(other).__name__}")
 
 
 def _texts(values: Any, name: str = "") -> Iterator[str]:

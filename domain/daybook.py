@@ -234,9 +234,9 @@ class Daybook(Application[UUID]):
         return kept.receipt
 
     def _fingerprint(self, decider: AnyDecider, command: Command, context: Context) -> bytes:
-        asked: Command = command
+        asked = as_asked(command)
         if type(command) in decider.creates:
-            asked = replace(as_asked(command), id=UNSET)  # made anew for each attempt, and what depends on it
+            asked = replace(asked, id=UNSET)  # made anew for each attempt
         said = (type(command).__name__, asked, context.reason, context.on_behalf_of, context.occurred_at)
         return self._fingerprints.fingerprint(self._encode(said))
 

@@ -15,6 +15,7 @@ _MARKS = """
     WHERE originator_id = ANY(%s::uuid[]) AND actor = %s ORDER BY originator_id, originator_version
 """
 _IMPORTED = "SELECT record, fingerprint FROM daybook.imported WHERE record = ANY(%s::uuid[]) AND source = %s"
+_IMPORTED_AS = "SELECT fingerprint, record FROM daybook.imported WHERE fingerprint = ANY(%s::uuid[]) AND source = %s"
 _ERASED = f"""
     SELECT originator_id, state FROM daybook.events
     WHERE topic IN ('{"', '".join((ERASURE_APPROVED, *PERSONAL_DATA_ERASED))}')
@@ -52,6 +53,12 @@ def imported(pool: Pool, source: str, ids: Collection[UUID]) -> dict[UUID, UUID]
     """The fingerprint of the row that was entered completely, and last, of each aggregate."""
     with pool.connection() as db:
         return dict(db.execute(_IMPORTED, (list(ids), source), binary=True, prepare=True).fetchall())
+
+
+def imported_as(pool: Pool, source: str, fingerprints: Collection[UUID]) -> dict[UUID, UUID]:
+    """The aggregate that each of these rows was entered completely, and last, as. Unknown ones are left out."""
+    with pool.connection() as db:
+        return dict(db.execute(_IMPORTED_AS, (list(fingerprints), source), binary=True, prepare=True).fetchall())
 
 
 def erased(pool: Pool, actor: str) -> frozenset[UUID]:

@@ -13,6 +13,12 @@ from projections.registry import models
 from projections.tables import install
 
 
+def forget_receipts(database: str) -> None:
+    """What 30 days do."""
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("DELETE FROM daybook.receipts")
+
+
 class Databases:
     """Databases of the application's role, each dropped at the end of its block."""
 

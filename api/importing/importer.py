@@ -25,7 +25,7 @@ from domain.encoding import SealBroken, UnreadableEntry
 from domain.kernel import Refused
 from domain.kernel.recorded import Context
 from domain.steps import blocking, following
-from infra.marks import erased, imported, marks, remember
+from infra.marks import erased, imported, imported_as, marks, remember
 
 AT_ONCE = 32
 """Rows in hand at once: their appends share transactions."""
@@ -155,9 +155,12 @@ class Import:
     def _known(self, batch: Sequence[Entry]) -> dict[str, Known]:
         wanted = {row.external_id: row.fingerprint for row in batch if not row.faults}
         found = self._finder.known(self._mapping.decider.kind, wanted)
+        # A record that has lost its external id since is known by the row.
+        others = {row: name for name, row in wanted.items() if name not in found and row not in self._erased}
+        found |= {others[row]: id for row, id in imported_as(self._parts.pool, self._source, others).items()}
         complete = imported(self._parts.pool, self._source, found.values())
-        others = [id for external_id, id in found.items() if complete.get(id) != wanted[external_id]]
-        left = marks(self._parts.pool, f"import:{self._source}", others)
+        changed = [id for name, id in found.items() if complete.get(id) != wanted[name]]
+        left = marks(self._parts.pool, f"import:{self._source}", changed)
         return {name: Known(id, complete.get(id), left.get(id, [])) for name, id in found.items()}
 
     @cached_property

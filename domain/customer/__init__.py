@@ -104,6 +104,7 @@ from domain.customer.rules import (
     ParentsTooDeep,
     RevenueCurrencyMissing,
     SeveralPrimaries,
+    ShownBefore,
     UnderLegalHold,
 )
 from domain.customer.state import (
@@ -270,6 +271,7 @@ __all__ = [
     "RevenueCurrencyMissing",
     "SeveralPrimaries",
     "SharedEmailReason",
+    "ShownBefore",
     "StaffNotActive",
     "TeamNotActive",
     "UnderLegalHold",

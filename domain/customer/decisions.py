@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import date
 from itertools import takewhile
 from typing import assert_never
+from uuid import UUID
 
 from domain.customer.commands import (
     AddCustomerContactPoint,
@@ -79,6 +80,7 @@ from domain.customer.rules import (
     CustomerIsArchived,
     EmailTaken,
     NameOrContactPointNeeded,
+    ShownBefore,
 )
 from domain.customer.state import Customer
 from domain.customer.words import MOST_SCHEMES, MOST_TAGS
@@ -162,9 +164,11 @@ def decide(state: Customer, command: CustomerCommand, known: Known) -> list[Cust
             shared = reason is not None
             return [CustomerRestored(shared=shared, shared_email_reason=reason)] if state.archived else []
         case UnmaskCustomer(look=look, reason=reason):
-            return [] if look in state.parts else [CustomerUnmasked(look=look, reason=reason)]
+            require(_shown_before(state, look))
+            return [CustomerUnmasked(look=look, reason=reason)]
         case ExportCustomerPersonalData(export=export, reason=reason):
-            return [] if export in state.parts else [CustomerPersonalDataExported(export=export, reason=reason)]
+            require(_shown_before(state, export))
+            return [CustomerPersonalDataExported(export=export, reason=reason)]
         case RequestCustomerErasure():
             return erasure_requested(state, command, known)
         case WithdrawCustomerErasureRequest():
@@ -200,6 +204,11 @@ def _registered(command: RegisterCustomer, known: Known) -> CustomerRegistered:
         parent=command.parent,
         shared_email_reason=command.shared_email_reason,
     )
+
+
+def _shown_before(state: Customer, showing: UUID) -> Rule | None:
+    """A retry finds its receipt; without one nobody would be told that it is shown again, or why."""
+    return ShownBefore(path=("idempotency_key",)) if showing in state.parts else None
 
 
 def _classified(state: Customer, command: ClassifyCustomer) -> list[CustomerEvent]:

@@ -55,6 +55,10 @@ class ContactLinkedAlready(Rule):
     """The person has this role here in that time already; end the other link first."""
 
 
+class ShownBefore(Rule):
+    """Under this idempotency key the data was shown before; to see it again take a new key, and say why."""
+
+
 class LinkEndsBeforeItBegins(Rule):
     """The last day lies before the first day; correct one of them."""
 

@@ -1,45 +1,54 @@
-"""What was asked for: a command without the ids that it was given for what it adds."""
+"""What was asked for: a command without what Daybook itself has put into it."""
 
+from collections.abc import Iterator
 from functools import cache
-from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from domain.kernel.admission import marked
-from domain.kernel.fields import Derived
+from domain.kernel.admission import marked, members
+from domain.kernel.fields import Derived, Filled
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 
 def as_asked(made: S) -> S:
-    """A command, or a struct in one, with every `Derived` id unset: what two attempts of one request have in common."""
+    """A command, or a struct in one, with every `Derived` and `Filled` field unset: what two attempts of one request
+    have in common, whatever ids they got and however a telephone number was read.
+    """
     fields = _fields(type(made))
-    values: dict[str, Any] = dict.fromkeys(fields.derived, UNSET)
-    for name in fields.parts:
-        part: msgspec.Struct | tuple[msgspec.Struct, ...] = getattr(made, name)
-        values[name] = tuple([as_asked(one) for one in part]) if isinstance(part, tuple) else as_asked(part)
+    values: dict[str, Any] = dict.fromkeys(fields.ours, UNSET)
+    for name in fields.nested:
+        values[name] = _value_as_asked(getattr(made, name))
     return replace(made, **values) if values else made
 
 
+def _value_as_asked(value: object) -> object:
+    if isinstance(value, tuple):
+        return tuple([_value_as_asked(one) for one in cast("tuple[object, ...]", value)])
+    return as_asked(value) if isinstance(value, msgspec.Struct) else value
+
+
 class _Fields(NamedTuple):
-    derived: tuple[str, ...]
-    parts: tuple[str, ...]
-    """What holds a struct that has such an id, or a list of them."""
+    ours: tuple[str, ...]
+    nested: tuple[str, ...]
+    """What may hold structs that have such fields."""
 
 
 @cache
 def _fields(kind: type[msgspec.Struct]) -> _Fields:
     hints = get_type_hints(kind, include_extras=True)
     return _Fields(
-        tuple(name for name, hint in hints.items() if marked(hint, Derived)),
-        tuple(name for name, hint in hints.items() if (struct := _struct_in(hint)) and any(_fields(struct))),
+        tuple(name for name, hint in hints.items() if marked(hint, Derived, Filled)),
+        tuple(name for name, hint in hints.items() if any(any(_fields(one)) for one in _structs_in(hint))),
     )
 
 
-def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
-    """The struct that a field holds, or holds a list of."""
-    plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    inner = get_args(plain)[0] if get_origin(plain) is tuple else plain
-    return inner if isinstance(inner, type) and issubclass(inner, msgspec.Struct) else None
+def _structs_in(hint: Any) -> Iterator[type[msgspec.Struct]]:
+    for one in members(get_args(hint)[0] if get_origin(hint) is Annotated else hint):
+        if get_origin(one) is tuple:
+            yield from _structs_in(get_args(one)[0])
+        elif isinstance(one, type) and issubclass(one, msgspec.Struct):
+            yield one

@@ -31,7 +31,7 @@ def new_id() -> UUID:
 
 def derived_id(record: UUID, verb: str, actor: str, key: UUID, ordinal: int) -> UUID:
     """The id of the ordinal-th thing that a command adds to a record (a UUIDv8): the same whenever it comes again under
-    its idempotency key, and never that of something else.
+    its idempotency key, and never that of another record's or mutation's.
     """
     text = f"{record}\x00{verb}\x00{actor}\x00{key}\x00{ordinal}"
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -161,7 +161,7 @@ class Decider(msgspec.Struct, Generic[S, C, E], frozen=True, kw_only=True):
     decide: Callable[[S, C, Known], Sequence[E]]
     evolve: Callable[[S, E], S]
     commands: Mapping[str, type[C]]
-    """Mutation verb -> command: {"rename": RenameCustomer} is `customerRename`."""
+    """Mutation verb -> command: {"rename": RenameCustomer} is `customerRename`. Never renamed: ids are made of it."""
     creates: frozenset[type[C]]
     """The commands that begin an aggregate."""
     events: Mapping[str, type[E]]
@@ -184,7 +184,7 @@ class Decider(msgspec.Struct, Generic[S, C, E], frozen=True, kw_only=True):
     taken: Callable[[C, Claim], Rule] = _no_rule
     """The rule that a command broke when somebody else holds the claim."""
     absent: type[Rule] | None = None
-    """The rule that a command on what was never begun breaks, where clients give no id; None: that its id is unknown."""
+    """The rule broken by a command on what was never begun, where clients give no id; None: that its id is unknown."""
     numbered: frozenset[type[C]] = frozenset()
     reasoned: frozenset[type[C]] = frozenset()
     """The commands that the door refuses without a reason: those that change who may do what."""

@@ -1,7 +1,6 @@
 """The house of tests/api/worlds.py at work: its commands, entered past the front door under ids drawn beforehand."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
@@ -37,13 +36,16 @@ class Step(NamedTuple):
     def public_id(self) -> str:
         return type_id(catalogue.prefixes[self.kind], self.id)
 
+    def part(self, ordinal: int) -> UUID:
+        """The id of the ordinal-th thing that it adds."""
+        return derived_id(self.id, self.verb, HOUSE, self.key, ordinal)
+
 
 def entered(parts: Parts, step: Step, world: int) -> int | None:
     """The record's version after the step, None where it was refused."""
     decider = catalogue.deciders[step.kind]
-    derive = partial(derived_id, step.id, step.verb, HOUSE, step.key)
     values = {name: _in_world(value, world) for name, value in step.values.items()}
-    command = parts.commands.admission.admit(decider.commands[step.verb], step.id, values, derive)
+    command = parts.commands.admission.admit(decider.commands[step.verb], step.id, values, step.part)
     context = Context(actor=HOUSE, idempotency_key=step.key, correlation_id=step.key, reason="The story has it so")
     try:
         return blocking(parts.daybook.handle(command, context, unlimited(HOUSE))).version

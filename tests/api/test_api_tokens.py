@@ -19,6 +19,7 @@ from domain.kernel.recorded import Context
 from domain.steps import blocking
 from tests.api.book import Client, serving
 from tests.api.filled import in_plain, opened, raw_dump
+from tests.databases import forget_receipts
 
 pytestmark = pytest.mark.anyio
 
@@ -77,8 +78,7 @@ async def test_a_key_whose_receipt_is_forgotten_issues_no_second_token(database:
     async with serving(database, tmp_path) as client:
         payload = await issued(client, given)
         await client.mutate("apiTokenRevoke", "position", id=payload["apiToken"]["id"])
-        with psycopg.connect(database, autocommit=True) as db:
-            db.execute("DELETE FROM daybook.receipts")  # as they go after 30 days
+        forget_receipts(database)
         again = await client.mutate("apiTokenIssue", "secret userErrors { code path }", **given)
     assert again == {"secret": None, "userErrors": [{"code": "TOKEN_ISSUED_BEFORE", "path": ["idempotencyKey"]}]}
 

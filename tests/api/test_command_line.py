@@ -48,6 +48,7 @@ from projections.registry import models
 from tests.api.filled import asked, entries, opened, posted, url
 from tests.api.identity.signing_in import PASSWORD, RESET, SIGN_IN
 from tests.api.stocktaking import Stocktaking
+from tests.databases import forget_receipts
 
 COMMANDS = (
     "serve", "work", "migrate", "status", "rebuild", "retry", "import", "demo", "replay", "schema", "access", "verify",
@@ -217,7 +218,7 @@ def test_the_ready_roles_are_defined_once_and_never_again(shell: Shell, database
             "SELECT count(*), min(actor) FROM daybook.events WHERE topic = 'RoleDefined' AND actor = 'daybook'"
         )
         assert (defined, actor) == (len(READY), "daybook")
-        db.execute("DELETE FROM daybook.receipts")  # as they go after 30 days
+    forget_receipts(database)
     with opened(database, shell.folder) as parts:
         context = Context(
             actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4(), reason="Nobody audits"

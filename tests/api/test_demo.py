@@ -4,7 +4,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import uuid4
 
-import psycopg
 import pytest
 
 from api import demo
@@ -15,6 +14,7 @@ from domain.kernel.recorded import Context
 from domain.ready_roles import READY
 from domain.steps import blocking
 from tests.api.filled import asked, entries, in_plain, opened, raw_dump
+from tests.databases import forget_receipts
 
 
 def test_it_is_told_once(database: str, tmp_path: Path) -> None:
@@ -23,8 +23,7 @@ def test_it_is_told_once(database: str, tmp_path: Path) -> None:
         told = entries(parts)
         assert demo.load(parts) == 0
         assert entries(parts) == told
-    with psycopg.connect(database, autocommit=True) as db:
-        db.execute("DELETE FROM daybook.receipts")  # as they go after 30 days
+    forget_receipts(database)
     with opened(database, tmp_path) as parts:
         assert demo.load(parts) == 0
         assert entries(parts) == told

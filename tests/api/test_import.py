@@ -10,7 +10,6 @@ from typing import Any
 from unicodedata import normalize
 from uuid import UUID, uuid4
 
-import psycopg
 import pytest
 
 from api.composition import Parts
@@ -27,6 +26,7 @@ from domain.opportunity import Opportunity, OpportunityStatus
 from domain.steps import blocking
 from infra.reservations import Reservations
 from tests.api.filled import asked, entries, imported, opened
+from tests.databases import forget_receipts
 
 CUSTOMERS = """
 kind = "customers"
@@ -132,9 +132,7 @@ class Files:
         )
 
     def forget_receipts(self) -> None:
-        """As they go after 30 days."""
-        with psycopg.connect(self.parts.conninfo, autocommit=True) as db:
-            db.execute("DELETE FROM daybook.receipts")
+        forget_receipts(self.parts.conninfo)
 
     def holder(self, kind: str, external_id: str) -> UUID:
         claim = Claim(SCOPES[kind], f"old:{external_id}")
@@ -222,6 +220,9 @@ def test_what_has_lost_its_external_id_since_is_not_created_once_more(files: Fil
     before = entries(files.parts)
     again = files.customers("7,Alp,,,,,")
     assert (again.created, again.unchanged, entries(files.parts)) == (0, 1, before)
+    files.forget_receipts()
+    again = files.customers("7,Alp,,,,,", "8,Berg,,,,,")
+    assert (again.created, again.unchanged, entries(files.parts)) == (1, 1, before + 1)
 
 
 def test_a_changed_row_issues_what_differs(files: Files) -> None:

@@ -17,6 +17,7 @@ from domain.catalogue import catalogue, mutation_name
 from domain.kernel import Rule
 from tests.api.book import HEADERS, Client, serving
 from tests.api.listening import listening
+from tests.databases import forget_receipts
 
 pytestmark = pytest.mark.anyio
 
@@ -171,6 +172,18 @@ async def test_a_retry_of_what_begins_with_parts_is_the_same_request(database: s
         assert [error["code"] for error in other["userErrors"]] == ["IDEMPOTENCY_KEY_REUSED"]
 
 
+async def test_a_retry_is_the_same_request_wherever_the_company_has_moved_since(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        home = {"name": "Ours", "timeZone": "Europe/Zurich", "currency": "CHF", "language": "de", "phoneRegion": "CH"}
+        assert (await client.mutate("companyDefine", ERRORS, **home))["userErrors"] == []
+        phone = {"kind": "PHONE", "value": "044 668 18 00"}
+        asked: dict[str, Any] = {"kind": "PERSON", "contactPoints": [phone], "idempotencyKey": str(uuid4())}
+        first = await client.mutate("customerRegister", f"customer {{ id }} {ERRORS}", **asked)
+        assert first["userErrors"] == []
+        assert (await client.mutate("companyChangeSettings", ERRORS, phoneRegion="DE"))["userErrors"] == []
+        assert await client.mutate("customerRegister", f"customer {{ id }} {ERRORS}", **asked) == first
+
+
 async def test_parts_of_two_records_never_have_one_id(database: str, tmp_path: Path) -> None:
     """Keys may be given again when their receipts are gone, after 30 days."""
     async with serving(database, tmp_path) as client:
@@ -203,12 +216,6 @@ async def test_a_note_is_not_added_twice_however_late_the_retry(database: str, t
         assert len(first["customer"]["notes"]["nodes"]) == 1
         forget_receipts(database)
         assert await client.mutate("customerAddNote", selection, id=id, text="Called.", idempotencyKey=key) == first
-
-
-def forget_receipts(database: str) -> None:
-    """What 30 days do."""
-    with psycopg.connect(database, autocommit=True) as db:
-        db.execute("DELETE FROM daybook.receipts")
 
 
 async def test_settings_of_a_company_that_is_not_defined_yet_are_refused_with_what_to_do(

@@ -27,6 +27,7 @@ from tests.api.questions import question
 from tests.api.reference import Reference, plain
 from tests.api.sample import Row, load, sample
 from tests.api.seen import hidden_fields, seen, somebody
+from tests.databases import forget_receipts
 from verifier.daybook_verify_bundle import verify
 
 ROWS = sample(seed=3)
@@ -228,6 +229,15 @@ def test_an_auditor_reads_who_was_shown_whose(office: Office) -> None:
     headers = office.server.token("READ_TICKETS", "SEE_PERSONAL_DATA")
     with httpx.Client(base_url=office.server.origin, headers=headers) as stranger:
         assert (shown(stranger)["totalCount"], shown(stranger)["nodes"]) == (0, [])
+
+
+def test_a_late_retry_shows_nothing_without_an_entry_of_its_own(office: Office, database: str) -> None:
+    key = str(uuid4())
+    office.unmask(idempotencyKey=key)
+    forget_receipts(database)
+    again = office.unmask(idempotencyKey=key, reason="Another one")["data"]["customerUnmask"]
+    assert again["customer"] is None
+    assert [(error["code"], error["path"]) for error in again["userErrors"]] == [("SHOWN_BEFORE", ["idempotencyKey"])]
 
 
 def test_without_a_reason_or_the_permission_nothing_is_shown(office: Office) -> None:

@@ -14,11 +14,11 @@ from uuid import UUID
 
 from domain.access import Authority
 from domain.catalogue import catalogue
-from domain.kernel import COMPANY_ID, derived_id, type_id
+from domain.kernel import COMPANY_ID, type_id
 from domain.kernel.permissions import SCOPELESS, Permission, Scope
 from domain.ready_roles import READY
 from tests.api.attempts import Attempt
-from tests.api.house import HOUSE, Differs, Step
+from tests.api.house import Differs, Step
 from tests.api.seen import is_seen
 
 EMAIL = "anna@house.example"
@@ -132,9 +132,7 @@ class History:
         yield told("queue", "create", self.queues[1], name="Second line", team=self.other)
         stages = [{"name": name, "probability": "20", "category": "pipeline"} for name in ("New", "Talking")]
         pipeline = told("pipeline", "define", self.pipeline, name="Sales", currency="EUR", stages=stages)
-        self.ids["stg"] = [
-            type_id("stg", derived_id(pipeline.id, pipeline.verb, HOUSE, pipeline.key, at)) for at in (1, 2)
-        ]
+        self.ids["stg"] = [type_id("stg", pipeline.part(at)) for at in (1, 2)]
         yield pipeline
         yield told("product", "add", self.product, name="Engine", **self._price())
         yield told("product", "changePrice", self.product, **self._price())
@@ -188,9 +186,7 @@ class History:
                 # Hidden ones have no parent: that a circle of parents is refused is a declared channel.
                 given |= {"parent": customer.id if customer and record.seen else None}
                 step = self._step("customer", "register", record.id, **given)
-                self.ids.setdefault("cpt", []).append(
-                    type_id("cpt", derived_id(step.id, step.verb, HOUSE, step.key, 1))
-                )
+                self.ids.setdefault("cpt", []).append(type_id("cpt", step.part(1)))
             case "opportunity":
                 given |= {"title": self._text(person), "pipeline": self.pipeline, "amount": self._money(record)}
                 given |= {"currency": self._currency(record)}

@@ -4,7 +4,7 @@ import json
 import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from domain.catalogue import catalogue
-from domain.kernel import Command, NewContactPoint, Refused, type_id
+from domain.kernel import Command, Derived, Doc, NewContactPoint, Refused, type_id
 from domain.kernel.admission import Admission
 from domain.kernel.asked import as_asked
 from domain.staff_member import ChangeStaffMemberEmail, RegisterStaffMember
@@ -33,6 +33,7 @@ COMPLETING = Admission(
 )
 STRUCTS: list[type[msgspec.Struct]] = [*catalogue.by_command, NewContactPoint]
 NAMES = sorted({field.name for struct in STRUCTS for field in msgspec.structs.fields(struct)})
+FILLED = {"hash", "normalised", "normalised_email"}
 every_command = pytest.mark.parametrize("command", catalogue.by_command, ids=lambda command: command.__name__)
 
 
@@ -116,7 +117,7 @@ def test_what_is_well_formed_is_admitted_and_clean(command: type[Command], data:
 @every_command
 @settings(max_examples=4, deadline=None)
 @for_all(data=st.data())
-def test_what_is_asked_is_all_of_it_but_the_ids_that_it_is_given(command: type[Command], data: st.DataObject) -> None:
+def test_what_is_asked_is_all_but_given_ids_and_what_is_filled_in(command: type[Command], data: st.DataObject) -> None:
     raw: dict[str, Any] = data.draw(values_of(command))
     given: set[str] = set()
 
@@ -124,21 +125,39 @@ def test_what_is_asked_is_all_of_it_but_the_ids_that_it_is_given(command: type[C
         given.add(str(UUID(int=(1 << 64) + ordinal)))
         return UUID(int=(1 << 64) + ordinal)
 
-    def without_given(value: Any) -> Any:
+    def as_told(value: Any) -> Any:
         match value:
             case dict():
+                told = {name: one for name, one in value.items() if name not in FILLED}
                 return {
-                    name: without_given(one)
-                    for name, one in value.items()
-                    if not (isinstance(one, str) and one in given)
+                    name: as_told(one) for name, one in told.items() if not isinstance(one, str) or one not in given
                 }
             case list():
-                return [without_given(one) for one in value]
+                return [as_told(one) for one in value]
             case _:
                 return value
 
     made = ADMISSION.admit(command, TARGET, raw, derive)
-    assert json.loads(msgspec.json.encode(as_asked(made))) == without_given(json.loads(msgspec.json.encode(made)))
+    assert json.loads(msgspec.json.encode(as_asked(made))) == as_told(json.loads(msgspec.json.encode(made)))
+
+
+def test_what_is_not_asked_is_found_wherever_a_struct_stands() -> None:
+    class Part(msgspec.Struct, frozen=True):
+        part: Annotated[UUID, Derived("prt")]
+        said: str
+
+    class Whole(msgspec.Struct, frozen=True):
+        plain: Part
+        maybe: Part | None
+        none: Part | None
+        several: Annotated[tuple[Annotated[Part, Doc("One of them.")], ...], Doc("All of them.")]
+
+    part = Part(part=TARGET, said="this")
+    found = as_asked(Whole(plain=part, maybe=part, none=None, several=(part, part)))
+    asked = {"said": "this"}
+    assert msgspec.json.decode(msgspec.json.encode(found)) == {
+        "plain": asked, "maybe": asked, "none": None, "several": [asked, asked]
+    }  # fmt: skip
 
 
 def hold_clean(command: Command) -> None:

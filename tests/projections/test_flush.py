@@ -171,7 +171,7 @@ def test_a_row_that_is_there_is_only_replaced_where_it_was_removed(db: psycopg.C
 
 
 def test_a_part_whose_id_another_record_has_stops_nobody(db: psycopg.Connection[Any]) -> None:
-    """A client's key that it gives again after 30 days gives parts the same ids. The newest has the row."""
+    """In a book of before ADR 38, from a key that was given again after 30 days. The newest has the row."""
     parts = Table(name="parts", columns={"id": "integer NOT NULL", "owner": "text NOT NULL"}, of="owner")
     create(db, READ, [parts])
     flush = Flush(READ)
