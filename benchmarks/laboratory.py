@@ -4,7 +4,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -16,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 from api.composition import Parts, assembled
 from benchmarks.watch import Watch
-from benchmarks.yardstick import TURNS, Machine, yardstick
+from benchmarks.yardstick import TURNS, Machine, Yardstick
 from infra.embedded import EmbeddedPostgres
 from infra.migrations import migrate
 
@@ -49,7 +48,8 @@ class Laboratory:
 
     def __init__(self, scale: Scale, folder: Path, conninfo: str, superuser: str) -> None:
         self.scale, self.folder = scale, folder
-        self.machine = Machine(partial(yardstick, scale.turns))
+        self._yardstick = Yardstick(scale.turns)
+        self.machine = Machine(self._yardstick)
         self._conninfo, self._superuser = conninfo, superuser
         self._admin = psycopg.connect(superuser, autocommit=True)
 
@@ -89,6 +89,7 @@ class Laboratory:
         print(what, file=sys.stderr, flush=True)
 
     def close(self) -> None:
+        self._yardstick.close()
         self._admin.close()
 
 

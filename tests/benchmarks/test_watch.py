@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 
 from benchmarks.results import Figure, Goal, Section, markdown
 from benchmarks.watch import Taken, Watch, Window
-from benchmarks.yardstick import Machine, yardstick
+from benchmarks.yardstick import Machine, Yardstick
 
 QUIET, DISTURBED = (7.0, 7.1), (7.0, 13.0)
 
@@ -97,6 +98,5 @@ def test_figures_are_of_what_counts_with_all_beside_them() -> None:
 
 
 def test_the_yardstick_is_of_every_core() -> None:
-    cores = os.sched_getaffinity(0)
-    assert len(yardstick(turns=1)) == len(cores)
-    assert os.sched_getaffinity(0) == cores
+    with closing(Yardstick(turns=1)) as yardstick:
+        assert len(yardstick()) == len(os.sched_getaffinity(0))
