@@ -12,7 +12,6 @@ import psutil  # type: ignore[import-untyped]
 
 from benchmarks.laboratory import FULL, QUICK, Laboratory, laboratory
 from benchmarks.results import markdown
-from benchmarks.yardstick import yardstick
 
 NAMES = (
     "append",
@@ -33,6 +32,7 @@ NAMES = (
     "profile",
 )
 RESULTS = Path(__file__).with_name("RESULTS.md")
+_AT_FIRST = 10
 MEANING = "## What follows from it"
 """The rest of RESULTS.md from this line on is written by people, and stays."""
 
@@ -47,11 +47,12 @@ def main() -> None:
     if asked.rounds:
         scale = scale._replace(rounds=asked.rounds)
     with laboratory(scale) as place:
+        place.machine.watch(min(_AT_FIRST, scale.patience))
         for name in asked.names or NAMES:
             place.say(f"{name} ...")
-            circumstances, before = _circumstances(place), yardstick()
+            circumstances, before = _circumstances(place), place.machine.look()
             found = markdown(import_module(f"benchmarks.{name}").run(place))
-            pace = f"The yardstick took {before:.3g} ms before and {yardstick():.3g} ms after.\n"
+            pace = f"The yardstick took {before:.3g} ms before and {place.machine.look():.3g} ms after.\n"
             print(found, circumstances, pace, sep="\n", flush=True)
             if not asked.quick:
                 _keep(f"{found}\n{circumstances} {pace}\n")
@@ -70,7 +71,10 @@ _HEAD = """# Benchmarks
 Made by `make bench`, or a part of it by `python -m benchmarks NAME`. Everything compared ran side by side in one run,
 in interleaved rounds; a figure is the median of its rounds. The ratios are the result: the absolute figures are this
 machine's. PostgreSQL has fsync and synchronous_commit on, and runs with Daybook and its clients on the same cores.
-The yardstick is a fixed piece of Python: some 7 ms of CPU here in a quiet minute, up to 14 beside neighbours.
+The yardstick is a fixed piece of Python, on the slowest core: some 7 ms here in a quiet minute, up to 14 beside
+neighbours on the same host, who come and go within seconds. So where a table has a column `all`, a measurement counts
+only if the machine had its full pace just before and just after it; otherwise it is made again, whatever its figure.
+The text below says how many were. The column has the figure of every measurement, of those that do not count as well.
 """
 
 

@@ -2,7 +2,7 @@
 
 import json
 import multiprocessing
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
@@ -16,10 +16,11 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
 
 from api.composition import assembled
-from benchmarks.laboratory import Laboratory, opened
+from benchmarks.laboratory import PATIENCE, Laboratory, opened
 from benchmarks.results import Figure, Goal, Section
-from benchmarks.rounds import Pace, drive, drive_in_loop, medians
+from benchmarks.rounds import Pace, drive, drive_in_loop, medians_of
 from benchmarks.stock import datastore
+from benchmarks.watch import Window
 from domain.access import unlimited
 from domain.customer import CustomerKind, RegisterCustomer
 from domain.daybook import Daybook
@@ -107,17 +108,12 @@ _GOALS = {(RECORDER, 32): Goal(8, "at least"), (HANDLE, 32): Goal(4, "at least")
 
 
 def run(laboratory: Laboratory) -> Section:
-    figures: list[Figure] = []
+    figures, watch = list[Figure](), laboratory.watch()
     for processes, writers in ((1, 1), (1, 8), (1, 32), (2, 16)):
         laboratory.say(f"append: {processes} x {writers} writers")
-        pace = medians(partial(_per_second, laboratory, processes, writers), CONTENDERS, laboratory.scale.rounds)
-        who = f"{writers} writer{'s' if writers > 1 else ''}" + (
-            f" in each of {processes} processes" if processes > 1 else ""
-        )
-        figures.append(Figure(f"{who}: {STOCK}", pace[STOCK], "/s"))
-        for name in (RECORDER, HANDLE, LIMIT):
-            goal = _GOALS.get((name, writers)) if processes == 1 else None
-            figures.append(Figure(f"{who}: {name}, against the {STOCK}", pace[name] / pace[STOCK], "x", goal))
+        per_second = partial(_per_second, laboratory, processes, writers)
+        taken = watch.rounds(per_second, CONTENDERS, laboratory.scale.rounds)
+        figures += taken.figures(partial(_figures, processes, writers))
     return Section(
         "Appending",
         figures,
@@ -127,18 +123,35 @@ def run(laboratory: Laboratory) -> Section:
                 " address: decided, sealed, with idempotency receipt, reservation and a new key. The raw inserts are"
                 " the limit of a log without order: they neither number their events in commit order nor check"
                 " anything."
-            )
+            ),
+            watch.said(),
         ],
     )
 
 
-def _per_second(laboratory: Laboratory, processes: int, writers: int, name: str) -> float:
+def _figures(processes: int, writers: int, found: Mapping[str, Sequence[float]]) -> list[Figure]:
+    pace = medians_of(found)
+    who = f"{writers} writer{'s' if writers > 1 else ''}" + (
+        f" in each of {processes} processes" if processes > 1 else ""
+    )
+    figures = [Figure(f"{who}: {STOCK}", pace[STOCK], "/s")]
+    for name in (RECORDER, HANDLE, LIMIT):
+        goal = _GOALS.get((name, writers)) if processes == 1 else None
+        figures.append(Figure(f"{who}: {name}, against the {STOCK}", pace[name] / pace[STOCK], "x", goal))
+    return figures
+
+
+def _per_second(laboratory: Laboratory, processes: int, writers: int, name: str, window: Window) -> float:
     with laboratory.database() as conninfo:
         prepare(conninfo, laboratory.folder)
         if processes == 1:
-            return _drive(name, conninfo, laboratory.folder, writers, laboratory.scale.seconds).per_second
+            with CONTENDERS[name](conninfo, laboratory.folder, writers) as driven:
+                pace = driven(laboratory.scale.seconds, window.open)
+                window.close()
+                return pace.per_second
         context = multiprocessing.get_context("spawn")
-        barrier, paces = context.Barrier(processes), context.SimpleQueue()
+        # This process is one more at the barrier: when all are warm, when they may begin, and when they have ended.
+        barrier, paces = context.Barrier(processes + 1), context.SimpleQueue()
         workers = [
             context.Process(
                 target=_work,
@@ -148,6 +161,11 @@ def _per_second(laboratory: Laboratory, processes: int, writers: int, name: str)
         ]
         for worker in workers:
             worker.start()
+        barrier.wait(60)
+        window.open()
+        barrier.wait(60)
+        barrier.wait(60)
+        window.close()
         for worker in workers:
             worker.join(120)
         if any(worker.exitcode for worker in workers):
@@ -164,11 +182,10 @@ def prepare(conninfo: str, folder: Path) -> None:
 
 
 def _work(barrier: Barrier, paces: Any, name: str, conninfo: str, folder: Path, writers: int, seconds: float) -> None:
-    paces.put(_drive(name, conninfo, folder, writers, seconds, lambda: barrier.wait(60)).per_second)
+    def ready() -> None:
+        barrier.wait(60)
+        barrier.wait(PATIENCE + 60)
 
-
-def _drive(
-    name: str, conninfo: str, folder: Path, writers: int, seconds: float, ready: Callable[[], object] = int
-) -> Pace:
     with CONTENDERS[name](conninfo, folder, writers) as driven:
-        return driven(seconds, ready)
+        paces.put(driven(seconds, ready).per_second)
+        barrier.wait(60)

@@ -14,6 +14,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from api.composition import Parts, assembled
+from benchmarks.watch import Watch
+from benchmarks.yardstick import TURNS, Machine, Yardstick
 from infra.embedded import EmbeddedPostgres
 from infra.migrations import migrate
 
@@ -30,10 +32,15 @@ class Scale(NamedTuple):
     """In a book that is served; about 13 events each."""
     sizes: tuple[int, ...]
     """Customers in the read models of a book that grows."""
+    patience: float
+    """Seconds in which a section waits for the machine's full pace, and makes disturbed measurements again."""
+    turns: int
+    """Of the yardstick, on each core."""
 
 
-FULL = Scale(rounds=5, seconds=2.0, events=50_000, customers=2_500, sizes=(10_000, 100_000, 1_000_000))
-QUICK = Scale(rounds=1, seconds=0.3, events=1_000, customers=60, sizes=(200, 1_000, 4_000))
+PATIENCE = 900
+FULL = Scale(5, 2.0, events=50_000, customers=2_500, sizes=(10_000, 100_000, 1_000_000), patience=PATIENCE, turns=TURNS)
+QUICK = Scale(1, 0.3, events=1_000, customers=60, sizes=(200, 1_000, 4_000), patience=0, turns=1)
 
 
 class Laboratory:
@@ -41,8 +48,14 @@ class Laboratory:
 
     def __init__(self, scale: Scale, folder: Path, conninfo: str, superuser: str) -> None:
         self.scale, self.folder = scale, folder
+        self._yardstick = Yardstick(scale.turns)
+        self.machine = Machine(self._yardstick)
         self._conninfo, self._superuser = conninfo, superuser
         self._admin = psycopg.connect(superuser, autocommit=True)
+
+    def watch(self) -> Watch:
+        """For one section, with patience anew."""
+        return Watch(self.machine, self.scale.patience)
 
     @contextmanager
     def database(self) -> Iterator[str]:
@@ -76,6 +89,7 @@ class Laboratory:
         print(what, file=sys.stderr, flush=True)
 
     def close(self) -> None:
+        self._yardstick.close()
         self._admin.close()
 
 

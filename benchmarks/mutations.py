@@ -20,15 +20,19 @@ from benchmarks.contenders.tryton import tryton, why_no_tryton
 from benchmarks.laboratory import Laboratory
 from benchmarks.results import Figure, Goal, Section
 from benchmarks.server import Client, cpu_seconds, serving, settings
+from benchmarks.watch import Window
 
 CLIENTS = (1, 16)
 _WARM_UP = 50
 SERVER = "the server process"
-_OURS, _THEIRS = "for daybook", "for trytond"
+OURS, THEIRS = "Ours", "Tryton's"
+_IN_POSTGRESQL = {OURS: "for daybook", THEIRS: "for trytond"}
 """What the connections of each are called in PostgreSQL: one that is idle wakes up in the other's turn too."""
 _A_QUARTER = 4
 """2.5 ms, of the 10 to 40 that well-known CRMs take."""
 
+Turn: TypeAlias = tuple[str, int]
+"""Whose, and with how many clients."""
 Register: TypeAlias = Callable[[], Callable[[], object]]
 """Opens a connection, and gives what registers one more person over it."""
 
@@ -51,36 +55,42 @@ class Contender(NamedTuple):
 
 
 def run(laboratory: Laboratory) -> Section:
-    rounds: dict[int, list[Round]] = {clients: [] for clients in CLIENTS}
-    theirs: dict[int, list[Round]] = {clients: [] for clients in CLIENTS}
-    seconds = 2 * laboratory.scale.seconds
+    seconds, watch = 2 * laboratory.scale.seconds, laboratory.watch()
     with ExitStack() as stack:
-        ours, other = _ours(stack, laboratory), None if why_no_tryton() else _tryton(stack, laboratory)
-        for turn in range(laboratory.scale.rounds):
-            for clients in CLIENTS:
-                laboratory.say(f"mutations: round {turn + 1}, {clients} clients")
-                rounds[clients].append(measured(ours, clients, seconds).without(_THEIRS))
-                if other is not None:
-                    theirs[clients].append(measured(other, clients, seconds).without(_OURS))
+        contenders = {OURS: _ours(stack, laboratory)}
+        if not why_no_tryton():
+            contenders[THEIRS] = _tryton(stack, laboratory)
+
+        def measure(turn: Turn, window: Window) -> Round:
+            whose, clients = turn
+            laboratory.say(f"mutations: {whose} with {clients}")
+            with window:
+                found = measured(contenders[whose], clients, seconds)
+            return found.without(_IN_POSTGRESQL[THEIRS if whose == OURS else OURS])
+
+        turns = [(whose, clients) for clients in CLIENTS for whose in contenders]
+        taken = watch.rounds(measure, turns, laboratory.scale.rounds)
+    said = [_HOW, _how_tryton(), watch.said(), *_spent(taken.counted)]
+    return Section("Mutations over HTTP", taken.figures(_figures), said)
+
+
+def _figures(found: Mapping[Turn, Sequence[Round]]) -> list[Figure]:
     figures: list[Figure] = []
-    for clients, found in rounds.items():
-        who = f"{clients} client{'s' if clients > 1 else ''}"
+    for clients in CLIENTS:
+        who, ours, theirs = f"{clients} client{'s' if clients > 1 else ''}", found[OURS, clients], (THEIRS, clients)
         figures += [
-            Figure(f"{who}: p50", statistics.median(one.median_ms for one in found), "ms"),
-            Figure(f"{who}: p95", statistics.median(one.p95_ms for one in found), "ms"),
-            Figure(f"{who}: mutations", statistics.median(one.per_second for one in found), "/s"),
-            Figure(f"{who}: CPU of a mutation", _cpu(found), "ms", Goal(2.5, "at most")),
+            Figure(f"{who}: p50", statistics.median(one.median_ms for one in ours), "ms"),
+            Figure(f"{who}: p95", statistics.median(one.p95_ms for one in ours), "ms"),
+            Figure(f"{who}: mutations", statistics.median(one.per_second for one in ours), "/s"),
+            Figure(f"{who}: CPU of a mutation", _cpu(ours), "ms", Goal(2.5, "at most")),
         ]
-        if theirs[clients]:
-            ratio = statistics.median(
-                sum(other.cpu_ms.values()) / sum(one.cpu_ms.values())
-                for one, other in zip(found, theirs[clients], strict=True)
-            )
+        if theirs in found:
+            ratio = _cpu(found[theirs]) / _cpu(ours)
             figures += [
-                Figure(f"{who}: CPU of the same in Tryton", _cpu(theirs[clients]), "ms"),
+                Figure(f"{who}: CPU of the same in Tryton", _cpu(found[theirs]), "ms"),
                 Figure(f"{who}: CPU of Tryton's, against ours", ratio, "x", Goal(_A_QUARTER, "at least")),
             ]
-    return Section("Mutations over HTTP", figures, [_HOW, _how_tryton(), *_spent(rounds, theirs)])
+    return figures
 
 
 _HOW = (
@@ -187,13 +197,9 @@ def _send(register: Register, most: int | None, until: float, took: list[float],
         failures.append(error)
 
 
-def _spent(ours: Mapping[int, Sequence[Round]], theirs: Mapping[int, Sequence[Round]]) -> list[str]:
-    return [
-        f"{whose} with {clients}: {_who_spent(found)}."
-        for whose, rounds in (("Ours", ours), ("Tryton's", theirs))
-        for clients, found in rounds.items()
-        if found
-    ]
+def _spent(found: Mapping[Turn, Sequence[Round]]) -> list[str]:
+    turns = sorted(found)  # ours first
+    return [f"{whose} with {clients}: {_who_spent(found[whose, clients])}." for whose, clients in turns]
 
 
 def _cpu(rounds: Sequence[Round]) -> float:

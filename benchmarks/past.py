@@ -1,11 +1,9 @@
 """The past over HTTP: the page of customers with deals and tickets as of a past moment, beside the same page now."""
 
-import statistics
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
@@ -13,9 +11,11 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from benchmarks import page
 from benchmarks.laboratory import Laboratory
-from benchmarks.load import Loaded, Post, ask, load, post
+from benchmarks.load import Post, ask, load, post
 from benchmarks.results import Figure, Goal, Section
+from benchmarks.rounds import medians_of
 from benchmarks.server import TOKEN, cpu_seconds, serving, settings
+from benchmarks.watch import Window
 from projections.customers import CUSTOMERS
 from projections.model import Table
 from projections.opportunities import OPPORTUNITIES
@@ -44,9 +44,14 @@ _BOOK = """
 """
 
 
+class Answered(NamedTuple):
+    per_second: float
+    cpu: float
+    """Microseconds of an answer, server and PostgreSQL together."""
+
+
 def run(laboratory: Laboratory) -> Section:
-    taken: dict[str, list[Loaded]] = defaultdict(list)
-    spent: dict[str, list[float]] = defaultdict(list)
+    watch = laboratory.watch()
     with laboratory.database() as conninfo, ExitStack() as stack:
         laboratory.say("past: filling the tables")
         page.fill(conninfo)
@@ -60,30 +65,38 @@ def run(laboratory: Laboratory) -> Section:
             processes = (served.process, laboratory.postmaster)
             return sum(sum(cpu_seconds(process).values()) for process in processes)
 
-        for turn in range(laboratory.scale.rounds):
-            laboratory.say(f"past: round {turn + 1}")
-            for name, one in posts.items():
+        def measure(name: str, window: Window) -> Answered:
+            laboratory.say(f"past: {name}")
+            with window:
                 before = cpu()
-                loaded = load(one, CLIENTS, laboratory.scale.seconds)
-                taken[name].append(loaded)
-                spent[name].append(1e6 * (cpu() - before) / loaded.answers)
-    return Section("The past over HTTP", [*_figures(taken, spent)], _said(spent))
+                loaded = load(posts[name], CLIENTS, laboratory.scale.seconds)
+                spent = cpu() - before
+            return Answered(loaded.per_second, 1e6 * spent / loaded.answers)
+
+        taken = watch.rounds(measure, posts, laboratory.scale.rounds)
+    return Section("The past over HTTP", taken.figures(_figures), [*_said(taken.counted), watch.said()])
 
 
-def _figures(taken: Mapping[str, list[Loaded]], spent: Mapping[str, list[float]]) -> list[Figure]:
-    figures = [Figure("page now", statistics.median(one.per_second for one in taken[NOW]), "/s")]
+def _figures(found: Mapping[str, Sequence[Answered]]) -> list[Figure]:
+    per_second, cpu = _per_second(found), _cpu(found)
+    figures = [Figure("page now", per_second[NOW], "/s")]
     for name in (BY_POSITION, BY_TIME):
-        ratio = statistics.median(
-            now.per_second / then.per_second for now, then in zip(taken[NOW], taken[name], strict=True)
-        )
+        ratio = per_second[NOW] / per_second[name]
         figures.append(Figure(f"page {name}: time that it takes, against now", ratio, "x", Goal(1.5, "at most")))
-        ratio = statistics.median(then / now for now, then in zip(spent[NOW], spent[name], strict=True))
-        figures.append(Figure(f"page {name}: CPU of server and PostgreSQL, against now", ratio, "x"))
+        figures.append(Figure(f"page {name}: CPU of server and PostgreSQL, against now", cpu[name] / cpu[NOW], "x"))
     return figures
 
 
-def _said(spent: Mapping[str, list[float]]) -> list[str]:
-    each = "; ".join(f"{name}: {statistics.median(several):,.0f}" for name, several in spent.items())
+def _per_second(found: Mapping[str, Sequence[Answered]]) -> dict[str, float]:
+    return medians_of({name: [one.per_second for one in several] for name, several in found.items()})
+
+
+def _cpu(found: Mapping[str, Sequence[Answered]]) -> dict[str, float]:
+    return medians_of({name: [one.cpu for one in several] for name, several in found.items()})
+
+
+def _said(found: Mapping[str, Sequence[Answered]]) -> list[str]:
+    each = "; ".join(f"{name}: {cpu:,.0f}" for name, cpu in _cpu(found).items())
     return [
         (
             f"The page of `Reading over HTTP`, to {CLIENTS} clients, now and as of a past moment, in turns. Every"

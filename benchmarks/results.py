@@ -18,6 +18,8 @@ class Figure(NamedTuple):
     value: float
     unit: str
     goal: Goal | None = None
+    of_all: float | None = None
+    """The same of every measurement, also of those that do not count; None where all of them do."""
 
     @property
     def text(self) -> str:
@@ -43,10 +45,18 @@ def shown(value: float, unit: str) -> str:
     return UNITS[unit].format(value)
 
 
+_HEAD = ("| | measured | goal | |", "|---|---:|---:|---|")
+
+
 def markdown(section: Section) -> str:
-    lines = [f"## {section.title}", "", "| | measured | goal | |", "|---|---:|---:|---|"]
+    watched = any(figure.of_all is not None for figure in section.figures)
+    head = ("| | measured | all | goal | |", "|---|---:|---:|---:|---|") if watched else _HEAD
+    lines = [f"## {section.title}", "", *head]
     for figure in section.figures:
+        measured = figure.text
+        if watched:
+            measured += f" | {shown(figure.of_all, figure.unit) if figure.of_all is not None else ''}"
         goal = f"{figure.goal.is_} {shown(figure.goal.value, figure.unit)}" if figure.goal else ""
         verdict = {None: "", True: "met", False: "**missed**"}[figure.met]
-        lines.append(f"| {figure.what} | {figure.text} | {goal} | {verdict} |")
+        lines.append(f"| {figure.what} | {measured} | {goal} | {verdict} |")
     return "\n".join([*lines, "", *(f"{paragraph}\n" for paragraph in section.said)])

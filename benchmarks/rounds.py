@@ -4,7 +4,7 @@ import asyncio
 import statistics
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import uvloop
@@ -93,12 +93,16 @@ def timed(operation: Operation) -> float:
 
 
 def medians(measure: Callable[[K], float], contenders: Iterable[K], rounds: int) -> dict[K, float]:
-    """The median of each contender's rounds."""
+    """The median of each contender's rounds, whatever the machine's pace was; `watch` has those that mind it."""
     turns = list(contenders)
     found: dict[K, list[float]] = {each: [] for each in turns}
     for _ in range(rounds):
         for each in turns:
             found[each].append(measure(each))
+    return medians_of(found)
+
+
+def medians_of(found: Mapping[K, Sequence[float]]) -> dict[K, float]:
     return {each: statistics.median(values) for each, values in found.items()}
 
 

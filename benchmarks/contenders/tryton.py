@@ -80,8 +80,9 @@ def tryton(folder: Path, conninfo: str) -> Iterator[tuple[psutil.Process, Door]]
     folder.mkdir()
     database = str(conninfo_to_dict(conninfo)["dbname"])
     anywhere = url(conninfo).replace(f"/{database}?", "/?")
+    # A session outlives the waiting for a quiet machine.
     (folder / "trytond.conf").write_text(
-        f"[database]\nuri = {anywhere}\npath = {folder}\nlist = False\n[web]\nroot =\n"
+        f"[database]\nuri = {anywhere}\npath = {folder}\nlist = False\n[web]\nroot =\n[session]\ntimeout = 86400\n"
     )
     (folder / "password").write_text(password := secrets.token_urlsafe(18))
     environment = {
