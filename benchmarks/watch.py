@@ -94,7 +94,7 @@ class Watch:
         limit, fastest, counted = self.machine.limit, self.machine.fastest, len(self._counted)
         told = (
             f"A measurement counts if the yardstick took at most {limit:.2f} ms on every core just before and just"
-            f" after it, 10 % more than the fastest that it ever was in this run ({fastest:.2f} ms); if not, it is made"
+            f" after it, 15 % more than the fastest that it ever was in this run ({fastest:.2f} ms); if not, it is made"
             f" again, whatever its figure. {counted} count, {self._again} were disturbed and made again. `All` is of"
             " every measurement, the disturbed ones too."
         )
