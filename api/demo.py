@@ -6,7 +6,7 @@ numbers and addresses are the ones reserved for fiction. In an entry
     key, of         what others call the record that it begins; the record that it goes on with
     do              "customer register" begins a record, "addTag" goes on with one
     ago             how many days ago it happened
-    with            the command's values: "@key" is a record or a ready role, "@key#2" its 2nd stage or line,
+    with            the command's values: "@key" is a record or a ready role, "@key#2" its 2nd stage or line then,
                     {"days": 14} the day that is 14 days from now
 """
 

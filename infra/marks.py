@@ -15,7 +15,10 @@ _MARKS = """
     WHERE originator_id = ANY(%s::uuid[]) AND actor = %s ORDER BY originator_id, originator_version
 """
 _IMPORTED = "SELECT record, fingerprint FROM daybook.imported WHERE record = ANY(%s::uuid[]) AND source = %s"
-_IMPORTED_AS = "SELECT fingerprint, record FROM daybook.imported WHERE fingerprint = ANY(%s::uuid[]) AND source = %s"
+_CAUSED = """
+    SELECT correlation_id, originator_id FROM daybook.events
+    WHERE correlation_id = ANY(%s::uuid[]) AND actor = %s AND actor LIKE 'import:%%' ORDER BY position
+"""
 _ERASED = f"""
     SELECT originator_id, state FROM daybook.events
     WHERE topic IN ('{"', '".join((ERASURE_APPROVED, *PERSONAL_DATA_ERASED))}')
@@ -55,10 +58,10 @@ def imported(pool: Pool, source: str, ids: Collection[UUID]) -> dict[UUID, UUID]
         return dict(db.execute(_IMPORTED, (list(ids), source), binary=True, prepare=True).fetchall())
 
 
-def imported_as(pool: Pool, source: str, fingerprints: Collection[UUID]) -> dict[UUID, UUID]:
-    """The aggregate that each of these rows was entered completely, and last, as. Unknown ones are left out."""
+def entered_by(pool: Pool, importer: str, requests: Collection[UUID]) -> dict[UUID, UUID]:
+    """The aggregate that each of an import's requests has left an entry in, last; those of none are left out."""
     with pool.connection() as db:
-        return dict(db.execute(_IMPORTED_AS, (list(fingerprints), source), binary=True, prepare=True).fetchall())
+        return dict(db.execute(_CAUSED, (list(requests), importer), binary=True, prepare=True).fetchall())
 
 
 def erased(pool: Pool, actor: str) -> frozenset[UUID]:

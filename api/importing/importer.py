@@ -25,7 +25,7 @@ from domain.encoding import SealBroken, UnreadableEntry
 from domain.kernel import Refused
 from domain.kernel.recorded import Context
 from domain.steps import blocking, following
-from infra.marks import erased, imported, imported_as, marks, remember
+from infra.marks import entered_by, erased, imported, marks, remember
 
 AT_ONCE = 32
 """Rows in hand at once: their appends share transactions."""
@@ -155,13 +155,17 @@ class Import:
     def _known(self, batch: Sequence[Entry]) -> dict[str, Known]:
         wanted = {row.external_id: row.fingerprint for row in batch if not row.faults}
         found = self._finder.known(self._mapping.decider.kind, wanted)
-        # A record that has lost its external id since is known by the row.
-        others = {row: name for name, row in wanted.items() if name not in found and row not in self._erased}
-        found |= {others[row]: id for row, id in imported_as(self._parts.pool, self._source, others).items()}
+        found |= self._without_external_id({name: row for name, row in wanted.items() if name not in found})
         complete = imported(self._parts.pool, self._source, found.values())
         changed = [id for name, id in found.items() if complete.get(id) != wanted[name]]
         left = marks(self._parts.pool, f"import:{self._source}", changed)
         return {name: Known(id, complete.get(id), left.get(id, [])) for name, id in found.items()}
+
+    def _without_external_id(self, rows: Mapping[str, UUID]) -> dict[str, UUID]:
+        """The records that have lost their external id since: their entries say which row they came from."""
+        names = {row: name for name, row in rows.items() if row not in self._erased}
+        records = entered_by(self._parts.pool, f"import:{self._source}", names) if names else {}
+        return {names[row]: record for row, record in records.items()}
 
     @cached_property
     def _erased(self) -> frozenset[UUID]:

@@ -225,6 +225,31 @@ def test_what_has_lost_its_external_id_since_is_not_created_once_more(files: Fil
     assert (again.created, again.unchanged, entries(files.parts)) == (1, 1, before + 1)
 
 
+def test_a_row_of_before_is_known_too_when_the_external_id_is_lost(files: Files) -> None:
+    for name in ("Alp", "Alp AG"):
+        files.customers(f"7,{name},,,,,")
+    record = files.holder("customer", "7")
+    files.do("customer", "7", "removeExternalId", source="old", external_id="7")
+    files.forget_receipts()
+    again = files.customers("7,Alp,,,,,")
+    assert (again.created, again.changed) == (0, 1)
+    state = files.parts.daybook.fold(record).state
+    assert isinstance(state, Customer)
+    assert state.name == "Alp"
+
+
+def test_a_row_that_was_never_complete_does_not_begin_its_record_again(files: Files) -> None:
+    incomplete = f"9,Zug,,,,{'x' * 5000},"
+    assert files.customers(incomplete).rejected == 1
+    record = files.holder("customer", "9")
+    files.do("customer", "9", "removeExternalId", source="old", external_id="9")
+    files.forget_receipts()
+    before = entries(files.parts)
+    assert files.customers(incomplete).rejected == 1
+    assert entries(files.parts) == before
+    assert files.parts.daybook.fold(record).version == 2
+
+
 def test_a_changed_row_issues_what_differs(files: Files) -> None:
     files.customers("7,Alp,,post@alp.example.com,,retail,yes")
     before = entries(files.parts)

@@ -237,7 +237,7 @@ def test_a_book_of_an_older_version_is_divided_by_the_migration(bare_database: s
         id = handled(parts, BeginDiary(id=new_id(), owner="Ada"), asking()).id
     applied, wanting = migrate(bare_database)
     later = ["0004_nobody_else.sql", "0005_access.sql", "0006_deactivation.sql", "0007_log.sql"]
-    later += ["0010_attestation.sql", "0011_generations.sql", "0012_receipts.sql", "0014_imported_rows.sql"]
+    later += ["0010_attestation.sql", "0011_generations.sql", "0012_receipts.sql", "0014_requests_of_imports.sql"]
     assert (applied, wanting) == (later, [])
     check(logins(bare_database))
     with toy_book(bare_database, tmp_path) as parts:
