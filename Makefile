@@ -17,6 +17,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help run test check format lint types mypy pyright imports audit schema released schema-check suite events graphiql bench campaign lock clean
 
+# Where it is set, every process that starts compiles all of Daybook anew, and every run of the suite all tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet

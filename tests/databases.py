@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from infra.migrations import migrate
 from projections.registry import models
@@ -37,6 +37,10 @@ class Databases:
     def book(self) -> AbstractContextManager[str]:
         """Of one that is migrated and has its read models: a book with no entry."""
         return self._copy(self._template(begin_book))
+
+    def copy(self, conninfo: str) -> AbstractContextManager[str]:
+        """Of one that holds what another does, to which nobody is connected."""
+        return self._copy(str(conninfo_to_dict(conninfo)["dbname"]))
 
     @contextmanager
     def _copy(self, template: str) -> Iterator[str]:

@@ -10,9 +10,7 @@ import typer
 
 from api.cli.book import CommandFailed, book
 from api.cli.output import note, say, say_json
-from api.identity.accounts import issue_reset
 from api.identity.store import access_pool
-from api.role_matrix import role_matrix
 from domain.kernel import Claim, type_id
 from domain.staff_member import staff_member
 from infra.contacts import email_address
@@ -85,10 +83,14 @@ def roles() -> None:
 
         daybook access roles
     """
+    from api.role_matrix import role_matrix  # brings GraphQL, as the next one does: other commands need not wait for it
+
     say(role_matrix().rstrip())
 
 
 async def _issued(conninfo: str, holder: UUID) -> tuple[str, datetime]:
+    from api.identity.accounts import issue_reset
+
     async with access_pool(conninfo, size=1) as pool:
         return await issue_reset(pool, holder, ACTOR)
 

@@ -6,8 +6,7 @@ import shlex
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -15,9 +14,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-import uvicorn
-from starlette.types import ASGIApp
-from uvicorn.supervisors import Multiprocess
 
 from api.cli.book import OUT_OF_REACH, USAGE, CommandFailed, awaited, database
 from api.cli.erasing import finishing
@@ -34,9 +30,6 @@ from projections.runner import ProjectionRunner
 
 if TYPE_CHECKING:
     from api.documents import Policy
-
-DRAIN = 30
-"""Seconds that requests under way get when the server is told to stop."""
 
 
 def serve(
@@ -76,8 +69,9 @@ def serve(
 
     SIGTERM or Ctrl-C stops it: requests under way are answered first.
     """
-    from api.receiving import Conversing, Receiving
-    from api.server import MOST_MESSAGE_BYTES, create_app  # takes most of a second, which other commands need not wait
+    # The server takes most of a second, which other commands need not wait.
+    from api.processes import answer
+    from api.server import create_app
     from api.throttling import Allowance
 
     signal.signal(signal.SIGTERM, _leave)
@@ -107,31 +101,8 @@ def serve(
             attested_per_second=settings.attested_per_second,
             erasure_ledger=settings.erasure_ledger,
         )
-        config = uvicorn.Config(
-            application if workers == 1 else partial(_as_worker, os.getpid(), application),
-            factory=True,
-            workers=workers,
-            loop="uvloop",
-            http=Receiving,
-            ws=Conversing,
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=bool(settings.proxies),  # nobody else is believed about whose requests they pass on
-            forwarded_allow_ips=list(settings.proxies),
-            ws_max_size=MOST_MESSAGE_BYTES,
-            ws_per_message_deflate=False,  # it would pack what all subscribers share for each of them anew
-            timeout_graceful_shutdown=DRAIN,
-        )
         welcome = _welcome(listener, settings, awaited(settings, conninfo))
-        if workers > 1:
-            say(welcome)
-            Multiprocess(config, sockets=[listener]).run()
-            return
-        server = _Announcing(config, welcome)
-        server.run(sockets=[listener])
-        if not server.started:
+        if not answer(application, listener, settings.proxies, workers, partial(say, welcome)):
             raise CommandFailed("The server did not start; the reason stands above.", OUT_OF_REACH)
 
 
@@ -192,34 +163,6 @@ def work() -> None:
             runner.stop()
         if not stop.is_set():
             raise CommandFailed("The projections stopped; the reason stands above.")
-
-
-def _as_worker(parent: int, application: Callable[[], ASGIApp]) -> ASGIApp:
-    """The application, in a worker that ends when the process that started it is gone."""
-    log_discreetly()
-    threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
-    return application()
-
-
-def _leave_after(parent: int) -> None:
-    # kill -9 of the parent tells its workers nothing. Left behind, they would keep the port and go on without the
-    # embedded PostgreSQL, whose last user was the parent.
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-class _Announcing(uvicorn.Server):
-    """Says that it is ready, once it is."""
-
-    def __init__(self, config: uvicorn.Config, welcome: str) -> None:
-        super().__init__(config)
-        self._welcome = welcome
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            say(self._welcome)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:

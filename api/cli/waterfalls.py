@@ -2,24 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated
 
-import msgspec
 import typer
-from graphql import OperationDefinitionNode, get_operation_ast, parse
 
 from api.cli.book import USAGE, CommandFailed, book
-from api.cli.output import note, say, say_json
+from api.cli.output import say, say_json
 from api.cli.tracing import MOMENT, moment_named
-from api.composition import Parts
-from api.errors import RequestError
-from domain.kernel.identifiers import NotATypeId, prefix_of
-
-if TYPE_CHECKING:
-    from api.reading.moments import Asked, Then
-    from api.reading.reader import Reader
 
 STEPS: Mapping[str, str] = {
     "opening": "  open at the start",
@@ -39,19 +28,6 @@ STEPS: Mapping[str, str] = {
 }
 """By GraphQL's field, how a line begins."""
 FIRST_BESIDE = "advanced"
-
-PIPELINES = """query Pipelines($name: String!) {
-  position
-  called: pipelines(first: 100, where: {name: {eq: $name}, status: {in: [ACTIVE, ARCHIVED]}}) { nodes { id name } }
-  pipelines(first: 100, where: {status: {in: [ACTIVE, ARCHIVED]}}) { nodes { name } }
-}"""
-WATERFALL = f"""query Waterfall($pipeline: ID!, $from: Moment!, $to: Moment, $basis: Basis!) {{
-  position
-  pipeline(id: $pipeline) {{ id name }}
-  pipelineWaterfall(pipeline: $pipeline, from: $from, to: $to, basis: $basis) {{
-    {" ".join(f"{step} {step}Amounts {{ amount currency }}" for step in STEPS)}
-  }}
-}}"""
 
 
 def waterfall(
@@ -74,14 +50,14 @@ def waterfall(
     Every entry between the moments counts. What advanced or slipped changes no sum, and stands below. It is read from
     the read models, as far as they are.
     """
+    from api.cli.figures import figures  # the schema takes most of a second, which other commands need not wait
+
     moments = {"from": _given(since), "to": None if until is None else _given(until)}
     if occurred and any("position" in moment for moment in moments.values() if moment):
         raise CommandFailed("Things occur at a time: with --occurred, --from and --to are times.", USAGE)
+    given = {**moments, "basis": "OCCURRED" if occurred else "RECORDED"}
     with book() as parts:
-        try:
-            found = asyncio.run(_told(parts, pipeline, {**moments, "basis": "OCCURRED" if occurred else "RECORDED"}))
-        except RequestError as error:
-            raise CommandFailed(error.message, USAGE) from None
+        found = asyncio.run(figures(parts, pipeline, given, STEPS))
     if json:
         say_json(found)
         return
@@ -94,61 +70,6 @@ def waterfall(
         say(f"{words:<19}  {found[step]:>{widest}}  {sums}".rstrip())
 
 
-async def _told(parts: Parts, pipeline: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The waterfall's figures, with whose they are and which position they reflect."""
-    # The schema takes most of a second, which other commands need not wait.
-    from api.reading.reader import Reader, read_pool
-    from api.schema import the_schema
-
-    async with read_pool(parts.logins.reading, size=1, seconds=60) as lines:
-        reader = Reader(lines, the_schema())
-        there = await _asked(parts, reader, PIPELINES, {"name": pipeline}, 0)
-        reached, head = int(there["position"] or 0), parts.store.max_notification_id() or 0
-        if reached < head:
-            note(f"The read models stand at entry {reached} of {head}: what came later is not told yet.")
-        named = [one["id"] for one in there["called"]["nodes"] if one["name"] == pipeline]
-        if not named and not _is_id(pipeline):
-            names = ", ".join(f"{one['name']!r}" for one in there["pipelines"]["nodes"]) or "none"
-            raise CommandFailed(f"No pipeline is called {pipeline!r}. Among those that there are: {names}.")
-        if len(named) > 1:
-            raise CommandFailed(f"Several pipelines are called {pipeline!r}: {', '.join(named)}. Give an id.")
-        found = await _asked(parts, reader, WATERFALL, {**given, "pipeline": named[0] if named else pipeline}, reached)
-    if found["pipeline"] is None:
-        raise CommandFailed(f"There is no pipeline {pipeline}.")
-    return {"pipeline": found["pipeline"]["id"], "name": found["pipeline"]["name"], "position": found["position"],
-            **found["pipelineWaterfall"]}  # fmt: skip
-
-
-async def _asked(parts: Parts, reader: "Reader", query: str, given: Mapping[str, Any], reached: int) -> Any:
-    from api.identity.caller import ADMINISTRATOR
-    from api.reading.sight import sight_of
-
-    document = parse(query)
-    operation = cast("OperationDefinitionNode", get_operation_ast(document))
-    moment = partial(_found, parts, reached)
-    found = await reader.query(document, operation, given, sight_of(ADMINISTRATOR), moment)
-    return msgspec.json.decode(found.data)
-
-
-async def _found(parts: Parts, reached: int, asked: "Asked") -> "Then":
-    from api.reading.moments import Then, named
-
-    moment = named(asked)
-    position = moment if isinstance(moment, int) else parts.store.position_at(moment)
-    if position is None:
-        raise CommandFailed(f"--{asked.argument} lies in the future.", USAGE)
-    if position > reached:
-        raise CommandFailed(f"--{asked.argument} is entry {position}, and the read models stand at entry {reached}.")
-    return Then(position, moment if isinstance(moment, datetime) else None)
-
-
 def _given(text: str) -> dict[str, str]:
     moment = moment_named(text)
     return {"position": str(moment)} if isinstance(moment, int) else {"time": moment.isoformat()}
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return bool(prefix_of(text))
-    except NotATypeId:
-        return False

@@ -9,9 +9,8 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from graphql import GraphQLObjectType, build_schema
+from graphql import GraphQLObjectType
 
-from api.schema import schema_text
 from domain.access import unlimited
 from domain.api_token import api_token
 from domain.kernel import Refused
@@ -19,6 +18,7 @@ from domain.kernel.recorded import Context
 from domain.steps import blocking
 from tests.api.book import Client, serving
 from tests.api.filled import in_plain, opened, raw_dump
+from tests.api.printed import printed_schema
 from tests.databases import forget_receipts
 
 pytestmark = pytest.mark.anyio
@@ -104,7 +104,7 @@ def test_nobody_chooses_a_tokens_hash(database: str, tmp_path: Path) -> None:
 
 
 def test_no_type_that_is_read_has_the_hash() -> None:
-    schema = build_schema(schema_text())
+    schema = printed_schema()
     for kind in schema.type_map.values():
         fields = getattr(kind, "fields", {})
         assert "hash" not in fields, kind.name

@@ -9,16 +9,16 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from graphql import GraphQLObjectType, build_schema
+from graphql import GraphQLObjectType
 
-from api.schema import schema_text
 from domain.catalogue import catalogue
 from tests.api.bad_values import Case, Inputs
 from tests.api.book import Client, serving
+from tests.api.printed import printed_schema
 
 pytestmark = pytest.mark.anyio
 
-MUTATIONS = build_schema(schema_text()).mutation_type
+MUTATIONS = printed_schema().mutation_type
 KINDS = sorted(catalogue.deciders)
 
 OF_SIGNING_IN = {"signIn", "signOut", "signOutEverywhere", "passwordChange", "passwordReset", "passwordResetIssue"}

@@ -6,11 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
-from graphql import build_client_schema, build_schema, get_introspection_query
+from graphql import build_client_schema, get_introspection_query
 
 from api.incoming import MOST_BYTES
-from api.schema import schema_text
 from tests.api.book import HEADERS, Client, serving
+from tests.api.printed import printed_schema
 
 pytestmark = pytest.mark.anyio
 
@@ -327,4 +327,4 @@ async def test_a_position_that_never_comes_is_refused_at_once(database: str, tmp
 async def test_tools_can_ask_for_the_whole_schema(database: str, tmp_path: Path) -> None:
     async with serving(database, tmp_path, projections=False) as client:
         told = build_client_schema(await client.data(get_introspection_query()))  # type: ignore[arg-type]
-        assert told.type_map.keys() == build_schema(schema_text()).type_map.keys()
+        assert told.type_map.keys() == printed_schema().type_map.keys()

@@ -15,16 +15,15 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLType,
-    build_schema,
     get_named_type,
     is_leaf_type,
     is_required_argument,
 )
 from psycopg import sql
 
-from api.schema import schema_text
 from tests.api.bad_values import Case, Inputs
 from tests.api.book import Client, serving
+from tests.api.printed import printed_schema
 from tests.api.test_bad_input import KINDS, MUTATIONS, OF_SIGNING_IN, answer, seeded
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +33,7 @@ ALIKE = "\u02bc\uff07); \u2028 \u202egnp \u200b\ufeff\u0130\ufb03 e\u0301 \U0001
 TEXTS = {"SQL": SQL, "alike": ALIKE, "NUL": "a\x00'); --", "half a pair": "\udfff'"}
 CODES = {"BAD_USER_INPUT", "BAD_REQUEST"}
 
-SCHEMA = build_schema(schema_text())
+SCHEMA = printed_schema()
 QUERY = SCHEMA.query_type
 # The log is made of the book every two seconds, whoever asks what.
 TABLES = """

@@ -8,15 +8,15 @@ from uuid import uuid4
 import httpx
 import psycopg
 import pytest
-from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLNonNull, GraphQLObjectType, build_schema
+from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLNonNull, GraphQLObjectType
 
 from api.limits import MOST_COST
-from api.schema import schema_text
 from domain.appending import BookUnavailable
 from domain.catalogue import catalogue, mutation_name
 from domain.kernel import Rule
 from tests.api.book import HEADERS, Client, serving
 from tests.api.listening import listening
+from tests.api.printed import printed_schema
 from tests.databases import forget_receipts
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +48,7 @@ MORE = {
 
 
 def test_every_command_is_a_mutation_with_one_input_and_the_payload_of_its_aggregate() -> None:
-    mutations = build_schema(schema_text()).mutation_type
+    mutations = printed_schema().mutation_type
     assert mutations is not None
     expected = {
         mutation_name(decider, verb): decider.kind
@@ -75,7 +75,7 @@ def test_every_command_is_a_mutation_with_one_input_and_the_payload_of_its_aggre
 
 
 def test_the_error_codes_are_the_rules() -> None:
-    codes = build_schema(schema_text()).type_map["ErrorCode"]
+    codes = printed_schema().type_map["ErrorCode"]
     assert isinstance(codes, GraphQLEnumType)
     ours = {code for code, rule in Rule.known.items() if not rule.__module__.startswith("tests")}
     assert set(codes.values) == ours

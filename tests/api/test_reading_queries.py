@@ -15,7 +15,6 @@ from graphql import (
     GraphQLError,
     GraphQLResolveInfo,
     build_client_schema,
-    build_schema,
     get_introspection_query,
     graphql,
     lexicographic_sort_schema,
@@ -27,12 +26,12 @@ from strawberry.schema.config import StrawberryConfig
 from api.reading import reader as reading
 from api.reading.reader import Reader, read_pool
 from api.scalars import SCALARS
-from api.schema import schema_text
 from api.types.customers import Customer
 from api.types.query import Query
 from domain.kernel import COMPANY_ID, type_id
 from projections.model import Table
 from tests.api.desk import Desk, desk
+from tests.api.printed import printed_schema
 from tests.api.sample import Rows, load, sample
 from tests.api.sights import ALL
 
@@ -244,7 +243,7 @@ def test_introspection_stands_beside_data(at: Desk) -> None:
 def test_the_introspected_schema_is_the_schema(at: Desk) -> None:
     asked = get_introspection_query(specified_by_url=True, input_value_deprecation=True)
     introspected = lexicographic_sort_schema(build_client_schema(at.data(asked)))
-    assert print_schema(introspected) == print_schema(lexicographic_sort_schema(build_schema(schema_text())))
+    assert print_schema(introspected) == print_schema(lexicographic_sort_schema(printed_schema()))
 
 
 def test_plans_are_shared_by_the_shape_of_the_variables_only(at: Desk) -> None:

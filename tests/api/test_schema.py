@@ -14,6 +14,7 @@ from graphql import (
 )
 
 from api.schema import schema_text
+from tests.api.printed import printed_schema
 
 
 def undescribed(schema: GraphQLSchema) -> Iterator[str]:
@@ -41,7 +42,7 @@ def undescribed(schema: GraphQLSchema) -> Iterator[str]:
 
 
 def test_every_element_is_described() -> None:
-    assert list(undescribed(build_schema(schema_text()))) == []
+    assert list(undescribed(printed_schema())) == []
 
 
 def test_an_element_without_a_description_is_found_wherever_it_stands() -> None:

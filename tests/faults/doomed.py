@@ -13,9 +13,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import api.server  # noqa: F401  # `serve` imports it late; a process forked from one that has it starts sooner
+import typer._adapters  # noqa: F401
+
+import api.processes  # noqa: F401
 from api import command_line
 from api.importing.entering import Entering
+from api.schema import the_schema
 from domain.steps import Steps
 from infra import person_keys, private_files, rotation
 from infra.committer import Committer, Submission
@@ -24,6 +27,9 @@ from infra.erasure.ledger import Ledger
 from infra.exchange import Asked, Exchange
 from projections import ledger, runner
 from tests.held import die_in_the_next_statement
+
+# `serve` has these late, typer its adapters too; a process that is forked from one that has them starts sooner.
+the_schema()
 
 Wrap: TypeAlias = Callable[[Callable[..., Any], Callable[[], None]], Callable[..., Any]]
 """Takes the original function and the kill; returns what stands in the original's place."""

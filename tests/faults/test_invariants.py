@@ -1,13 +1,15 @@
 """The invariants of the campaigns complain: each of them, of a whole book in which just one thing is not as it was."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
 import pytest
 
+from tests.databases import Databases
 from tests.faults.commands import Acknowledged
 from tests.faults.follower import Follower
 from tests.faults.invariants import (
@@ -39,7 +41,20 @@ class Book:
                     self.load.wait_for_more(60)
                 hold(conninfo, directory, self.load, self.follower)
         self.told, self.refused = self.load.known(), self.load.refused
-        self.follow = partial(read_models_and_reservations_follow, conninfo=conninfo, directory=directory)
+        self.conninfo, self.directory = conninfo, directory
+
+
+@pytest.fixture(scope="module")
+def book(module_database: str) -> Iterator[Book]:
+    with TemporaryDirectory(prefix="daybook-test-") as directory:
+        yield Book(module_database, Path(directory))
+
+
+@pytest.fixture
+def database(_databases: Databases, book: Book) -> Iterator[str]:
+    """A copy of the book, to be damaged."""
+    with _databases.copy(book.conninfo) as conninfo:
+        yield conninfo
 
 
 LAST = "position = (SELECT max(position) FROM daybook.events)"
@@ -50,9 +65,7 @@ AGAIN = (
 )
 
 
-def test_every_invariant_of_the_book_notices_its_damage(database: str, tmp_path: Path) -> None:
-    book = Book(database, tmp_path)
-
+def test_every_invariant_of_the_book_notices_its_damage(book: Book, database: str) -> None:
     def acknowledged(db: Db) -> None:
         acknowledged_are_there(db, book.told)
 
@@ -96,17 +109,16 @@ def test_every_invariant_of_the_book_notices_its_damage(database: str, tmp_path:
         "UPDATE daybook.reservations SET holder = gen_random_uuid() WHERE slot = 0",
     ],
 )
-def test_read_models_and_reservations_are_held_against_the_book(database: str, tmp_path: Path, statement: str) -> None:
-    book = Book(database, tmp_path)
+def test_read_models_and_reservations_are_held_against_the_book(book: Book, database: str, statement: str) -> None:
+    follow = partial(read_models_and_reservations_follow, conninfo=database, directory=book.directory)
     with psycopg.connect(database, autocommit=True) as db:
-        book.follow(db)
+        follow(db)
         assert db.execute(statement.encode()).rowcount > 0, "no damage done"
         with pytest.raises(AssertionError):
-            book.follow(db)
+            follow(db)
 
 
-def test_a_client_that_was_told_something_else_is_believed(database: str, tmp_path: Path) -> None:
-    book = Book(database, tmp_path)
+def test_a_client_that_was_told_something_else_is_believed(book: Book, database: str) -> None:
     with psycopg.connect(database, autocommit=True) as db:
         asked, answer = book.told[5]
         for wrong in (Acknowledged(answer.id, answer.position + 1), Acknowledged(book.told[6][1].id, answer.position)):

@@ -24,11 +24,12 @@ def test_whatever_is_asked_is_answered_as_the_schema_says(database: str, tmp_pat
         assert demo.wait_done() == 0, demo.tail()
         server.start()
         server.wait_ready()
+        until(lambda: caught_up(server), "the read models have the demo")
         before = entries(server)
         done = fuzzed(server, tmp_path)
         assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
         assert entries(server) - before > LEAST_ENTERED
-        until(lambda: all(one["lag"] == 0 for one in read_models(server)["models"]), "the read models catch up")
+        until(lambda: caught_up(server), "the read models catch up")
         assert read_models(server)["parkedLanes"] == 0
         assert "Traceback" not in server.log.read_text(encoding="utf-8")
 
@@ -52,6 +53,11 @@ def entries(server: Server) -> int:
     query = "{ history(last: 1) { nodes { position } } }"
     answer = httpx.post(server.url, json={"query": query}, headers=HEADERS, timeout=30).json()
     return int(answer["data"]["history"]["nodes"][0]["position"])
+
+
+def caught_up(server: Server) -> bool:
+    """Whether the read models have all that the book holds."""
+    return all(one["lag"] == 0 for one in read_models(server)["models"])
 
 
 def read_models(server: Server) -> dict[str, Any]:

@@ -6,16 +6,16 @@ from typing import Any
 
 import httpx
 import pytest
-from graphql import GraphQLInputObjectType, GraphQLNonNull, GraphQLObjectType, build_schema, get_named_type
+from graphql import GraphQLInputObjectType, GraphQLNonNull, GraphQLObjectType, get_named_type
 
-from api.schema import schema_text
 from tests.api.bad_values import LEFT_OUT, LONG, SCALARS
 from tests.api.identity.signing_in import OWN_PAGE, house
+from tests.api.printed import printed_schema
 from tests.api.test_bad_input import OF_SIGNING_IN
 
 pytestmark = pytest.mark.anyio
 
-MUTATIONS = build_schema(schema_text()).mutation_type
+MUTATIONS = printed_schema().mutation_type
 SECRET = "five blue bicycles in a row"
 GOOD = {"email": "rosa@acme.example", "password": SECRET, "newPassword": SECRET, "oldPassword": SECRET, "token": SECRET}
 

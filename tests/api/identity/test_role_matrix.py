@@ -14,11 +14,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from graphql import GraphQLObjectType, build_schema
+from graphql import GraphQLObjectType
 
 from api.beginning import define_roles
 from api.role_matrix import role_matrix
-from api.schema import schema_text
 from domain.catalogue import catalogue, mutation_name
 from domain.ready_roles import READY
 from tests.api.bad_values import Inputs
@@ -26,8 +25,9 @@ from tests.api.filled import opened
 from tests.api.identity.role_document import DOCUMENT, REACHED, READ_BY, ROLES, Matrix, documented, reaches
 from tests.api.identity.signing_in import ISSUE, signed_in
 from tests.api.listening import PATIENCE, Server, Socket, listening
+from tests.api.printed import printed_schema
 
-SCHEMA = build_schema(schema_text())
+SCHEMA = printed_schema()
 
 BEGINNINGS = {
     mutation_name(decider, verb)

@@ -1,0 +1,85 @@
+"""The processes that answer requests: this one, or several workers that it starts and that end with it."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.supervisors import Multiprocess
+
+from api.discretion import log_discreetly
+from api.receiving import Conversing, Receiving
+from api.server import MOST_MESSAGE_BYTES
+
+DRAIN = 30
+"""Seconds that requests under way get when the server is told to stop."""
+
+Application = Callable[[], ASGIApp]
+"""Makes the application, in each process anew."""
+
+
+def answer(
+    application: Application,
+    listener: socket.socket,
+    proxies: Sequence[str],
+    workers: int,
+    announce: Callable[[], None],
+) -> bool:
+    """Answer requests until a signal ends it; False where the server did not start. `announce`: that it is open."""
+    config = uvicorn.Config(
+        application if workers == 1 else partial(_as_worker, os.getpid(), application),
+        factory=True,
+        workers=workers,
+        loop="uvloop",
+        http=Receiving,
+        ws=Conversing,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(proxies),  # nobody else is believed about whose requests they pass on
+        forwarded_allow_ips=list(proxies),
+        ws_max_size=MOST_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # it would pack what all subscribers share for each of them anew
+        timeout_graceful_shutdown=DRAIN,
+    )
+    if workers > 1:
+        announce()
+        Multiprocess(config, sockets=[listener]).run()
+        return True
+    server = _Announcing(config, announce)
+    server.run(sockets=[listener])
+    return server.started
+
+
+class _Announcing(uvicorn.Server):
+    """Says that it is open, once it is."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def _as_worker(parent: int, application: Application) -> ASGIApp:
+    """The application, in a worker that ends when the process that started it is gone."""
+    log_discreetly()
+    threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
+    return application()
+
+
+def _leave_after(parent: int) -> None:
+    # kill -9 of the parent tells its workers nothing. Left behind, they would keep the port and go on without the
+    # embedded PostgreSQL, whose last user was the parent.
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
