@@ -13,8 +13,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import typer._adapters  # noqa: F401
-
 import api.processes  # noqa: F401
 from api import command_line
 from api.importing.entering import Entering
@@ -28,7 +26,7 @@ from infra.exchange import Asked, Exchange
 from projections import ledger, runner
 from tests.held import die_in_the_next_statement
 
-# `serve` has these late, typer its adapters too; a process that is forked from one that has them starts sooner.
+# `serve` has these late; a process that is forked from one that has them starts sooner.
 the_schema()
 
 Wrap: TypeAlias = Callable[[Callable[..., Any], Callable[[], None]], Callable[..., Any]]
