@@ -38,7 +38,7 @@ class Scale(NamedTuple):
     """Of the yardstick, on each core."""
 
 
-PATIENCE = 900
+PATIENCE = 600
 FULL = Scale(5, 2.0, events=50_000, customers=2_500, sizes=(10_000, 100_000, 1_000_000), patience=PATIENCE, turns=TURNS)
 QUICK = Scale(1, 0.3, events=1_000, customers=60, sizes=(200, 1_000, 4_000), patience=0, turns=1)
 
