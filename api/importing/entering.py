@@ -2,7 +2,8 @@
 
 The book itself tells. A record is known by its external id, and remembers the fingerprint of the row that was entered
 last. Where that is missing, as after a kill, its events tell: each carries the fingerprint of the row that caused it as
-correlation id, and the command's key, derived from that fingerprint, as idempotency key. Neither expires.
+correlation id, and the command's key, derived from that fingerprint, as idempotency key. Neither expires; so they also
+tell of a record that has lost its external id.
 """
 
 from collections import Counter
@@ -35,13 +36,15 @@ class Known(NamedTuple):
     fingerprint: UUID | None
     """Of the row that was entered completely, and last."""
     marks: Sequence[Mark]
+    lost: bool = False
+    """Whether it no longer has the row's external id: its entries say that it came from the row."""
 
 
 class Entered(NamedTuple):
-    """What became of a row, and the record that it is about."""
+    """What became of a row, and the record of which it is the last one; None where that is another row's by now."""
 
     outcome: Outcome
-    record: UUID
+    record: UUID | None
 
 
 class Task(NamedTuple):
@@ -85,6 +88,8 @@ class Entering:
             return Entered(outcome, begun.id)
         if row.fingerprint == known.fingerprint:
             return Entered(Outcome.UNCHANGED, known.id)
+        if known.lost and known.marks[-1].correlation != row.fingerprint:
+            return Entered(Outcome.UNCHANGED, None)
         tasks = await self._remaining(row, known)
         before = self._parts.daybook.fold(known.id).version if tasks else 0
         receipts = [await self._submit(row, task, known.id) for task in tasks]

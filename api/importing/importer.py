@@ -94,7 +94,8 @@ class Import:
                     tally.count(came)
                 elif isinstance(came, Entered):
                     tally.count(came.outcome)
-                    done[came.record] = row.fingerprint
+                    if came.record is not None:
+                        done[came.record] = row.fingerprint
                 elif isinstance(came, Rejected):
                     tally.reject(came)
                 else:
@@ -155,11 +156,12 @@ class Import:
     def _known(self, batch: Sequence[Entry]) -> dict[str, Known]:
         wanted = {row.external_id: row.fingerprint for row in batch if not row.faults}
         found = self._finder.known(self._mapping.decider.kind, wanted)
-        found |= self._without_external_id({name: row for name, row in wanted.items() if name not in found})
+        lost = self._without_external_id({name: row for name, row in wanted.items() if name not in found})
+        found |= lost
         complete = imported(self._parts.pool, self._source, found.values())
         changed = [id for name, id in found.items() if complete.get(id) != wanted[name]]
         left = marks(self._parts.pool, f"import:{self._source}", changed)
-        return {name: Known(id, complete.get(id), left.get(id, [])) for name, id in found.items()}
+        return {name: Known(id, complete.get(id), left.get(id, []), name in lost) for name, id in found.items()}
 
     def _without_external_id(self, rows: Mapping[str, UUID]) -> dict[str, UUID]:
         """The records that have lost their external id since: their entries say which row they came from."""

@@ -228,14 +228,27 @@ def test_what_has_lost_its_external_id_since_is_not_created_once_more(files: Fil
 def test_a_row_of_before_is_known_too_when_the_external_id_is_lost(files: Files) -> None:
     for name in ("Alp", "Alp AG"):
         files.customers(f"7,{name},,,,,")
-    record = files.holder("customer", "7")
     files.do("customer", "7", "removeExternalId", source="old", external_id="7")
     files.forget_receipts()
+    before = entries(files.parts)
     again = files.customers("7,Alp,,,,,")
-    assert (again.created, again.changed) == (0, 1)
-    state = files.parts.daybook.fold(record).state
-    assert isinstance(state, Customer)
-    assert state.name == "Alp"
+    assert (again.created, again.unchanged, entries(files.parts)) == (0, 1, before)
+
+
+def test_two_rows_of_one_record_in_turns_do_not_overwrite_each_other(files: Files) -> None:
+    files.customers("7,Alp,,,,,")
+    files.do("customer", "7", "addExternalId", source="old", external_id="8")
+    files.do("customer", "8", "removeExternalId", source="old", external_id="7")
+    files.customers("8,Alp AG,,,,,")
+    files.do("customer", "8", "rename", name="Alp und Tal")
+    for _ in range(2):
+        files.forget_receipts()
+        before = entries(files.parts)
+        for rows in (("7,Alp,,,,,", "8,Alp AG,,,,,"), ("8,Alp AG,,,,,", "7,Alp,,,,,")):
+            again = files.customers(*rows)
+            assert (again.created, again.changed, again.unchanged) == (0, 0, 2)
+        assert entries(files.parts) == before
+    assert files.customer("8").name == "Alp und Tal"
 
 
 def test_a_row_that_was_never_complete_does_not_begin_its_record_again(files: Files) -> None:
