@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Generic, NamedTuple, TypeVar
 
 from benchmarks.results import Figure
-from benchmarks.yardstick import Machine
+from benchmarks.yardstick import WITHIN, Machine
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -94,9 +94,9 @@ class Watch:
         limit, fastest, counted = self.machine.limit, self.machine.fastest, len(self._counted)
         told = (
             f"A measurement counts if the yardstick took at most {limit:.2f} ms on every core just before and just"
-            f" after it, 15 % more than the fastest that it ever was in this run ({fastest:.2f} ms); if not, it is made"
-            f" again, whatever its figure. {counted} count, {self._again} were disturbed and made again. `All` is of"
-            " every measurement, the disturbed ones too."
+            f" after it, {WITHIN - 1:.0%} more than the fastest that it ever was in this run ({fastest:.2f} ms); if"
+            f" not, it is made again, whatever its figure. {counted} count, {self._again} were disturbed and made"
+            " again. `All` is of every measurement, the disturbed ones too."
         )
         if disturbed := sum(ms > limit for ms in self._counted):
             ended = f"the patience of {self._patience / 60:.3g} minutes was at its end"

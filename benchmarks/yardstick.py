@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 TURNS = 15
-_WITHIN = 1.15
+WITHIN = 1.15
 """Of the fastest. A turn beside a neighbour takes nearly twice as long as one without."""
 
 
@@ -24,7 +24,7 @@ class Machine:
     @property
     def limit(self) -> float:
         """Milliseconds; a core that takes longer has not its full pace."""
-        return self.fastest * _WITHIN
+        return self.fastest * WITHIN
 
     def watch(self, seconds: float) -> None:
         """Look for some time, so that it is known what the full pace is."""
