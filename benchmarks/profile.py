@@ -18,6 +18,7 @@ from benchmarks.results import Figure, Section
 from benchmarks.server import cpu_seconds
 from domain.daybook import Daybook
 from infra.append import Append
+from infra.appender import Appender
 from infra.committer import Committer
 from infra.mapper import SealingMapper
 from infra.vault import Vault
@@ -28,9 +29,9 @@ STAGES: tuple[tuple[type, str, str], ...] = (
     (Daybook, "_fingerprint", "door: fingerprint of the command"),
     (SealingMapper, "to_stored_event", "mapper: encode, make the entry"),
     (Vault, "seal", "vault: seal, make a key"),
-    (Committer, "submit", "door: hand over to the committer"),
-    (Committer, "_batch", "committer: gather the batch"),
-    (Committer, "_transact", "committer: gather what the checks need"),
+    (Committer, "enqueue", "door: hand over to the committer"),
+    (Committer, "_gather", "committer: gather the batch"),
+    (Appender, "append", "committer: gather what the checks need"),
     (Append, "begin", "committer: take the lock, read the head of the book"),
     (Append, "accept", "committer: check and accept"),
     (Append, "commit", "committer: write the batch as JSON, commit"),

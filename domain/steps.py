@@ -103,20 +103,27 @@ class Signal(Step[T]):
         return self._followed
 
     def wait(self) -> T:
+        self.stood()
+        return self.taken()
+
+    def stood(self, seconds: float = -1) -> bool:
+        """Stand still until it is given, or for so many seconds; whether it is."""
         # A bare lock: a condition variable costs three times as much, 32 times in each batch of the committer.
-        self._asleep = asleep = threading.Lock()
+        asleep = threading.Lock()
         asleep.acquire()
+        self._asleep = asleep
         if not self._given:
-            asleep.acquire()
-        return self._taken()
+            asleep.acquire(timeout=seconds)
+        return bool(self._given)
 
     async def follow(self) -> T:
         self._followed = asyncio.get_running_loop().create_future()
         if not self._given:
             await self._followed
-        return self._taken()
+        return self.taken()
 
-    def _taken(self) -> T:
+    def taken(self) -> T:
+        """What was given."""
         value = self._given[0]
         if isinstance(value, Exception):
             raise value
@@ -129,9 +136,20 @@ def give_all(given: Iterable[tuple[Signal[T], T | Exception]]) -> None:
     for signal, value in given:
         if (future := signal.put(value)) is not None:
             followed[future.get_loop()].append(future)
+    here = _loop_here() if followed else None
     for loop, futures in followed.items():
-        with suppress(RuntimeError):  # a loop that is closed waits for nothing
-            loop.call_soon_threadsafe(_settle, futures)
+        if loop is here:
+            _settle(futures)
+        else:
+            with suppress(RuntimeError):  # a loop that is closed waits for nothing
+                loop.call_soon_threadsafe(_settle, futures)
+
+
+def _loop_here() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _settle(futures: "Iterable[asyncio.Future[None]]") -> None:

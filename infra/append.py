@@ -97,6 +97,12 @@ _encode = msgspec.json.Encoder().encode
 _decode_time = msgspec.json.Decoder(datetime).decode
 
 
+def may_be_supposed(entries: Sequence[Entry], conditions: Conditions | None) -> bool:
+    """What gives something back, or happened at another time than now, needs a look."""
+    looks = conditions is not None and (conditions.gives_back or conditions.destroys)
+    return not looks and all(one.occurred_at is None for one in entries)
+
+
 class Append:
     """One transaction's worth of accepted commands."""
 
@@ -110,28 +116,24 @@ class Append:
         self.new_keys: dict[UUID, bytes] = {}
         self.destroyed: set[UUID] = set()
 
-    def begin(self, entries: Sequence[Entry], conditions: Sequence[Conditions]) -> int:
+    async def begin(self, entries: Sequence[Entry], conditions: Sequence[Conditions]) -> int:
         """Begin the transaction, take the append lock, which is held until it ends, and read what the checks need.
 
         Returns the position of the last entry. The head is a statement of its own after the lock: its snapshot must be
         younger.
         """
-        _, _, head = self._exchange.run(_BEGIN, _LOCK, Asked(READ, self._asked(entries, conditions)))
+        _, _, head = await self._exchange.ask(_BEGIN, _LOCK, Asked(READ, self._asked(entries, conditions)))
         self._head = read(head.get_value(0, 0) or b"")
         self._position = self._head.position
         return self._position
 
-    def suppose(self, entries: Sequence[Entry], conditions: Sequence[Conditions], left: Left) -> bool:
+    def suppose(self, entries: Sequence[Entry], conditions: Sequence[Conditions], left: Left) -> None:
         """Do not look, but take it that the book is as it was `left`, and that the commands find what they expect.
 
-        `commit_if_so` finds out. Returns whether this may be done: what gives something back, or happened at another
-        time than now, needs a look.
+        `commit_if_so` finds out.
         """
-        if any(one.gives_back or one.destroys for one in conditions) or any(one.occurred_at for one in entries):
-            return False
         self._head, self._position = supposed(entries, conditions, left), left.position
         self._supposed = [*self._asked(entries, conditions), *supposed_of(self._head)]
-        return True
 
     def accept(self, entries: Sequence[Entry], conditions: Conditions | None) -> list[int]:
         """Take a command into the batch where its conditions still hold; returns the positions of its entries.
@@ -164,20 +166,20 @@ class Append:
             self._keep(conditions, positions[-1] if positions else conditions.receipt.position, taken)
         return positions
 
-    def commit(self) -> None:
+    async def commit(self) -> None:
         """After `begin`: insert what was accepted, and commit."""
         now = str(self._head.now).encode()
         give_back = [Asked(_GIVE_BACK, [_encode(self._given_back)])] if self._given_back else []
         destroy = [Asked(_DESTROY, [_encode([*self.destroyed]), now])] if self.destroyed else []
-        self._exchange.run(*give_back, Asked(_INSERT_AT, [*self._rows(), now]), *destroy, _COMMIT)
+        await self._exchange.ask(*give_back, Asked(_INSERT_AT, [*self._rows(), now]), *destroy, _COMMIT)
 
-    def commit_if_so(self) -> bool:
+    async def commit_if_so(self) -> bool:
         """After `suppose`: take the lock, and insert and commit where the head is as supposed; whether it was.
 
         Where it was not, nothing was done, and what was accepted or refused means nothing.
         """
         insert = Asked(_INSERT_IF_SO, [*self._rows(), *self._supposed])
-        _, _, inserted, _ = self._exchange.run(_BEGIN, _LOCK, insert, _COMMIT)
+        _, _, inserted, _ = await self._exchange.ask(_BEGIN, _LOCK, insert, _COMMIT)
         if not inserted.ntuples:
             return False
         now = _decode_time(inserted.get_value(0, 0) or b"")

@@ -6,179 +6,256 @@ commit is done. The lock is an advisory one: a table lock would stall on autovac
 holds a database-wide lock until the commit.
 """
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 
 import psycopg
-from psycopg import Connection
 
-from domain.appending import AlreadyHandled, BookUnavailable, ClaimTaken, Conditions, Entry, KeyDestroyed, Moved
-from domain.kernel import Refused
-from domain.steps import Signal, give_all
+from domain.appending import BookUnavailable, Conditions, Entry
+from domain.steps import Steps, blocking, following, give_all
 from infra.announcer import Committed
 from infra.append import Append
-from infra.exchange import Exchange
-from infra.head import Left
+from infra.appender import Answer, Appender, Done
 from infra.patience import PATIENCE
+from infra.submissions import LONG, Gathering, Home, LeftOver, Submission, Turn
 from infra.vault import Vault
 
 MOST_ENTRIES = 2_000
 """A batch closes when it holds about this many entries, so that one import can't keep everybody waiting."""
 
+AT_ONCE = 64 * 1024
+"""Bytes of entries that an event loop sends together: of more, a socket may take a part, and the lock with it."""
+
+FEW = 16
+"""Commands that always go together, where so many wait: a transaction for fewer costs more than it gains."""
+
 LONGEST_LINGER = 0.002
 """Seconds that a batch waits at most for the writers of the batch before."""
-
-ALONE = 2
-"""Looks in a row that find the book as this process had left it, after which it is supposed to be so again."""
 
 PAUSE = 0.1
 """Seconds between two tries to reach a database that does not answer."""
 
-_SESSION = """
-    SET timezone = 'UTC';  -- others have offsets that JSON can't carry: Zurich's was +00:34:08 until 1894
-    SET default_transaction_isolation = 'read committed';  -- the head's snapshot must be younger than the lock
-    SET lock_timeout = '30s';
-    -- Whoever holds the lock and stands still, or whose host is gone, loses it: the others wait for it.
-    SET idle_in_transaction_session_timeout = '5s';
-    SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
-    -- Every statement of an append looks rows up by key; a plan made on an empty table must not say otherwise.
-    SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off
-"""
-
-Answer: TypeAlias = list[int] | Exception
-
-
-class Submission(Signal[Sequence[int]]):
-    """One command's entries on their way into a batch; what is given back are their positions."""
-
-    def __init__(self, entries: Sequence[Entry], conditions: Conditions | None) -> None:
-        super().__init__()
-        self.entries, self.conditions = entries, conditions
-
 
 class Committer:
-    """The one writer of a process: takes what is queued, appends what may be appended, answers each command."""
+    """The one writer of a process: takes what is queued, appends what may be appended, answers each command.
+
+    Beside an event loop that decides, a thread has to wait for the interpreter after each answer of PostgreSQL. So
+    what is supposed, in one round trip, is appended by the event loop that the first command in the queue waits in.
+    All else is a thread's: a loop that is busy would keep the lock from others after a look, and to connect and to try
+    again may take long.
+    """
 
     def __init__(self, conninfo: str, vault: Vault, appended: Callable[[Committed], None]) -> None:
         """`appended` is called after each commit; it must neither block nor raise."""
-        self._conninfo, self._vault, self._appended = conninfo, vault, appended
-        self._exchange: Exchange | None = None
-        self._left: Left | None = None
-        """What this connection has left behind; None: it has not appended yet."""
-        self._alone = 0
-        """How many looks in a row have found the book as this process had left it."""
+        self._appender, self._appended = Appender(conninfo, vault), appended
         self._queue: list[Submission] = []
+        self._turn: Turn | None = None
+        """Of whom the queue is served by; None: nothing is queued."""
+        self._left_over: LeftOver | None = None
+        """For the thread, whose turn it is then."""
+        self._began = self._took = 0.0
+        self._writers = 0
+        """When the last batch was done: commands in it and in the queue."""
+        self._gathering: Gathering | None = None
         self._entrance, self._closing = threading.Lock(), threading.Event()
-        self._wanted, self._enough = 1, threading.Event()
+        self._served, self._called, self._over = threading.Condition(self._entrance), threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
 
     def submit(self, entries: Sequence[Entry], conditions: Conditions | None) -> Submission:
-        """Queue the entries to be appended, all or none; whoever waits for it gets their positions.
+        """Entries to be appended, all or none; whoever waits for it gets their positions.
 
         Or Moved, AlreadyHandled, ClaimTaken, KeyDestroyed, Refused, BookUnavailable, psycopg's IntegrityError, or
-        whatever error these entries gave rise to. Raises BookUnavailable where this process is shutting down.
+        whatever error these entries gave rise to.
         """
-        submission = Submission(entries, conditions)
+        return Submission(self, entries, conditions)
+
+    def enqueue(self, submission: Submission) -> None:
+        """Called by a submission, where it waits. Raises BookUnavailable where this process is shutting down."""
         with self._entrance:  # nobody may queue behind the last one who is served
             if self._closing.is_set():
                 raise BookUnavailable(
                     "This process is shutting down; send the command again in a moment, with the same key."
                 )
             self._queue.append(submission)
-            if len(self._queue) == self._wanted:
-                self._enough.set()
-        return submission
+            gathering = self._gathering
+            if gathering is not None and len(self._queue) == gathering.many:
+                gathering.give(None)
+            if self._turn is not None:
+                return
+            turn = self._turn = Turn(self._whose())
+        if turn.home is None:
+            self._called.set()
+        else:
+            self._begin(turn)
+
+    def look_after(self) -> None:
+        """Take the queue over from an event loop that has come to its end; for who stands still for too long."""
+        turn = self._turn
+        if turn is not None and turn.home is not None and not turn.home.is_running():
+            self._leave(turn, psycopg.OperationalError("the event loop has ended"))
 
     def close(self) -> None:
-        """Finish what is queued, then stop."""
-        with self._entrance:
-            self._closing.set()
-            self._enough.set()
+        """Finish what is queued, then stop. Not to be called in an event loop, which may have to serve."""
+        self._closing.set()
+        while not self._finished():
+            self.look_after()
+        self._over = True
+        self._called.set()
         self._thread.join()
-        self._disconnect()
+        self._appender.disconnect()
 
-    def _run(self) -> None:
-        self._wait_for(1)
-        while batch := self._batch():
-            began = time.monotonic()
-            self._commit(batch, began + PATIENCE)
-            took = time.monotonic() - began
-            self._wait_for(1)
-            # Whoever was just answered sends the next command in a moment: waiting for a quarter of a commit lets them
-            # share the next one instead of the one after it. A single writer never waits.
-            if len(batch) > 1:
-                self._wait_for(len(batch), min(took / 4, LONGEST_LINGER))
+    def _finished(self) -> bool:
+        with self._served:
+            return self._served.wait_for(lambda: self._turn is None, timeout=LONG)
 
-    def _wait_for(self, many: int, seconds: float | None = None) -> None:
-        """Wait until so many are queued, or for so long: woken up once, not by each of them."""
+    def _whose(self) -> Home:
+        """Where the first command in the queue is to be committed."""
+        first = self._queue[0]
+        loops = first.home is not None and first.home.is_running() and self._looped(first, first.home)
+        return first.home if loops else None
+
+    def _looped(self, one: Submission, home: Home) -> bool:
+        """Whether an event loop may append it: then nothing is lost if the loop comes to its end."""
+        sure = one.conditions is not None or one.home is home
+        return sure and one.size <= AT_ONCE and self._appender.supposes(one)
+
+    def _goes_on(self, turn: Turn) -> bool:
+        """Whether a command waits for whose turn it is. If not, nothing is queued, or it is another's turn now."""
         with self._entrance:
-            if len(self._queue) >= many or self._closing.is_set():
+            if self._turn is not turn:
+                return False
+            if not self._queue:
+                self._turn = None
+                self._served.notify_all()
+                return False
+            home = self._whose()
+            if home is turn.home:
+                return True
+            following = self._turn = Turn(home)
+        if home is None:
+            self._called.set()
+        else:
+            with suppress(RuntimeError):  # it was closed just now: whoever stands still takes over
+                home.call_soon_threadsafe(self._begin, following)
+        return False
+
+    def _leave(self, turn: Turn, error: Exception | None) -> None:
+        """Leave a loop's batch, and the queue, to the thread."""
+        with self._entrance:
+            if self._turn is not turn:
                 return
-            self._wanted = many
-            self._enough.clear()
-        self._enough.wait(seconds)
+            self._turn = Turn(None)
+            if turn.batch:
+                self._left_over = LeftOver(turn.batch, error, self._began + PATIENCE)
+        self._called.set()
 
-    def _batch(self) -> list[Submission]:
-        """What is queued, or as much of it as one transaction takes; nothing once all are served at the end."""
+    async def _gather(self, home: Home) -> list[Submission]:
+        """The next batch.
+
+        Whoever was just answered sends the next command in a moment: waiting as long as a commit takes lets them share
+        the next one instead of the one after it. Who was alone does not wait.
+        """
         with self._entrance:
-            size = until = 0
-            while until < len(self._queue) and size < MOST_ENTRIES:
-                size += len(self._queue[until].entries)
+            enough = min(self._writers, self._share(self._writers))
+            gathering = Gathering(enough, min(self._took, LONGEST_LINGER)) if 1 < enough > len(self._queue) else None
+            self._gathering = gathering
+        if gathering is not None:
+            await gathering
+            self._gathering = None
+        self._began = time.monotonic()
+        return self._cut(home)
+
+    def _cut(self, home: Home) -> list[Submission]:
+        """As many as go together, or as much as one transaction takes; in a loop, of those that it may append."""
+        with self._entrance:
+            queued, entries, size, until = len(self._queue), 0, 0, 0
+            most = min(self._share(max(self._writers, queued)), queued)
+            while until < most and entries < MOST_ENTRIES:
+                one = self._queue[until]
+                entries, size = entries + len(one.entries), size + one.size
+                if home is not None and (size > AT_ONCE or not self._looped(one, home)):
+                    break
                 until += 1
             batch, self._queue = self._queue[:until], self._queue[until:]
         return batch
 
+    def _share(self, writers: int) -> int:
+        """How many go together: half of those who write, where this process is alone. The others decide meanwhile."""
+        return max(FEW, (writers + 1) // 2) if self._appender.alone else writers
+
+    def _begin(self, turn: Turn) -> None:
+        # The task's first step comes after all commands that the loop has decided by then.
+        turn.task = asyncio.get_running_loop().create_task(self._follow(turn))
+        turn.task.add_done_callback(partial(self._ended, turn))
+
+    async def _follow(self, turn: Turn) -> None:
+        """Serve in an event loop."""
+        while self._goes_on(turn):
+            turn.batch = await following(self._gather(turn.home))
+            done = await following(self._appender.suppose(turn.batch))
+            if self._turn is not turn:
+                return
+            if done is None:
+                self._leave(turn, None)
+                return
+            batch, turn.batch = turn.batch, []
+            self._reply(batch, *done)
+
+    def _ended(self, turn: Turn, task: "asyncio.Task[None]") -> None:
+        """Whatever the event loop could not do is left to the thread; so is all, where the loop comes to its end."""
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None:
+            ended = psycopg.OperationalError(f"the event loop has ended: {error!r}")
+            self._leave(turn, error if isinstance(error, Exception) else ended)
+
+    def _run(self) -> None:
+        """Serve in the thread, whenever it is called."""
+        while self._called.wait() and not self._over:
+            self._called.clear()
+            with self._entrance:
+                turn, (left, self._left_over) = self._turn, (self._left_over, None)
+            if turn is not None and turn.home is None:
+                self._serve(turn, left)
+
+    def _serve(self, turn: Turn, left: LeftOver | None) -> None:
+        if left is not None:
+            failure = left.error or self._try(left.batch, self._appender.look)
+            self._insist(left.batch, failure, left.deadline)
+        while self._goes_on(turn):
+            self._commit(blocking(self._gather(None)), self._began + PATIENCE)
+
     def _commit(self, batch: list[Submission], deadline: float) -> None:
-        """Append a batch. One that can't be appended for any other reason than that the database is away is appended
-        one by one, to find who is to blame.
+        self._insist(batch, self._try(batch, self._appender.append), deadline)
+
+    def _try(self, batch: list[Submission], append: Callable[[list[Submission]], Steps[Done]]) -> Exception | None:
+        try:
+            done = blocking(append(batch))
+        except Exception as error:  # noqa: BLE001 - its submitter is told; a thread that died would answer nobody
+            return error
+        self._reply(batch, *done)
+        return None
+
+    def _insist(self, batch: list[Submission], failure: Exception | None, deadline: float) -> None:
+        """Append a batch that failed, where the database is away. One that can't be appended for any other reason is
+        appended one by one, to find who is to blame.
 
         When a commit's answer is lost, the batch is sent again: its idempotency keys tell what had happened.
         """
-        while True:
-            try:
-                append, answers = self._transact(batch)
-            except Exception as error:  # noqa: BLE001 - its submitter is told; a thread that died would answer nobody
-                self._disconnect()
-                if not _away(error):
-                    self._blame(batch, error, deadline)
-                    return
-                sure = all(one.conditions is not None for one in batch)
-                if not sure or time.monotonic() > deadline or self._closing.wait(PAUSE):
-                    self._give_up(batch, error)
-                    return
-            else:
-                self._reply(batch, append, answers)
+        while failure is not None:
+            self._appender.disconnect()
+            if not _away(failure):
+                self._blame(batch, failure, deadline)
                 return
-
-    def _transact(self, batch: list[Submission]) -> tuple[Append, list[Answer]]:
-        # Whatever is raised, the connection is given up, and with it the transaction.
-        append, answers = self._supposing(batch) or self._looking(batch)
-        self._left = append.left
-        self._vault.destroyed(append.destroyed)
-        self._vault.learned(append.new_keys)
-        return append, answers
-
-    def _supposing(self, batch: list[Submission]) -> tuple[Append, list[Answer]] | None:
-        """Append in one round trip, taking it that the book is as this process left it; None where it is not."""
-        if self._left is None or self._alone < ALONE:
-            return None
-        append, (entries, conditions) = Append(self._connect(), self._vault), _contents(batch)
-        if not append.suppose(entries, conditions, self._left):
-            return None
-        answers = [_accepted(append, one) for one in batch]
-        return (append, answers) if append.commit_if_so() else None
-
-    def _looking(self, batch: list[Submission]) -> tuple[Append, list[Answer]]:
-        """Append in two round trips, of which the first reads what the checks need."""
-        append = Append(self._connect(), self._vault)
-        last = append.begin(*_contents(batch))
-        self._alone = self._alone + 1 if self._left is not None and self._left.position == last else 0
-        answers = [_accepted(append, one) for one in batch]
-        append.commit()
-        return append, answers
+            sure = all(one.conditions is not None for one in batch)
+            if not sure or time.monotonic() > deadline or self._closing.wait(PAUSE):
+                self._give_up(batch, failure)
+                return
+            failure = self._try(batch, self._appender.append)
 
     def _blame(self, batch: list[Submission], error: Exception, deadline: float) -> None:
         if len(batch) == 1:
@@ -192,33 +269,10 @@ class Committer:
         give_all((one, BookUnavailable(why)) for one in batch)
 
     def _reply(self, batch: list[Submission], append: Append, answers: list[Answer]) -> None:
+        self._writers, self._took = len(self._queue) + len(batch), time.monotonic() - self._began
         # Those who wait go first: to wake a runner lets go of the interpreter, for which it and they would then wait.
         give_all(zip(batch, answers, strict=True))
         self._appended(append.stored)
-
-    def _connect(self) -> Exchange:
-        if self._exchange is None:
-            db: Connection[Any] = psycopg.connect(self._conninfo, autocommit=True, application_name="daybook committer")
-            db.execute(_SESSION)
-            self._exchange = Exchange(db)
-        return self._exchange
-
-    def _disconnect(self) -> None:
-        if self._exchange is not None:
-            self._exchange.close()
-            self._exchange = self._left = None
-
-
-def _contents(batch: Iterable[Submission]) -> tuple[list[Entry], list[Conditions]]:
-    entries = [entry for one in batch for entry in one.entries]
-    return entries, [one.conditions for one in batch if one.conditions is not None]
-
-
-def _accepted(append: Append, one: Submission) -> Answer:
-    try:
-        return append.accept(one.entries, one.conditions)
-    except (Moved, AlreadyHandled, ClaimTaken, KeyDestroyed, Refused) as refusal:
-        return refusal
 
 
 def _away(error: Exception) -> bool:

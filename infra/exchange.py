@@ -4,15 +4,18 @@ psycopg's pipeline sends each statement alone, and asks for the interpreter lock
 does around a statement, whatever that may be, also costs more than to send one of an append or of a posting.
 """
 
+import asyncio
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import timedelta
 from itertools import compress, count
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from psycopg import Connection, OperationalError, pq
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
+
+from domain.steps import Step
 
 LONGEST_SILENCE = 45.0
 """Seconds after which a server that says nothing is taken for gone: longer than anybody waits for the append lock.
@@ -28,6 +31,8 @@ _ENDS = (pq.ExecStatus.PIPELINE_SYNC, pq.ExecStatus.PIPELINE_ABORTED)
 _Row = TypeVar("_Row")
 
 
+Talk: TypeAlias = Generator[int, None, list[pq.abc.PGresult]]
+"""What is said to the server and heard from it: waits for each of these events of its socket, and gives the results."""
 Value: TypeAlias = int | str | bytes | timedelta | list[int] | list[str]
 
 
@@ -64,7 +69,7 @@ class Asked(NamedTuple):
 
 
 class Exchange:
-    """A connection spoken to in prepared statements, by one thread at a time, which may use psycopg in between."""
+    """A connection spoken to in prepared statements, by one at a time, who may use psycopg in between."""
 
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection, self._pg = connection, connection.pgconn
@@ -72,13 +77,28 @@ class Exchange:
         self._prepared: dict[bytes, bytes] = {}
         """The names of what was prepared, by its SQL. A second Exchange on one connection would give them again."""
         self._numbers = count(1)
-        self._socket = select.poll()
 
     def run(self, *asked: Asked, binary: bool = False) -> list[pq.abc.PGresult]:
         """Run statements one after another; their results, as text or binary. Where one fails, none after it is run.
 
         Each sees what was committed before it began. Raises psycopg's errors.
         """
+        return self.ask(*asked, binary=binary).wait()
+
+    def ask(self, *asked: Asked, binary: bool = False) -> Step[list[pq.abc.PGresult]]:
+        """The same as a step."""
+        return _RoundTrip(self._pg.socket, self._talk(asked, binary=binary))
+
+    def rows(self, result: pq.abc.PGresult, make: Callable[[Sequence[Any]], _Row]) -> list[_Row]:
+        """The rows of a result, as psycopg reads their columns."""
+        self._transformer.set_pgresult(result)
+        return self._transformer.load_rows(0, result.ntuples, make)
+
+    def close(self) -> None:
+        """Close the connection, and with it a transaction that is open."""
+        self.connection.close()
+
+    def _talk(self, asked: Sequence[Asked], *, binary: bool) -> Talk:
         new, wanted = dict[bytes, bytes](), list[bool]()
         self._pg.enter_pipeline_mode()
         for sql, parameters, comes_again in asked:
@@ -92,24 +112,21 @@ class Exchange:
             self._pg.send_query_prepared(name, parameters, result_format=pq.Format(binary))
             wanted.append(True)
         self._pg.pipeline_sync()
-        answers = self._answers()
+        yield from self._send()
+        answers = yield from self._answers()
         self._pg.exit_pipeline_mode()
         self._prepared |= new
         return [*compress(answers, wanted)]
 
-    def rows(self, result: pq.abc.PGresult, make: Callable[[Sequence[Any]], _Row]) -> list[_Row]:
-        """The rows of a result, as psycopg reads their columns."""
-        self._transformer.set_pgresult(result)
-        return self._transformer.load_rows(0, result.ntuples, make)
+    def _send(self) -> Generator[int, None, None]:
+        """Send what was asked; the answers to its first part are taken in meanwhile, or both sides would wait."""
+        while self._pg.flush():
+            yield select.POLLIN | select.POLLOUT
+            self._pg.consume_input()
 
-    def close(self) -> None:
-        """Close the connection, and with it a transaction that is open."""
-        self.connection.close()
-
-    def _answers(self) -> list[pq.abc.PGresult]:
-        self._send()
+    def _answers(self) -> Talk:
         answers, failed = list[pq.abc.PGresult](), None
-        while (result := self._next()).status != pq.ExecStatus.PIPELINE_SYNC:
+        while (result := (yield from self._next())).status != pq.ExecStatus.PIPELINE_SYNC:
             if result.status in _GOOD:
                 answers.append(result)
             elif failed is None and result.status not in _ENDS:
@@ -119,28 +136,67 @@ class Exchange:
             raise error_from_result(failed)
         return answers
 
-    def _send(self) -> None:
-        """Send what was asked; the answers to its first part are taken in meanwhile, or both sides would wait."""
-        while self._pg.flush():
-            self._wait(select.POLLIN | select.POLLOUT)
-
-    def _next(self) -> pq.abc.PGresult:
+    def _next(self) -> Generator[int, None, pq.abc.PGresult]:
         """The next result; between those of two statements libpq says that there is none. Raises OperationalError."""
         nothing = 0
         while True:
             while self._pg.is_busy():
-                self._wait(select.POLLIN)
+                yield select.POLLIN
+                self._pg.consume_input()
             if (result := self._pg.get_result()) is not None:
                 return result
             nothing += 1
             if nothing > 1:
                 raise OperationalError("PostgreSQL sent no answer")
 
-    def _wait(self, events: int) -> None:
-        self._socket.register(self._pg.socket, events)
-        ready = self._socket.poll(LONGEST_SILENCE * 1000)
-        if not ready:
-            raise OperationalError("PostgreSQL does not answer")
-        for _, event in ready:
-            if event & ~select.POLLOUT:
-                self._pg.consume_input()
+
+class _RoundTrip(Step[list[pq.abc.PGresult]]):
+    """Waits for the events of a socket that a talk asks for. Where it raises, the connection is of no more use."""
+
+    def __init__(self, socket: int, talk: Talk) -> None:
+        self._socket, self._talk = socket, talk
+
+    def wait(self) -> list[pq.abc.PGresult]:
+        ready = select.poll()
+        try:
+            while True:
+                ready.register(self._socket, next(self._talk))
+                if not ready.poll(LONGEST_SILENCE * 1000):
+                    raise OperationalError(_SILENT)
+        except StopIteration as done:
+            return cast("list[pq.abc.PGresult]", done.value)
+
+    async def follow(self) -> list[pq.abc.PGresult]:
+        try:
+            while True:
+                await self._ready(next(self._talk))
+        except StopIteration as done:
+            return cast("list[pq.abc.PGresult]", done.value)
+
+    async def _ready(self, events: int) -> None:
+        # The socket is watched only while libpq does not have it: libpq closes it as soon as the connection is lost.
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        silence = loop.call_later(LONGEST_SILENCE, _settle, ready, OperationalError(_SILENT))
+        loop.add_reader(self._socket, _settle, ready)
+        if events & select.POLLOUT:
+            loop.add_writer(self._socket, _settle, ready)
+        try:
+            await ready
+        finally:
+            silence.cancel()
+            loop.remove_reader(self._socket)
+            if events & select.POLLOUT:
+                loop.remove_writer(self._socket)
+
+
+_SILENT = "PostgreSQL does not answer"
+
+
+def _settle(ready: "asyncio.Future[None]", error: OperationalError | None = None) -> None:
+    if ready.done():
+        return
+    if error is None:
+        ready.set_result(None)
+    else:
+        ready.set_exception(error)

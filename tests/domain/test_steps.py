@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -97,8 +98,9 @@ def test_an_exception_is_raised_where_the_signal_is_waited_for(run: Run) -> None
         run(value_of(signal))
 
 
-def test_many_that_are_given_at_once_reach_threads_and_loops_and_wake_a_loop_once(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("in_the_loop", "wakes"), [(False, 1), (True, 0)])
+def test_many_that_are_given_at_once_reach_threads_and_loops_and_wake_a_loop_at_most_once(
+    monkeypatch: pytest.MonkeyPatch, in_the_loop: bool, wakes: int
 ) -> None:
     signals, numbers = [Signal[int]() for _ in range(40)], range(40)
     woken = list[object]()
@@ -111,17 +113,24 @@ def test_many_that_are_given_at_once_reach_threads_and_loops_and_wake_a_loop_onc
             woken.append(callback)
             return wake(callback, *arguments)
 
-        monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
         tasks = [asyncio.create_task(following(value_of(each))) for each in mine]
         await asyncio.sleep(0)  # now each of them follows
-        give_all(zip(signals, numbers, strict=True))
+        give = partial(give_all, zip(signals, numbers, strict=True))
+        with monkeypatch.context() as patched:
+            patched.setattr(loop, "call_soon_threadsafe", counted)
+            if in_the_loop:
+                give()
+            else:
+                thread = threading.Thread(target=give)
+                thread.start()
+                thread.join()
         return await asyncio.gather(*tasks)
 
     with ThreadPoolExecutor(20) as threads:
         standing_still = [threads.submit(blocking, value_of(each)) for each in signals[::2]]
         assert asyncio.run(follow(signals[1::2])) == list(numbers[1::2])
         assert [each.result(PATIENCE) for each in standing_still] == list(numbers[::2])
-    assert len(woken) == 1
+    assert len(woken) == wakes
 
 
 def test_a_signal_for_a_loop_that_is_closed_disturbs_nobody() -> None:

@@ -7,7 +7,7 @@ wrapped here, because production code has no hooks for this.
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import wraps
 from itertools import count
 from pathlib import Path
@@ -17,12 +17,13 @@ import api.processes  # noqa: F401
 from api import command_line
 from api.importing.entering import Entering
 from api.schema import the_schema
-from domain.steps import Steps
+from domain.steps import Step, Steps
 from infra import person_keys, private_files, rotation
-from infra.committer import Committer, Submission
+from infra.committer import Committer
 from infra.erasure.carrying_out import Erasures
 from infra.erasure.ledger import Ledger
 from infra.exchange import Asked, Exchange
+from infra.submissions import Submission
 from projections import ledger, runner
 from tests.held import die_in_the_next_statement
 
@@ -65,31 +66,54 @@ def _after_steps(original: Callable[..., Steps[Any]], kill: Callable[[], None]) 
     return wrapped
 
 
-def _after_lock(original: Callable[..., Any], kill: Callable[[], None]) -> Callable[..., Any]:
-    """The append lock is held, and what else is sent in the round trip that takes it is not sent yet."""
-
+def _after_talking(original: Callable[..., Generator[int, None, Any]], kill: Callable[[], None]) -> Callable[..., Any]:
     @wraps(original)
-    def wrapped(exchange: Exchange, *asked: Asked, **how: bool) -> Any:
-        upto = next((at for at, one in enumerate(asked, start=1) if b"advisory_xact_lock" in one.sql), 0)
-        if not upto:
-            return original(exchange, *asked, **how)
-        results = original(exchange, *asked[:upto])
+    def wrapped(*args: Any, **kwargs: Any) -> Generator[int, None, Any]:
+        result = yield from original(*args, **kwargs)
         kill()
-        return results + original(exchange, *asked[upto:])
+        return result
 
     return wrapped
 
 
-def _between_rows_and_commit(original: Callable[..., Any], kill: Callable[[], None]) -> Callable[..., Any]:
+class Parted(Step[list[Any]]):
+    """One round trip in two, between which the process dies."""
+
+    def __init__(self, first: Step[list[Any]], kill: Callable[[], None], last: Step[list[Any]]) -> None:
+        self._first, self._kill, self._last = first, kill, last
+
+    def wait(self) -> list[Any]:
+        results = self._first.wait()
+        self._kill()
+        return results + self._last.wait()
+
+    async def follow(self) -> list[Any]:
+        results = await self._first.follow()
+        self._kill()
+        return results + await self._last.follow()
+
+
+def _after_lock(original: Callable[..., Step[list[Any]]], kill: Callable[[], None]) -> Callable[..., Any]:
+    """The append lock is held, and what else is sent in the round trip that takes it is not sent yet."""
+
+    @wraps(original)
+    def wrapped(exchange: Exchange, *asked: Asked, **how: bool) -> Step[list[Any]]:
+        upto = next((at for at, one in enumerate(asked, start=1) if b"advisory_xact_lock" in one.sql), 0)
+        if not upto:
+            return original(exchange, *asked, **how)
+        return Parted(original(exchange, *asked[:upto], **how), kill, original(exchange, *asked[upto:], **how))
+
+    return wrapped
+
+
+def _between_rows_and_commit(original: Callable[..., Step[list[Any]]], kill: Callable[[], None]) -> Callable[..., Any]:
     """The rows of an append are in its transaction, whose COMMIT is not sent in the same round trip, as it would be."""
 
     @wraps(original)
-    def wrapped(exchange: Exchange, *asked: Asked, **how: bool) -> Any:
+    def wrapped(exchange: Exchange, *asked: Asked, **how: bool) -> Step[list[Any]]:
         if asked[-1].sql != b"COMMIT":
             return original(exchange, *asked, **how)
-        results = original(exchange, *asked[:-1])
-        kill()
-        return results + original(exchange, asked[-1])
+        return Parted(original(exchange, *asked[:-1], **how), kill, original(exchange, asked[-1]))
 
     return wrapped
 
@@ -98,9 +122,9 @@ IN_STATEMENT = "projection-in-statement"
 """Not before the statement but in it, between its rows and its position."""
 
 POINTS: dict[str, tuple[Any, str, Wrap]] = {
-    "lock-taken": (Exchange, "run", _after_lock),
-    "before-commit": (Exchange, "run", _between_rows_and_commit),
-    "sent-unheard": (Exchange, "_send", _after),
+    "lock-taken": (Exchange, "ask", _after_lock),
+    "before-commit": (Exchange, "ask", _between_rows_and_commit),
+    "sent-unheard": (Exchange, "_send", _after_talking),
     "committed-unanswered": (Committer, "_reply", _before),
     "one-of-batch-answered": (Submission, "put", _after),
     "projection-unsent": (ledger, "_commit_at_once", _before),

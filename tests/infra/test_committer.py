@@ -28,8 +28,9 @@ from domain.appending import (
 from domain.kernel import Claim, Refused, new_id
 from domain.kernel.recorded import Receipt
 from infra.append import APPEND_LOCK, Append
-from infra.committer import MOST_ENTRIES, Committer, Submission
+from infra.committer import MOST_ENTRIES, Committer
 from infra.event_store import EventStore
+from infra.submissions import Submission
 from tests.infra.submissions import conditions, entry
 from tests.toy import BeginDiary, MoveDiary, WritePage, asking, handled, toy_book
 

@@ -16,10 +16,12 @@ from api.composition import Parts
 from domain.appending import AlreadyHandled, ClaimTaken, Conditions, Entry, Moved
 from domain.kernel import Claim, Refused, new_id
 from domain.kernel.recorded import Receipt
+from domain.steps import Signal
 from infra.append import Append
-from infra.committer import Committer, Submission
+from infra.committer import Committer
 from infra.entries import COLUMNS, StoredEntry
 from infra.exchange import Asked, Exchange
+from infra.submissions import Submission
 from tests.infra.submissions import conditions, entry
 from tests.toy import BeginDiary, asking, handled
 
@@ -38,14 +40,15 @@ class Office(NamedTuple):
 
     def batch(self, who: int, asked: Sequence[tuple[Sequence[Entry], Conditions]]) -> list[list[int] | type[Exception]]:
         """What each comes to, appended in one transaction, in this thread: the committer's own has nothing to do."""
-        submissions = [Submission(*each) for each in asked]
-        self.committers[who]._commit(submissions, monotonic() + SECONDS)  # pyright: ignore[reportPrivateUsage]
+        committer = self.committers[who]
+        submissions = [committer.submit(*each) for each in asked]
+        committer._commit(submissions, monotonic() + SECONDS)  # pyright: ignore[reportPrivateUsage]
         return [_outcome(one) for one in submissions]
 
 
 def _outcome(submission: Submission) -> list[int] | type[Exception]:
     try:
-        return [*submission.wait()]
+        return [*Signal.wait(submission)]  # its own would queue it
     except Exception as error:  # noqa: BLE001 - whichever it is, the model has to name the same
         return type(error)
 
@@ -66,8 +69,8 @@ def supposed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     outcomes: list[bool] = []
     commit_if_so = Append.commit_if_so
 
-    def noted(self: Append) -> bool:
-        outcomes.append(commit_if_so(self))
+    async def noted(self: Append) -> bool:
+        outcomes.append(await commit_if_so(self))
         return outcomes[-1]
 
     monkeypatch.setattr(Append, "commit_if_so", noted)
@@ -76,13 +79,13 @@ def supposed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 def test_who_is_alone_asks_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    run = Exchange.run
+    ask = Exchange.ask
 
     def counted(self: Exchange, *statements: Asked, **how: Any) -> Any:
         asked.append(len(statements))
-        return run(self, *statements, **how)
+        return ask(self, *statements, **how)
 
-    monkeypatch.setattr(Exchange, "run", counted)
+    monkeypatch.setattr(Exchange, "ask", counted)
     id = new_id()
     trips: list[int] = []
     for version in range(1, 7):
