@@ -31,10 +31,10 @@ STAGES: tuple[tuple[type, str, str], ...] = (
     (Vault, "seal", "vault: seal, make a key"),
     (Committer, "enqueue", "door: hand over to the committer"),
     (Committer, "_gather", "committer: gather the batch"),
-    (Appender, "append", "committer: gather what the checks need"),
-    (Append, "begin", "committer: take the lock, read the head of the book"),
+    (Appender, "suppose", "committer: gather the answers"),
+    (Append, "suppose", "committer: suppose the head of the book"),
     (Append, "accept", "committer: check and accept"),
-    (Append, "commit", "committer: write the batch as JSON, commit"),
+    (Append, "commit_if_so", "committer: write the batch as JSON, commit"),
     (Committer, "_reply", "committer: answer"),
 )
 

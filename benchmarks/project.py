@@ -109,10 +109,10 @@ def run(laboratory: Laboratory) -> Section:
             (
                 f"A measurement of the stock runner is of {part:,} events of the same kinds, and of the first"
                 f" {of_company:,} with our models, for a quiet time is not long enough for more; its time for an event"
-                " is the same in a long book. Its start is left out, which a short one would not pay for: it is timed"
-                f" from its first event on, ours from the start. Once over the whole one, whatever the machine's pace:"
-                f" {in_full:,.0f} and {in_full_with_models:,.0f} events a second; the one table is then compared with"
-                " ours."
+                " is the same in a long book. Everybody's start is left out, which a short one would not pay for: the"
+                " stock runner is timed from when its first event is posted, ours from when the first one is read."
+                f" Once over the whole book, whatever the machine's pace, the stock runner: {in_full:,.0f} and"
+                f" {in_full_with_models:,.0f} events a second; the one table is then compared with ours."
             ),
             watch.said(),
         ],
@@ -145,20 +145,31 @@ def _enter(parts: Parts, events: int) -> None:
 
 
 def _ours(parts: Parts, read_models: Sequence[Model], last: int, window: Window) -> float:
-    """Seconds from an empty read model to the last position, by our runner."""
+    """Seconds from the first event of empty read models to the last position, by our runner."""
+    began: list[float] = []
     with psycopg.connect(parts.conninfo, autocommit=True) as db:
         _empty(db, read_models)
-        runner = ProjectionRunner(parts.conninfo, parts.mapper, read_models)
+        runner = ProjectionRunner(parts.conninfo, parts.mapper, [_noting(model, began) for model in read_models])
         window.open()
-        began = time.perf_counter()
         runner.start()
         try:
             until(lambda: _position(db) == last)
-            took = time.perf_counter() - began
+            took = time.perf_counter() - began[0]
         finally:
             runner.stop(0)
         window.close()
         return took
+
+
+def _noting(model: Model, began: list[float]) -> Model:
+    """The same; and when it is given its first event."""
+
+    def post(posting: Posting, recorded: Recorded[Any]) -> None:
+        if not began:
+            began.append(time.perf_counter())
+        model.post(posting, recorded)
+
+    return replace(model, post=post)
 
 
 def _without_past(model: Model) -> Model:
