@@ -10,7 +10,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 
 import psycopg
@@ -136,12 +135,14 @@ class Committer:
             home = self._whose()
             if home is turn.home:
                 return True
-            following = self._turn = Turn(home)
+            other = self._turn = Turn(home)
         if home is None:
             self._called.set()
         else:
-            with suppress(RuntimeError):  # it was closed just now: whoever stands still takes over
-                home.call_soon_threadsafe(self._begin, following)
+            try:
+                home.call_soon_threadsafe(self._begin, other)
+            except RuntimeError:  # it was closed just now
+                self._leave(other, None)
         return False
 
     def _leave(self, turn: Turn, error: Exception | None) -> None:

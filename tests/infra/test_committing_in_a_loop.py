@@ -136,6 +136,18 @@ def test_one_that_can_not_be_appended_is_told_and_the_others_are_appended(commit
     assert uvloop.run(together(followed(committer, before, 2))) == [[6]], "the committer goes on"
 
 
+def test_what_has_no_size_is_told_and_the_others_are_appended(committer: Committer) -> None:
+    async def none_and_one() -> list[Any]:
+        with pytest.raises(TypeError):
+            await committer.submit([entry(state=None)], conditions(new_id())).follow()
+        return await together(followed(committer, new_id()))
+
+    assert uvloop.run(none_and_one()) == [[4]]
+    with pytest.raises(TypeError):
+        committer.submit([entry(state=None)], None).wait()
+    assert committer.submit([entry()], None).wait() == [5]
+
+
 def test_what_is_refused_in_a_batch_is_told(committer: Committer) -> None:
     one, other, claim, key = new_id(), new_id(), Claim("address", "here"), new_id()
 
