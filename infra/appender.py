@@ -73,9 +73,9 @@ class Appender:
 
     async def suppose(self, batch: Sequence[Submitted]) -> Done | None:
         """Append in one round trip what it `supposes`; None where it is not so, and nothing was done."""
-        append, (entries, conditions) = Append(self._connected(), self._vault), _contents(batch)
         if self._left is None:
             return None
+        append, (entries, conditions) = Append(self._connected(), self._vault), _contents(batch)
         append.suppose(entries, conditions, self._left)
         answers = [_accepted(append, one) for one in batch]
         return self._done(append, answers) if await append.commit_if_so() else None

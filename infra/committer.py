@@ -110,7 +110,7 @@ class Committer:
 
     def _finished(self) -> bool:
         with self._served:
-            return self._served.wait_for(lambda: self._turn is None, timeout=LONG)
+            return self._served.wait_for(lambda: self._turn is None or not self._thread.is_alive(), timeout=LONG)
 
     def _whose(self) -> Home:
         """Where the first command in the queue is to be committed."""
@@ -198,6 +198,8 @@ class Committer:
         """Serve in an event loop."""
         while self._goes_on(turn):
             turn.batch = await following(self._gather(turn.home))
+            if not turn.batch:  # who was first does not wait any more
+                continue
             done = await following(self._appender.suppose(turn.batch))
             if self._turn is not turn:
                 return
@@ -245,15 +247,17 @@ class Committer:
         """Append a batch that failed, where the database is away. One that can't be appended for any other reason is
         appended one by one, to find who is to blame.
 
-        When a commit's answer is lost, the batch is sent again: its idempotency keys tell what had happened.
+        When a commit's answer is lost, the batch is sent again: its idempotency keys tell what had happened. What has
+        no key is told as unknown.
         """
         while failure is not None:
             self._appender.disconnect()
             if not _away(failure):
                 self._blame(batch, failure, deadline)
                 return
-            sure = all(one.conditions is not None for one in batch)
-            if not sure or time.monotonic() > deadline or self._closing.wait(PAUSE):
+            self._give_up([one for one in batch if one.conditions is None], failure)
+            batch = [one for one in batch if one.conditions is not None]
+            if not batch or time.monotonic() > deadline or self._closing.wait(PAUSE):
                 self._give_up(batch, failure)
                 return
             failure = self._try(batch, self._appender.append)

@@ -126,7 +126,7 @@ POINTS: dict[str, tuple[Any, str, Wrap]] = {
     "before-commit": (Exchange, "ask", _between_rows_and_commit),
     "sent-unheard": (Exchange, "_send", _after_talking),
     "committed-unanswered": (Committer, "_reply", _before),
-    "one-of-batch-answered": (Submission, "put", _after),
+    "one-of-batch-answered": (Submission, "follow", _after_steps),
     "projection-unsent": (ledger, "_commit_at_once", _before),
     IN_STATEMENT: (ledger, "_commit_at_once", _before),
     "projection-committed": (runner, "commit", _after),

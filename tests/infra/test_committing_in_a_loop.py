@@ -3,6 +3,7 @@ however it ends.
 """
 
 import asyncio
+import inspect
 import os
 import signal
 import threading
@@ -10,7 +11,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from types import CoroutineType
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import psycopg
@@ -195,9 +197,11 @@ def test_a_server_that_says_nothing_is_given_up(
     assert row is not None
     os.kill(row[0], signal.SIGSTOP)
     try:
-        assert run(together(followed(committer, new_id()))) == [[4]]
+        [answer] = run(together(followed(committer, new_id())))
     finally:
         os.kill(row[0], signal.SIGCONT)
+    # On a slow disk the next connection may be taken for a silent one as well, after its commit.
+    assert answer == [4] or (isinstance(answer, AlreadyHandled) and answer.kept.receipt.position == 4)
 
 
 @pytest.mark.parametrize("run", LOOPS)
@@ -253,34 +257,66 @@ def test_a_loop_that_ends_in_the_middle_leaves_what_others_wait_for_to_the_threa
     assert [held[position - 4][0] for position in positions] == [id, second]
 
 
-def test_a_loop_that_ends_before_it_could_commit(committer: Committer) -> None:
-    """Its task is cancelled before its first step."""
-    cut_off = new_id()
-
-    async def begins() -> None:
-        asyncio.get_running_loop().create_task(as_coroutine(followed(committer, cut_off)))
+def test_a_task_that_is_cancelled_before_its_first_step_is_not_the_end_of_the_queue(committer: Committer) -> None:
+    async def begins() -> Sequence[int]:
+        mine = asyncio.ensure_future(followed(committer, new_id()))
         await asyncio.sleep(0)
+        turn = committer._turn  # pyright: ignore[reportPrivateUsage]
+        assert turn is not None
+        assert turn.task is not None
+        assert inspect.getcoroutinestate(cast("CoroutineType[Any, Any, None]", turn.task.get_coro())) == "CORO_CREATED"
+        turn.task.cancel()
+        return await asyncio.wait_for(mine, SECONDS)
 
-    asyncio.run(begins())
-    with ThreadPoolExecutor(1) as threads:
-        id = new_id()
-        assert threads.submit(committer.submit([entry(id)], conditions(id)).wait).result(SECONDS) == [5]
+    assert asyncio.run(begins()) == [4]
+
+
+def test_a_batch_of_which_some_has_no_key_is_sent_again_as_far_as_it_has(committer: Committer, database: str) -> None:
+    """What is known is told, and what may have been committed is not committed again."""
+    keyed, keyless = new_id(), new_id()
+
+    async def two() -> list[Any]:
+        waiting = asyncio.ensure_future(
+            together(committer.submit([entry(keyless)], None).follow(), followed(committer, keyed))
+        )
+        await asyncio.to_thread(until, partial(_waits_for_the_lock, database))
+        with psycopg.connect(database, autocommit=True) as db:
+            db.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE application_name = 'daybook committer' AND datname = current_database()"
+            )
+        holder.rollback()
+        return await waiting
+
+    with psycopg.connect(database) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
+        unknown, known = uvloop.run(two())
+    assert isinstance(unknown, BookUnavailable)
+    assert known == [4]
 
 
 @pytest.mark.parametrize("stands", [True, False])
-def test_a_loop_that_stopped_before_it_could_commit_is_not_waited_for(book: Parts, database: str, stands: bool) -> None:
+@pytest.mark.parametrize("in_the_middle", [True, False])
+def test_a_loop_that_stopped_is_not_waited_for(
+    book: Parts, database: str, batches: list[tuple[int, int]], stands: bool, in_the_middle: bool
+) -> None:
+    """Before it could commit, or while it waits for PostgreSQL."""
     committer = Committer(database, book.vault, lambda _: None)
     for _ in range(3):
         committer.submit([entry()], None).wait()
     loop = asyncio.new_event_loop()
 
     async def gone() -> None:
-        loop.call_soon(loop.stop)
+        if in_the_middle:
+            loop.call_soon(loop.stop)
+        else:
+            loop.stop()
         await followed(committer, new_id())
 
     task = loop.create_task(gone())
     loop.run_forever()
     assert not task.done()
+    assert (threading.get_ident() in {thread for thread, _ in batches}) is in_the_middle
     id = new_id()
     with ThreadPoolExecutor(1) as threads:
         if stands:
@@ -298,10 +334,6 @@ def _position(standing: Future[Any]) -> int:
         return int(standing.result(SECONDS)[0])
     except AlreadyHandled as handled:  # it was sent again, as the door sends a retry
         return handled.kept.receipt.position
-
-
-async def as_coroutine(waiting: Awaitable[T]) -> T:
-    return await waiting
 
 
 def _waits_for_the_lock(database: str) -> bool:
