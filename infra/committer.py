@@ -123,8 +123,8 @@ class Committer:
         sure = one.conditions is not None or one.home is home
         return sure and one.size <= AT_ONCE and self._appender.supposes(one)
 
-    def _goes_on(self, turn: Turn) -> bool:
-        """Whether a command waits for whose turn it is. If not, nothing is queued, or it is another's turn now."""
+    def _keep(self, turn: Turn) -> bool:
+        """Keep the turn where a command waits for whose it is; else it is given up, or handed on. Whether it is kept."""
         with self._entrance:
             if self._turn is not turn:
                 return False
@@ -196,7 +196,7 @@ class Committer:
 
     async def _follow(self, turn: Turn) -> None:
         """Serve in an event loop."""
-        while self._goes_on(turn):
+        while self._keep(turn):
             turn.batch = await following(self._gather(turn.home))
             if not turn.batch:  # who was first does not wait any more
                 continue
@@ -229,7 +229,7 @@ class Committer:
         if left is not None:
             failure = left.error or self._try(left.batch, self._appender.look)
             self._insist(left.batch, failure, left.deadline)
-        while self._goes_on(turn):
+        while self._keep(turn):
             self._commit(blocking(self._gather(None)), self._began + PATIENCE)
 
     def _commit(self, batch: list[Submission], deadline: float) -> None:
