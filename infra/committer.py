@@ -124,7 +124,7 @@ class Committer:
         return sure and one.size <= AT_ONCE and self._appender.supposes(one)
 
     def _keep(self, turn: Turn) -> bool:
-        """Keep the turn where a command waits for whose it is; else it is given up, or handed on. Whether it is kept."""
+        """Keep the turn where a command waits for whose it is, or give it up, or hand it on. Whether it is kept."""
         with self._entrance:
             if self._turn is not turn:
                 return False

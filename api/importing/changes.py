@@ -3,8 +3,9 @@
 A row never takes anything away: an empty cell, or a line that the file no longer has, leaves the record as it is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any, TypeAlias, cast
 
 from domain.customer import Customer, RegisterCustomer
 from domain.kernel import Command, State, opened
@@ -13,6 +14,8 @@ from domain.product import AddProduct, Product
 from domain.staff_member import RegisterStaffMember, StaffMember
 from domain.team import CreateTeam, Team
 from domain.ticket import OpenTicket, Ticket
+
+_TERMS = ("quantity", "price", "discount", "tax")
 
 Change: TypeAlias = tuple[str, dict[str, Any]]
 """A verb, and the raw values of its command."""
@@ -27,7 +30,7 @@ def changes(state: State, wanted: Command, given: Mapping[str, object]) -> Itera
         case Customer(), RegisterCustomer():
             yield from _of_customer(state, wanted, given)
         case Opportunity(), OpenOpportunity():
-            yield from _of_opportunity(state, wanted)
+            yield from _of_opportunity(state, wanted, given)
         case Ticket(), OpenTicket():
             yield from _of_ticket(state, wanted, given)
         case Product(), AddProduct():
@@ -64,7 +67,7 @@ def _of_customer(state: Customer, wanted: RegisterCustomer, given: Mapping[str, 
             yield "addContactPoint", {"contact_point": raw, "shared_email_reason": wanted.shared_email_reason}
 
 
-def _of_opportunity(state: Opportunity, wanted: OpenOpportunity) -> Iterator[Change]:
+def _of_opportunity(state: Opportunity, wanted: OpenOpportunity, given: Mapping[str, object]) -> Iterator[Change]:
     if wanted.title != opened(state.title):
         yield "rename", {"title": wanted.title}
     if wanted.pipeline != state.pipeline:
@@ -81,15 +84,34 @@ def _of_opportunity(state: Opportunity, wanted: OpenOpportunity) -> Iterator[Cha
             "changeAmount": ("amount", "currency") if wanted.amount is not None else (),
         },
     )
-    there = list(state.lines.values())
-    for at, line in enumerate(wanted.lines):
-        yield from _of_line(there[at] if at < len(there) else None, line)
+    filled = cast("Sequence[Mapping[str, object]]", given.get("lines") or ())
+    for there, (line, terms) in _paired(state.lines.values(), list(zip(wanted.lines, filled, strict=True))):
+        yield from _of_line(there, line, terms)
 
 
-def _of_line(there: OpportunityLine | None, wanted: NewOpportunityLine) -> Iterator[Change]:
-    terms = {"quantity": wanted.quantity, "discount": wanted.discount, "tax": wanted.tax}
-    if wanted.price is not None:
-        terms["price"] = wanted.price
+Wanted: TypeAlias = tuple[NewOpportunityLine, Mapping[str, object]]
+"""A line, and the fields of it that the row fills."""
+
+
+def _paired(
+    there: Iterable[OpportunityLine], wanted: Sequence[Wanted]
+) -> Iterator[tuple[OpportunityLine | None, Wanted]]:
+    """Each wanted line with the one of its product; one whose product no line has, with the first that nobody wants."""
+    left, others = list(there), list[Wanted]()
+    for one in wanted:
+        same = next((line for line in left if line.product == one[0].product), None)
+        if same is None:
+            others.append(one)
+        else:
+            left.remove(same)
+            yield same, one
+    yield from zip_longest(left[: len(others)], others)
+
+
+def _of_line(
+    there: OpportunityLine | None, wanted: NewOpportunityLine, filled: Mapping[str, object]
+) -> Iterator[Change]:
+    terms = {name: value for name in _TERMS if name in filled and (value := getattr(wanted, name)) is not None}
     if there is not None and there.product == wanted.product:
         if any(getattr(there, name) != value for name, value in terms.items()):
             yield "changeLine", {"line": there.line, **terms}

@@ -3,7 +3,8 @@
 The book itself tells. A record is known by its external id, and remembers the fingerprint of the row that was entered
 last. Where that is missing, as after a kill, its events tell: each carries the fingerprint of the row that caused it as
 correlation id, and the command's key, derived from that fingerprint, as idempotency key. Neither expires; so they also
-tell of a record that has lost its external id.
+tell of a record that has lost its external id. What adds something each time, such as a note, has a key of its own
+content: a row that says something else besides does not add it again.
 """
 
 from collections import Counter
@@ -58,6 +59,9 @@ class Task(NamedTuple):
         """The key under which it is done where it can't be entered as having happened in the past."""
         return uuid5(self.key, "late")
 
+    def has_left(self, marks: Iterable[Mark]) -> bool:
+        return any(mark.key in (self.key, self.late_key) for mark in marks)
+
 
 class StepRefused(Exception):
     """A command of the row was refused; what stood before it in the row is entered."""
@@ -79,14 +83,13 @@ class Entering:
     async def enter(self, row: Entry, known: Known | None) -> Entered:
         """Do what is still to be done. Raises NotFound, BadValue, StepRefused or BookUnavailable."""
         if known is None:
-            first, *rest = _tasks(row.fingerprint, 0, row.asked)
-            begun = await self._submit(row, first, None)
-            for task in rest:
+            begun = await self._submit(row, Task(row.asked[0], _key(row.fingerprint, 0, row.asked[0], 1)), None)
+            for task in _tasks(row.fingerprint, 0, row.asked, begun.id)[1:]:
                 await self._submit(row, task, begun.id)
             # A record that has lost its external id since answers with what it was begun with.
             outcome = Outcome.CREATED if begun.position > self._before else Outcome.UNCHANGED
             return Entered(outcome, begun.id)
-        if row.fingerprint == known.fingerprint:
+        if known.fingerprint in (row.fingerprint, *row.spellings):
             return Entered(Outcome.UNCHANGED, known.id)
         if known.lost and known.marks[-1].correlation != row.fingerprint:
             return Entered(Outcome.UNCHANGED, None)
@@ -124,10 +127,10 @@ class Entering:
             # does not undo what people have changed since.
             state = self._state(known.id, own[-1].version - 1 if own else None)
             asked = (*await self._changes(row, known.id, state), *row.asked[1:])
-        tasks = _tasks(row.fingerprint, before[-1].version if before else 0, asked)
-        left = {mark.key for mark in own}
-        done = [at for at, task in enumerate(tasks, 1) if task.key in left or task.late_key in left]
-        return tasks[max(done, default=0) :]
+        tasks = _tasks(row.fingerprint, before[-1].version if before else 0, asked, known.id)
+        done = [at for at, task in enumerate(tasks, 1) if task.has_left(own)]
+        rest = tasks[max(done, default=0) :]
+        return [task for task in rest if task.asked.content is None or not task.has_left(known.marks)]
 
     def _state(self, id: UUID, version: int | None) -> State:
         if version is None:
@@ -176,15 +179,23 @@ class Entering:
             raise StepRefused(task.asked.verb, refused) from None
 
 
-def _tasks(fingerprint: UUID, base: int, asked: Iterable[Asked]) -> list[Task]:
+def _tasks(fingerprint: UUID, base: int, asked: Iterable[Asked], record: UUID) -> list[Task]:
     """The tasks with their keys. `base`: the version of the mark before the row's own, for a row that comes back later
-    (A, then B, then A again) asks anew."""
-    count = Counter[str]()
+    (A, then B, then A again) asks anew; but not to add what it has added before."""
+    count = Counter[str | UUID]()
     tasks: list[Task] = []
     for one in asked:
         count[one.verb] += 1
-        tasks.append(Task(one, uuid5(fingerprint, f"{base}:{one.verb}:{count[one.verb]}")))
+        key = _key(fingerprint, base, one, count[one.verb])
+        if one.content is not None:
+            count[one.content] += 1
+            key = uuid5(one.content, f"{record}:{count[one.content]}")
+        tasks.append(Task(one, key))
     return tasks
+
+
+def _key(fingerprint: UUID, base: int, asked: Asked, ordinal: int) -> UUID:
+    return uuid5(fingerprint, f"{base}:{asked.verb}:{ordinal}")
 
 
 def _reason(verb: str, rule: Rule) -> str:

@@ -111,7 +111,7 @@ class Import:
         async def enter(row: Entry) -> Entered | Rejected | Waiting | Literal[Outcome.ERASED]:
             async with room:
                 before = known.get(row.external_id)
-                if before is None and row.fingerprint in self._erased:
+                if before is None and not self._erased.isdisjoint((row.fingerprint, *row.spellings)):
                     return Outcome.ERASED
                 return await following(self._enter(row, before))
 
@@ -147,7 +147,7 @@ class Import:
             above = self._rows.setdefault(row.external_id, row.number)
             if above == row.number:
                 yield row
-            elif former == row.fingerprint:
+            elif former in (row.fingerprint, *row.spellings):
                 tally.count(Outcome.REPEATED)
             else:
                 why = f"row {above} says something else of the same external id {row.external_id!r}"

@@ -12,10 +12,12 @@ import msgspec
 
 from api.importing.layout import Layout, checked_layout
 from api.importing.values import BadValue, Value, parse_value
+from domain.access import NEEDS
 from domain.catalogue import AnyDecider, catalogue
 from domain.kernel import Command
 from domain.kernel.admission import marked
 from domain.kernel.fields import Derived, Filled
+from domain.kernel.permissions import Permission
 
 KINDS = {
     "customers": "customer",
@@ -26,6 +28,12 @@ KINDS = {
     "teams": "team",
 }
 """What can be imported, as the command line names it, and the kind of aggregate that a row becomes."""
+
+
+_A_PERSON_S = (
+    Permission.UNMASK_PERSONAL_DATA, Permission.REQUEST_ERASURE, Permission.APPROVE_ERASURE, Permission.HOLD_DATA,
+)  # fmt: skip
+"""What its commands need is exercised by people, under their own names: a file would be the second person of two."""
 
 
 class MappingError(Exception):
@@ -58,6 +66,8 @@ class Step(msgspec.Struct, frozen=True):
     when: Mapping[str, frozenset[str]]
     occurred_at: str | None
     """The column with the day on which it happened; None: when it is recorded."""
+    adds: bool
+    """Whether it adds something each time that it is done: a note, a line, a message."""
 
     @property
     def columns(self) -> set[str]:
@@ -108,6 +118,8 @@ def _checked(text: _MappingText, kind: str) -> RowMapping:
     columns = [text.external_id] if isinstance(text.external_id, str) else text.external_id
     if not columns:
         raise BadValue("external_id must name at least one column")
+    if text.step[0].when:
+        raise BadValue("the first step begins the record, so it has no 'when': take other rows out of the file")
     return RowMapping(
         decider,
         tuple(columns),
@@ -124,6 +136,8 @@ def _step(decider: AnyDecider, text: _StepText, at: str) -> Step:
     if command is None:
         raise BadValue(f"{at}: {decider.kind} has no command {text.do!r}; it has {_listed(decider.commands)}")
     at = f"{at} ({text.do})"
+    if NEEDS[command] in _A_PERSON_S:
+        raise BadValue(f"{at}: a person gives this command, under their own name; a file can't")
     known = _fields(command)
     for name in text.fields:
         if name not in known:
@@ -135,7 +149,8 @@ def _step(decider: AnyDecider, text: _StepText, at: str) -> Step:
         if required and name not in fields:
             raise BadValue(f"{at}: the field {name} is needed")
     when = {column: frozenset([one] if isinstance(one, str) else one) for column, one in text.when.items()}
-    return Step(text.do, fields, when, text.occurred_at)
+    hints = get_type_hints(command, include_extras=True)
+    return Step(text.do, fields, when, text.occurred_at, any(marked(hint, Derived) for hint in hints.values()))
 
 
 def _fields(command: type[Command]) -> dict[str, bool]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 from unicodedata import normalize
@@ -30,6 +30,9 @@ class Asked(NamedTuple):
     verb: str
     raw: dict[str, Any]
     occurred_at: datetime | None
+    content: UUID | None = None
+    """Of what adds something each time that it is done: what it says of which record, whatever else the row says. None:
+    to do it once more changes nothing."""
 
 
 class Entry(NamedTuple):
@@ -43,6 +46,8 @@ class Entry(NamedTuple):
     asked: tuple[Asked, ...]
     fingerprint: UUID
     """Of all that the row asks for: rows of equal content have equal ones."""
+    spellings: tuple[UUID, ...]
+    """The fingerprints of the same content with its accents written in another way."""
     faults: tuple[str, ...]
     """What can't be used in its cells; where there is any, the row is not entered."""
 
@@ -83,12 +88,17 @@ class Table:
             why = f"the row has {len(cells)} cells, and the header has {len(self.header)}"
             return Rejected(number, cells, (why,))
         found: list[str] = []
-        composed = tuple(map(_composed, cells))
-        external_id, asked = self._read(composed, found)
+        external_id, asked = self._read(tuple(map(_composed, cells)), found)
         # Of a row that comes decomposed the fingerprint is that of its own letters, as it has always been.
-        said = (external_id, asked) if composed == cells else self._read(cells, [])
-        content = msgspec.json.encode([self._source, self.mapping.decider.kind, *said])
-        return Entry(number, cells, external_id, asked, self._derive(content), tuple(found))
+        own, *others = dict.fromkeys(map(self._fingerprint, (cells, *_spelled(cells))))
+        return Entry(number, cells, external_id, asked, own, tuple(others), tuple(found))
+
+    def _fingerprint(self, cells: tuple[str, ...]) -> UUID:
+        external_id, asked = self._read(cells, [])
+        return self._content(external_id, [(one.verb, one.raw, one.occurred_at) for one in asked])
+
+    def _content(self, *said: object) -> UUID:
+        return self._derive(msgspec.json.encode([self._source, self.mapping.decider.kind, *said]))
 
     def _read(self, cells: tuple[str, ...], found: list[str]) -> tuple[str, tuple[Asked, ...]]:
         """External id and commands of a row; what can't be used is added to what was found."""
@@ -97,7 +107,8 @@ class Table:
         found += [
             f"column {column}: the external id is empty" for column in self.mapping.external_id if not row[column]
         ]
-        return " / ".join(named) if all(named) else "", tuple(self._asked(row, found))
+        external_id = " / ".join(named) if all(named) else ""
+        return external_id, tuple(self._asked(external_id, row, found))
 
     def _corrected(self, cells: tuple[str, ...]) -> dict[str, str]:
         row = {column: cell.strip() for column, cell in zip(self.header, cells, strict=True)}
@@ -105,15 +116,23 @@ class Table:
             row[column] = corrections.get(row[column], row[column])
         return row
 
-    def _asked(self, row: Row, found: list[str]) -> Iterator[Asked]:
+    def _asked(self, external_id: str, row: Row, found: list[str]) -> Iterator[Asked]:
         """The commands; what can't be used is added to what was found."""
+        latest: tuple[date, str | None] = (date.min, None)
         for at, step in enumerate(self.mapping.steps):
             if at and not _applies(step, row):
                 continue
             raw = filled(step.fields, row)
             at_that_time = _midnight(row, step.occurred_at, self.mapping.time_zone)
             found.extend((*faults(raw), *faults(at_that_time)))
-            yield Asked(step.verb, raw, None if isinstance(at_that_time, Fault) else at_that_time)
+            occurred_at = None if isinstance(at_that_time, Fault) else at_that_time
+            if occurred_at is not None:
+                day = (occurred_at.astimezone(self.mapping.time_zone).date(), step.occurred_at)
+                if day[0] < latest[0]:
+                    found.append(f"column {day[1]}: this day lies before the one in column {latest[1]}")
+                latest = max(latest, day, key=lambda one: one[0])
+            content = self._content(external_id, step.verb, raw) if at and step.adds else None
+            yield Asked(step.verb, raw, occurred_at, content)
 
     def _rows(self) -> Iterator[list[str]]:
         try:
@@ -137,6 +156,13 @@ class Table:
 def _composed(text: str) -> str:
     """As the book has texts, and mappings are read; some systems write letters and their accents apart."""
     return normalize("NFC", text)
+
+
+def _spelled(cells: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The same cells with letters and accents together, and apart."""
+    if not all(map(str.isascii, cells)):
+        yield tuple(map(_composed, cells))
+        yield tuple(normalize("NFD", cell) for cell in cells)
 
 
 def _applies(step: Step, row: Mapping[str, str]) -> bool:

@@ -708,6 +708,11 @@ def test_every_kind_is_entered_and_changed(
                 "mbcs",
             )
         ),
+        (CUSTOMERS.replace('do = "register"', 'do = "register"\nwhen = { vip = "yes" }'), "so it has no 'when'"),
+        *(
+            (f'{CUSTOMERS}\n[[step]]\ndo = "{verb}"\n', f"step 4 ({verb}): a person gives this command")
+            for verb in ("requestErasure", "erasePersonalData", "placeLegalHold", "liftLegalHold", "unmask")
+        ),
     ],
 )
 def test_a_mapping_that_cant_be_used_says_where_and_why(mapping: str, says: str, tmp_path: Path) -> None:
