@@ -11,6 +11,7 @@ from domain.encoding import UnreadableEntry
 from domain.kernel import Claim
 from domain.opportunity import Opportunity
 from domain.pipeline import Pipeline
+from domain.queue import Queue
 from infra.marks import begun
 from infra.reservations import Reservations
 
@@ -69,7 +70,7 @@ class Finder:
         return {name: self._value(value, record, missing) for name, value in raw.items()}, missing
 
     def pipeline(self, name: str) -> UUID | None:
-        """The oldest pipeline of this name."""
+        """The oldest pipeline of this name that is in use, or else the oldest."""
         return self._by_name("pipeline").get(name.casefold())
 
     def forget(self, kind: str) -> None:
@@ -120,8 +121,9 @@ class Finder:
         with self._lock:
             if kind not in self._named:
                 ids = begun(self._parts.pool, _BEGINNINGS[kind])
-                states = ((id, self._parts.daybook.fold(id).state) for id in reversed(ids))
-                self._named[kind] = {str(getattr(state, "name", "")).casefold(): id for id, state in states}
+                states = [(id, cast("Pipeline | Queue", self._parts.daybook.fold(id).state)) for id in reversed(ids)]
+                states.sort(key=lambda one: _is_in_use(one[1]))  # the last of one name is the one that is found
+                self._named[kind] = {state.name.casefold(): id for id, state in states}
             return self._named[kind]
 
     def _stage(self, lookup: Lookup) -> UUID:
@@ -139,6 +141,10 @@ class Finder:
         if not isinstance(state, Opportunity):
             raise BadValue("a line is found in an opportunity that is there already")
         return _one(lookup, ((str(at), line) for at, line in enumerate(state.lines, 1)), self._source)
+
+
+def _is_in_use(state: Pipeline | Queue) -> bool:
+    return state.active if isinstance(state, Pipeline) else not state.archived
 
 
 def _one(lookup: Lookup, named: Iterable[tuple[str, UUID]], source: str) -> UUID:

@@ -4,11 +4,16 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from unicodedata import normalize
+from uuid import UUID, uuid4
 
 import pytest
 
 from api.importing.outcomes import Summary
+from domain.access import unlimited
+from domain.catalogue import catalogue
+from domain.kernel.recorded import Context
 from domain.opportunity import Opportunity, OpportunityStatus
+from domain.steps import blocking
 from tests.api.filled import asked, opened
 from tests.api.test_import import Files
 
@@ -75,6 +80,13 @@ class Deals(Files):
 
     def tickets(self, *rows: str) -> Summary:
         return self._imported("tickets", "no,subject,answer,thanks,done", rows, TICKETS, "old")
+
+    def act(self, kind: str, verb: str, id: UUID | None, **raw: object) -> None:
+        """What a person does to a record that is not known by an external id, or begins."""
+        context = Context(actor="administrator", idempotency_key=uuid4(), correlation_id=uuid4())
+        given = raw if id is None else {"id": id, **raw}
+        authority = unlimited(context.actor)
+        blocking(self.parts.commands.submit(catalogue.deciders[kind], verb, given, context, authority))
 
     def amount(self) -> int:
         return int(self.deal("1").amount or 0)
@@ -152,6 +164,15 @@ def test_terms_of_a_line_that_the_file_does_not_say_stay_as_people_have_them(dea
 
 def _products(deal: Opportunity) -> int:
     return len({line.product for line in deal.lines.values()})
+
+
+def test_of_two_pipelines_of_one_name_the_one_in_use_is_meant(deals: Deals) -> None:
+    deals.load("1,Heating,7,,,,,,")
+    former = deals.deal("1").pipeline
+    deals.act("pipeline", "archive", former)
+    deals.act("pipeline", "define", None, name="DIRECT", currency="EUR", stages=[{"name": "Talk", "probability": 10}])
+    assert deals.load("2,Cooling,7,,,,,,").created == 1
+    assert deals.deal("2").pipeline != former
 
 
 def test_a_row_whose_end_lies_before_its_beginning_is_rejected(deals: Deals) -> None:
