@@ -190,8 +190,9 @@ class OpportunityTotals:
     )
     average_cycle_days: Decimal | None = mean(
         CYCLE,
-        "The mean of the days from opening to closing of the won ones, with two decimals; null where none is won.",
-        only=WON,
+        "The mean of the days from opening to closing of the won ones, with two decimals. Those that were closed before"
+        " they were entered tell of none; null where no other is won.",
+        only=f"{WON} AND {CYCLE} >= 0",
     )
     hidden_fields: list[str] = hidden()
 

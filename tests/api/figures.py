@@ -54,6 +54,7 @@ class Calendar:
 def of_deals(deals: Sequence[Row], calendar: Calendar) -> dict[str, Any]:
     won, lost, still = ([deal for deal in deals if deal["status"] == status] for status in ("won", "lost", "open"))
     cycles = [(deal["closed_on"] - calendar.day(deal["opened_at"])).days for deal in won if deal["closed_on"]]
+    cycles = [days for days in cycles if days >= 0]  # the others were entered late
     return {
         "count": len(deals),
         "open": len(still),

@@ -111,6 +111,7 @@ def test_the_figures_of_deals_are_those_of_the_domain_s_page(empty: str, at: Des
         deal(6, "open", amount="10.10", probability="50"),
         deal(7, "open", amount="7", currency="JPY", probability="50"),
         deal(8, "open"),
+        deal(9, "won", closed_on=date(1999, 12, 31)),
     )
     found = at.data("""{ opportunityTotals {
         count open won lost winRate averageCycleDays
@@ -118,12 +119,12 @@ def test_the_figures_of_deals_are_those_of_the_domain_s_page(empty: str, at: Des
         averageWonAmounts { amount currency } weighted { amount currency }
     } }""")
     assert found["opportunityTotals"] == {
-        "count": 8,
+        "count": 9,
         "open": 4,
-        "won": 3,
+        "won": 4,
         "lost": 1,
-        "winRate": "75.00",  # 100 x 3 / (3 + 1)
-        "averageCycleDays": "13.67",  # (10 + 15 + 16) / 3
+        "winRate": "80.00",  # 100 x 4 / (4 + 1)
+        "averageCycleDays": "13.67",  # (10 + 15 + 16) / 3: the fourth was closed before it was entered
         "amounts": [{"amount": "5221.20", "currency": "CHF"}, {"amount": "7", "currency": "JPY"}],
         "openAmounts": [{"amount": "20.20", "currency": "CHF"}, {"amount": "7", "currency": "JPY"}],
         "wonAmounts": [{"amount": "201.00", "currency": "CHF"}],
