@@ -31,6 +31,9 @@ Db = Connection[Any]
 BATCH = 1_000
 """Keys that are wrapped anew in a transaction."""
 
+STILL = "5s"
+"""How long a rotation may stand still in a transaction: all appends wait for it. It is run again, and goes on."""
+
 _LOCK = 0x6461_7962_6F6F_6B05
 """The advisory lock of whoever rotates."""
 
@@ -89,7 +92,12 @@ def alone(conninfo: str) -> Generator[Db]:
     with psycopg.connect(conninfo, autocommit=True, application_name="daybook rotation") as db:
         if db.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone() != (True,):
             raise RotationError("Another process is rotating keys of this book.")
-        yield db
+        db.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (STILL,))
+        db.execute("SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3")
+        try:
+            yield db
+        except psycopg.errors.IdleInTransactionSessionTimeout:
+            raise RotationError("It stood still while everybody waited for it, and was ended. Run it again.") from None
         # Left to the end of the connection, it might be held for a moment still when somebody rotates next.
         db.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 

@@ -1,7 +1,9 @@
 """Rotating persons' keys: what comes after is sealed under another key, and nobody else notices anything."""
 
 import hmac
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,14 @@ from api.composition import Parts
 from domain.appending import Moved
 from domain.encoding import UnreadableEntry
 from domain.kernel import Withheld, new_id
-from infra import person_keys
+from infra import person_keys, rotation
 from infra.append import APPEND_LOCK
+from infra.master_key import MasterKey
 from infra.migrations import migrate
 from infra.person_keys import Begun, rotate_all, rotate_one
 from infra.rotation import RotationError, rotate
 from infra.vault import EventKeys
+from tests.infra.test_committer import until
 from tests.infra.test_rotation import begun, opens, page, raw
 from tests.toy import PageWritten, WritePage, asking, handled, toy_book
 
@@ -53,6 +57,31 @@ def texts(book: Parts, *, anew: bool = False) -> list[Any]:
         for entry in entries:
             book.vault.forget(entry.subject)
     return [one.event.text for one in book.mapper.recorded(entries) if isinstance(one.event, PageWritten)]
+
+
+def test_a_rotation_that_stands_still_keeps_nobody_from_writing(
+    books: tuple[Parts, Parts], database: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = books[0]
+    id = begun(book)
+    write(book, id, "before")
+    goes_on, wrap = threading.Event(), MasterKey.wrap
+    monkeypatch.setattr(rotation, "STILL", "300ms")
+    monkeypatch.setattr(MasterKey, "wrap", lambda *given: goes_on.wait(30) and wrap(*given))
+    with ThreadPoolExecutor() as threads:
+        stands = threads.submit(rotate_one, database, file, id)
+        with psycopg.connect(database, autocommit=True) as db:
+            until(lambda: db.execute(_HOLDS, (APPEND_LOCK & 0xFFFF_FFFF,)).fetchone())
+        write(book, id, "meanwhile")
+        goes_on.set()
+        with pytest.raises(RotationError, match="Run it again"):
+            stands.result()
+    assert rotate_one(database, file, id).generation == 2
+    write(book, id, "after")
+    assert texts(book, anew=True) == ["before", "meanwhile", "after"]
+
+
+_HOLDS = "SELECT true FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = %s"
 
 
 def keys(database: str, file: Path, subject: UUID) -> list[bytes]:
