@@ -14,11 +14,14 @@ def in_minor_units(amount: Decimal | None, currency: str | None) -> Decimal | No
     return amount if amount is None or currency is None else rounded(amount, currency)
 
 
-def amount_out_of_range(amount: Decimal | None, path: Path) -> Rule | None:
-    """The rule against an amount below zero, or above what any deal may be worth."""
-    if amount is None or 0 <= amount <= AMOUNT.most:
+def amount_out_of_range(amount: Decimal | None, currency: str | None, path: Path) -> Rule | None:
+    """The rule against an amount below zero as it was given, or above what any deal may be worth once it is rounded."""
+    worth = in_minor_units(amount, currency)
+    if amount is None or worth is None:
         return None
-    return AmountNegative(path=path) if amount < 0 else AmountTooLarge(path=path, most=str(AMOUNT.most))
+    if amount < 0:  # rounding makes nothing of less than half a minor unit
+        return AmountNegative(path=path)
+    return None if worth <= AMOUNT.most else AmountTooLarge(path=path, most=str(AMOUNT.most))
 
 
 def default_currency(pipeline: UUID, known: Known) -> str | None:

@@ -40,7 +40,7 @@ def win(state: Opportunity, command: WinOpportunity, known: Known) -> Sequence[O
         AmountComesFromLines(path=("amount",)) if state.lines and changed else None,
         CurrencyMissing(path=("currency",)) if amount is not None and currency is None else None,
         CurrencyNeedsAmount(path=("currency",)) if changed and command.amount is None else None,
-        amount_out_of_range(amount, ("amount",)),
+        amount_out_of_range(asked, currency, ("amount",)),
         _in_future(command.closed_on, known),
     )
     if faults or customer is None or amount is None or currency is None:

@@ -140,7 +140,7 @@ def _open(command: OpenOpportunity, known: Known) -> Sequence[OpportunityEvent]:
         unless_active(known, command.team, TeamNotActive(path=("team",))),
         CurrencyMissing(path=("currency",)) if needs_currency and currency is None else None,
         AmountComesFromLines(path=("amount",)) if command.amount is not None and command.lines else None,
-        amount_out_of_range(amount, ("amount",)),
+        amount_out_of_range(command.amount, currency, ("amount",)),
         faults_of_lines(command.lines, known),
     )
     if faults or stage is None:
@@ -148,7 +148,7 @@ def _open(command: OpenOpportunity, known: Known) -> Sequence[OpportunityEvent]:
     lines = tuple(priced(new, currency) for new in command.lines) if currency else ()
     if lines:
         amount = sum_of(lines)
-        require(amount_out_of_range(amount, ("lines",)))
+        require(amount_out_of_range(amount, currency, ("lines",)))
     return [
         OpportunityOpened(
             title=command.title,
@@ -193,7 +193,7 @@ def _change_amount(state: Opportunity, command: ChangeOpportunityAmount, known: 
     require(
         AmountComesFromLines(path=("amount",)) if state.lines else None,
         CurrencyMissing(path=("currency",)) if command.amount is not None and currency is None else None,
-        amount_out_of_range(amount, ("amount",)),
+        amount_out_of_range(command.amount, currency, ("amount",)),
     )
     return amount_changed(state, amount, currency)
 

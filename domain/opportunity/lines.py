@@ -71,7 +71,7 @@ def add_line(state: Opportunity, command: AddOpportunityLine, known: Known) -> S
         refuse(*faults)
     line = priced(command, currency)
     amount = sum_of((*state.lines.values(), line))
-    require(amount_out_of_range(amount, ("price",)))
+    require(amount_out_of_range(amount, currency, ("price",)))
     return [OpportunityLineAdded(added=line, old_amount=state.amount, new_amount=amount, currency=currency)]
 
 
@@ -89,7 +89,7 @@ def change_line(state: Opportunity, command: ChangeOpportunityLine) -> Sequence[
     if new == old:
         return []
     amount = sum_of(new if each.line == new.line else each for each in state.lines.values())
-    require(amount_out_of_range(amount, ("price",)))
+    require(amount_out_of_range(amount, currency, ("price",)))
     return [OpportunityLineChanged(old=old, new=new, old_amount=state.amount, new_amount=amount, currency=currency)]
 
 

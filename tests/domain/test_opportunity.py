@@ -483,6 +483,17 @@ def test_an_amount_lies_within_bounds() -> None:
     given(opened).when(ChangeOpportunityAmount(id=ID, amount=Decimal(10) ** 12)).refused(
         AmountTooLarge(path=("amount",), most="999999999999.999")
     )
+    rounded_up = ChangeOpportunityAmount(id=ID, amount=Decimal("999999999999.999"))
+    given(opened).when(rounded_up).refused(AmountTooLarge(path=("amount",), most="999999999999.999"))
+
+
+def test_an_amount_that_would_be_rounded_to_nothing_is_negative_all_the_same() -> None:
+    negative = AmountNegative(path=("amount",))
+    in_yen = msgspec.structs.replace(opened, currency="JPY")
+    given(in_yen).when(ChangeOpportunityAmount(id=ID, amount=Decimal("-0.4"))).refused(negative)
+    given(in_yen).when(WinOpportunity(id=ID, amount=Decimal("-0.4"))).refused(negative)
+    tiny = OpenOpportunity(id=ID, title="x", pipeline=SALES, amount=Decimal("-0.001"))
+    given().when(tiny).refused(negative)
 
 
 def test_a_line_makes_the_amount() -> None:
