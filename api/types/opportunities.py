@@ -108,7 +108,8 @@ class Opportunity(Node):
     )
     weighted: Money | None = part(
         "amount",
-        "Its amount times its probability, as forecasts count it.",
+        "Its amount times its probability, of a closed deal too. Forecasts and totals (`OpportunityTotals.weighted`)"
+        " count open deals only.",
         **money("{amount} * {probability} / 100", computed=True),
         filtered=False,
     )
