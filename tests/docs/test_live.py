@@ -13,16 +13,19 @@ from tests.docs.blocks import ROOT
 _UNITS = {"s": 1.0, "KiB": 1024.0, "MiB": 1024.0**2}
 
 
+def rows() -> list[tuple[str, str]]:
+    text = (ROOT / "docs/frontend/live.md").read_text(encoding="utf-8").partition("## Deadlines and limits")[2]
+    return re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text, flags=re.MULTILINE)
+
+
 def table() -> dict[str, list[float]]:
     """What is said of each, in seconds, bytes or pieces."""
-    text = (ROOT / "docs/frontend/live.md").read_text(encoding="utf-8").partition("## Deadlines and limits")[2]
-    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text, flags=re.MULTILINE)
     return {
         of: [
             float(number) * _UNITS.get(unit, 1.0)
             for number, unit in re.findall(r"\b(\d+)(?: (s|KiB|MiB))?\b", said.partition("then")[0])
         ]
-        for of, said in rows
+        for of, said in rows()
         if re.search(r"\d", said)
     }
 
@@ -48,3 +51,8 @@ def test_what_is_published_is_what_holds() -> None:
         "all of a request to arrive, or the first byte of a new connection": [receiving.DEADLINE],
         "answers kept of one feed for its followers": [following.KEPT],
     }
+
+
+def test_one_operation_too_many_gets_the_code_that_is_published() -> None:
+    published = dict(rows())["operations under way on one WebSocket"]
+    assert re.findall(r"`(\w+)`", published) == [(live.TOO_MANY.extensions or {})["code"]]
