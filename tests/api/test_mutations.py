@@ -239,6 +239,17 @@ async def test_a_stale_version_is_refused_with_both_versions(database: str, tmp_
         assert (error["expected"], error["actual"]) == (1, 2)
 
 
+async def test_another_expected_version_is_no_other_input(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        customer = await a_customer(client)
+        renamed = {"id": customer["id"], "name": "Ada L.", "idempotencyKey": str(uuid4())}
+        selection = f"position {ERRORS}"
+        first = await client.mutate("customerRename", selection, expectedVersion=customer["version"], **renamed)
+        assert first["userErrors"] == []
+        for version in (customer["version"] + 1, 4711, None):
+            assert await client.mutate("customerRename", selection, expectedVersion=version, **renamed) == first
+
+
 async def test_what_is_left_out_stays_and_null_clears(database: str, tmp_path: Path) -> None:
     async with serving(database, tmp_path) as client:
         id = (await a_customer(client))["id"]
