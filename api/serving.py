@@ -22,7 +22,7 @@ from api.identity.behalf import acting_for
 from api.identity.caller import STRANGER, Arrival, Caller
 from api.identity.store import Access
 from api.personal_data import PersonalData
-from api.reading.moments import Asked, Then, named
+from api.reading.moments import Asked, Then, in_future, named
 from api.reading.reader import Reader
 from api.reading.sight import Sight, sight_of
 from api.throttling import Standing
@@ -171,11 +171,7 @@ class Request:
             if position is None:
                 position = await anyio.to_thread.run_sync(serving.store.position_at, moment, limiter=serving.readers)
             if position is None:
-                raise RequestError(
-                    RequestErrorCode.BAD_USER_INPUT,
-                    f"`{asked.argument}` lies in the future: {moment.isoformat()}. Name a time that has passed; of now,"
-                    " nothing has to be named.",
-                )
+                raise in_future(asked.argument, moment)
             await self.reach(position)
             return Then(position, moment)
         await self.reach(moment)

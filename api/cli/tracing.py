@@ -1,6 +1,7 @@
 """`diff` and `why`: what changed in a record, and which entry gave a field its value."""
 
 import re
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -96,6 +97,7 @@ def diff(
 
     moments = moment_named(since), None if until is None else moment_named(until)
     with _traced(record) as traced:
+        _check_order(traced.position_at, *moments)
         found = [_change(step) for step in differences(traced.steps(), *moments)]
         if json:
             say_json(found)
@@ -153,6 +155,8 @@ class _Traced(NamedTuple):
     names: "Names"
     told: Callable[[Any, bool], str]
     """A value in words, records by name, and whether it was erased."""
+    position_at: Callable[[datetime], int | None]
+    """The position that the book had reached by then; None for a time that lies in the future."""
 
 
 @contextmanager
@@ -168,7 +172,9 @@ def _traced(name: str) -> Generator[_Traced]:
             if stopped is not None:
                 note(f"{stopped.why} What is told ends before it.")
             called = Called(parts)
-            yield _Traced(lambda: tracer.steps(kind, history), tracer.names(kind), partial(_told, called))
+            yield _Traced(
+                lambda: tracer.steps(kind, history), tracer.names(kind), partial(_told, called), parts.store.position_at
+            )
     except NobodyCalledThat as error:
         raise CommandFailed(str(error)) from None
 
@@ -182,6 +188,27 @@ def moment_named(text: str) -> int | datetime:
     except ValueError:
         raise CommandFailed(f"{text!r} is neither a position nor a time such as 2026-11-26T10:30:00Z.", USAGE) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _check_order(
+    position_at: Callable[[datetime], int | None], since: int | datetime, until: int | datetime | None
+) -> None:
+    """Raises CommandFailed where the moment `--from` lies behind the moment `--to`."""
+    from api.errors import RequestError
+    from api.reading.moments import Then, in_order
+
+    def found(moment: int | datetime) -> Then:
+        if isinstance(moment, int):
+            return Then(moment, None)
+        position = position_at(moment)
+        return Then(sys.maxsize if position is None else position, moment)  # the future is behind every position
+
+    if until is None:
+        return
+    try:
+        in_order(found(since), found(until))
+    except RequestError as error:
+        raise CommandFailed(error.message, USAGE) from None
 
 
 def _change(step: "Step") -> Change:

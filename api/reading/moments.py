@@ -92,6 +92,15 @@ def in_order(first: Then, last: Then) -> None:
         )
 
 
+def in_future(argument: str, time: datetime) -> RequestError:
+    """What is answered where the time that an argument names has not passed yet."""
+    return RequestError(
+        RequestErrorCode.BAD_USER_INPUT,
+        f"`{argument}` lies in the future: {time.isoformat()}. Name a time that has passed; of now, nothing has to be"
+        " named.",
+    )
+
+
 def moment_of(argument: str, at: Mapping[str, Any], reached: int) -> int | datetime:
     """The position or the time that an argument of this name gives, where the read models stand at `reached`.
 

@@ -12,7 +12,7 @@ import strawberry
 
 from api.errors import RequestError, RequestErrorCode
 from api.reading.entities import Entities
-from api.reading.moments import moment_of
+from api.reading.moments import Then, in_future, in_order, moment_of
 from api.reading.sight import Sight
 from api.reading.statement import Arguments
 from api.tracing.elements import why
@@ -70,15 +70,28 @@ class Teller:
         ]
         told = [step for step in told if step.old != step.new]
         if "from" in given:
-            until = None if given.get("to") is None else moment_of("to", given["to"], reached)
-            return _rows(differences(told, moment_of("from", given["from"], reached), until))
-        at = None if given.get("at") is None else moment_of("at", given["at"], reached)
+            since, until = self._then("from", given["from"], reached), None
+            if given.get("to") is not None:
+                until = self._then("to", given["to"], reached)
+                in_order(since, until)
+            return _rows(differences(told, since.position, None if until is None else until.position))
+        at = None if given.get("at") is None else self._then("at", given["at"], reached).position
         try:
             field = names.checked(given["field"])
             step = None if names.is_hidden(field, hidden, sight) else why(told, names, field, at)
         except NotNamed as error:
             raise RequestError(RequestErrorCode.BAD_USER_INPUT, str(error)) from None
         return _rows(() if step is None else (step,))
+
+    def _then(self, argument: str, at: Arguments, reached: int) -> Then:
+        """The moment that an argument names, found in the book. Raises RequestError where it is not there yet."""
+        moment = moment_of(argument, at, reached)
+        if isinstance(moment, int):
+            return Then(moment, None)
+        position = self._store.position_at(moment)
+        if position is None:
+            raise in_future(argument, moment)
+        return Then(position, moment)
 
 
 def _without(step: Step, hidden: Sequence[str]) -> Step:

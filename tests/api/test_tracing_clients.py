@@ -100,10 +100,17 @@ async def test_what_clients_are_told_of_a_field(database: str, tmp_path: Path) -
         assert await at.diff("cus_00000000000000000000000000") is None
 
         past = {"time": (datetime.now(UTC) - timedelta(days=1)).isoformat()}
+        tomorrow = {"time": (datetime.now(UTC) + timedelta(days=1)).isoformat()}
         assert await at.diff(at.deal, past, past) == {}
+        assert await at.diff(at.deal, until, until) == {}
         for document, given, code in (
             (WHY, {"id": at.deal, "field": "amout"}, "BAD_USER_INPUT"),
             (WHY, {"id": "nobody", "field": "name"}, "BAD_USER_INPUT"),
+            (WHY, {"id": at.deal, "field": "amount", "at": tomorrow}, "BAD_USER_INPUT"),
+            (DIFF, {"id": at.deal, "from": until, "to": since}, "BAD_USER_INPUT"),
+            (DIFF, {"id": at.deal, "from": since, "to": past}, "BAD_USER_INPUT"),
+            (DIFF, {"id": at.deal, "from": tomorrow}, "BAD_USER_INPUT"),
+            (DIFF, {"id": at.deal, "from": since, "to": tomorrow}, "BAD_USER_INPUT"),
             (DIFF, {"id": at.deal, "from": {}}, "BAD_USER_INPUT"),
             (DIFF, {"id": at.deal, "from": {**BEGINNING, **past}}, "BAD_USER_INPUT"),
             (DIFF, {"id": at.deal, "from": {"position": "9223372036854775807"}}, "POSITION_UNKNOWN"),
