@@ -154,20 +154,41 @@ class Folded(NamedTuple):
 def folded(postings: Iterable[tuple[At, Iterable[Change]]]) -> list[Folded]:
     """What becomes of each row that was touched, by table."""
     tables: dict[str, Folded] = {}
+    naming: dict[str, dict[Any, list[Key]]] = {}
+    """Of the tables of which something was cleared: the rows by whatever they name, their record among it. To look
+    through all rows for each record of an erasure, of which there may be thousands, would be quadratic."""
     for at, changes in postings:
         for verb, table, key, columns in changes:
             if table.name not in tables:
                 tables[table.name] = Folded(table, {}, set())
             rows = tables[table.name].rows
             if verb == "clear":
-                for one in [one for one, turn in rows.items() if key[0] in (turn.columns.get(table.of), *one)]:
-                    del rows[one]
+                if table.name not in naming:
+                    naming[table.name] = _naming(table, rows)
+                for one in naming[table.name].pop(key[0], ()):
+                    if (turn := rows.get(one)) is not None and key[0] in (turn.columns.get(table.of), *one):
+                        del rows[one]
                 tables[table.name].cleared.add(str(key[0]))
-            elif (turn := rows.get(key)) is not None:
+                continue
+            if (turn := rows.get(key)) is not None:
                 turn.goes_on(verb, columns, at)
             elif verb != "change" or columns:
                 rows[key] = Turn(verb, columns, at)
+            if naming and table.name in naming:
+                _name(naming[table.name], table, key, columns)
     return list(tables.values())
+
+
+def _naming(table: Table, rows: Mapping[Key, Turn]) -> dict[Any, list[Key]]:
+    naming: dict[Any, list[Key]] = {}
+    for key, turn in rows.items():
+        _name(naming, table, key, turn.columns)
+    return naming
+
+
+def _name(naming: dict[Any, list[Key]], table: Table, key: Key, columns: Mapping[str, Any]) -> None:
+    for one in {columns.get(table.of), *key}:
+        naming.setdefault(one, []).append(key)
 
 
 def _text(schema: str, table: Table, verb: str, given: frozenset[str]) -> Composable:

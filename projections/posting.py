@@ -88,6 +88,8 @@ def post(
     if erased:
         mapper.look_for_destroyed([record.id for records in erased.values() for record in records])
     takers: dict[str, Sequence[Model]] = {}
+    begins: dict[Lane, int] = {}
+    """Where the units of a lane begin that was posted anew."""
 
     def stop(model: Model, entry: StoredEntry, error: Exception) -> None:
         lane = (model.name, entry.originator_id)
@@ -100,8 +102,8 @@ def post(
             for record in erased.get(entry.position, ()):
                 again = _posted_anew(mapper, record, histories(record.id, entry.position - 1), entry, models, parked)
                 # In place of what the batch has posted of it so far: were that refused, its rows would not be cleared.
-                anew = {unit.lane for unit in again.units}
-                posted.units[:] = [*(unit for unit in posted.units if unit.lane not in anew), *again.units]
+                begins |= dict.fromkeys((unit.lane for unit in again.units), len(posted.units))
+                posted.units.extend(again.units)
                 for one in again.parked:
                     if one.lane not in stopped:
                         stopped.add(one.lane)
@@ -129,6 +131,8 @@ def post(
                 continue
             if posting.changes:
                 posted.units.append(Unit(lane, at, entry.topic, posting.changes))
+    if begins:  # at the end, and once: an erasure may name thousands of records
+        posted.units[:] = [unit for at, unit in enumerate(posted.units) if at >= begins.get(unit.lane, 0)]
     return posted
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from projections.flush import Flush
+from projections.flush import Flush, folded
 from projections.model import Posting, Table
-from projections.past import At
-from projections.tables import READ, create, sql_type
+from projections.past import At, Turn
+from projections.tables import READ, Change, create, sql_type
 
 THINGS = Table(
     name="things",
@@ -153,6 +153,70 @@ def test_a_batch_of_any_size_is_a_few_statements() -> None:
         posting.change(THINGS, id + 5_000, name="b")
         posting.remove(THINGS, id + 10_000)
     assert len(Flush(READ).statements([(entry(1), posting.changes)])) == 4
+
+
+PARTS = Table(name="parts", columns={"id": "text NOT NULL", "owner": "text", "text": "text"}, of="owner")
+OWNERS = st.sampled_from(("a", "b", "c"))
+IDS = st.sampled_from(("a", "p", "q", "r"))  # one that is an owner's name too
+CLEARED = st.one_of(
+    st.tuples(st.just("clear"), st.just(PARTS), st.tuples(OWNERS), st.just(dict[str, Any]())),
+    st.tuples(st.just("remove"), st.just(PARTS), st.tuples(IDS), st.just(dict[str, Any]())),
+    st.tuples(
+        st.just("change"),
+        st.just(PARTS),
+        st.tuples(IDS),
+        st.fixed_dictionaries({}, optional={"text": st.sampled_from(("x", "y"))}),
+    ),
+    st.builds(lambda id, owner: ("insert", PARTS, (id,), {"id": id, "owner": owner}), IDS, OWNERS),
+)
+
+
+@given(st.lists(CLEARED, max_size=30))
+def test_what_is_cleared_are_the_rows_that_name_the_record(changes: list[Change]) -> None:
+    rows: dict[tuple[Any, ...], Turn] = {}
+    cleared: set[str] = set()
+    for position, (verb, _, key, columns) in enumerate(changes):
+        if verb == "clear":
+            cleared.add(key[0])
+            rows = {one: turn for one, turn in rows.items() if key[0] not in (turn.columns.get("owner"), *one)}
+        elif key in rows:
+            rows[key].goes_on(verb, columns, entry(position))
+        elif verb != "change" or columns:
+            rows[key] = Turn(verb, columns, entry(position))
+
+    def told(rows: dict[tuple[Any, ...], Turn]) -> list[tuple[Any, ...]]:
+        return [(key, *(getattr(turn, name) for name in Turn.__slots__)) for key, turn in rows.items()]
+
+    found = folded((entry(position), [change]) for position, change in enumerate(changes))
+    assert [(told(one.rows), one.cleared) for one in found] == ([(told(rows), cleared)] if changes and found else [])
+
+
+class Compared(str):
+    """A text that counts how often it is compared."""
+
+    __slots__ = ()
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        Compared.times += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_clearing_many_records_looks_at_each_row_a_few_times() -> None:
+    """An erasure names thousands of records; to look through all rows for each took minutes."""
+    posting, many = Posting(), 300
+    for n in range(many):
+        owner = Compared(f"owner {n}")
+        posting.clear(PARTS, owner)
+        posting.insert(PARTS, id=Compared(f"part {n}"), owner=Compared(f"owner {n}"))
+    for n in range(many):
+        posting.clear(PARTS, Compared(f"owner {n}"))
+    Compared.times = 0
+    [(_, rows, cleared)] = folded([(entry(1), posting.changes)])
+    assert (len(rows), len(cleared)) == (0, many)
+    assert Compared.times < 20 * many
 
 
 def test_a_row_that_is_there_is_only_replaced_where_it_was_removed(db: psycopg.Connection[Any]) -> None:
