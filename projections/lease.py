@@ -23,7 +23,8 @@ class Lease:
 
     def __init__(self, holder: str, seconds: float) -> None:
         self.holder, self._seconds = holder, timedelta(seconds=seconds)
-        self._third = seconds / 3
+        self.third = seconds / 3
+        """Seconds after which it is renewed."""
         self._token = 0
         self._renewed = 0.0
 
@@ -55,7 +56,7 @@ class Lease:
 
     def keep(self, db: Db) -> None:
         """Renew when a third of the time has passed: for when there is nothing to commit. Raises LeaseLost."""
-        if monotonic() - self._renewed >= self._third:
+        if monotonic() - self._renewed >= self.third:
             self.hold(self.renew(db))
 
     def give_back(self, db: Db) -> None:

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from time import monotonic
 
@@ -208,7 +208,7 @@ class ProjectionRunner:
         until = monotonic() + FRESH
         while monotonic() < until:
             self._quiet()
-            batch = self._prepare(book, where)
+            batch = self._first(models, book, ahead, where)
             while batch is not None:
                 following = where.moved(batch)
                 more = batch.more and monotonic() < until
@@ -216,23 +216,41 @@ class ProjectionRunner:
                 try:
                     with _short_turns() if coming is not None else nullcontext():
                         refused = commit(models, self._flush, self._lease, batch, where)
-                finally:
+                except BaseException:
                     if coming is not None:
-                        wait([coming])
+                        wait([coming])  # the book answers one thread at a time
+                    raise
                 where = following
                 if self._progress is not None:
                     self._progress.tell(moved_by(batch, lanes=bool(refused or batch.parked)))
+                prepared = None if coming is None else self._awaited(models, coming)
                 if refused:
                     # What was prepared meanwhile did not know of the lanes that have just been parked.
                     return where.without(refused)
                 if coming is None and batch.more:
                     return where
-                batch = coming.result() if coming is not None else None
+                batch = prepared
             if self._stopping.is_set():
                 return where
             self._lease.keep(models.connection)
             self._wait(models.connection)
         return where
+
+    def _first(self, models: Exchange, book: Scanner, ahead: ThreadPoolExecutor, where: Standing) -> Batch | None:
+        """The next batch, while none is being committed."""
+        if self._handed.is_little():  # as of a lone mutation: to hand it to another thread would cost more than it
+            return self._prepare(book, where)
+        return self._awaited(models, ahead.submit(self._prepare, book, where))
+
+    def _awaited(self, models: Exchange, coming: Future[Batch | None]) -> Batch | None:
+        """What is being prepared. The lease is kept meanwhile: an erasure, or a slow disk, may take longer than it
+        lasts, and whoever took over would take as long. Raises LeaseLost."""
+        try:
+            while not wait([coming], self._lease.third).done:
+                self._lease.keep(models.connection)
+        finally:
+            wait([coming])  # the book answers one thread at a time
+        return coming.result()
 
     def _prepare(self, book: Scanner, where: Standing) -> Batch | None:
         """The next batch, of models that stand at the same position; None where all stand at the end of the book."""

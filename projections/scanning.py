@@ -12,6 +12,7 @@ from uuid import UUID
 
 from psycopg.sql import SQL
 
+from domain.customer import PERSONAL_DATA_ERASED
 from infra.entries import COLUMNS, StoredEntry
 from infra.exchange import Asked, Exchange, in_text
 
@@ -21,6 +22,9 @@ _HISTORY = (
     f"SELECT {COLUMNS} FROM daybook.events WHERE originator_id = $1 AND position <= $2 ORDER BY position".encode()
 )
 _MOST = 2**63 - 1
+
+LITTLE = 20
+"""Entries that were handed over and take less time to post than a lease lasts, by far."""
 
 
 class Scanned(NamedTuple):
@@ -56,6 +60,12 @@ class Handed:
         """Others may have committed too, or this database may be another one now: the book has to be read once."""
         with self._lock:
             self._doubted = True
+
+    def is_little(self) -> bool:
+        """Whether something can be taken, and is so little that it is posted in no time: no erasure is."""
+        with self._lock:
+            few = not self._doubted and 0 < len(self._entries) <= LITTLE
+            return few and all(entry.topic not in PERSONAL_DATA_ERASED for entry in self._entries)
 
     def take(self, after: int) -> list[StoredEntry]:
         """All that was put, where it follows a position without a gap; none where the book has to be read."""

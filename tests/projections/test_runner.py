@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -18,10 +19,10 @@ from projections.flush import Flush
 from projections.lease import Lease, LeaseLost
 from projections.ledger import Batch, Superseded, commit, standing
 from projections.model import Model, Posting, Table
-from projections.runner import POLL
+from projections.runner import POLL, STAND_BY
 from projections.tables import READ, install
 from tests.projections.conftest import Diaries, until
-from tests.projections.diaries import append, diaries, plain_fold, rows
+from tests.projections.diaries import COUNTED, append, diaries, plain_fold, rows
 from tests.toy import DiaryBegun, DiaryClosed, DiaryEnclosed, DiaryMoved, PageWritten, toy_book
 
 
@@ -358,6 +359,56 @@ def test_wake_never_blocks_and_may_come_at_any_time(book: Diaries) -> None:
     runner.stop()
     runner.wake()
     assert not runner.running
+
+
+@pytest.mark.parametrize("batch", [3, 500])
+def test_it_keeps_its_lease_while_a_batch_is_prepared(book: Diaries, batch: int) -> None:
+    """Each of two runners lost it to the other, who began anew and lost it too."""
+
+    def token() -> int:
+        return int(book.db.execute("SELECT token FROM daybook_projections.lease").fetchall()[0][0])
+
+    last, tokens, lease = scribble(book, 1), list[int](), 0.5
+
+    def slow(posting: Posting, recorded: Recorded[Any]) -> None:
+        """The first entry is posted when the lease would be over and another runner would have taken it."""
+        if recorded.position == 1:
+            tokens.append(token())
+            ends = monotonic() + 2 * lease + STAND_BY
+            until(lambda: monotonic() > ends)
+            tokens.append(token())
+        posting.insert(COUNTED, position=recorded.position)
+
+    slowly = Model(name="counted", version=1, tables=(COUNTED,), post=slow)
+    alone = book._replace(models=(slowly,))
+    with alone.running(name="one", batch=batch, lease_seconds=lease):
+        until(lambda: tokens)
+        with alone.running(name="two", batch=batch, lease_seconds=lease):
+            until(lambda: book.position("counted") == last)
+    assert len(tokens) == 2
+    assert tokens[0] == tokens[1]
+
+
+@pytest.mark.parametrize("entries", [1, 3])
+def test_what_is_handed_over_alone_is_posted_by_the_same_thread(
+    book: Diaries, entries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.scanning.LITTLE", 2)
+    threads: dict[int, str] = {}
+
+    def noted(posting: Posting, recorded: Recorded[Any]) -> None:
+        threads[recorded.position] = threading.current_thread().name
+        posting.insert(COUNTED, position=recorded.position)
+
+    alone = book._replace(models=(Model(name="counted", version=1, tables=(COUNTED,), post=noted),))
+    with alone.running(announcer=book.parts.announcer):
+        until(lambda: book.parts.announcer.heard_here)
+        for _ in range(20):  # the first ones are read
+            pages = [PageWritten(page=new_id(), text="a") for _ in range(entries - 1)]
+            last = append(book.parts, new_id(), 1, DiaryBegun(owner="Ada"), *pages)
+            until(lambda last=last: book.position("counted") == last)
+    here = {thread for position, thread in threads.items() if position > last - entries}
+    assert here == ({"projections"} if entries == 1 else {"projections-ahead_0"})
 
 
 def test_an_idle_runner_keeps_its_lease(book: Diaries) -> None:
