@@ -14,6 +14,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from time import monotonic
+from typing import Protocol
 
 import psycopg
 
@@ -21,6 +22,7 @@ from infra.announcer import APPENDED, Announcer
 from infra.entries import StoredEntry
 from infra.exchange import Exchange
 from infra.mapper import SealingMapper
+from infra.master_key import MasterKeyError
 from projections import posting
 from projections.flush import Flush, Statement, prepare_to_write
 from projections.lanes import Unit, described
@@ -61,6 +63,18 @@ def _short_turns() -> Generator[None]:
         yield
     finally:
         sys.setswitchinterval(usual)
+
+
+class _HasDescriptor(Protocol):
+    def fileno(self) -> int: ...
+
+
+def _watched(*sources: _HasDescriptor) -> select.poll:
+    """Not `select.select`, which refuses descriptors above 1,023: a server may have as many connections."""
+    watched = select.poll()
+    for one in sources:
+        watched.register(one.fileno(), select.POLLIN)
+    return watched
 
 
 class ProjectionRunner:
@@ -150,8 +164,11 @@ class ProjectionRunner:
                     )
                     book = Scanner(Exchange(reader), scanning, self._handed)
                     self._take_part(Exchange(writer), book, ahead)
-            except psycopg.Error as error:
-                _log.warning("Projections try again, because the database said: %s", described(error))
+            except (psycopg.Error, MasterKeyError) as error:
+                if isinstance(error, MasterKeyError):  # its sentence says what to do, and quotes nothing
+                    _log.error("Projections try again, because the master key does not fit: %s", error)
+                else:
+                    _log.warning("Projections try again, because the database said: %s", described(error))
                 pause = SHORTEST_PAUSE if monotonic() - began > LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
                 self._stopping.wait(pause)
 
@@ -176,6 +193,9 @@ class ProjectionRunner:
                 self._lead(models, book, ahead)
             except LeaseLost:
                 _log.warning("Projections: another runner took over the lead")
+            except MasterKeyError:  # another host may have the key
+                self._lease.give_back(writer)
+                raise
             else:
                 self._lease.give_back(writer)
             finally:
@@ -289,7 +309,7 @@ class ProjectionRunner:
         until = monotonic() + POLL
         self._hear(writer)
         while (left := until - monotonic()) > 0:
-            ready, _, _ = select.select([self._heard.fileno(), writer.fileno()], [], [], left)
+            ready = {descriptor for descriptor, _ in _watched(self._heard, writer).poll(left * 1000)}
             if self._heard.fileno() in ready:
                 return
             if writer.fileno() in ready:

@@ -1,9 +1,13 @@
 """The runner: every entry once, in any batching, whoever runs, whatever dies."""
 
+import resource
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,6 +19,7 @@ import pytest
 from domain.kernel import new_id
 from domain.kernel.recorded import Recorded
 from infra.exchange import Exchange
+from infra.rotation import rotate
 from projections.flush import Flush
 from projections.lease import Lease, LeaseLost
 from projections.ledger import Batch, Superseded, commit, standing
@@ -215,6 +220,46 @@ def test_it_goes_on_when_its_connections_are_cut(book: Diaries) -> None:
     written = [position for (position,) in book.db.execute("SELECT position FROM daybook.audit ORDER BY position")]
     assert written == list(range(1, last + 1))
     assert rows(book.db) == plain_fold(recorded(book))
+
+
+def test_it_waits_on_descriptors_of_any_number(book: Diaries) -> None:
+    """A server with a thousand connections has them: `select` knows those below 1,024 alone."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limit[0], min(limit[1], 2_048)), limit[1]))
+    try:
+        with ExitStack() as stack:
+            for _ in range(1_100):
+                stack.enter_context(socket.socket())
+            with book.running() as runner:
+                for _ in range(3):
+                    book.wait(scribble(book, 1))
+                assert runner.running
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_key_file_that_is_of_before_a_rotation(book: Diaries, tmp_path: Path, comes: bool) -> None:
+    """The master key was rotated on another host. The file comes late, or the other host takes over the lead."""
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    shutil.copy(tmp_path / "master.key", other)
+    tries = "SELECT token FROM daybook_projections.lease"
+    with book.running() as runner:
+        book.wait(scribble(book, 1))
+        rotate(book.parts.conninfo, other / "master.key")
+        with toy_book(book.parts.conninfo, other) as elsewhere:
+            last = append(elsewhere, new_id(), 1, DiaryBegun(owner="Ada"))
+            [(before,)] = book.db.execute(tries)
+            until(lambda: book.db.execute(tries).fetchall()[0][0] > before + 1)
+            assert (runner.running, book.parked()) == (True, [])
+            if comes:
+                shutil.copy(other / "master.key", tmp_path)
+                book.wait(last)
+            else:
+                with book._replace(parts=elsewhere).running(name="elsewhere"):
+                    book.wait(last)
+    assert book.parked() == []
 
 
 def test_one_leads_and_the_other_takes_over(book: Diaries) -> None:
