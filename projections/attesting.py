@@ -91,7 +91,9 @@ def records_of(per_second: int) -> int:
 def prepare_to_attest(db: Db) -> None:
     """Settings for a session that attests."""
     # Records are few and found by an index: no plan made while a table was small may scan a large one.
-    db.execute("SET jit = off; SET enable_seqscan = off; SET idle_in_transaction_session_timeout = '30s'")
+    db.execute(
+        "SET timezone = 'UTC'; SET jit = off; SET enable_seqscan = off; SET idle_in_transaction_session_timeout = '30s'"
+    )
 
 
 def _run(

@@ -112,10 +112,11 @@ def prepare_to_write(db: Db) -> None:
     """Settings for a session that writes read models."""
     db.prepared_max = 1_000
     # A crash that takes back a commit takes rows and position together, and they are posted again: nobody needs to wait
-    # for the disk. Rows are few and found by key: a plan made while a table was small must not scan a large one.
+    # for the disk. Rows are few and found by key: a plan made while a table was small must not scan a large one. Other
+    # time zones have offsets that JSON can't carry (Amsterdam's was +00:19:32), and years that Python does not know.
     db.execute(
-        "SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan; SET jit = off;"
-        " SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+        "SET timezone = 'UTC'; SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan;"
+        " SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -81,6 +82,11 @@ def append_raw(book: Parts, id: UUID, version: int, name: str, state: bytes, sea
     commitment = None if sealed is None else b""
     entry = _entry(book, id, version, DiaryClosed())
     return _insert(book, [replace(entry, topic=name, state=state, sealed=sealed, commitment=commitment)])
+
+
+def append_of(book: Parts, id: UUID, event: Event, occurred_at: datetime) -> int:
+    """Append the first event of an aggregate, as of that time; returns its position."""
+    return _insert(book, [replace(_entry(book, id, 1, event), occurred_at=occurred_at)])
 
 
 def _entry(book: Parts, id: UUID, version: int, event: Event) -> Entry:
