@@ -23,6 +23,9 @@ _HISTORY = (
 )
 _MOST = 2**63 - 1
 
+FARTHEST = 100_000
+"""Positions that are looked through at once for entries of a few kinds: most of a long book may be of others."""
+
 LITTLE = 20
 """Entries that were handed over and take less time to post than a lease lasts, by far."""
 
@@ -144,15 +147,17 @@ class Scanner:
 
     def _read(self, stretch: _Stretch) -> Scanned:
         after, stop, limit, others = stretch
-        if stop is None and others:
+        end = stop
+        if others:
             # Entries of others may stand at the end: what was looked at has to be known before looking.
-            stop = self._last()
+            end = self._last() if stop is None else stop
+            stop = min(end, after + FARTHEST)
         bounds = in_text(after, _MOST if stop is None else stop, limit)
         (found,) = self._book.run(Asked(_without(others), bounds), binary=True)
         entries = self._book.rows(found, StoredEntry._make)
-        full = len(entries) == limit
+        many = len(entries) == limit
         last = entries[-1].position if entries else after
-        return Scanned(entries, last if full or stop is None else stop, full)
+        return Scanned(entries, last if many or stop is None else stop, many or stop != end)
 
     def _last(self) -> int:
         (last,) = self._book.run(_HEAD)

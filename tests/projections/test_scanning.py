@@ -54,6 +54,23 @@ def test_what_comes_after_the_end_was_read_ahead_is_seen(book: Diaries, scanner:
     assert [entry.originator_id for entry in scanner.scan(last, None, 5).entries] == [diary]
 
 
+@pytest.mark.parametrize("end", [True, False])
+def test_no_look_goes_far_for_the_entries_of_a_few_kinds(
+    book: Diaries, scanner: Scanner, monkeypatch: pytest.MonkeyPatch, end: bool
+) -> None:
+    """A long book may hold none of them: to look through all of it at once takes longer than a lease lasts."""
+    monkeypatch.setattr("projections.scanning.FARTHEST", 7)
+    last = write(book, 10)
+    assert last == 20
+    looks, after = list[int](), 0
+    while after < last:
+        scanned = scanner.scan(after, None if end else last, 100, [*OTHERS, "DiaryBegun"])
+        assert (scanned.entries, scanned.full) == ([], scanned.upto < last)
+        looks.append(scanned.upto)
+        after = scanned.upto
+    assert looks == [7, 14, 20]
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_whatever_is_asked_in_between(book: Diaries, scanner: Scanner, seed: int) -> None:
     random = Random(seed)
