@@ -93,6 +93,10 @@ class Progress:
         self._at_first_hand = here
         self._soon(self._doubt)
 
+    def doubt(self) -> None:
+        """Somebody else has changed rows or lanes. Call it from any thread."""
+        self._soon(self._doubt)
+
     def tell(self, moved: Moved) -> None:
         """What the runner of this process has committed. Call it from any thread."""
         self._soon(self._hear, moved)

@@ -218,10 +218,12 @@ class ProjectionRunner:
         while not self._done(where, book):
             self._receipts.sweep(writer)
             try:
-                where = self._post(models, book, ahead, where)
+                where = known = self._post(models, book, ahead, where)
                 where = standing(writer, self._models, where)
             except Superseded:
-                where = standing(writer, self._models)
+                where, known = standing(writer, self._models), None
+            if where is not known and self._progress is not None:
+                self._progress.doubt()  # a retry or a rebuild, of another process: it listens to none while we lead
 
     def _post(self, models: Exchange, book: Scanner, ahead: ThreadPoolExecutor, where: Standing) -> Standing:
         """Post batches as they come, until it is time to look around; returns where the models stand then."""

@@ -6,16 +6,20 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from time import monotonic
 from typing import Any, TypeVar
+from uuid import UUID
 
 import psycopg
 import pytest
 
 from domain.kernel import new_id
+from domain.kernel.recorded import Recorded
 from infra.log.checkpointer import Growth
 from infra.log.note import Signer
 from projections.ledger import LISTEN, PROJECTED, UNLISTEN
-from projections.model import Model, Table
+from projections.model import Model, Posting, Table
 from projections.progress import Progress
+from projections.rebuild import rebuild
+from projections.retry import retry
 from projections.status import STILL, UNSIGNED, status
 from projections.tables import install
 from tests.projections.conftest import Diaries, until
@@ -285,6 +289,53 @@ def test_what_is_told_at_first_hand_of_a_parked_lane(book: Diaries, monkeypatch:
                 assert await progress.reached(bad, 20, sick) == "PARKED"
 
     run(main())
+
+
+@pytest.mark.parametrize("how", ["retry", "rebuild"])
+def test_lanes_that_another_process_frees_or_parks(book: Diaries, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """The leader is of this process, so no notice is listened for."""
+    monkeypatch.setattr("projections.runner.FRESH", 0.1)
+
+    def tolerant(posting: Posting, recorded: Recorded[Any]) -> None:
+        if recorded.originator_id != sick or recorded.originator_version != 2:
+            post(posting, recorded)
+
+    def strict(posting: Posting, recorded: Recorded[Any]) -> None:
+        if recorded.originator_id == well:
+            raise LookupError
+        tolerant(posting, recorded)
+
+    sick, well = new_id(), new_id()
+    logins, mapper = book.parts.logins, book.parts.mapper
+
+    async def main() -> None:
+        async with Progress(logins.reading, book.models) as progress:
+            with book.running(progress=progress):
+                await asyncio.to_thread(append, book.parts, sick, 1, DiaryBegun(owner="Ada"))
+                first = await asyncio.to_thread(append, book.parts, well, 1, DiaryBegun(owner="Eva"))
+                bad = await asyncio.to_thread(append, book.parts, sick, 2, DiaryMoved(address="nowhere"))
+                assert await progress.reached(bad, 20, sick) == "PARKED"
+                freeing = Model(name="diaries", version=1, tables=diaries.tables, post=tolerant)
+                if how == "retry":
+                    await asyncio.to_thread(retry, logins.posting, mapper, [freeing])
+                else:
+                    await asyncio.to_thread(rebuild, book.parts.conninfo, mapper, freeing)
+                assert await _becomes(progress, bad, sick, "REACHED")
+                parking = Model(name="diaries", version=1, tables=diaries.tables, post=strict)
+                await asyncio.to_thread(rebuild, book.parts.conninfo, mapper, parking)
+                assert await _becomes(progress, first, well, "PARKED")
+
+    run(main())
+
+
+async def _becomes(progress: Progress, position: int, aggregate: UUID, outcome: str) -> bool:
+    """Whether that is answered sooner or later."""
+    deadline = monotonic() + 10
+    while await progress.reached(position, 10, aggregate) != outcome:
+        if monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.01)
+    return True
 
 
 def test_it_does_not_begin_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
