@@ -116,6 +116,7 @@ class Rebuild:
         """Catch up with where the model stands, and put the new tables in the place of the old ones."""
         db, model = self._db, self._model
         with db.transaction():
+            self._interrupt_autovacuum()
             # Whoever waits for a lock on a table keeps everybody behind it waiting too: rather try again.
             db.execute("SET LOCAL lock_timeout = '300ms'")
             stand = db.execute(_LOCK, (model.name,)).fetchone()
@@ -138,7 +139,18 @@ class Rebuild:
             db.execute(_REPLACE, (model.version, tables.names(model), self._at, model.name))
             tell(db, Moved(self._at, (model.name,), lanes=True))
 
+    def _interrupt_autovacuum(self) -> None:
+        """Where it is at work on an old table, it gives way to whoever has waited for a second (`deadlock_timeout`),
+        and to nobody who tries again and again. This lock keeps neither readers nor the runner waiting."""
+        self._db.execute("SET LOCAL lock_timeout = '3s'")
+        for (table,) in self._db.execute(_OLD, (self._model.name,)).fetchall():
+            self._db.execute(SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(Identifier(READ, table)))
 
+
+_OLD = """
+    SELECT tablename::text FROM pg_tables JOIN daybook_projections.models ON tablename = ANY (models.tables)
+    WHERE schemaname = 'daybook_read' AND name = %s ORDER BY tablename
+"""
 _LOCK = """
     SELECT position, ARRAY(
         SELECT tablename::text FROM pg_tables WHERE schemaname = 'daybook_read' AND tablename = ANY (tables)

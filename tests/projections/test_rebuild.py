@@ -239,6 +239,25 @@ def test_a_long_query_is_waited_for_and_holds_nobody_up(book: Diaries, monkeypat
     assert rows(book.db) == folded(book)
 
 
+def test_a_vacuum_gives_way_to_the_switch(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Autovacuum does so for whoever has waited for a second; the switch waited for less, again and again."""
+    monkeypatch.setattr(rebuilding, "PATIENCE", 3.0)
+    last = write(book)
+    waits = """
+        SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'daybook_read.diaries'::regclass
+        AND NOT granted AND waitstart < clock_timestamp() - interval '1 s')
+    """
+    with psycopg.connect(book.parts.conninfo) as vacuum, book.running(), ThreadPoolExecutor(1) as beside:
+        book.wait(last)
+        vacuum.execute("LOCK TABLE daybook_read.diaries IN SHARE UPDATE EXCLUSIVE MODE")
+        rebuilt = beside.submit(rebuild, book.parts.conninfo, book.parts.mapper, diaries)
+        until(lambda: rebuilt.done() or book.db.execute(waits).fetchone() == (True,))
+        book.wait(write(book, 1))
+        vacuum.rollback()
+        rebuilt.result()
+    assert rows(book.db) == folded(book)
+
+
 def test_whoever_looks_in_while_a_runner_posts_waits_for_nothing(book: Diaries) -> None:
     """Every command does, in development: it must not fail for that, nor keep the runner from posting."""
     with psycopg.connect(book.parts.conninfo) as runner:
