@@ -179,7 +179,8 @@ class Progress:
 
     async def _follow(self) -> None:
         while True:
-            with suppress(psycopg.Error, TimeoutError):
+            # OSError: there is no descriptor left to duplicate. MsgspecError: a notice of another version.
+            with suppress(psycopg.Error, TimeoutError, OSError, msgspec.MsgspecError):
                 async with asyncio.timeout(ANSWER):
                     db = await AsyncConnection[Any].connect(
                         self._conninfo, autocommit=True, application_name="daybook progress"
@@ -212,7 +213,7 @@ class Progress:
                 pg.consume_input()
                 while (notice := pg.notifies()) is not None:
                     self._hear(_decode(notice.extra))
-            except psycopg.Error as error:
+            except (psycopg.Error, msgspec.MsgspecError) as error:
                 loop.remove_reader(socket)
                 if not gone.done():
                     gone.set_exception(error)
@@ -244,7 +245,7 @@ class Progress:
         if moved.lanes:
             self._doubt()
         if not self._unsure:
-            for name in moved.models:
+            for name in self._positions.keys() & moved.models:  # those of another version are not among them
                 self._positions[name] = max(moved.position, self._positions.get(name, 0))
             self._measure()
             self._settle()

@@ -1,7 +1,9 @@
 """Waiting for the read models, and saying how they are."""
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import Coroutine
 from datetime import timedelta
 from time import monotonic
@@ -336,6 +338,60 @@ async def _becomes(progress: Progress, position: int, aggregate: UUID, outcome: 
             return False
         await asyncio.sleep(0.01)
     return True
+
+
+def test_it_goes_on_after_a_notice_that_it_can_not_read(book: Diaries) -> None:
+    async def main() -> None:
+        async with Progress(book.parts.logins.reading, book.models) as progress:
+            await asyncio.to_thread(until, lambda: _listens(book))
+            book.db.execute("SELECT pg_notify(%s, 'of another version')", (PROJECTED,))
+            await asyncio.to_thread(until, lambda: progress.losses)
+            with book.running():
+                assert await progress.reached(await asyncio.to_thread(begin, book), 20) == "REACHED"
+
+    run(main())
+
+
+def _listens(book: Diaries) -> bool:
+    [(listens,)] = book.db.execute(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'daybook progress' AND state = 'idle'"
+        " AND datname = current_database())"
+    )
+    return bool(listens)
+
+
+def test_it_goes_on_once_there_are_descriptors_again(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed, real = list[int](), os.dup
+
+    def dup(descriptor: int) -> int:
+        if not failed:
+            failed.append(descriptor)
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(descriptor)
+
+    async def main() -> None:
+        monkeypatch.setattr(os, "dup", dup)
+        async with Progress(book.parts.logins.reading, book.models) as progress:
+            with book.running():
+                assert await progress.reached(await asyncio.to_thread(begin, book), 20) == "REACHED"
+        assert failed
+
+    run(main())
+
+
+def test_a_notice_of_another_version_s_rows_counts_for_nothing(book: Diaries) -> None:
+    """As in a process that was started before `daybook rebuild`."""
+
+    async def main() -> None:
+        newer = Model(name="diaries", version=2, tables=diaries.tables, post=post)
+        with book.running():
+            async with Progress(book.parts.logins.reading, (newer, counted)) as progress:
+                for _ in range(3):
+                    last = await asyncio.to_thread(begin, book)
+                    assert await progress.reached(last, 20, models=["counted"]) == "REACHED"
+                    assert await progress.reached(last, 0) == "BEHIND"
+
+    run(main())
 
 
 def test_it_does_not_begin_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
