@@ -30,7 +30,8 @@ class Lease:
 
     def take(self, db: Db) -> bool:
         """Take the lease where nobody else holds it. A row that is locked has a leader at work."""
-        row = db.execute(_TAKE, (self.holder, self._seconds, self._token), prepare=True).fetchone()
+        values = (self.holder, self._seconds, self._seconds, self._token)
+        row = db.execute(_TAKE, values, prepare=True).fetchone()
         if row is not None:
             self._token, self._renewed = row[0], monotonic()
         return row is not None
@@ -64,11 +65,13 @@ class Lease:
         db.execute(_GIVE_BACK, (self._token,))
 
 
+# One that is to last far longer than any was given for was renewed before the database's clock was set back.
 _TAKE = """
     UPDATE daybook_projections.lease
     SET holder = %s, token = token + 1, expires_at = clock_timestamp() + %s
     WHERE single = (
-        SELECT single FROM daybook_projections.lease WHERE expires_at <= clock_timestamp() OR token = %s
+        SELECT single FROM daybook_projections.lease
+        WHERE expires_at <= clock_timestamp() OR expires_at > clock_timestamp() + 10 * %s::interval OR token = %s
         FOR UPDATE SKIP LOCKED
     )
     RETURNING token

@@ -172,10 +172,11 @@ def status(db: Db, models: Sequence[Model]) -> Status:
     )
 
 
-# The book's positions are dense, so the entry that a model waits for is the one after its own position.
+# The book's positions are dense, so the entry that a model waits for is the one after its own position. A moment that
+# lies ahead is of before the clock was set back: since then the model has not moved, nobody knows for how long.
 _MODELS = """
     SELECT name, version, models.position, moved_at,
-        extract(epoch FROM clock_timestamp() - greatest(moved_at, next.recorded_at))::float
+        abs(extract(epoch FROM clock_timestamp() - greatest(moved_at, next.recorded_at)))::float
             * CASE WHEN next.position IS NOT NULL THEN 1 END
     FROM daybook_projections.models LEFT JOIN daybook.events AS next ON next.position = models.position + 1
 """

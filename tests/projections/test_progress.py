@@ -438,6 +438,16 @@ def test_status_tells_a_model_that_stands_still_from_a_quiet_book(book: Diaries)
     assert "diaries has stood at 1 of 2 for 6" in seen.problems[0]
 
 
+def test_status_tells_a_model_that_stands_still_since_the_clock_was_set_back(book: Diaries) -> None:
+    with book.running():
+        book.wait(begin(book))
+    book.db.execute("UPDATE daybook_projections.lease SET holder = 'stuck', expires_at = now() + interval '1 h'")
+    begin(book)
+    assert status(book.db, book.models).ready
+    book.db.execute("UPDATE daybook_projections.models SET moved_at = now() + interval '1 h'")
+    assert not status(book.db, book.models).ready
+
+
 def test_entries_that_nobody_signs_and_entries_that_are_gone_are_alarms(book: Diaries) -> None:
     growth, ages = Growth(Signer("daybook/tested", bytes(32))), "UPDATE daybook.events SET recorded_at = now() - %s"
     with psycopg.connect(book.parts.conninfo, autocommit=True) as db, book.running():

@@ -322,6 +322,16 @@ def test_nobody_takes_a_lease_that_is_held(book: Diaries) -> None:
             one.hold(one.renew(book.db))
 
 
+def test_a_lease_of_before_the_clock_was_set_back_is_taken(book: Diaries) -> None:
+    """By the clock that is now, the leader that is gone has hours left. One that lasts as long as another's is held."""
+    gone, longer, shorter = Lease("gone", seconds=3_600), Lease("longer", seconds=30), Lease("shorter", seconds=5)
+    assert gone.take(book.db)
+    assert longer.take(book.db)
+    with pytest.raises(LeaseLost):
+        gone.hold(gone.renew(book.db))
+    assert not shorter.take(book.db)
+
+
 @pytest.mark.parametrize("entries", [1, 3])
 def test_a_batch_for_a_model_that_somebody_else_changed_is_not_committed(book: Diaries, entries: int) -> None:
     scribble(book, 1)
