@@ -22,6 +22,9 @@ from projections.model import Key, Table
 from projections.past import UNTIL, UNTIL_OCCURRED, At, Turn, past_name, past_of, stored
 from projections.tables import Change, Db, declared, sql_type
 
+LONGEST_IDLE = 30.0
+"""Seconds in a transaction without a statement after which it is given up: whoever holds its locks was suspended."""
+
 
 class Statement(NamedTuple):
     query: bytes
@@ -118,6 +121,13 @@ def prepare_to_write(db: Db) -> None:
         "SET timezone = 'UTC'; SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan;"
         " SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
     )
+    give_up_when_idle(db, LONGEST_IDLE)
+
+
+def give_up_when_idle(db: Db, seconds: float) -> None:
+    """End the session once it has been idle in a transaction for so long."""
+    longest = f"{int(seconds * 1000)}ms"
+    db.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (longest,))
 
 
 _ENDED = ("ended", frozenset[str]())

@@ -24,7 +24,7 @@ from infra.exchange import Exchange
 from infra.mapper import SealingMapper
 from infra.master_key import MasterKeyError
 from projections import posting
-from projections.flush import Flush, Statement, prepare_to_write
+from projections.flush import Flush, Statement, give_up_when_idle, prepare_to_write
 from projections.lanes import Unit, described
 from projections.lease import Lease, LeaseLost
 from projections.ledger import Batch, Standing, Superseded, commit, moved_by, standing
@@ -176,8 +176,7 @@ class ProjectionRunner:
         db: Db = psycopg.connect(self._conninfo, autocommit=True, application_name=name)
         prepare_to_write(db)
         # A host that dies inside a transaction holds its row locks no longer than its lease.
-        longest = f"{int(self._lease_seconds * 1000)}ms"
-        db.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (longest,))
+        give_up_when_idle(db, self._lease_seconds)
         return db
 
     def _take_part(self, models: Exchange, book: Scanner, ahead: ThreadPoolExecutor) -> None:

@@ -1,8 +1,11 @@
 """Poison: an event that can't be posted parks its lane, visibly, and all the others go on."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from domain.kernel import new_id
@@ -188,6 +191,32 @@ def test_a_lane_that_gets_further_before_it_stops_again_stands_there(book: Diari
     assert retried.error is not None
     assert "CheckViolation" in retried.error
     assert book.parked() == [("diaries", id, second, "DiaryMoved", 2)]
+
+
+def test_a_retry_that_is_suspended_holds_nobody_up(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is stopped, or whose host sleeps, kept the model's row locked for as long."""
+    monkeypatch.setattr("projections.flush.LONGEST_IDLE", 0.5)
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def suspended(posting: Posting, recorded: Recorded[Any]) -> None:
+        begun.set()
+        goes_on.wait(60)
+        post(posting, recorded)
+
+    id = new_id()
+    append(book.parts, id, 1, DiaryBegun(owner="Ada"))
+    today = Model(name="diaries", version=1, tables=diaries.tables, post=suspended)
+    with book.running(), ThreadPoolExecutor(1) as beside:
+        book.wait(append(book.parts, id, 2, DiaryMoved(address="nowhere")))
+        retried = beside.submit(retry, book.parts.logins.posting, book.parts.mapper, [today])
+        try:
+            assert begun.wait(20)
+            book.wait(append(book.parts, new_id(), 1, DiaryBegun(owner="Eva")))
+        finally:
+            goes_on.set()
+        with pytest.raises((psycopg.errors.IdleInTransactionSessionTimeout, psycopg.OperationalError)):
+            retried.result()
+    assert len(book.parked()) == 1
 
 
 def test_retrying_nothing(book: Diaries) -> None:

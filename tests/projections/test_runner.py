@@ -439,7 +439,7 @@ def test_it_keeps_its_lease_while_a_batch_is_prepared(book: Diaries, batch: int)
     with alone.running(name="one", batch=batch, lease_seconds=lease):
         until(lambda: tokens)
         with alone.running(name="two", batch=batch, lease_seconds=lease):
-            until(lambda: book.position("counted") == last)
+            alone.wait(last)
     assert len(tokens) == 2
     assert tokens[0] == tokens[1]
 
@@ -449,7 +449,7 @@ def test_what_is_handed_over_alone_is_posted_by_the_same_thread(
     book: Diaries, entries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("projections.scanning.LITTLE", 2)
-    threads: dict[int, str] = {}
+    threads, last = dict[int, str](), 0
 
     def noted(posting: Posting, recorded: Recorded[Any]) -> None:
         threads[recorded.position] = threading.current_thread().name
@@ -461,7 +461,7 @@ def test_what_is_handed_over_alone_is_posted_by_the_same_thread(
         for _ in range(20):  # the first ones are read
             pages = [PageWritten(page=new_id(), text="a") for _ in range(entries - 1)]
             last = append(book.parts, new_id(), 1, DiaryBegun(owner="Ada"), *pages)
-            until(lambda last=last: book.position("counted") == last)
+            alone.wait(last)
     here = {thread for position, thread in threads.items() if position > last - entries}
     assert here == ({"projections"} if entries == 1 else {"projections-ahead_0"})
 
