@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from projections.flush import Flush
+from projections.flush import Flush, Statement
 from projections.past import At
 from projections.tables import Change, Db
 
@@ -71,20 +71,23 @@ def described(error: Exception) -> str:
     return "; ".join(words)
 
 
-def write_carefully(db: Db, flush: Flush, units: Sequence[Unit]) -> list[Parked]:
+def write_carefully(
+    db: Db, flush: Flush, units: Sequence[Unit], made: Sequence[Statement] | None = None
+) -> list[Parked]:
     """Write what can be written, inside the open transaction; returns the lanes whose events can't be.
 
+    `made`: the statements of all these units, where they were made before: of many it takes long, which locks need not.
     A failing half is halved again until the guilty event stands alone. What follows it in its lane is left out.
     """
     parked: dict[Lane, Parked] = {}
 
-    def attempt(units: Sequence[Unit]) -> None:
+    def attempt(units: Sequence[Unit], made: Sequence[Statement] | None = None) -> None:
         units = [unit for unit in units if unit.lane not in parked]
         if not units:
             return
         try:
             with db.transaction():
-                flush.write(db, flush.statements((unit.at, unit.changes) for unit in units))
+                flush.write(db, made or flush.statements((unit.at, unit.changes) for unit in units))
         except Exception as error:
             if not is_poison(error):
                 raise
@@ -95,7 +98,7 @@ def write_carefully(db: Db, flush: Flush, units: Sequence[Unit]) -> list[Parked]
                 attempt(units[: len(units) // 2])
                 attempt(units[len(units) // 2 :])
 
-    attempt(units)
+    attempt(units, made)
     return list(parked.values())
 
 

@@ -80,6 +80,8 @@ class Batch(NamedTuple):
     parked: Sequence[Parked]
     statements: Sequence[Statement] | None
     """None where some value can't be written: the batch is then written with care, to find which."""
+    at_once: bool = True
+    """They may be one statement: nothing is cleared and written anew."""
 
 
 def standing(db: Db, models: Sequence[Model], known: Standing | None = None) -> Standing:
@@ -103,7 +105,7 @@ def commit(exchange: Exchange, flush: Flush, lease: Lease, batch: Batch, where: 
 
     An error that the batch itself causes leads to a second try with care; others are raised, and LeaseLost, Superseded.
     """
-    if batch.statements is not None and not batch.parked:
+    if batch.statements is not None and batch.at_once and not batch.parked:
         try:
             _commit_at_once(exchange, lease, batch, where, batch.statements)
         except psycopg.Error as error:
@@ -115,7 +117,7 @@ def commit(exchange: Exchange, flush: Flush, lease: Lease, batch: Batch, where: 
     with db.transaction():
         lease.hold(lease.renew(db))
         _hold(_move(db, batch, where), batch)
-        refused = write_carefully(db, flush, batch.units)
+        refused = write_carefully(db, flush, batch.units, batch.statements)
         _finish(db, batch, [*batch.parked, *refused])
     return refused
 

@@ -65,6 +65,10 @@ def _short_turns() -> Generator[None]:
         sys.setswitchinterval(usual)
 
 
+def _clears(units: Sequence[Unit]) -> bool:
+    return any(change[0] == "clear" for unit in units for change in unit.changes)
+
+
 class _HasDescriptor(Protocol):
     def fileno(self) -> int: ...
 
@@ -287,12 +291,11 @@ class ProjectionRunner:
             if scanned.upto > after:
                 posted = posting.post(self._mapper, scanned.entries, models, where.parked, book.history)
                 more = scanned.full or len(positions) > 1
-                return Batch(models, after, scanned.upto, more, *posted, self._statements(posted.units))
+                statements, at_once = self._statements(posted.units), not _clears(posted.units)
+                return Batch(models, after, scanned.upto, more, *posted, statements, at_once)
         return None
 
     def _statements(self, units: Sequence[Unit]) -> list[Statement] | None:
-        if any(change[0] == "clear" for unit in units for change in unit.changes):
-            return None  # what is cleared and written anew can't be one statement
         try:
             return self._flush.statements((unit.at, unit.changes) for unit in units)
         except Exception:  # noqa: BLE001  # some value can't be written: `commit` finds out whose, and parks its lane

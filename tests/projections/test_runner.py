@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -20,14 +21,16 @@ from domain.kernel import new_id
 from domain.kernel.recorded import Recorded
 from infra.exchange import Exchange
 from infra.rotation import rotate
-from projections.flush import Flush
+from projections.flush import Flush, Statement
+from projections.lanes import Unit
 from projections.lease import Lease, LeaseLost
 from projections.ledger import Batch, Superseded, commit, standing
 from projections.model import Model, Posting, Table
+from projections.past import At
 from projections.runner import POLL, STAND_BY
 from projections.tables import READ, install
 from tests.projections.conftest import Diaries, until
-from tests.projections.diaries import COUNTED, append, diaries, plain_fold, rows
+from tests.projections.diaries import COUNTED, DIARIES, append, diaries, plain_fold, rows
 from tests.toy import DiaryBegun, DiaryClosed, DiaryEnclosed, DiaryMoved, PageWritten, toy_book
 
 
@@ -342,6 +345,27 @@ def test_a_batch_for_a_model_that_somebody_else_changed_is_not_committed(book: D
     with pytest.raises(Superseded):
         commit(Exchange(book.db), Flush(READ), lease, Batch(book.models, 0, entries, False, [], [], []), where)
     assert (book.position("diaries"), book.position("counted")) == (0, 0)
+
+
+def test_what_is_cleared_and_written_anew_is_prepared_before_the_transaction(book: Diaries) -> None:
+    """Of an erasure it may take longer than a transaction may be idle."""
+
+    class Ready(Flush):
+        def statements(self, postings: Any) -> list[Statement]:
+            raise AssertionError(f"the model's row is locked already, and these are made only now: {postings}")
+
+    position, id = scribble(book, 1), new_id()
+    posting = Posting()
+    posting.clear(DIARIES, str(id))
+    posting.insert(DIARIES, id=id, closed=False, version=1, position=1, recorded_at=datetime(2026, 1, 1, tzinfo=UTC))
+    units = [Unit(("diaries", id), At(1, datetime(2026, 1, 1, tzinfo=UTC)), "DiaryBegun", posting.changes)]
+    statements = Flush(READ).statements((unit.at, unit.changes) for unit in units)
+    lease = Lease("test", seconds=60)
+    lease.take(book.db)
+    batch = Batch(book.models, 0, position, False, units, [], statements, at_once=False)
+    assert commit(Exchange(book.db), Ready(READ), lease, batch, standing(book.db, book.models)) == []
+    assert book.db.execute("SELECT id FROM daybook_read.diaries").fetchall() == [(id,)]
+    assert book.position() == position
 
 
 def test_receipts_are_kept_for_thirty_days(book: Diaries) -> None:
