@@ -6,6 +6,14 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+_OTHER_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
 
 class PrivateFileError(Exception):
     """A secret or its directory can't be made, read or trusted; the message says what to do."""
@@ -56,11 +64,29 @@ def begin(file: Path, content: str) -> None:
         raise PrivateFileError(f"The file {file} can't be written: {error.strerror}.") from None
 
 
+def destination(file: Path) -> Path:
+    """The file that is written where this one is named: links are followed.
+
+    Raises PrivateFileError where there is something else than a file: a file put in its place would destroy it.
+    """
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    except OSError as error:
+        raise PrivateFileError(f"The file {file} can't be written: {error.strerror}.") from None
+    if not stat.S_ISREG(mode):
+        kind = _OTHER_KINDS.get(stat.S_IFMT(mode), "no file")
+        raise PrivateFileError(f"The file {file} can't be written: it is {kind}. Name a file, or one that isn't there.")
+    return Path(os.path.realpath(file))
+
+
 def replace(file: Path, content: str | bytes) -> None:
     """Let a file hold this and nothing else. Killed meanwhile, or without power, it holds the former or this, whole.
 
-    One process at a time.
+    One process at a time. A link is followed: what it names is written. Raises PrivateFileError.
     """
+    file = destination(file)
     beside = file.with_name(f".{file.name}.new")
     try:
         try:
@@ -82,6 +108,7 @@ def supersede(file: Path, content: str) -> None:
     try:
         if file.stat().st_uid != os.geteuid():
             raise PrivateFileError(f"The file {file} belongs to another account. Run Daybook as its owner.")
+        file = destination(file)
         for left in file.parent.glob(f".{file.name}.*"):
             left.unlink()
         with file.open("r+b") as former:

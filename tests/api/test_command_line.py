@@ -193,6 +193,16 @@ def test_what_is_wrong_with_the_settings_is_one_sentence(
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("command", [("replay", "old:1", "--html"), ("bundle", "old:1", "-o")])
+def test_nothing_is_written_in_place_of_what_is_no_file(new: Shell, command: tuple[str, ...]) -> None:
+    pipe = new.folder / "pipe"
+    os.mkfifo(pipe)
+    done = new.run(*command, str(pipe))
+    assert (done.returncode, done.stdout, len(done.stderr.strip().splitlines())) == (USAGE, "", 1)
+    assert "it is a pipe. Name a file" in done.stderr
+    assert pipe.is_fifo()
+
+
 def test_a_missing_master_key_is_told(told: Shell) -> None:
     (told.folder / "master.key").unlink()
     done = told.run("replay", "old:1")
