@@ -30,7 +30,8 @@ def answer(
     workers: int,
     announce: Callable[[], None],
 ) -> bool:
-    """Answer requests until a signal ends it; False where the server did not start. `announce`: that it is open."""
+    """Answer requests until a signal ends it; False where the server, or a worker, did not start. `announce`: that it
+    is open."""
     config = uvicorn.Config(
         application if workers == 1 else partial(_as_worker, os.getpid(), application),
         factory=True,
@@ -49,9 +50,9 @@ def answer(
         timeout_graceful_shutdown=DRAIN,
     )
     if workers > 1:
-        announce()
-        Multiprocess(config, sockets=[listener]).run()
-        return True
+        several = _Workers(config, listener, announce)
+        several.run()
+        return not several.failed
     server = _Announcing(config, announce)
     server.run(sockets=[listener])
     return server.started
@@ -68,6 +69,24 @@ class _Announcing(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._announce()
+
+
+class _Workers(Multiprocess):
+    """Says that it is open, once a worker answers."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, announce: Callable[[], None]) -> None:
+        super().__init__(config, sockets=[listener])
+        self._announce: Callable[[], None] | None = announce
+        self.failed = False
+
+    def keep_subprocess_alive(self) -> None:
+        told_to_stop = self.should_exit.is_set()
+        super().keep_subprocess_alive()
+        if self.should_exit.is_set():
+            self.failed = not told_to_stop  # a worker has found that it can't start
+        elif self._announce is not None and any(worker.is_ready() for worker in self.processes):
+            self._announce()
+            self._announce = None
 
 
 def _as_worker(parent: int, application: Application) -> ASGIApp:

@@ -13,9 +13,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
+import psycopg
 import typer
 
-from api.cli.book import OUT_OF_REACH, USAGE, CommandFailed, awaited, database
+from api.cli.book import OUT_OF_REACH, USAGE, CommandFailed, Conninfo, awaited, database
 from api.cli.erasing import finishing
 from api.cli.output import note, say
 from api.composition import assembled
@@ -23,6 +24,8 @@ from api.departure import cut_stalled
 from api.discretion import log_discreetly
 from infra.erasure.carrying_out import carrying_out
 from infra.log.checkpointer import checkpointing
+from infra.log.signing_key import signing_key
+from infra.log.store import has_begun
 from infra.settings import Settings, admin_token
 from projections.attesting import attesting
 from projections.registry import models
@@ -81,6 +84,8 @@ def serve(
         finishing(settings, conninfo) if projections else nullcontext(),
     ):
         log_discreetly()
+        if projections:
+            _require_signing_key(settings, conninfo)
         application = partial(
             create_app,
             conninfo,
@@ -104,6 +109,12 @@ def serve(
         welcome = _welcome(listener, settings, awaited(settings, conninfo))
         if not answer(application, listener, settings.proxies, workers, partial(say, welcome)):
             raise CommandFailed("The server did not start; the reason stands above.", OUT_OF_REACH)
+
+
+def _require_signing_key(settings: Settings, conninfo: Conninfo) -> None:
+    """Raises SigningKeyError here, where it is told in a sentence: what a worker lacks, it tells in a traceback."""
+    with psycopg.connect(conninfo, autocommit=True) as db:
+        signing_key(settings.signing_key_file, begun=has_begun(db))
 
 
 def _policy(settings: Settings, documents: Sequence[Path] | None, trusted_only: bool | None) -> "Policy":

@@ -210,6 +210,16 @@ def test_a_missing_master_key_is_told(told: Shell) -> None:
     assert "Put the key file back" in done.stderr
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_missing_signing_key_is_told_before_anything_is_open(told: Shell, workers: str) -> None:
+    told.run("checkpoint")
+    (told.folder / "signing.key").unlink()
+    with mock.patch.object(signal, "signal"):
+        done = told.run("serve", "--port", "0", "--workers", workers)
+    assert (done.returncode, done.stdout) == (OUT_OF_REACH, "")
+    assert re.fullmatch(r"daybook: Checkpoints of this book were signed, but .* Put the key file back.*\n", done.stderr)
+
+
 def test_migrate_does_it_once(new: Shell) -> None:
     first, second = new.run("migrate"), new.run("migrate")
     assert (first.returncode, second.returncode) == (OK, OK)
