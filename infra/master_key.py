@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.kernel.randomness import random_bytes
-from infra.private_files import PrivateFileError, kept, private_directory, secret, supersede
+from infra.private_files import PrivateFileError, is_there, kept, secret, supersede
 
 Keys: TypeAlias = dict[int, bytes]
 """Master keys by epoch: one, or two while they are rotated."""
@@ -91,13 +91,12 @@ def master_key(file: Path, *, begun: bool) -> MasterKey:
 
     Raises MasterKeyError where the file is missing for a book that has begun, can't be trusted, or holds no key.
     """
-    if begun and not file.exists():
-        raise MasterKeyError(
-            f"This book was begun under a master key, but {file} does not exist. Put the key file back"
-            " (DAYBOOK_MASTER_KEY_FILE names another place); without it nothing personal opens."
-        )
     try:
-        private_directory(file.parent)
+        if begun and not is_there(file):
+            raise MasterKeyError(
+                f"This book was begun under a master key, but {file} does not exist. Put the key file back"
+                " (DAYBOOK_MASTER_KEY_FILE names another place); without it nothing personal opens."
+            )
         secret(file, lambda: _line(1, os.urandom(32)))
     except PrivateFileError as error:
         raise MasterKeyError(str(error)) from None

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+_ELSEWHERE = "Run Daybook as the account that it belongs to, or name another place (DAYBOOK_DATA)."
 _OTHER_KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",
@@ -27,16 +28,34 @@ def private_directory(directory: Path) -> Path:
     except OSError as error:
         raise PrivateFileError(f"The directory {directory} can't be made: {error.strerror}.") from None
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        raise PrivateFileError(
-            f"The directory {directory} belongs to another account. Run Daybook as its owner, or name another"
-            " directory: with DAYBOOK_DATA, or for a witness with --keep."
-        )
+        raise PrivateFileError(f"The directory {directory} {_why_shut(directory)}")
     return directory
 
 
+def _why_shut(directory: Path) -> str:
+    another = "name another directory: with DAYBOOK_DATA, or for a witness with --keep."
+    if os.statvfs(directory).f_flag & os.ST_RDONLY:
+        return f"stands on a file system that is read-only. Have it mounted writable, or {another}"
+    if directory.stat().st_uid != os.geteuid():
+        return f"belongs to another account. Run Daybook as its owner, or {another}"
+    return f"can't be read and written by its owner. Allow it with: chmod u+rwx {directory}"
+
+
+def is_there(file: Path) -> bool:
+    """Whether there is anything of this name. Raises PrivateFileError where that can't be found out."""
+    try:
+        return file.exists()
+    except OSError as error:  # of another account, or with a name that is too long
+        raise PrivateFileError(f"The file {file} can't be looked for: {error.strerror}. {_ELSEWHERE}") from None
+
+
 def secret(file: Path, make: Callable[[], str]) -> str:
-    """The secret in this file; where there is no file, a new secret, stored with mode 0600 before it is used."""
-    if not file.exists():
+    """The secret in this file; where there is no file, a new secret, stored with mode 0600 before it is used.
+
+    A directory that is missing is made for its owner alone; one that the file is there in need not be writable.
+    """
+    if not is_there(file):
+        private_directory(file.parent)
         _store(file, make())
     return kept(file)
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from domain.kernel import Refused
 from infra.contacts import email_address
-from infra.private_files import private_directory, secret
+from infra.private_files import secret
 
 ERASURE_DAYS = 30
 COST_PER_SECOND, CONNECTIONS_PER_ACTOR, SUBSCRIPTIONS_PER_ACTOR = 20_000, 100, 1_000
@@ -114,7 +114,7 @@ def admin_token(settings: Settings) -> str:
     """The administrator's token: the given one, else the one in the data directory, which the first call makes."""
     if settings.given_admin_token is not None:
         return settings.given_admin_token
-    return secret(private_directory(settings.data) / "admin-token", lambda: secrets.token_urlsafe(32))
+    return secret(settings.data / "admin-token", lambda: secrets.token_urlsafe(32))
 
 
 def _path(given: Mapping[str, str], name: str, default: Path) -> Path:

@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 
 from infra.log.note import NoteError, Signer
-from infra.private_files import PrivateFileError, private_directory, secret
+from infra.private_files import PrivateFileError, is_there, secret
 
 
 class SigningKeyError(Exception):
@@ -17,14 +17,13 @@ def signing_key(file: Path, *, begun: bool) -> Signer:
 
     Raises SigningKeyError where the file is missing for a log that has begun, can't be trusted, or holds no key.
     """
-    if begun and not file.exists():
-        raise SigningKeyError(
-            f"Checkpoints of this book were signed, but {file} does not exist. Put the key file back"
-            " (DAYBOOK_SIGNING_KEY_FILE names another place). Where it is lost for good, `daybook checkpoint --new-key`"
-            " begins another, which auditors have to be told."
-        )
     try:
-        private_directory(file.parent)
+        if begun and not is_there(file):
+            raise SigningKeyError(
+                f"Checkpoints of this book were signed, but {file} does not exist. Put the key file back"
+                " (DAYBOOK_SIGNING_KEY_FILE names another place). Where it is lost for good,"
+                " `daybook checkpoint --new-key` begins another, which auditors have to be told."
+            )
         text = secret(file, lambda: Signer(f"daybook/{secrets.token_hex(8)}", os.urandom(32)).secret)
         return Signer.read(text)
     except PrivateFileError as error:
