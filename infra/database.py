@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import DuplicateSchema, InsufficientPrivilege, ReadOnlySqlTransaction
 
 from infra.embedded import EmbeddedPostgres
 from infra.private_files import private_directory
@@ -22,6 +23,14 @@ _NOTICED = {
 }
 """How long a connection goes without an answer; the operator's address may say otherwise."""
 
+_REMEDIES: dict[type[psycopg.Error], str] = {
+    InsufficientPrivilege: "Daybook's role has to own its database (ALTER DATABASE ... OWNER TO ...), with all that is"
+    " Daybook's in it: name that owner in DATABASE_URL.",
+    ReadOnlySqlTransaction: "Name a database in DATABASE_URL that can be written: no standby, and without"
+    " default_transaction_read_only.",
+    DuplicateSchema: "Another program has put it there: give Daybook a database of its own.",
+}
+
 
 class DatabaseError(Exception):
     """The operator's database can't be used; the message says why, and holds no password."""
@@ -29,7 +38,26 @@ class DatabaseError(Exception):
 
 @contextmanager
 def connect_info(settings: Settings, report: Callable[[str], None] | None = None) -> Generator[str]:
-    """A connection string that works, for as long as the block lasts. `report` is told what takes long."""
+    """A connection string that works, for as long as the block lasts. `report` is told what takes long.
+
+    What the database refuses to its role in the block is a DatabaseError too.
+    """
+    with _refusals_told(), _connected(settings, report) as conninfo:
+        yield conninfo
+
+
+@contextmanager
+def _refusals_told() -> Generator[None]:
+    try:
+        yield
+    except tuple(_REMEDIES) as error:
+        remedy = next(remedy for kind, remedy in _REMEDIES.items() if isinstance(error, kind))
+        why = error.diag.message_primary or str(error)
+        raise DatabaseError(f"The database refuses: {why}. {remedy}") from None
+
+
+@contextmanager
+def _connected(settings: Settings, report: Callable[[str], None] | None) -> Generator[str]:
     if settings.database_url is None:
         with EmbeddedPostgres(private_directory(settings.data) / "postgres", report=report) as conninfo:
             yield conninfo

@@ -1,0 +1,58 @@
+"""What a PostgreSQL refuses to Daybook: told in a sentence that says what to do."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.sql import SQL, Identifier
+
+from tests.api.filled import url
+from tests.api.test_command_line import OUT_OF_REACH, Done, Shell
+
+
+@pytest.fixture
+def new(bare_database: str, tmp_path: Path) -> Shell:
+    """A shell with a database that no command has seen yet."""
+    return Shell(bare_database, tmp_path)
+
+
+@pytest.fixture
+def elsewhere(superuser: str, new: Shell) -> Iterator[Callable[..., Done]]:
+    """`daybook migrate` as another role, which is gone in the end, on a new database of the owner's."""
+    role = f"stranger_{uuid4().hex}"
+    with psycopg.connect(superuser, autocommit=True) as db:
+        db.execute(SQL("CREATE ROLE {} LOGIN PASSWORD 'geheim99'").format(Identifier(role)))
+        address = make_conninfo(superuser, user=role, password="geheim99", dbname=_name_of(new))
+        yield lambda command: new.run(command, DATABASE_URL=url(address))
+        db.execute(SQL("DROP ROLE {}").format(Identifier(role)))
+
+
+def _name_of(shell: Shell) -> str:
+    return str(conninfo_to_dict(shell.environment["DATABASE_URL"])["dbname"])
+
+
+def _is_told(done: Done, says: str) -> None:
+    assert (done.returncode, done.stdout, len(done.stderr.strip().splitlines())) == (OUT_OF_REACH, "", 1), done
+    assert says in done.stderr
+
+
+def test_a_role_that_does_not_own_the_database_is_told(new: Shell, elsewhere: Callable[..., Done]) -> None:
+    _is_told(elsewhere("migrate"), "The database refuses: permission denied for database")
+    new.run("migrate")
+    for command in ("migrate", "status"):
+        _is_told(elsewhere(command), "name that owner in DATABASE_URL.")
+
+
+def test_a_database_that_is_read_only_is_told(new: Shell, superuser: str) -> None:
+    with psycopg.connect(superuser, autocommit=True) as db:
+        db.execute(SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(Identifier(_name_of(new))))
+    _is_told(new.run("migrate"), "in a read-only transaction. Name a database in DATABASE_URL that can be written")
+
+
+def test_a_schema_of_another_program_is_told(new: Shell, bare_database: str) -> None:
+    with psycopg.connect(bare_database, autocommit=True) as db:
+        db.execute("CREATE SCHEMA daybook")
+    _is_told(new.run("migrate"), 'schema "daybook" already exists. Another program has put it there')
