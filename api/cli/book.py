@@ -30,7 +30,7 @@ from infra.log.signing_key import SigningKeyError
 from infra.log.store import LogError
 from infra.log.witness import NotCosigned
 from infra.master_key import MasterKeyError
-from infra.private_files import PrivateFileError
+from infra.private_files import PrivateFileError, is_there
 from infra.roles import RoleError
 from infra.rotation import RotationError
 from infra.settings import Settings, SettingsError, read_settings
@@ -105,7 +105,7 @@ def database(*, begin: bool = False) -> Generator[tuple[Settings, Conninfo]]:
     `daybook migrate`.
     """
     settings = read_settings()
-    if not begin and settings.database_url is None and not (settings.data / "postgres").exists():
+    if not begin and settings.database_url is None and not is_there(settings.data / "postgres"):
         raise CommandFailed(
             f"There is no book in {settings.data}. DAYBOOK_DATA names another place; `daybook serve` begins one.",
             OUT_OF_REACH,

@@ -19,6 +19,7 @@ from infra.log.signing_key import signing_key
 from infra.log.store import has_begun, latest
 from infra.log.verifying import Verdict
 from infra.log.verifying import verify as verified
+from infra.private_files import is_there
 from infra.roles import logins
 from infra.settings import Settings
 
@@ -51,7 +52,7 @@ def verify(
     """
     with _log() as (settings, book, log):
         verifiers = [trusted_key(one) for one in key or ()]
-        if settings.signing_key_file.exists():
+        if is_there(settings.signing_key_file):
             verifiers.append(signing_key(settings.signing_key_file, begun=True).verifier)
         elsewhere = [_text(file) for file in checkpoint or ()]
         with progress("Verifying", _entries(book)) as advance:
@@ -123,7 +124,7 @@ def _log() -> Generator[tuple[Settings, Db, Db]]:
 
 def _signer(settings: Settings, db: Db, *, new_key: bool) -> Signer:
     file = settings.signing_key_file
-    if new_key and file.exists():
+    if new_key and is_there(file):
         raise CommandFailed(f"There is a key in {file}. Move it away first, and keep it.")
     return signing_key(file, begun=not new_key and has_begun(db))
 

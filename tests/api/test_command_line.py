@@ -49,6 +49,7 @@ from tests.api.filled import asked, entries, opened, posted, url
 from tests.api.identity.signing_in import PASSWORD, RESET, SIGN_IN
 from tests.api.stocktaking import Stocktaking
 from tests.databases import forget_receipts
+from tests.infra.test_shut_directories import unprivileged
 
 COMMANDS = (
     "serve", "work", "migrate", "status", "rebuild", "retry", "import", "demo", "replay", "schema", "access", "verify",
@@ -201,6 +202,26 @@ def test_nothing_is_written_in_place_of_what_is_no_file(new: Shell, command: tup
     assert (done.returncode, done.stdout, len(done.stderr.strip().splitlines())) == (USAGE, "", 1)
     assert "it is a pipe. Name a file" in done.stderr
     assert pipe.is_fifo()
+
+
+def test_a_data_directory_that_cannot_be_looked_into_is_told(new: Shell) -> None:
+    del new.environment["DATABASE_URL"]
+    for command in ("status", "verify", "migrate"):
+        done = new.run(command, DAYBOOK_DATA=str(new.folder / ("x" * 300)))
+        assert (done.returncode, done.stdout, len(done.stderr.strip().splitlines())) == (OUT_OF_REACH, "", 1)
+        assert "File name too long" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("status",), ("replay", "old:1")])
+def test_a_data_directory_of_another_account_is_told(new: Shell, command: tuple[str, ...]) -> None:
+    del new.environment["DATABASE_URL"]
+    new.folder.parent.chmod(0o711)
+    data = new.folder / "data"
+    data.mkdir(0)
+    with unprivileged():
+        done = new.run(*command, DAYBOOK_DATA=str(data))
+    assert (done.returncode, done.stdout, len(done.stderr.strip().splitlines())) == (OUT_OF_REACH, "", 1)
+    assert "can't be looked for: Permission denied" in done.stderr
 
 
 def test_a_missing_master_key_is_told(told: Shell) -> None:
