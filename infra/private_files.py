@@ -42,7 +42,7 @@ def _why_shut(directory: Path) -> str:
 
 
 def is_there(file: Path) -> bool:
-    """Whether there is anything of this name. Raises PrivateFileError where that can't be found out."""
+    """Whether there is something of this name. Raises PrivateFileError where that can't be found out."""
     try:
         return file.exists()
     except OSError as error:  # of another account, or with a name that is too long

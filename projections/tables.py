@@ -1,7 +1,7 @@
 """The tables of the read models: how they are made, and which of them stand in the database."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from psycopg import Connection
@@ -36,14 +36,16 @@ def sql_type(column: str) -> str:
 def install(db: Db, models: Iterable[Model]) -> list[str]:
     """Make the tables of new models, empty at position 0, and drop the models that the code no longer has.
 
-    Returns the names of models that stand there in another version than the code's: `rebuild` replaces them. Safe to
-    run from several processes at once. `db` must be in autocommit mode. Raises ModelError.
+    Returns the names of models that stand there in an older version than the code's: `rebuild` replaces them. Safe to
+    run from several processes at once. `db` must be in autocommit mode. Raises ModelError, also where one stands there
+    in a newer version.
     """
     wanted = {model.name: model for model in models}
     _check(wanted.values())
     with db.transaction():
         db.execute("SELECT pg_advisory_xact_lock(%s)", (_INSTALL_LOCK,))
         found = db.execute(_INSTALLED).fetchall()
+        _refuse_newer(wanted, found)
         if not wanted.keys() >= {name for name, _, _ in found}:
             # All at once, and only where there is something to drop: row by row, whoever looks in while a runner posts
             # could wait for it as it waits for them.
@@ -65,7 +67,16 @@ def install(db: Db, models: Iterable[Model]) -> list[str]:
                     " VALUES (%s, %s, %s, 0, now())",
                     (model.name, model.version, names(model)),
                 )
-    return [name for name, version, _ in found if name in wanted and wanted[name].version != version]
+    return [name for name, version, _ in found if name in wanted and wanted[name].version > version]
+
+
+def _refuse_newer(wanted: Mapping[str, Model], found: Iterable[tuple[Any, ...]]) -> None:
+    for name, version, _ in found:
+        if name in wanted and version > wanted[name].version:
+            raise ModelError(
+                f"A newer Daybook has built the read model {name}: it stands in version {version}, and this Daybook has"
+                f" {wanted[name].version}. Run that Daybook, or restore a backup from before (docs/operator, Upgrade)."
+            )
 
 
 _INSTALLED = "SELECT name, version, tables FROM daybook_projections.models"

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import psycopg
 
+from infra.database import DatabaseError
 from infra.granting import divide
 
 _LOCK = 0x6461_7962_6F6F_6B00
@@ -19,16 +20,25 @@ class Migrated(NamedTuple):
 
 
 def pending(db: psycopg.Connection[tuple[object, ...]]) -> list[str]:
-    """The names of the migrations that this database does not have yet."""
+    """The names of the migrations that this database does not have yet.
+
+    Raises DatabaseError where it has some that this version does not know: what we read may have changed.
+    """
     found = db.execute("SELECT to_regclass('daybook_migrations.applied') IS NOT NULL").fetchone()
-    applied: set[object] = set()
+    applied: set[str] = set()
     if found == (True,):
-        applied = {name for (name,) in db.execute("SELECT name FROM daybook_migrations.applied")}
-    return [name for name in _names() if name not in applied]
+        applied = {str(name) for (name,) in db.execute("SELECT name FROM daybook_migrations.applied")}
+    known = _names()
+    if unknown := sorted(applied.difference(known)):
+        raise DatabaseError(
+            f"A newer Daybook has migrated this database: it has {', '.join(unknown)}, which this version does not"
+            " know. Run that version, or restore a backup from before (docs/operator, Upgrade)."
+        )
+    return [name for name in known if name not in applied]
 
 
 def migrate(conninfo: str) -> Migrated:
-    """Apply what is pending, and divide the rights. Safe to run from several processes at once."""
+    """Apply what is pending, and divide the rights. Several processes may do it at once. Raises DatabaseError."""
     with psycopg.connect(conninfo, autocommit=True) as db:
         db.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         db.execute("CREATE SCHEMA IF NOT EXISTS daybook_migrations")

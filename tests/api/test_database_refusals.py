@@ -1,7 +1,9 @@
 """What a PostgreSQL refuses to Daybook: told in a sentence that says what to do."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 from uuid import uuid4
 
 import psycopg
@@ -10,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from tests.api.filled import url
-from tests.api.test_command_line import OUT_OF_REACH, Done, Shell
+from tests.api.test_command_line import FAILED, OUT_OF_REACH, Done, Shell
 
 
 @pytest.fixture
@@ -56,3 +58,26 @@ def test_a_schema_of_another_program_is_told(new: Shell, bare_database: str) -> 
     with psycopg.connect(bare_database, autocommit=True) as db:
         db.execute("CREATE SCHEMA daybook")
     _is_told(new.run("migrate"), 'schema "daybook" already exists. Another program has put it there')
+
+
+@pytest.mark.parametrize("command", [("migrate",), ("status",), ("serve", "--port", "0")])
+@pytest.mark.parametrize("environment", ["development", "production"])
+def test_a_database_of_a_newer_daybook_is_left_as_it_is(
+    database: str, tmp_path: Path, command: tuple[str, ...], environment: str
+) -> None:
+    shell = Shell(database, tmp_path)
+    with psycopg.connect(database, autocommit=True) as db, mock.patch.object(signal, "signal"):
+        db.execute("INSERT INTO daybook_migrations.applied (name) VALUES ('9999_more.sql')")
+        done = shell.run(*command, DAYBOOK_ENV=environment)
+    _is_told(done, "A newer Daybook has migrated this database: it has 9999_more.sql")
+
+
+def test_a_read_model_of_a_newer_daybook_is_left_as_it_is(database: str, tmp_path: Path) -> None:
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("UPDATE daybook_projections.models SET version = 9999 WHERE name = 'customers'")
+        db.execute("UPDATE daybook_projections.models SET name = 'later' WHERE name = 'timeline'")
+        before = db.execute("SELECT name, version, tables FROM daybook_projections.models ORDER BY 1").fetchall()
+        done = Shell(database, tmp_path).run("migrate")
+        after = db.execute("SELECT name, version, tables FROM daybook_projections.models ORDER BY 1").fetchall()
+    assert (done.returncode, after) == (FAILED, before)
+    assert "read model customers: it stands in version 9999" in done.stderr
