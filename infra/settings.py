@@ -14,6 +14,8 @@ from infra.contacts import email_address
 from infra.private_files import secret
 
 ERASURE_DAYS = 30
+_MOST_DAYS = 36_500
+"""A hundred years: reckoned from any day of ours, they end at one that there is."""
 COST_PER_SECOND, CONNECTIONS_PER_ACTOR, SUBSCRIPTIONS_PER_ACTOR = 20_000, 100, 1_000
 """More than anybody needs at a screen: 20,000 points are twenty-eight boards of 50 customers, each second."""
 ADMIN_EMAIL = "administrator@daybook.example"
@@ -91,7 +93,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         master_key_file=_path(given, "DAYBOOK_MASTER_KEY_FILE", data / "master.key"),
         signing_key_file=_path(given, "DAYBOOK_SIGNING_KEY_FILE", data / "signing.key"),
         erasure_ledger=_path(given, "DAYBOOK_ERASURE_LEDGER", data / "erasures.jsonl"),
-        erasure_days=_number(given, "DAYBOOK_ERASURE_DAYS", ERASURE_DAYS),
+        erasure_days=_number(given, "DAYBOOK_ERASURE_DAYS", ERASURE_DAYS, "for at once", _MOST_DAYS),
         one_key_file=_switch("DAYBOOK_ONE_KEY_FILE", given.get("DAYBOOK_ONE_KEY_FILE", _alone(given))),
         allowed_hosts=_allowed_hosts(given.get("DAYBOOK_ALLOWED_HOSTS", "")),
         documents=_documents(given.get("DAYBOOK_DOCUMENTS", "")),
@@ -176,10 +178,12 @@ def _documents(value: str) -> tuple[Path, ...]:
     return tuple(_path({"DAYBOOK_DOCUMENTS": file}, "DAYBOOK_DOCUMENTS", Path()) for file in files)
 
 
-def _number(given: Mapping[str, str], name: str, default: int, zero: str = "for no limit") -> int:
+def _number(
+    given: Mapping[str, str], name: str, default: int, zero: str = "for no limit", most: int = 999_999_999
+) -> int:
     value = given.get(name, str(default))
-    if not re.fullmatch(r"[0-9]{1,9}", value):
-        raise SettingsError(f"{name} is {value!r}, but must be a whole number, 0 {zero}.")
+    if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) > most:
+        raise SettingsError(f"{name} is {value!r}, but must be a whole number up to {most}, 0 {zero}.")
     return int(value)
 
 

@@ -116,6 +116,7 @@ def test_everything_can_be_set() -> None:
         ("DAYBOOK_CORS_ORIGINS", "https://me:secret@crm.example.com"),
         ("DAYBOOK_ACCESS_LOG", "yes"),
         ("DAYBOOK_ADMIN_TOKEN", "sixteen or more, with blanks"),
+        ("DAYBOOK_ERASURE_DAYS", "36501"),
         ("DAYBOOK_DATA", "~no-such-account/book"),
     ],
 )
@@ -123,6 +124,13 @@ def test_a_bad_value_names_its_variable_and_tells_no_secret(name: str, value: st
     with pytest.raises(SettingsError, match=name) as refused:
         read_settings({name: value})
     assert "secret" not in str(refused.value)
+
+
+def test_days_until_files_hold_nothing_any_more_are_no_more_than_can_be_reckoned_with() -> None:
+    assert read_settings({"DAYBOOK_ERASURE_DAYS": "36500"}).erasure_days == 36_500
+    for value in ("3000000", "soon"):
+        with pytest.raises(SettingsError, match="must be a whole number up to 36500, 0 for at once"):
+            read_settings({"DAYBOOK_ERASURE_DAYS": value})
 
 
 def test_the_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
