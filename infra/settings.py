@@ -20,7 +20,9 @@ COST_PER_SECOND, CONNECTIONS_PER_ACTOR, SUBSCRIPTIONS_PER_ACTOR = 20_000, 100, 1
 """More than anybody needs at a screen: 20,000 points are twenty-eight boards of 50 customers, each second."""
 ADMIN_EMAIL = "administrator@daybook.example"
 """Nobody can own a domain below `example`: no provider can verify it as somebody's, and no mail to it arrives."""
-
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
+"""What RFC 6750 lets a bearer token be made of, and long enough not to be guessed."""
+_TOKENS = "must have at least 16 characters, each a letter, a digit or one of . _ ~ + / - (and = at its end)"
 
 ATTESTED_PER_SECOND = 100
 
@@ -113,10 +115,19 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 
 
 def admin_token(settings: Settings) -> str:
-    """The administrator's token: the given one, else the one in the data directory, which the first call makes."""
+    """The administrator's token: the given one, else the one in the data directory, which the first call makes.
+
+    Raises PrivateFileError where that file can't be read or trusted, and SettingsError where it holds no such token.
+    """
     if settings.given_admin_token is not None:
         return settings.given_admin_token
-    return secret(settings.data / "admin-token", lambda: secrets.token_urlsafe(32))
+    file = settings.data / "admin-token"
+    token = secret(file, lambda: secrets.token_urlsafe(32))
+    if not _TOKEN.fullmatch(token):
+        raise SettingsError(
+            f"The token in {file} {_TOKENS}. Put such a one there, or remove the file to have one made anew."
+        )
+    return token
 
 
 def _path(given: Mapping[str, str], name: str, default: Path) -> Path:
@@ -261,9 +272,6 @@ def _admin_email(value: str) -> str:
 
 
 def _admin_token(value: str | None) -> str | None:
-    # What RFC 6750 lets a bearer token be made of, and long enough not to be guessed.
-    if value is not None and not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,}=*", value):
-        raise SettingsError(
-            "DAYBOOK_ADMIN_TOKEN must have at least 16 characters, each a letter, a digit or one of . _ ~ + / -"
-        )
+    if value is not None and not _TOKEN.fullmatch(value):
+        raise SettingsError(f"DAYBOOK_ADMIN_TOKEN {_TOKENS}.")
     return value

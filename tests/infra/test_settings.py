@@ -151,6 +151,18 @@ def test_a_token_that_others_can_read_is_refused(tmp_path: Path) -> None:
         admin_token(settings)
 
 
+@pytest.mark.parametrize("token", ["x", "sixteen or more, with blanks", "two-lines-of-it\ntwo-lines-of-it"])
+def test_a_token_in_the_file_is_held_to_the_same(tmp_path: Path, token: str) -> None:
+    settings = read_settings({"DAYBOOK_DATA": str(tmp_path)})
+    file = tmp_path / "admin-token"
+    file.touch(0o600)
+    file.write_text(token)
+    with pytest.raises(SettingsError, match=r"admin-token must have at least 16 .* remove the file"):
+        admin_token(settings)
+    file.write_text(f"{TOKEN}\n")
+    assert admin_token(settings) == TOKEN
+
+
 def test_processes_that_start_together_agree_on_the_token(tmp_path: Path) -> None:
     program = "from infra.settings import *; print(admin_token(read_settings()))"
     environment = os.environ | {"DAYBOOK_DATA": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
