@@ -1,6 +1,7 @@
 """The database that the settings name: the operator's PostgreSQL, or our embedded one."""
 
-from collections.abc import Callable, Generator
+import re
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -79,15 +80,17 @@ def _check(url: str) -> dict[str, Any]:
             " special characters in the password are written as %XX."
         ) from None
     name = f"{given.get('dbname', '')} at {given.get('host', 'the local socket')}:{given.get('port', '5432')}"
-    timeout = int(given.get("connect_timeout") or _SECONDS_TO_CONNECT)
+    timeout = str(given.get("connect_timeout") or _SECONDS_TO_CONNECT)
+    if not re.fullmatch(r"-?[0-9]{1,9}", timeout):
+        raise DatabaseError(
+            f"DATABASE_URL says connect_timeout={timeout}, but that must be a whole number of seconds, 0 for any time."
+        )
     try:
-        with psycopg.connect(url, connect_timeout=timeout) as db:
+        with psycopg.connect(url, connect_timeout=int(timeout)) as db:
             major = db.info.server_version // 10000
             encoding = db.info.parameter_status("server_encoding")
     except psycopg.OperationalError as error:
-        why = str(error).strip()
-        for secret in (given.get("password"), given.get("sslpassword"), url):
-            why = why.replace(str(secret), "***") if secret else why
+        why = _masked(str(error).strip(), given)
         raise DatabaseError(f"The database {name}, which DATABASE_URL names, does not answer: {why}") from None
     if major < _OLDEST:
         raise DatabaseError(f"The database {name} is PostgreSQL {major}'s, and Daybook needs {_OLDEST} or later.")
@@ -97,3 +100,12 @@ def _check(url: str) -> dict[str, Any]:
             " CREATE DATABASE daybook ENCODING 'UTF8' TEMPLATE template0"
         )
     return given
+
+
+def _masked(why: str, given: Mapping[str, Any]) -> str:
+    """libpq's words without the passwords. It repeats none by itself, but says what may be the same: a user's name."""
+    said_openly = {str(given.get(part)) for part in ("user", "dbname", "host", "port")}
+    for password in {str(given.get(part) or "") for part in ("password", "sslpassword")} - said_openly - {""}:
+        # As a whole word: of a password of one letter, all others would tell which one it is.
+        why = re.sub(rf"(?<!\w){re.escape(password)}(?!\w)", "***", why)
+    return why

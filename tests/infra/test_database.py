@@ -50,6 +50,25 @@ def test_a_wrong_password_is_not_repeated(database: str) -> None:
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("password", ["o", "daybook"])
+def test_a_password_that_is_part_of_the_words_leaves_them_whole(database: str, password: str) -> None:
+    with pytest.raises(DatabaseError, match=r'does not answer: connection .*password .* failed for user "daybook"'):
+        with connect_info(settings(url(database, password=password))):
+            pass
+
+
+def test_a_password_among_the_words_is_masked() -> None:
+    given = {"user": "me", "password": "geheim99", "sslpassword": "key(99"}
+    said = under_test._masked('no "geheim99" for me, key(99 or geheim99s', given)  # pyright: ignore[reportPrivateUsage]
+    assert said == 'no "***" for me, *** or geheim99s'
+
+
+def test_a_time_to_connect_that_is_none_is_told(database: str) -> None:
+    with pytest.raises(DatabaseError, match="connect_timeout=abc, but that must be a whole number of seconds"):
+        with connect_info(settings(url(database) + "&connect_timeout=abc")):
+            pass
+
+
 def test_a_server_that_is_not_there(database: str) -> None:
     with socket.socket() as nobody_listens:
         nobody_listens.bind(("127.0.0.1", 0))
