@@ -108,6 +108,7 @@ class Cluster:
             raise EmbeddedPostgresError(f"PostgreSQL in {self._data} did not stop: {stopped.stdout.strip()}")
 
     def _initialise(self) -> None:
+        self._require_room()
         self._report(f"Making a PostgreSQL {self._major} cluster in {self._data}")
         # Made under another name and renamed: a cluster that is there is whole, wherever a crash falls.
         self._workplace.remove("new")
@@ -129,8 +130,27 @@ class Cluster:
             raise EmbeddedPostgresError(f"PostgreSQL's initdb failed in {self._data.parent}:\n{made.stdout.strip()}")
         self._data.with_name("new").rename(self._data)
 
+    def _require_room(self) -> None:
+        try:
+            taken = any(self._data.iterdir())
+        except FileNotFoundError:
+            return
+        except OSError:  # it is no directory, or none that we may look into
+            taken = True
+        if taken:
+            raise EmbeddedPostgresError(
+                f"{self._data} is no whole PostgreSQL cluster: it has no PG_VERSION, and is not empty. Put back from a"
+                " backup what stood there, or move away what stands there now to have a new book begun."
+            )
+
     def _check_version(self) -> None:
-        found = (self._data / "PG_VERSION").read_text().strip()
+        try:
+            found = (self._data / "PG_VERSION").read_text(errors="replace").strip()
+        except OSError as error:
+            raise EmbeddedPostgresError(
+                f"The cluster in {self._data} can't be read: {error.strerror}, of its PG_VERSION. Put it back from a"
+                " backup."
+            ) from None
         if found != str(self._major):
             raise EmbeddedPostgresError(
                 f"The cluster in {self._data} is PostgreSQL {found}'s, and this Daybook brings {self._major}."
@@ -203,7 +223,7 @@ class Cluster:
         try:
             lines = (self._data / "postmaster.pid").read_text(errors="replace").splitlines()
             return int(lines[0]), lines[7].strip() if len(lines) > 7 else "starting"
-        except (FileNotFoundError, IndexError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, IndexError, ValueError):
             return None
 
     def _remove_misleading_files(self) -> None:

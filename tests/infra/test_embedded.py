@@ -39,7 +39,7 @@ def postmaster(directory: Path) -> int | None:
     try:
         pid = int((directory / "cluster/data/postmaster.pid").read_text().split("\n")[0])
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return None if state.startswith("Z") else pid
 
@@ -327,6 +327,39 @@ def test_a_cluster_of_another_version_is_refused(directory: Path) -> None:
     (directory / "cluster/data/PG_VERSION").write_text("14\n")
     with pytest.raises(EmbeddedPostgresError, match=r"PostgreSQL 14's.*pg_dump"):
         embedded(directory).acquire()
+
+
+def _something_else(data: Path) -> None:
+    data.mkdir()
+    (data / "photograph").write_text("hills")
+
+
+def _a_file(data: Path) -> None:
+    data.write_text("hills")
+
+
+def _another_version_file(data: Path) -> None:
+    (data / "PG_VERSION").mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    ("put", "says"),
+    [
+        (_something_else, "is no whole PostgreSQL cluster"),
+        (_a_file, "is no whole PostgreSQL cluster"),
+        (_another_version_file, "can't be read: Is a directory, of its PG_VERSION"),
+    ],
+)
+def test_where_something_else_stands_nothing_is_run(directory: Path, put: Callable[[Path], None], says: str) -> None:
+    place = directory / "cluster"
+    place.mkdir(parents=True)
+    directory.chmod(0o700)
+    put(place / "data")
+    before = sorted(place.rglob("*"))
+    said: list[str] = []
+    with pytest.raises(EmbeddedPostgresError, match=says):
+        embedded(directory, report=said.append).acquire()
+    assert (sorted(place.rglob("*")), said) == (before, [])
 
 
 def test_a_lost_password_is_a_clear_error(directory: Path) -> None:
