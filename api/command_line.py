@@ -1,8 +1,11 @@
 """The `daybook` command: results go to standard output, all else to standard error; whatever can be expected to fail
 is told in one clear sentence, with an exit code."""
 
+import signal
 import sys
 from io import TextIOWrapper
+from types import FrameType
+from typing import NoReturn
 
 import typer
 
@@ -73,10 +76,18 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # letters that a terminal lacks are no reason to fail
             stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _unwind)
     try:
         app()
     except Exception as error:  # noqa: BLE001 - what is unexpected is raised again
         sys.exit(told(error))
+
+
+def _unwind(_signal: int, _frame: FrameType | None) -> NoReturn:
+    # An embedded PostgreSQL is stopped on the way, which a second signal may not cut short. Not SIG_IGN: the programs
+    # that stop it would inherit that. `serve` and `work` have handlers of their own.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: None)
+    sys.exit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

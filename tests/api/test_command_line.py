@@ -21,6 +21,7 @@ from uuid import uuid4
 import httpx
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from typer.testing import CliRunner
 
 from api import demo
@@ -633,3 +634,33 @@ def test_work_posts_what_the_book_holds(told: Shell, database: str) -> None:
         working.send_signal(signal.SIGTERM)
         assert working.wait(30) == OK
     assert json.loads(told.run("status", "--json").stdout)["leader"] is None
+
+
+def test_a_command_that_is_told_to_end_stops_its_database(new: Shell, tmp_path: Path) -> None:
+    del new.environment["DATABASE_URL"]
+    (tmp_path / "customers.toml").write_text(MAPPING)
+    (tmp_path / "customers.csv").write_text("id,name\n" + "".join(f"{n},Firm {n}\n" for n in range(100_000)))
+    files = [str(tmp_path / "customers.csv"), "--map", str(tmp_path / "customers.toml")]
+    pid_file = tmp_path / "postgres/cluster/data/postmaster.pid"
+    with new.running("import", "customers", *files, "--source", "old") as importing:
+        assert importing.stdout is not None
+        while not _some_are_entered(tmp_path / "postgres"):
+            assert importing.poll() is None, importing.stdout.read()
+        server = int(pid_file.read_text().split()[0])
+        importing.send_signal(signal.SIGTERM)
+        ended, left = importing.wait(60), pid_file.exists()
+        if left:
+            os.kill(server, signal.SIGQUIT)
+        assert (ended, left) == (128 + signal.SIGTERM, False)
+        assert "Traceback" not in importing.stdout.read()
+
+
+def _some_are_entered(postgres: Path) -> bool:
+    """Whether an import into the embedded database is under way."""
+    try:
+        password = (postgres / "password").read_text().strip()
+        address = make_conninfo(host=str(postgres / "cluster/socket"), user="daybook", password=password)
+        with psycopg.connect(address, dbname="daybook") as db:
+            return db.execute("SELECT max(position) > 100 FROM daybook.events").fetchone() == (True,)
+    except (FileNotFoundError, psycopg.Error):
+        return False
