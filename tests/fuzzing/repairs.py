@@ -108,7 +108,7 @@ class Repair(Visitor):
             return replace(node, arguments=_moment(drawn))
         if node.name.value in TRACED:
             id = tuple(one for one in node.arguments or () if one.name.value in ("id", "customer"))
-            given = TRACED[node.name.value].format(*_positions(drawn))
+            given = TRACED[node.name.value].format(*sorted(_positions(drawn)))
             return replace(node, arguments=(*id, *(_arguments(given) if given else ())))
         if node.name.value == WATERFALL:
             of = tuple(one for one in node.arguments or () if one.name.value == "pipeline")
