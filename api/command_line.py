@@ -3,6 +3,7 @@ is told in one clear sentence, with an exit code."""
 
 import signal
 import sys
+import threading
 from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
@@ -76,7 +77,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # letters that a terminal lacks are no reason to fail
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _unwind)
+    if threading.current_thread() is threading.main_thread():  # no other hears signals
+        signal.signal(signal.SIGTERM, _unwind)
     try:
         app()
     except Exception as error:  # noqa: BLE001 - what is unexpected is raised again
