@@ -206,7 +206,7 @@ def explained(error: Exception, request_id: str) -> RequestError:
         case psycopg.errors.QueryCanceled():
             return TOOK_TOO_LONG
         case BookUnavailable() | psycopg.OperationalError() | psycopg.InterfaceError() | PoolTimeout():
-            _log.warning("Request %s: the book did not answer (%s).", request_id, type(error).__name__)
+            _log.warning("Request %s: the book did not answer (%s).", request_id, _cause(error))
             return UNAVAILABLE
         case MasterKeyError():  # it was rotated, and this host's key file was not brought along
             _log.error("Request %s failed.", request_id, exc_info=error)
@@ -223,6 +223,13 @@ def explained(error: Exception, request_id: str) -> RequestError:
         case _:
             _log.error("Request %s failed.", request_id, exc_info=error)
             return INTERNAL
+
+
+def _cause(error: Exception) -> str:
+    """What an operator has to know of it, such as that the disk is full: the first line, for others may quote rows."""
+    cause = error.__cause__ or error
+    said, *_ = str(cause).splitlines() or [""]
+    return f"{type(cause).__name__}: {said}"
 
 
 def _not_read(unread: UnreadableEntry) -> RequestError:

@@ -270,14 +270,20 @@ class Committer:
             self._commit([one], deadline)
 
     def _give_up(self, batch: list[Submission], error: Exception) -> None:
-        why = f"The book did not answer ({type(error).__name__}); send it again with the same key."
-        give_all((one, BookUnavailable(why)) for one in batch)
+        give_all((one, _unanswered(error)) for one in batch)
 
     def _reply(self, batch: list[Submission], append: Append, answers: list[Answer]) -> None:
         self._writers, self._took = len(self._queue) + len(batch), time.monotonic() - self._began
         # Those who wait go first: to wake a runner lets go of the interpreter, for which it and they would then wait.
         give_all(zip(batch, answers, strict=True))
         self._appended(append.stored)
+
+
+def _unanswered(error: Exception) -> BookUnavailable:
+    why = f"The book did not answer ({type(error).__name__}); send it again with the same key."
+    unanswered = BookUnavailable(why)
+    unanswered.__cause__ = error
+    return unanswered
 
 
 def _away(error: Exception) -> bool:

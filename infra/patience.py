@@ -27,7 +27,7 @@ def patient(read: Callable[P, R]) -> Callable[P, R]:
                 return read(*args, **kwargs)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if time.monotonic() > deadline:
-                    raise BookUnavailable(f"The book did not answer ({type(error).__name__}).") from None
+                    raise BookUnavailable(f"The book did not answer ({type(error).__name__}).") from error
                 time.sleep(0.1)
 
     return tried

@@ -193,7 +193,7 @@ def moment_named(text: str) -> int | datetime:
 def _check_order(
     position_at: Callable[[datetime], int | None], since: int | datetime, until: int | datetime | None
 ) -> None:
-    """Raises CommandFailed where the moment `--from` lies behind the moment `--to`."""
+    """Raises CommandFailed where the moment `--from` lies behind the moment `--to`, or in the future."""
     from api.errors import RequestError
     from api.reading.moments import Then, in_order
 
@@ -203,6 +203,8 @@ def _check_order(
         position = position_at(moment)
         return Then(sys.maxsize if position is None else position, moment)  # the future is behind every position
 
+    if isinstance(since, datetime) and position_at(since) is None:
+        raise CommandFailed("--from lies in the future.", USAGE)
     if until is None:
         return
     try:

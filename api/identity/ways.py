@@ -39,7 +39,10 @@ class Ways:
         `{"Authorization": "Bearer ..."}`. Without one, the session's cookie does. Raises RequestError where a
         credential is shown and is not good: UNAUTHENTICATED, FORBIDDEN, CSRF_HEADER_MISSING or UNAVAILABLE.
         """
-        authorization = arrival.headers.get("authorization") or _authorization(params)
+        authorizations = arrival.headers.getlist("authorization")
+        if len(authorizations) > 1:
+            raise SEVERAL
+        authorization = authorizations[0] if authorizations else _authorization(params)
         if authorization is not None:
             return await self._of_bearer(authorization)
         value = cookie_value(arrival.headers)
@@ -108,6 +111,7 @@ def _authorization(params: Mapping[str, Any] | None) -> str | None:
 _API_TOKEN_ID = api_token.prefix
 
 WRONG: Final = unauthenticated("The token in `Authorization: Bearer <token>` is not one that is known here.")
+SEVERAL: Final = unauthenticated("Send one header `Authorization`: this request has several.")
 NOT_STAFF: Final = RequestError(
     RequestErrorCode.FORBIDDEN,
     "The identity provider knows you, but no active staff member of this book has an e-mail address that it has"

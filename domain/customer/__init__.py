@@ -1,11 +1,11 @@
 """Customer: a person or an organisation that we deal with, or would like to.
 
 A customer is registered with a name or a way to reach it, lives as an active record, and can be archived and restored;
-an archived one refuses everything else. Its personal data can be erased, for ever, once one person has asked for it and
-another approved it, and no legal hold is in the way; then it refuses everything. Beside the record runs the
-relationship (prospect, active, dormant, former), which people set as they see it. An active person holds its e-mail
-addresses alone, unless somebody shares one on purpose; an external id belongs to one customer, archived or not, so that
-an import finds again what it brought.
+an archived one refuses every other change, but that consent is withdrawn. Its personal data can be erased, for ever,
+once one person has asked for it and another approved it, and no legal hold is in the way; then it refuses everything.
+Beside the record runs the relationship (prospect, active, dormant, former), which people set as they see it. An active
+person holds its e-mail addresses alone, unless somebody shares one on purpose; an external id belongs to one customer,
+archived or not, so that an import finds again what it brought.
 """
 
 from domain.customer.commands import (

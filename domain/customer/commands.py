@@ -203,7 +203,7 @@ class AddCustomerNote(Command, frozen=True, kw_only=True):
 
 
 class ArchiveCustomer(Command, frozen=True, kw_only=True):
-    """Put the customer away. It keeps its history and can be restored; until then it refuses changes."""
+    """Put the customer away. It keeps its history and can be restored; until then only consent can be withdrawn."""
 
     reason: Annotated[str | None, Doc("Why the customer is put away."), LINE] = None
 

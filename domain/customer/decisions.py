@@ -105,7 +105,14 @@ from domain.kernel import (
     updated,
 )
 
-_WHILE_ARCHIVED = ArchiveCustomer | RestoreCustomer | UnmaskCustomer | ExportCustomerPersonalData | ErasureCommand
+_WHILE_ARCHIVED = (
+    ArchiveCustomer
+    | RestoreCustomer
+    | UnmaskCustomer
+    | ExportCustomerPersonalData
+    | WithdrawCustomerConsent  # "at any time": GDPR, article 7, paragraph 3
+    | ErasureCommand
+)
 
 
 def decide(state: Customer, command: CustomerCommand, known: Known) -> list[CustomerEvent]:

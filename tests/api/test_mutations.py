@@ -364,3 +364,30 @@ async def test_when_the_book_does_not_answer_the_client_is_told_to_repeat_with_t
             assert error["extensions"]["code"] == "UNAVAILABLE"
             assert "same idempotencyKey" in error["message"]
             assert "secret" not in error["message"]
+
+
+async def test_why_the_book_does_not_answer_is_told_to_the_operator_alone(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("infra.committer.PATIENCE", 0.5)
+    async with serving(database, tmp_path) as client:
+        id = (await a_customer(client))["id"]
+        with psycopg.connect(database, autocommit=True) as db:
+            db.execute(FULL_DISK)
+        mutation = "mutation M($input: CustomerRenameInput!) { customerRename(input: $input) { position } }"
+        given = {"id": id, "name": "Ada", "idempotencyKey": str(uuid4())}
+        answer = (await client.post(mutation, {"input": given})).json()
+    [error] = answer["errors"]
+    assert error["extensions"]["code"] == "UNAVAILABLE"
+    assert "device" not in str(answer)
+    [line] = [one for one in caplog.messages if error["extensions"]["requestId"] in one]
+    assert line.endswith("(DiskFull: could not extend a file: No space left on device).")
+
+
+FULL_DISK = """
+    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'could not extend a file: No space left on device' USING ERRCODE = '53100', DETAIL = 'A row.';
+    END $$;
+    CREATE TRIGGER full_disk BEFORE INSERT ON daybook.events EXECUTE FUNCTION full_disk();
+"""

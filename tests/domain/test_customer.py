@@ -671,6 +671,11 @@ class TestConsent:
         objection = withdrawn(ConsentChannel.PHONE, was_granted=False)
         given(person).when(self.withdraw(ConsentChannel.PHONE)).then(objection)
 
+    def test_consent_is_withdrawn_from_an_archived_customer_too(self) -> None:
+        gone = withdrawn(ConsentChannel.EMAIL, was_granted=True)
+        given(person, granted(), archived).when(self.withdraw(ConsentChannel.EMAIL)).then(gone)
+        given(person, archived).when(self.grant()).refused(CustomerIsArchived())
+
     def test_withdrawing_any_withdraws_every_granted_channel(self) -> None:
         history = person, granted(), granted(purpose="Survey"), granted(channel=ConsentChannel.SMS)
         given(*history).when(self.withdraw(ConsentChannel.ANY)).then(
@@ -739,7 +744,6 @@ class TestLifecycle:
             UnlinkCustomerContact(id=ID, link=LINK),
             ChangeCustomerRelationship(id=ID, relationship=Relationship.ACTIVE),
             GrantCustomerConsent(id=ID, purpose="x", channel=ConsentChannel.ANY, basis=ConsentBasis.CONTRACT),
-            WithdrawCustomerConsent(id=ID, purpose="x", channel=ConsentChannel.ANY),
             AddCustomerNote(id=ID, note=NOTE, text="Called back."),
         ],
     )

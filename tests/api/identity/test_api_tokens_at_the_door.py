@@ -42,6 +42,11 @@ async def test_a_token_opens_until_it_is_revoked_or_has_expired(
                 "/graphql", json={"query": ASK}, headers={b"Authorization": f"Bearer {wrong}".encode()}
             )
             assert (answer.status_code, code(answer)) == (401, "UNAUTHENTICATED"), wrong
+        twice = [("Authorization", f"Bearer {token}"), ("Authorization", "Bearer daybook_")]
+        for several in (twice, twice[::-1], [twice[0], twice[0]]):
+            answer = await browser.http.post("/graphql", json={"query": ASK}, headers=several)
+            assert (answer.status_code, code(answer)) == (401, "UNAUTHENTICATED")
+            assert "one header `Authorization`" in answer.text
         await acme.company.revoke(id)
         assert (await asked(browser, token)).status_code == 401, "at once"
         brief, _ = await acme.company.issue(timedelta(seconds=3))
