@@ -79,6 +79,11 @@ class _Workers(Multiprocess):
         self._announce: Callable[[], None] | None = announce
         self.failed = False
 
+    def terminate_all(self) -> None:
+        super().terminate_all()
+        for listener in self.sockets:
+            listener.close()  # left open here, it would take connections that no worker answers any more
+
     def keep_subprocess_alive(self) -> None:
         told_to_stop = self.should_exit.is_set()
         super().keep_subprocess_alive()

@@ -6,12 +6,17 @@ import socket
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 
+import anyio
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 from starlette.types import ASGIApp
 from uvicorn.supervisors.multiprocess import SIGNALS
 
 from api.processes import answer
+from tests.faults.processes import until
 
 
 class Broken(Exception):
@@ -61,3 +66,31 @@ def test_it_is_open_once_a_worker_answers_and_a_signal_ends_it_well(listener: so
 
     assert answer(Starlette, listener, (), 2, opened)
     assert said == ["open", "HTTP/1.1 404 Not Found"]
+
+
+async def _outlast(request: Request) -> PlainTextResponse:
+    address = request.scope["server"]
+    os.kill(os.getppid(), signal.SIGTERM)
+    await anyio.to_thread.run_sync(until, lambda: _refused(address), "who comes now is refused")
+    return PlainTextResponse("done")
+
+
+def _refused(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def outlasting() -> ASGIApp:
+    """An application that tells its server to stop, and answers once nobody else can connect."""
+    return Starlette(routes=[Route("/", _outlast)])
+
+
+def test_while_workers_finish_what_is_under_way_nobody_waits_who_comes_later(listener: socket.socket) -> None:
+    with socket.create_connection(listener.getsockname()) as client:
+        request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        assert answer(outlasting, listener, (), 2, lambda: client.sendall(request))
+        said = client.recv(1000).decode()
+    assert (said.splitlines()[0], said[-4:]) == ("HTTP/1.1 200 OK", "done")
