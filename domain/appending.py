@@ -61,6 +61,8 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     takes: Sequence[Claim]
     gives_back: Sequence[Claim]
     subject: UUID
+    lineage: int | None = None
+    """The book's, as it was before anything was read that this was decided on; None: nothing was that counts."""
     destroys: Sequence[UUID] = ()
     """Subjects whose keys are destroyed with it, and whatever is reserved for them is given back."""
 
@@ -73,7 +75,8 @@ class KeptReceipt(msgspec.Struct, frozen=True):
 
 
 class Moved(Exception):
-    """An aggregate of the read set has another version than the decision was made on: decide again."""
+    """An aggregate of the read set has another version than the decision was made on, or it was made on what may be of
+    another lineage: decide again."""
 
 
 class AlreadyHandled(Exception):
@@ -181,6 +184,12 @@ A plain tuple: a thousand of them must be read and folded in a few milliseconds.
 
 class Book(Protocol):
     """The event store as the door sees it, beside the library's recorder."""
+
+    @property
+    def lineage(self) -> int:
+        """Another one after each new connection to append over: it may lead to a server that has taken over without the
+        last entries, where others stand in their place. What was read before is nothing to decide on."""
+        ...
 
     def append(self, entries: Sequence[Entry], conditions: Conditions) -> Step[Sequence[int]]:
         """Append a command's entries, all or none; gives their positions.

@@ -90,6 +90,7 @@ class Daybook(Application[UUID]):
         super().__init__()
         self.catalogue, self._book, self._fingerprints = catalogue, book, fingerprints
         self._folds, self._turns = Folds(remember), Turns()
+        self._lineage = book.lineage
         self._encode = msgspec.json.Encoder().encode
 
     def construct_factory(self, env: Environment) -> InfrastructureFactory[Any]:  # noqa: ARG002 - as the library calls it
@@ -117,6 +118,7 @@ class Daybook(Application[UUID]):
 
         Raises Unfoldable where it has an entry that can't be read: how it stands then, nobody knows.
         """
+        self._lineage_now()
         return self._load({id: opened})[id]
 
     def fold_sealed(self, id: UUID) -> Fold:
@@ -129,7 +131,7 @@ class Daybook(Application[UUID]):
         return self._folds.get(id, opened=opened)
 
     def forget(self) -> None:
-        """Remember no aggregate as it was read: something in it was erased."""
+        """Remember no aggregate as it was read: something in it was erased, or it stands in the book no more."""
         self._folds.clear()
 
     @property
@@ -162,6 +164,7 @@ class Daybook(Application[UUID]):
     async def _decide_and_append(
         self, decider: AnyDecider, command: Command, context: Context, authority: Authority, *, trusting: bool
     ) -> Receipt:
+        lineage = self._lineage_now()
         cleared = self._folds.cleared
         try:
             own, known, expects = await self._read(decider, command, authority, trusting=trusting)
@@ -198,6 +201,7 @@ class Daybook(Application[UUID]):
             takes=sorted(holds - held),
             gives_back=sorted(held - holds),
             subject=decider.subject(after) or command.id,
+            lineage=lineage,
         )
         try:
             positions = await self._book.append(await self._sealed(drafts), conditions)
@@ -206,6 +210,14 @@ class Daybook(Application[UUID]):
         position = positions[-1] if positions else own.position
         self._folds.put(command.id, Fold(version, position, decider.kind, after, opened=True), cleared)
         return Receipt(command.id, version, position)
+
+    def _lineage_now(self) -> int:
+        """The book's; what is remembered of a former one is forgotten before anybody takes it for this one's."""
+        lineage = self._book.lineage
+        if lineage != self._lineage:
+            self.forget()
+            self._lineage = lineage
+        return lineage
 
     def _erased(self, subject: UUID, decider: AnyDecider, command: Command, drafts: Sequence[Draft]) -> SubjectErased:
         """Why nothing can be sealed; at the reason, where there is nothing else to be sealed."""

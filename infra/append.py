@@ -106,8 +106,8 @@ def may_be_supposed(entries: Sequence[Entry], conditions: Conditions | None) -> 
 class Append:
     """One transaction's worth of accepted commands."""
 
-    def __init__(self, exchange: Exchange, vault: Vault) -> None:
-        self._exchange, self._vault = exchange, vault
+    def __init__(self, exchange: Exchange, vault: Vault, lineage: int) -> None:
+        self._exchange, self._vault, self._lineage = exchange, vault, lineage
         self._supposed: list[bytes] = []
         self._entries: list[dict[str, Any]] = []
         self._receipts: list[dict[str, Any]] = []
@@ -144,6 +144,8 @@ class Append:
         if conditions is not None:
             if kept := head.receipts.get((conditions.actor, conditions.idempotency_key)):
                 raise AlreadyHandled(kept)
+            if conditions.lineage not in (None, self._lineage):
+                raise Moved
             for id, version in conditions.expects.items():
                 if head.versions.get(id, _NEVER)[0] != version:
                     raise Moved

@@ -57,6 +57,8 @@ class Appender:
         """What this connection has left behind; None: it has not appended yet."""
         self._alone = 0
         """How many looks in a row have found the book as this process had left it."""
+        self.lineage = 0
+        """Counts connections: each may lead to a server that has taken over without the last entries."""
 
     @property
     def alone(self) -> bool:
@@ -75,14 +77,14 @@ class Appender:
         """Append in one round trip what it `supposes`; None where it is not so, and nothing was done."""
         if self._left is None:
             return None
-        append, (entries, conditions) = Append(self._connected(), self._vault), _contents(batch)
+        append, (entries, conditions) = Append(self._connected(), self._vault, self.lineage), _contents(batch)
         append.suppose(entries, conditions, self._left)
         answers = [_accepted(append, one) for one in batch]
         return self._done(append, answers) if await append.commit_if_so() else None
 
     async def look(self, batch: Sequence[Submitted]) -> Done:
         """Append in two round trips, of which the first reads what the checks need. The lock is held between them."""
-        append = Append(self._connected(), self._vault)
+        append = Append(self._connected(), self._vault, self.lineage)
         last = await append.begin(*_contents(batch))
         self._alone = self._alone + 1 if self._left is not None and self._left.position == last else 0
         answers = [_accepted(append, one) for one in batch]
@@ -103,6 +105,8 @@ class Appender:
     def _connected(self) -> Exchange:
         if self._exchange is None:
             self._exchange = self._connection()
+            self._vault.forget_all()  # before anybody decides anew: some may be of entries that are no more
+            self.lineage += 1
         return self._exchange
 
     def _connection(self) -> Exchange:

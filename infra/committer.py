@@ -73,6 +73,11 @@ class Committer:
         """
         return Submission(self, entries, conditions)
 
+    @property
+    def lineage(self) -> int:
+        """As `Book.lineage`."""
+        return self._appender.lineage
+
     def enqueue(self, submission: Submission) -> None:
         """Called by a submission, where it waits. Raises BookUnavailable where this process is shutting down."""
         with self._entrance:  # nobody may queue behind the last one who is served

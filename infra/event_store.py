@@ -44,6 +44,10 @@ class EventStore(ApplicationRecorder):
         self.known_positions: dict[datetime, int] = {}
         """What `position_at` has found for times that stay so: screens ask for the same one again and again."""
 
+    @property
+    def lineage(self) -> int:
+        return self._committer.lineage
+
     def insert_events(self, stored_events: Sequence[StoredEvent], **_kwargs: Any) -> Sequence[int] | None:
         """Append entries, all or none; returns their positions.
 

@@ -66,6 +66,8 @@ class Vault:
         """Of remembered keys. By number: a UUID's own hash and comparison are Python."""
         self._pending: OrderedDict[UUID, tuple[bytes, bytes]] = OrderedDict()
         self._destroyed: set[UUID] = set()
+        self._forgotten = 0
+        """How often all was."""
         self._lock = threading.Lock()
         with pool.connection() as db, db.transaction():
             db.execute("SELECT pg_advisory_xact_lock(%s)", (PURPOSES_LOCK,))
@@ -253,6 +255,13 @@ class Vault:
         with self._lock:
             self._drop(subject)
 
+    def forget_all(self) -> None:
+        """What is remembered may not be what is stored: a server may have taken over without the last entries."""
+        with self._lock:
+            for each in (self._keys, self._openers, self._pending):
+                each.clear()
+            self._forgotten += 1
+
     def turn(self) -> None:
         """The master key is rotated: from now on wrap new keys under the one of today, and forget those before it."""
         with self._lock:
@@ -312,6 +321,7 @@ class Vault:
             return self._fetched([*subjects])
 
     def _fetched(self, subjects: Sequence[UUID]) -> dict[UUID, bytes]:
+        forgotten = self._forgotten
         with self._pool.connection() as db:
             rows = db.execute(
                 "SELECT subject, wrapped FROM daybook_keys.subjects WHERE subject = ANY(%s)",
@@ -324,7 +334,7 @@ class Vault:
             for subject in fetched:
                 if subject in self._destroyed:
                     fetched[subject] = b""  # read just before it was destroyed
-                elif fetched[subject]:
+                elif fetched[subject] and forgotten == self._forgotten:
                     self._put(subject, fetched[subject])
         return fetched
 

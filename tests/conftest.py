@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from tests.databases import Databases
 from tests.postgres import MAJOR, NEWEST, embedded
@@ -17,6 +18,10 @@ from tests.postgres import MAJOR, NEWEST, embedded
 # Nobody here speaks TLS. To read what authorities there are took each of the many HTTP clients 20 ms of CPU.
 os.environ.pop("SSL_CERT_FILE", None)
 os.environ["SSL_CERT_DIR"] = os.devnull
+
+# How long an example takes is up to the machine: speed is measured, never tested.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 _MEMORY = Path("/dev/shm")
 _ROOM = 4 * 2**30

@@ -126,6 +126,7 @@ class Erasures:
             try:
                 position = self._append(customer, version, event, reach)
             except Moved:
+                self._daybook.forget()  # of a server that has taken over, it may remember more than stands there
                 continue
             except AlreadyHandled as already:
                 position = already.kept.receipt.position

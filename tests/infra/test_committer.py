@@ -305,6 +305,7 @@ def test_a_connection_lost_before_the_sealing_is_made_anew(
 
         def lost(self: EventStore, *args: Any, **kwargs: Any) -> Any:
             rows = histories(self, *args, **kwargs)
+            monkeypatch.undo()
             another.vault.forget(id)
             with psycopg.connect(database, autocommit=True) as db:
                 db.execute(
