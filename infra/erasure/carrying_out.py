@@ -58,6 +58,8 @@ class Reach(NamedTuple):
     tickets: tuple[UUID, ...]
     organisations: tuple[UUID, ...]
     keys: tuple[UUID, ...]
+    versions: Mapping[UUID, int]
+    """Of the records whose own keys are among these, as they were when they were found to be about nobody else."""
     entries: int
     """That are sealed under these keys."""
     approval: UUID | None
@@ -154,7 +156,9 @@ class Erasures:
             kinds = {id: kind for id, names in found if (kind := self._kind(names))}
             # A record that was without a customer for a while has a key of its own for what was said meanwhile.
             others = [id for id, kind in kinds.items() if kind != "customer"]
-            own = [id for (id,) in db.execute(_ABOUT, {"customer": customer, "records": others}, binary=True)]
+            own: dict[UUID, int] = dict(
+                db.execute(_ABOUT, {"customer": customer, "records": others}, binary=True).fetchall()
+            )
         keys = tuple(dict.fromkeys((customer, *own, *again)))
         with self._pool.connection() as db:
             [(keys, entries)] = db.execute(_REACHED, (list(keys), list(keys)), binary=True).fetchall()
@@ -164,6 +168,7 @@ class Erasures:
             tickets=tuple(id for id, kind in kinds.items() if kind == "ticket"),
             organisations=tuple(id for id, kind in kinds.items() if kind == "customer"),
             keys=tuple(keys),
+            versions={id: own[id] for id in keys if id in own},
             entries=entries,
             approval=approval,
         )
@@ -186,7 +191,7 @@ class Erasures:
             idempotency_key=key,
             fingerprint=b"",
             receipt=Receipt(customer, version + 1, 0),
-            expects={customer: version},
+            expects={**reach.versions, customer: version},
             takes=(),
             gives_back=(),
             subject=customer,
@@ -207,8 +212,9 @@ def unledgered(db: Connection[Any], erased: Collection[UUID]) -> int:
 
 def came_back(db: Connection[Any], erased: Mapping[UUID, frozenset[UUID]]) -> set[UUID]:
     """Those of the keys that the ledger tells of which are in the database all the same."""
-    keys = [key for each in erased.values() for key in each]
-    return {key for (key,) in db.execute(_THERE, (keys,), binary=True)}
+    told = [(customer, key) for customer, keys in erased.items() for key in keys]
+    customers, keys = [customer for customer, _ in told], [key for _, key in told]
+    return {key for (key,) in db.execute(_THERE, (customers, keys), binary=True)}
 
 
 _APPROVED = f"""
@@ -224,7 +230,16 @@ _APPROVAL = f"""
     SELECT (SELECT event_id FROM daybook.events WHERE topic = '{ERASURE_APPROVED}' AND originator_id = %s
         ORDER BY position DESC LIMIT 1)
 """
-_THERE = "SELECT subject FROM daybook_keys.subjects WHERE subject = ANY(%s) AND wrapped IS NOT NULL"
+# The ledger may tell of a ticket's key that was kept, since the ticket went over to somebody else just then. Keys and
+# receipt go in one transaction: beside a receipt, none has come back whose customer's own one has not.
+_THERE = f"""
+    SELECT key.subject FROM unnest(%s::uuid[], %s::uuid[]) AS told (customer, key)
+    JOIN daybook_keys.subjects AS key ON key.subject = told.key AND key.wrapped IS NOT NULL
+    WHERE NOT EXISTS (
+            SELECT FROM daybook.events
+            WHERE topic IN ('{"', '".join(PERSONAL_DATA_ERASED)}') AND originator_id = told.customer)
+        OR EXISTS (SELECT FROM daybook_keys.subjects WHERE subject = told.customer AND wrapped IS NOT NULL)
+"""
 # What an organisation says of a contact is sealed under the contact's key; once it was under its own.
 _RECORDS = f"""
     SELECT originator_id, array_agg(DISTINCT topic) FROM daybook.events
@@ -234,8 +249,8 @@ _RECORDS = f"""
 """
 # Not about somebody else by now: whose key seals a record's last entry is whom it is about, itself where it is nobody.
 _ABOUT = """
-    SELECT originator_id FROM (
-        SELECT DISTINCT ON (originator_id) originator_id, subject FROM daybook.events
+    SELECT originator_id, originator_version FROM (
+        SELECT DISTINCT ON (originator_id) originator_id, originator_version, subject FROM daybook.events
         WHERE originator_id = ANY(%(records)s) ORDER BY originator_id, originator_version DESC
     ) AS last WHERE subject IN (originator_id, %(customer)s)
 """

@@ -12,7 +12,8 @@ from eventsourcing.persistence import StoredEvent
 
 from api.composition import Parts, assembled
 from domain.access import unlimited
-from domain.customer import PERSONAL_DATA_ERASED, customer
+from domain.catalogue import catalogue
+from domain.customer import PERSONAL_DATA_ERASED
 from domain.kernel import new_id
 from domain.kernel.recorded import Context
 from domain.steps import blocking
@@ -40,17 +41,47 @@ def test_a_line_that_was_cut_short_is_not_taken_for_written(tmp_path: Path) -> N
     assert ledger.erased() == {first: {first}, second: {second}}
 
 
-def approved(parts: Parts) -> UUID:
+def done(parts: Parts, noun: str, verb: str, actor: str = "user:1", /, **raw: Any) -> UUID:
+    context = Context(actor=actor, idempotency_key=uuid4(), correlation_id=uuid4())
+    return blocking(parts.commands.submit(catalogue.deciders[noun], verb, raw, context, unlimited(actor))).id
+
+
+def registered(parts: Parts, name: str) -> UUID:
+    return done(parts, "customer", "register", kind="person", name=name)
+
+
+def approved(parts: Parts, id: UUID | None = None) -> UUID:
     """A customer whose erasure is approved, and waits to be carried out."""
-
-    def done(verb: str, actor: str, **raw: Any) -> UUID:
-        context = Context(actor=actor, idempotency_key=uuid4(), correlation_id=uuid4())
-        return blocking(parts.commands.submit(customer, verb, raw, context, unlimited(actor))).id
-
-    id = done("register", "user:1", kind="person", name="Ada")
-    done("requestErasure", "user:1", id=id, ground="person_asked", reason="Asked for")
-    done("erasePersonalData", "user:2", id=id, reason="Asked for")
+    id = id or registered(parts, "Ada")
+    done(parts, "customer", "requestErasure", id=id, ground="person_asked", reason="Asked for")
+    done(parts, "customer", "erasePersonalData", "user:2", id=id, reason="Asked for")
     return id
+
+
+def test_a_ticket_that_goes_over_to_somebody_else_just_then_keeps_its_words(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at what an erasure reaches and its receipt; nor is its key taken for one that came back."""
+    with assembled(database, tmp_path / "master.key") as parts:
+        ada, bob = registered(parts, "Ada"), registered(parts, "Bob")
+        ticket = done(parts, "ticket", "open", channel="email", subject="Whose is it?")
+        done(parts, "ticket", "assignCustomer", id=ticket, customer=ada)
+        begin = Ledger.begin
+
+        def overtaken(ledger: Ledger, *given: Any) -> None:
+            begin(ledger, *given)
+            done(parts, "ticket", "assignCustomer", id=ticket, customer=bob)
+
+        monkeypatch.setattr(Ledger, "begin", overtaken)
+        approved(parts, ada)
+        assert parts.erasures.carry_out_approved() == [ada]
+        assert Ledger(tmp_path / "erasures.jsonl").erased() == {ada: {ada, ticket}}
+        assert parts.erasures.replay() == []
+        parts.daybook.forget()
+        entries = parts.store.entries(0, 100, subject=ticket)
+        assert [one.event.subject for one in parts.mapper.recorded(entries)] == ["Whose is it?"]
+        [receipt] = parts.mapper.recorded(parts.store.entries(0, 100, names=PERSONAL_DATA_ERASED))
+        assert (receipt.event.keys, receipt.event.tickets) == (1, (ticket,))
 
 
 def test_what_is_carried_out_elsewhere_while_the_ledger_is_replayed_gets_one_receipt(
