@@ -64,7 +64,8 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     lineage: int | None = None
     """The book's, as it was before anything was read that this was decided on; None: nothing was that counts."""
     destroys: Sequence[UUID] = ()
-    """Subjects whose keys are destroyed with it, and whatever is reserved for them is given back."""
+    """Subjects whose keys are destroyed with it. What the receipt's own record holds is given back then; what others
+    about the same person hold, such as a ticket's external ids, stays theirs."""
 
 
 class KeptReceipt(msgspec.Struct, frozen=True):

@@ -73,7 +73,8 @@ _GIVE_BACK = b"""
 """
 _DESTROY = b"""
     WITH gone AS (SELECT subject FROM json_array_elements_text($1::json) AS one (text), CAST(text AS uuid) AS subject),
-    slots AS (DELETE FROM daybook.reservations USING gone WHERE reservations.subject = gone.subject)
+    slots AS (DELETE FROM daybook.reservations USING json_array_elements_text($3::json) AS erased (holder)
+        WHERE reservations.holder = CAST(erased.holder AS uuid))
     INSERT INTO daybook_keys.subjects AS kept (subject, wrapped, made_at, destroyed_at)
     SELECT subject, NULL, $2::timestamptz, $2::timestamptz FROM gone
     ON CONFLICT (subject) DO UPDATE SET wrapped = NULL, destroyed_at = $2::timestamptz
@@ -91,6 +92,7 @@ class Slot(msgspec.Struct, frozen=True):
     slot: int
     holder: UUID
     subject: UUID
+    """Whom the holder was about when it took it. Nothing is found by it: the holder may be another's by now."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -115,6 +117,7 @@ class Append:
         self._given_back: list[dict[str, Any]] = []
         self.new_keys: dict[UUID, bytes] = {}
         self.destroyed: set[UUID] = set()
+        self._erased: set[UUID] = set()
 
     async def begin(self, entries: Sequence[Entry], conditions: Sequence[Conditions]) -> int:
         """Begin the transaction, take the append lock, which is held until it ends, and read what the checks need.
@@ -164,6 +167,7 @@ class Append:
             head.versions[entry.originator_id] = (entry.originator_version, at)
         if conditions is not None:
             self.destroyed.update(conditions.destroys)
+            self._erased.update({conditions.receipt.id} if conditions.destroys else ())
             head.keys.update(dict.fromkeys(conditions.destroys))
             self._keep(conditions, positions[-1] if positions else conditions.receipt.position, taken)
         return positions
@@ -172,7 +176,8 @@ class Append:
         """After `begin`: insert what was accepted, and commit."""
         now = str(self._head.now).encode()
         give_back = [Asked(_GIVE_BACK, [_encode(self._given_back)])] if self._given_back else []
-        destroy = [Asked(_DESTROY, [_encode([*self.destroyed]), now])] if self.destroyed else []
+        gone = [_encode([*self.destroyed]), now, _encode([*self._erased])]
+        destroy = [Asked(_DESTROY, gone)] if self.destroyed else []
         await self._exchange.ask(*give_back, Asked(_INSERT_AT, [*self._rows(), now]), *destroy, _COMMIT)
 
     async def commit_if_so(self) -> bool:

@@ -24,6 +24,13 @@ _ERASED = f"""
     WHERE topic IN ('{"', '".join((ERASURE_APPROVED, *PERSONAL_DATA_ERASED))}')
 """
 _REQUESTS = "SELECT DISTINCT correlation_id FROM daybook.events WHERE originator_id = ANY(%s::uuid[]) AND actor = %s"
+# Whose key seals a record's last entry is whom it is about.
+_SHUT = """
+    SELECT originator_id FROM (
+        SELECT DISTINCT ON (originator_id) originator_id, subject FROM daybook.events
+        WHERE originator_id = ANY(%s::uuid[]) ORDER BY originator_id, originator_version DESC
+    ) AS last JOIN daybook_keys.subjects USING (subject) WHERE destroyed_at IS NOT NULL
+"""
 _REMEMBER = """
     INSERT INTO daybook.imported (source, record, fingerprint)
     SELECT %s, * FROM unnest(%s::uuid[], %s::uuid[]) AS row (record, fingerprint) ORDER BY record
@@ -40,6 +47,15 @@ class Mark(NamedTuple):
     version: int
     correlation: UUID
     key: UUID | None
+
+
+class Erased(NamedTuple):
+    """What went with the persons who were erased."""
+
+    requests: frozenset[UUID]
+    """Of the actor, that left entries in their histories, and in those of records that were ever about them."""
+    records: frozenset[UUID]
+    """The deals and tickets that have not gone over to somebody else: they take no words any more."""
 
 
 def marks(pool: Pool, actor: str, ids: Collection[UUID]) -> dict[UUID, list[Mark]]:
@@ -64,15 +80,17 @@ def entered_by(pool: Pool, importer: str, requests: Collection[UUID]) -> dict[UU
         return dict(db.execute(_CAUSED, (list(requests), importer), binary=True, prepare=True).fetchall())
 
 
-def erased(pool: Pool, actor: str) -> frozenset[UUID]:
-    """The requests of the actor that left entries in the histories of persons who were erased, and of records about
-    them."""
+def erased(pool: Pool, actor: str) -> Erased:
+    """What went with the persons who were erased, of what the actor has entered."""
     with pool.connection() as db:
-        records = set[UUID]()
+        customers, records = set[UUID](), set[UUID]()
         for customer, state in db.execute(_ERASED, binary=True):
             named = concerned(state)
-            records |= {customer, *named.opportunities, *named.tickets}
-        return frozenset(request for (request,) in db.execute(_REQUESTS, ([*records], actor), binary=True))
+            customers.add(customer)
+            records.update(named.opportunities, named.tickets)
+        requests = db.execute(_REQUESTS, ([*customers, *records], actor), binary=True).fetchall()
+        shut = db.execute(_SHUT, ([*records],), binary=True).fetchall()
+    return Erased(frozenset(request for (request,) in requests), frozenset(record for (record,) in shut))
 
 
 def remember(pool: Pool, source: str, fingerprints: Mapping[UUID, UUID]) -> None:

@@ -25,7 +25,7 @@ from domain.encoding import SealBroken, UnreadableEntry
 from domain.kernel import Refused
 from domain.kernel.recorded import Context
 from domain.steps import blocking, following
-from infra.marks import entered_by, erased, imported, marks, remember
+from infra.marks import Erased, entered_by, erased, imported, marks, remember
 
 AT_ONCE = 32
 """Rows in hand at once: their appends share transactions."""
@@ -111,11 +111,17 @@ class Import:
         async def enter(row: Entry) -> Entered | Rejected | Waiting | Literal[Outcome.ERASED]:
             async with room:
                 before = known.get(row.external_id)
-                if before is None and not self._erased.isdisjoint((row.fingerprint, *row.spellings)):
+                went = before is not None and before.id in self._erased.records
+                if (went or before is None) and self._came_before(row, before):
                     return Outcome.ERASED
-                return await following(self._enter(row, before))
+                return _refused(row) if went else await following(self._enter(row, before))
 
         return await asyncio.gather(*map(enter, batch))
+
+    def _came_before(self, row: Entry, known: Known | None) -> bool:
+        """Whether it is a row of somebody who was erased since, or of what went with them."""
+        content = {row.fingerprint, *row.spellings}
+        return not self._erased.requests.isdisjoint(content) or (known is not None and known.fingerprint in content)
 
     async def _enter(self, row: Entry, known: Known | None) -> Entered | Rejected | Waiting:
         met: list[str | NotFound] = list(row.faults)
@@ -165,13 +171,13 @@ class Import:
 
     def _without_external_id(self, rows: Mapping[str, UUID]) -> dict[str, UUID]:
         """The records that have lost their external id since: their entries say which row they came from."""
-        names = {row: name for name, row in rows.items() if row not in self._erased}
+        names = {row: name for name, row in rows.items() if row not in self._erased.requests}
         records = entered_by(self._parts.pool, f"import:{self._source}", names) if names else {}
         return {names[row]: record for row, record in records.items()}
 
     @cached_property
-    def _erased(self) -> frozenset[UUID]:
-        """The fingerprints of rows that were entered before, of persons who were erased since."""
+    def _erased(self) -> Erased:
+        """Of rows that were entered before: what went with the persons who were erased since."""
         return erased(self._parts.pool, f"import:{self._source}")
 
     def _define_pipelines(self) -> None:
@@ -191,6 +197,15 @@ class Import:
 
     def _derived(self, content: bytes) -> UUID:
         return UUID(bytes=self._parts.vault.fingerprint(b"import\x00" + content)[:16], version=5)
+
+
+def _refused(row: Entry) -> Rejected:
+    """A row that says something else of a deal or ticket that went with its customer."""
+    why = (
+        "its customer's personal data was erased, so no row changes it any more;"
+        " take it out of the file, and change by hand what else there is to change"
+    )
+    return Rejected(row.number, row.cells, (why,))
 
 
 def _batches(rows: Iterable[Entry]) -> Iterator[list[Entry]]:

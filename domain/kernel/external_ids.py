@@ -1,6 +1,7 @@
 """External ids: what other systems call a record, so that an import finds again what it brought.
 
-One record of its kind at a time has an external id, archived or not.
+One record of its kind at a time has an external id, archived or not. Those of deals and tickets name records and no
+person: they are not sealed, and outlast an erasure of their customer.
 """
 
 from typing import Annotated, TypeAlias

@@ -35,6 +35,7 @@ from projections.tables import names
 from tests.api.book import HEADERS, Client, serving
 from tests.api.identity.company import Company
 from tests.api.test_command_line import Shell
+from tests.faults.invariants import held_is_what_is_claimed
 from tests.projections.conftest import until
 
 pytestmark = pytest.mark.anyio
@@ -84,7 +85,13 @@ class Story:
         await self.do("customerLiftLegalHold", id=id, matter="quastenprozess")
         ticket = {"channel": "EMAIL", "kind": "QUESTION"}
         await self._link()
-        self.ticket = await self._opened("ticket", **ticket, customer=id, subject="Quastenfrage", text="Quastenantwort")
+        self.ticket = await self._opened(
+            "ticket", **ticket, customer=id, subject="Quastenfrage", text="Quastenantwort", externalIds=_ids("4711")
+        )
+        self.passed_on = await self._opened(
+            "ticket", **ticket, customer=id, subject="Ypsilons Quaste", externalIds=_ids("4712")
+        )
+        await self.do("ticketAssignCustomer", id=self.passed_on, customer=self.other)
         self.strayed = await self._opened("ticket", **ticket, subject="Vorher ohne Kunde")
         await self.do("ticketAssignCustomer", id=self.strayed, customer=id)
         self.others_ticket = await self._opened("ticket", **ticket, customer=self.other, subject="Ypsilonfrage")
@@ -93,8 +100,9 @@ class Story:
         deal = {"pipeline": pipeline["pipeline"]["id"], "stage": pipeline["pipeline"]["stages"][0]["id"]}
         money = {"amount": "1200.00", "currency": "CHF"}
         self.deal = await self._opened(
-            "opportunity", **deal, customer=id, title="Quastengeschäft", source="Quastenquelle", **money
-        )
+            "opportunity", **deal, customer=id, title="Quastengeschäft", source="Quastenquelle", **money,
+            externalIds=_ids("4711"),
+        )  # fmt: skip
         await self.do("opportunityAddNote", id=self.deal, text="Quastenbrief")
 
     async def _link(self) -> None:
@@ -181,6 +189,11 @@ async def story(module_database: str, directory: Path) -> AsyncIterator[tuple[St
                 while _seen_elsewhere(parts, _uuid(story.person)) != (GONE, GONE):  # noqa: ASYNC110
                     await anyio.sleep(0.02)
         yield story, before
+
+
+def _ids(id: str) -> list[dict[str, str]]:
+    """What the help desk calls a deal or ticket."""
+    return [{"source": "desk", "id": id}]
 
 
 def _uuid(id: str) -> UUID:
@@ -278,7 +291,7 @@ async def test_the_record_stays_and_says_what_became_of_it(story: tuple[Story, d
         "after": "ERASED",
         "entry": {"type": receipt["type"], "causationId": receipt["causationId"]},
     }
-    assert sorted(receipt["data"]["tickets"]) == sorted([told.ticket, told.strayed])
+    assert sorted(receipt["data"]["tickets"]) == sorted([told.ticket, told.passed_on, told.strayed])
     assert receipt["data"]["opportunities"] == [told.deal]
     # The ticket that was nobody's for a while has a key of its own, which is gone too.
     assert receipt["data"]["keys"] == 2
@@ -407,12 +420,39 @@ async def test_nothing_personal_can_be_entered_again(story: tuple[Story, dict[st
     assert opened["userErrors"] == [{"code": "CUSTOMER_NOT_ACTIVE"}]
 
 
-async def test_what_was_reserved_is_free(story: tuple[Story, dict[str, Any]], module_database: str) -> None:
+async def test_what_the_person_held_is_free(story: tuple[Story, dict[str, Any]], module_database: str) -> None:
     told, _ = story
     with psycopg.connect(module_database) as db:
-        held = db.execute("SELECT FROM daybook.reservations WHERE subject = %s", (_uuid(told.person),))
+        held = db.execute("SELECT FROM daybook.reservations WHERE holder = %s", (_uuid(told.person),))
         assert held.rowcount == 0
     await told._registered("Somebody else", "qz@zzyzx.example", known=True)
+
+
+async def test_deals_and_tickets_keep_their_external_ids(story: tuple[Story, dict[str, Any]]) -> None:
+    """They name records of another system: shown, found by, and taken, also of what was another customer's by then."""
+    told, _ = story
+    opened = "history(first: 1) { nodes { erased data } } externalIds { source id }"
+    for noun, id, name, erased in (
+        ("ticket", told.ticket, "4711", True),
+        ("ticket", told.passed_on, "4712", True),  # what was said of it while it was the person's
+        ("opportunity", told.deal, "4711", True),
+    ):
+        shown = await told.read(noun, id, opened)
+        [begun] = shown["history"]["nodes"]
+        assert (shown["externalIds"], begun["data"]["externalIds"], begun["erased"]) == (_ids(name), _ids(name), erased)
+        found = await told.client.data(f'{{ {noun}ByExternalId(source: "desk", id: "{name}") {{ id }} }}')
+        assert found[f"{noun}ByExternalId"] == {"id": id}
+    for name in ("4711", "4712"):
+        ticket = {"channel": "EMAIL", "kind": "QUESTION", "subject": "Hm", "externalIds": _ids(name)}
+        another = await told.client.mutate("ticketOpen", "userErrors { code }", **ticket)
+        assert another["userErrors"] == [{"code": "TICKET_EXTERNAL_ID_TAKEN"}]
+
+
+async def test_what_is_reserved_is_what_records_claim(
+    story: tuple[Story, dict[str, Any]], module_database: str, directory: Path
+) -> None:
+    with _another_process(module_database, directory) as parts, psycopg.connect(module_database) as db:
+        held_is_what_is_claimed(db, parts, parts.mapper.recorded(parts.store.entries(0, 1000)))
 
 
 async def test_the_log_still_proves_the_book(

@@ -14,7 +14,7 @@ from domain.catalogue import catalogue
 from domain.kernel.recorded import Context
 from domain.opportunity import Opportunity, OpportunityStatus
 from domain.steps import blocking
-from tests.api.filled import asked, opened
+from tests.api.filled import asked, entries, opened
 from tests.api.test_import import Files
 
 PRODUCTS = """
@@ -183,12 +183,53 @@ def test_a_row_whose_end_lies_before_its_beginning_is_rejected(deals: Deals) -> 
     assert deals.load("1,Heating,7,p1,,,,2024-05-01 10:00,2024-05-01").created == 1, "the same day may be a whole day"
 
 
+def _erase(deals: Deals, customer: str) -> None:
+    deals.do("customer", customer, "requestErasure", actor="somebody", ground="person_asked", reason="A letter")
+    deals.do("customer", customer, "erasePersonalData", reason="Checked")
+    assert len(deals.parts.erasures.carry_out_approved()) == 1
+
+
+def test_no_row_changes_a_deal_or_ticket_that_went_with_its_customer(deals: Deals) -> None:
+    """It keeps its external id, so no row makes another of it; nor is anything of the person entered again."""
+    deals.load("1,Heizung für Ada,7,p1,,,,,")
+    deals.load("1,Heating for Ada,7,p1,,,,,")
+    deals.tickets("1,Leak at Ada's,Turn it off,,")
+    deals.do("ticket", "1", "assignCustomer", customer=deals.holder("customer", "7"))
+    kept = [deals.holder(kind, "1") for kind in ("opportunity", "ticket")]
+    _erase(deals, "7")
+    before = entries(deals.parts)
+    for _ in range(2):
+        for row in ("1,Heating for Ada,7,p1,,,,,", "1,Heizung für Ada,7,p1,,,,,"):
+            again = deals.load(row)
+            assert (again.rows, again.erased) == (1, 1), "as it came before"
+        assert deals.tickets("1,Leak at Ada's,Turn it off,,").erased == 1
+        for row in ("1,Heating for Ada,7,p1,p2,,,,", "1,Ada's heating,7,p1,,,,,", "1,Heating for Ada,,p1,,,Ring Ada,,"):
+            assert deals.load(row).rejected == 1, "other lines, another title, a note"
+            [rejected] = deals.rejected("opportunities")
+            assert rejected["reasons"].startswith("its customer's personal data was erased, so no row changes it")
+        for row in ("1,Leak at Ada's,Turn it off,,yes", "1,Leak in Ada's cellar,Turn it off,,"):
+            assert deals.tickets(row).rejected == 1, "a new status, another subject"
+            [rejected] = deals.rejected("tickets")
+            assert rejected["reasons"].startswith("its customer's personal data was erased, so no row changes it")
+        deals.forget_receipts()
+    assert entries(deals.parts) == before
+    assert [deals.holder(kind, "1") for kind in ("opportunity", "ticket")] == kept
+    assert deals.load("2,Heating for Eve,,p1,,,,,").created == 1
+
+
+def test_a_row_changes_what_has_gone_over_to_another_customer(deals: Deals) -> None:
+    deals.customers("8,Berg,,,,,")
+    deals.load("1,Heating,7,p1,,,,,")
+    deals.do("opportunity", "1", "assignCustomer", customer=deals.holder("customer", "8"))
+    _erase(deals, "7")
+    assert deals.load("1,Cooling,8,p1,,,,,").changed == 1
+    assert (deals.deal("1").title, deals.counted("OpportunityOpened")) == ("Cooling", 1)
+
+
 def test_an_erased_person_stays_erased_however_the_file_spells_them(deals: Deals) -> None:
     row = "8,Zoë,,zoe@example.com,,,"
     deals.customers(row)
-    deals.do("customer", "8", "requestErasure", actor="somebody", ground="person_asked", reason="A letter")
-    deals.do("customer", "8", "erasePersonalData", reason="Checked")
-    assert len(deals.parts.erasures.carry_out_approved()) == 1
+    _erase(deals, "8")
     for spelled in (normalize("NFD", row), row):
         again = deals.customers(spelled)
         assert (again.erased, again.created) == (1, 0)

@@ -5,15 +5,16 @@ open what is sealed, the book's own mapper is used.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
 import psycopg
 
-from api.composition import assembled
+from api.composition import Parts, assembled
 from domain.catalogue import catalogue
+from domain.kernel.recorded import Recorded
 from infra.entries import COLUMNS, StoredEntry
 from tests.faults.commands import Acknowledged, Asked, Refused
 from tests.faults.follower import Follower
@@ -122,24 +123,29 @@ def read_models_and_reservations_follow(db: Db, conninfo: str, directory: Path) 
             for key, row in rows.items():
                 there = {column: value for column, value in found[name][key].items() if value is not None}
                 assert there == {column: value for column, value in row.items() if value is not None}, (name, key)
-        states: dict[UUID, tuple[str, Any]] = {}
-        for entry in recorded:
-            decider = catalogue.deciders[entry.kind]
-            _, state = states.get(entry.originator_id, (entry.kind, decider.initial))
-            states[entry.originator_id] = (entry.kind, decider.evolve(state, entry.event))
-        claimed = Counter(
-            (claim.scope, parts.vault.blind_index(claim), holder)
-            for holder, (kind, state) in states.items()
-            for claim in catalogue.deciders[kind].claims(state)
-        )
-        held = Counter(db.execute("SELECT scope, fingerprint, holder FROM daybook.reservations").fetchall())
-        assert held == claimed, f"held but not claimed: {held - claimed}; claimed but not held: {claimed - held}"
+        held_is_what_is_claimed(db, parts, recorded)
         shared = db.execute(
             "SELECT normalised FROM daybook_read.customer_contact_points JOIN daybook_read.customers"
             " ON customers.id = customer_id WHERE customer_contact_points.kind = 'email' AND status = 'active'"
             " GROUP BY 1 HAVING count(DISTINCT customer_id) > 1"
         ).fetchall()
         assert shared == [], f"two active customers have one address: {shared}"
+
+
+def held_is_what_is_claimed(db: Db, parts: Parts, book: Iterable[Recorded[Any]]) -> None:
+    """Reservations are what the aggregates of the book claim as they stand, and nobody else's."""
+    states: dict[UUID, tuple[str, Any]] = {}
+    for entry in book:
+        decider = catalogue.deciders[entry.kind]
+        _, state = states.get(entry.originator_id, (entry.kind, decider.initial))
+        states[entry.originator_id] = (entry.kind, decider.evolve(state, entry.event))
+    claimed = Counter(
+        (claim.scope, parts.vault.blind_index(claim), holder)
+        for holder, (kind, state) in states.items()
+        for claim in catalogue.deciders[kind].claims(state)
+    )
+    held = Counter(db.execute("SELECT scope, fingerprint, holder FROM daybook.reservations").fetchall())
+    assert held == claimed, f"held but not claimed: {held - claimed}; claimed but not held: {claimed - held}"
 
 
 def the_feed_was_the_book(db: Db, follower: Follower) -> None:

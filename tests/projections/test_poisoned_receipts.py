@@ -91,7 +91,7 @@ def test_it_parks_the_person_s_lanes_and_everything_else_goes_on(database: str, 
 
         # No import is stopped by it either: Ada's own row stays out, her ticket's is not known.
         spoil(database, receipts[0][0], NO_JSON)
-        assert len(erased(parts.pool, "import:old")) == 3
+        assert len(erased(parts.pool, "import:old").requests) == 3
 
         mend(database, *receipts[0])
         tried = retry(parts.logins.posting, parts.mapper, models)
