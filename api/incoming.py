@@ -30,7 +30,8 @@ class Incoming:
     def header(self, name: bytes) -> str | None:
         """A header's value; its name in small letters."""
         value = self._headers.get(name)
-        return None if value is None else value.decode("latin-1")
+        # The parser leaves blanks behind a value, which do not belong to it (RFC 9110, 5.5).
+        return None if value is None else value.decode("latin-1").rstrip(" \t")
 
     @property
     def query_params(self) -> QueryParams:

@@ -66,7 +66,12 @@ _AFTER = strawberry.argument(
     description="Begin after this position: `0` for all of the book. Left out, the feed begins with what comes next."
 )
 _TYPES = strawberry.argument(description="Only events of these names.")
-_SUBJECT = strawberry.argument(description="Only entries about this person or record.")
+_SUBJECT = strawberry.argument(
+    description=(
+        "Only entries of this record; for a customer, also those of deals and tickets from when they were this"
+        " customer's, and what organisations say of the person as their contact."
+    )
+)
 _CHECKPOINTS = strawberry.argument(
     description="Whether checkpoints are told as well, beside the entries: the last one, and each new one."
 )

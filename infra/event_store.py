@@ -130,13 +130,15 @@ class EventStore(ApplicationRecorder):
     def entries(
         self, after: int, limit: int, *, stop: int | None = None, names: Sequence[str] = (), subject: UUID | None = None
     ) -> list[StoredEntry]:
-        """The next entries above a position, in order, up to `stop`; of these stored names and this subject only."""
+        """The next entries above a position, in order, up to `stop`; of these stored names only, and only those of this
+        subject: a record's own, and what is sealed under its key."""
         with self._pool.connection() as db:
             rows = db.execute(
                 f"SELECT {COLUMNS} FROM daybook.events WHERE position > %s AND position <= %s"
-                " AND (%s::text[] IS NULL OR topic = ANY(%s)) AND (%s::uuid IS NULL OR subject = %s)"
+                " AND (%s::text[] IS NULL OR topic = ANY(%s))"
+                " AND (%s::uuid IS NULL OR subject = %s OR originator_id = %s)"
                 " ORDER BY position LIMIT %s",
-                (after, _MOST if stop is None else stop, *(2 * [list(names) or None]), subject, subject, limit),
+                (after, _MOST if stop is None else stop, *(2 * [list(names) or None]), *(3 * [subject]), limit),
                 binary=True,
                 prepare=True,
             ).fetchall()

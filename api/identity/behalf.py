@@ -21,7 +21,10 @@ EXTENSION: Final = "onBehalfOf"
 
 def said(headers: Headers, extensions: Mapping[str, Any]) -> Sequence[object]:
     """Whom a request names, as often as it does."""
-    return (*headers.getlist(HEADER), *([extensions[EXTENSION]] if EXTENSION in extensions else ()))
+    return (
+        *(one.rstrip(" \t") for one in headers.getlist(HEADER)),
+        *([extensions[EXTENSION]] if EXTENSION in extensions else ()),
+    )
 
 
 def acting_for(

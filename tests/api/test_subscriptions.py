@@ -108,6 +108,22 @@ def test_a_quiet_subscriber_is_told_how_far_the_feed_is(database: str, tmp_path:
             assert positions(taken(client, 3)) == [2]
 
 
+def test_a_record_is_followed_through_whoever_s_it_is(database: str, tmp_path: Path) -> None:
+    with listening(database, tmp_path) as server:
+        ada, bob, acme = (server.customer(name) for name in ("Ada", "Bob", "Acme"))
+        ticket = server.mutate("ticketOpen", "ticket { id }", channel="EMAIL", subject="One", kind="QUESTION")
+        id = ticket["ticket"]["id"]
+        server.mutate("ticketAssignCustomer", id=id, customer=ada)
+        server.mutate("ticketChangePriority", id=id, priority="HIGH")
+        server.mutate("ticketAssignCustomer", id=id, customer=bob)
+        server.mutate("customerArchive", id=acme)
+        with server.connected() as client:
+            for about, entries in ((id, [4, 5, 6, 7]), (ada, [1, 5, 6]), (bob, [2, 7]), (acme, [3, 8])):
+                client.subscribe(CHANGES, {"after": "0", "subject": about}, id=about)
+                assert positions(taken(client, 8)) == entries
+                client.send(id=about, type="complete")
+
+
 def test_an_entry_that_today_s_code_cannot_read_is_told_of_too(database: str, tmp_path: Path) -> None:
     with listening(database, tmp_path) as server:
         ids = [server.customer(f"Person {at}") for at in range(2)]

@@ -68,9 +68,14 @@ class Plainly:
                 return told
 
     def _id(self, id: str) -> str:
-        """Ids of new records are random, so they are named by their order; all others are the same in both worlds."""
+        """Ids of new records are random, and those of their parts are made of them, so they are named by their order;
+        all others are the same in both worlds."""
         prefix, uuid = parse_type_id(id)
-        return self._made.setdefault(id, f"{prefix} made {len(self._made)}") if uuid.version == 7 else id
+        return self._made.setdefault(id, f"{prefix} made {len(self._made)}") if uuid.version in _MADE else id
+
+
+_MADE = (7, 8)
+"""The versions of ids of new records, and of parts."""
 
 
 def _opened(cursor: str) -> str:
