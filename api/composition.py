@@ -30,6 +30,7 @@ from infra.mapper import SealingMapper
 from infra.master_key import master_key
 from infra.patience import PATIENCE
 from infra.roles import Logins, logins
+from infra.times import tell_times
 from infra.vault import Vault
 
 READERS = 8
@@ -80,7 +81,7 @@ def assembled(
                 min_size=1,
                 max_size=READERS,
                 kwargs={"autocommit": True, "application_name": "daybook commands"},
-                configure=_in_utc,
+                configure=tell_times,
                 timeout=PATIENCE,
                 open=True,
                 name="commands",
@@ -120,10 +121,6 @@ def assembled(
             erasures=Erasures(pool, eraser, mapper, daybook, ledger),
             forgetting=forgets,
         )
-
-
-def _in_utc(db: Connection[Any]) -> None:
-    db.execute("SET timezone = 'UTC'")
 
 
 def _completed(residence: Residence, point: NewContactPoint, path: Path) -> NewContactPoint:

@@ -40,11 +40,25 @@ class UnknownEventName(LookupError):
     """The book holds an event whose name this version of Daybook does not know: upgrade, then `daybook retry`."""
 
 
-class SealBroken(ValueError):
+class Altered(ValueError):
+    """What is stored of an entry, or its key, was altered. The message goes on from the entry, and quotes no value."""
+
+
+class SealBroken(Altered):
     """A sealed part does not open under its own key, or that key is missing: what is stored was altered.
 
     The message goes on from what is sealed there: "does not open".
     """
+
+
+class NoSuchTime(Altered):
+    """An entry has a time that none is ever given."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "has a time that is infinite, or not of the years 1 to 9999: it was altered. `daybook verify` says what"
+            " else was."
+        )
 
 
 Part: TypeAlias = bytes | Withheld | SealBroken | None
@@ -55,8 +69,8 @@ class UnreadableEntry(Exception):
     """An entry can't be read; the message says which, why, and what to do."""
 
     def __init__(self, position: int, name: str, why: Exception) -> None:
-        """`why`: one of NOT_DECODED, of which SealBroken alone has a message without a value of the entry."""
-        self.position, self.name, self.altered = position, name, isinstance(why, SealBroken)
+        """`why`: one of NOT_DECODED, of which Altered alone has a message without a value of the entry."""
+        self.position, self.name, self.altered = position, name, isinstance(why, Altered)
         super().__init__(f"Entry {position}, {name}, {why if self.altered else _NOT_UNDERSTOOD}")
 
 

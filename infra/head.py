@@ -19,13 +19,13 @@ from domain.kernel.recorded import Receipt
 # looked up by itself: joined, by a plan made on an empty table, the whole index may be read, and in another order.
 
 _HEAD = b"""
-    SELECT coalesce(last.position, 0) AS position, greatest(last.recorded_at, clock_timestamp()) AS now,
+    SELECT coalesce(last.position, 0) AS position, greatest(last.at, clock_timestamp()) AS now,
         json_build_array(
-            (SELECT json_agg(json_build_array(wanted.id, newest.originator_version%(occurred_at)b))
+            (SELECT json_agg(json_build_array(wanted.id, newest.originator_version%(and_when)b))
                 FROM json_array_elements_text(%(ids)b::json) AS wanted (id)
                 CROSS JOIN LATERAL (
-                    SELECT originator_version, occurred_at FROM daybook.events WHERE originator_id = wanted.id::uuid
-                    ORDER BY originator_version DESC LIMIT 1) AS newest),
+                    SELECT originator_version, %(occurred_at)b AS at FROM daybook.events
+                    WHERE originator_id = wanted.id::uuid ORDER BY originator_version DESC LIMIT 1) AS newest),
             (SELECT json_agg(json_build_array(wanted.actor, wanted.key, encode(kept.fingerprint, 'base64'),
                     json_build_array(kept.aggregate_id, kept.version, kept.position)))
                 FROM json_to_recordset(%(keys)b::json) AS wanted (actor text, key uuid)
@@ -44,16 +44,19 @@ _HEAD = b"""
                     SELECT generations FROM daybook_keys.subjects WHERE subject = wanted.subject::uuid LIMIT 1) AS key),
             (SELECT max(epoch) FROM daybook_keys.epochs)) AS found
     FROM (SELECT) AS always
-    LEFT JOIN (SELECT position, recorded_at FROM daybook.events ORDER BY position DESC LIMIT 1) AS last ON true
+    LEFT JOIN (SELECT position, %(recorded_at)b AS at FROM daybook.events ORDER BY position DESC LIMIT 1) AS last
+        ON true
 """
+_WITHIN_REACH = b"CASE WHEN %(time)b >= '0001-01-01' AND %(time)b < '10000-01-01' THEN %(time)b END"
+"""Of an entry that was altered, a time that Python can't hold is none: nothing has to come after it."""
+_TIMES = {name: _WITHIN_REACH % {b"time": name} for name in (b"recorded_at", b"occurred_at")}
 READ = b"SELECT json_build_array(position, now, found) FROM (%b) AS head" % (
-    _HEAD
-    % {b"occurred_at": b", newest.occurred_at", b"ids": b"$1", b"keys": b"$2", b"claims": b"$3", b"subjects": b"$4"}
+    _HEAD % {b"and_when": b", newest.at", b"ids": b"$1", b"keys": b"$2", b"claims": b"$3", b"subjects": b"$4", **_TIMES}
 )
 """Reads the head. $1 to $4: what is `asked`."""
 
 NOW_IF_SO = b"SELECT now FROM (%b) AS head WHERE position = $8 AND found::jsonb = $9::jsonb" % (
-    _HEAD % {b"occurred_at": b"", b"ids": b"$4", b"keys": b"$5", b"claims": b"$6", b"subjects": b"$7"}
+    _HEAD % {b"and_when": b"", b"ids": b"$4", b"keys": b"$5", b"claims": b"$6", b"subjects": b"$7", **_TIMES}
 )
 """The time, where the head is as supposed; else no row. $4 to $7: what is `asked`; $8, $9: what is `supposed_of` it."""
 
@@ -84,7 +87,7 @@ _Answer: TypeAlias = tuple[
     int,
     datetime,
     tuple[
-        list[tuple[UUID, int, datetime]] | None,
+        list[tuple[UUID, int, datetime | None]] | None,
         list[tuple[str, UUID, bytes, tuple[UUID, int, int]]] | None,
         list[tuple[str, bytes, int, UUID]] | None,
         list[tuple[UUID, int | None]] | None,

@@ -8,10 +8,11 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
 from domain.appending import Draft, Entry
-from domain.encoding import NOT_DECODED, Catalogue, Part, UnreadableEntry, reason_of
+from domain.encoding import NOT_DECODED, Catalogue, NoSuchTime, Part, UnreadableEntry, reason_of
 from domain.kernel import Withheld, new_id
 from domain.kernel.recorded import Recorded
 from infra.entries import ENVELOPE, EntryNotification, StoredEntry
+from infra.times import is_out_of_reach
 from infra.vault import Vault
 
 
@@ -100,6 +101,8 @@ class SealingMapper(Mapper[UUID]):
 
     def decode(self, entry: StoredEntry, personal: Part) -> Recorded[Any]:
         """One recorded event, its personal part given. Raises where today's code can't read it: a poison event."""
+        if is_out_of_reach(entry.recorded_at) or is_out_of_reach(entry.occurred_at):
+            raise NoSuchTime
         # By place, for every entry of every projection passes here: seventeen names cost several times as much.
         return Recorded(
             *entry[:ENVELOPE],

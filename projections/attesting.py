@@ -11,6 +11,7 @@ import psycopg
 
 from infra.beside import beside
 from infra.mapper import SealingMapper
+from infra.times import tell_times
 from projections import alarms
 from projections.attestation import Attestation, Looked, Record
 from projections.drawing import InTurn, Strangers, at_random
@@ -91,9 +92,8 @@ def records_of(per_second: int) -> int:
 def prepare_to_attest(db: Db) -> None:
     """Settings for a session that attests."""
     # Records are few and found by an index: no plan made while a table was small may scan a large one.
-    db.execute(
-        "SET timezone = 'UTC'; SET jit = off; SET enable_seqscan = off; SET idle_in_transaction_session_timeout = '30s'"
-    )
+    db.execute("SET jit = off; SET enable_seqscan = off; SET idle_in_transaction_session_timeout = '30s'")
+    tell_times(db)
 
 
 def _run(

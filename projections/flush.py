@@ -18,6 +18,7 @@ import msgspec
 from psycopg.sql import SQL, Composable, Identifier, Placeholder
 from psycopg.types.json import Json
 
+from infra.times import tell_times
 from projections.model import Key, Table
 from projections.past import UNTIL, UNTIL_OCCURRED, At, Turn, past_name, past_of, stored
 from projections.tables import Change, Db, declared, sql_type
@@ -115,12 +116,12 @@ def prepare_to_write(db: Db) -> None:
     """Settings for a session that writes read models."""
     db.prepared_max = 1_000
     # A crash that takes back a commit takes rows and position together, and they are posted again: nobody needs to wait
-    # for the disk. Rows are few and found by key: a plan made while a table was small must not scan a large one. Other
-    # time zones have offsets that JSON can't carry (Amsterdam's was +00:19:32), and years that Python does not know.
+    # for the disk. Rows are few and found by key: a plan made while a table was small must not scan a large one.
     db.execute(
-        "SET timezone = 'UTC'; SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan;"
+        "SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan;"
         " SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
     )
+    tell_times(db)
     give_up_when_idle(db, LONGEST_IDLE)
 
 

@@ -15,12 +15,13 @@ from uuid import UUID
 from api.auditing.telling import Told, told
 from domain.catalogue import catalogue
 from domain.customer import customer
-from domain.encoding import REASON, Older, Part, SealBroken, UnknownEventName, UnreadableEntry
+from domain.encoding import REASON, NoSuchTime, Older, Part, SealBroken, UnknownEventName, UnreadableEntry
 from domain.kernel import Withheld, type_id
 from infra.entries import EntryNotification, StoredEntry, contact_of
 from infra.event_store import EventStore, Pool
 from infra.log.proving import ProvenHistory, proven_history
 from infra.patience import patient
+from infra.times import is_out_of_reach
 from infra.vault import EventKeys, Vault
 
 FORMAT = "daybook bundle 1"
@@ -67,7 +68,8 @@ class Bundles:
 
         `disclose`: with the keys of each entry's personal part, which is to be recorded before; but not of what an
         organisation says of its contacts, which is theirs. Never a person's key.
-        Raises NothingToShow, NotYetSigned, or LogError where the log does not lead to these entries.
+        Raises NothingToShow, NotYetSigned, LogError where the log does not lead to these entries, or UnreadableEntry
+        where one has a time that no story can tell.
         """
         with self._pool.connection() as db:
             found = proven_history(db, id, through, at_most)
@@ -75,6 +77,9 @@ class Bundles:
         if not stored:
             raise NothingToShow(f"{type_id(customer.prefix, id)} was not in the book at position {found.through}.")
         entries = [one.entry for one in stored]
+        for one in entries:
+            if is_out_of_reach(one.recorded_at) or is_out_of_reach(one.occurred_at):
+                raise UnreadableEntry(one.position, one.topic, NoSuchTime())
         opened = self._vault.open_entries(entries)
         keys, story, untold = list[EventKeys | Withheld | None](), list[Told](), list[UnreadableEntry]()
         for entry, key, personal in zip(entries, self._vault.event_keys(entries), opened, strict=True):

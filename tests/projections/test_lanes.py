@@ -7,10 +7,12 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from domain.kernel import new_id
 from domain.kernel.recorded import Recorded
 from projections.model import Model, Posting
+from projections.rebuild import rebuild
 from projections.retry import retry
 from projections.status import status
 from projections.tables import install
@@ -72,6 +74,39 @@ def test_a_poison_event_parks_its_lane_and_no_other(book: Diaries, where: str, b
     seen = status(book.db, book.models)
     assert (seen.parked, len(seen.parked_lanes)) == (len(lanes) + 1,) * 2
     assert "Unmistakable" not in repr(seen)
+
+
+@pytest.mark.parametrize("batch", [1, 500])
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "10000-01-01 00:00Z", "0001-12-31 23:59Z BC"])
+@pytest.mark.parametrize("column", ["recorded_at", "occurred_at"])
+def test_a_time_that_nobody_can_hold_parks_its_lane_and_no_other(
+    book: Diaries, column: str, time: str, batch: int
+) -> None:
+    """Somebody has altered it, with the rights of a superuser."""
+    begin(book)
+    id = begin(book)
+    position = append(book.parts, id, 2, DiaryMoved(address="here"))
+    last = append(book.parts, begin(book), 2, DiaryClosed())
+    book.db.execute("ALTER TABLE daybook.events DISABLE TRIGGER USER")
+    alter = SQL("UPDATE daybook.events SET {} = %s WHERE position = %s").format(Identifier(column))
+    [(was,)] = book.db.execute(
+        SQL("SELECT {} FROM daybook.events WHERE position = %s").format(Identifier(column)), (position,)
+    )
+    book.db.execute(alter, (time, position))
+    with book.running(batch=batch):
+        book.wait(last)
+    lanes = [("counted", id, position), ("diaries", id, position)]
+    assert [(model, lane, at) for model, lane, at, _, _ in book.parked()] == lanes
+    assert rows(book.db) == expected(book, without={id: position})
+    rebuild(book.parts.conninfo, book.parts.mapper, diaries)
+    assert [one.error is None for one in retry(book.parts.logins.posting, book.parts.mapper, book.models)] == [
+        False
+    ] * 2
+    assert [(model, lane, at) for model, lane, at, _, _ in book.parked()] == lanes
+
+    book.db.execute(alter, (was, position))
+    assert [one.error for one in retry(book.parts.logins.posting, book.parts.mapper, book.models)] == [None] * 2
+    assert rows(book.db) == expected(book, without={})
 
 
 def test_many_poison_lanes_in_one_batch(book: Diaries) -> None:
