@@ -11,13 +11,14 @@ from domain.kernel import Refused
 from infra.append import Append, may_be_supposed
 from infra.exchange import Exchange
 from infra.head import Left
+from infra.times import IN_UTC
 from infra.vault import Vault
 
 ALONE = 2
 """Looks in a row that find the book as this process had left it, after which it is supposed to be so again."""
 
-_SESSION = """
-    SET timezone = 'UTC';  -- others have offsets that JSON can't carry: Zurich's was +00:34:08 until 1894
+_SESSION = f"""
+    {IN_UTC};
     SET default_transaction_isolation = 'read committed';  -- the head's snapshot must be younger than the lock
     SET lock_timeout = '30s';
     -- Whoever holds the lock and stands still, or whose host is gone, loses it: the others wait for it.

@@ -25,6 +25,7 @@ from psycopg import Connection
 from infra.append import APPEND_LOCK
 from infra.epochs import PURPOSES_LOCK, master_epoch, proof_of
 from infra.master_key import EpochUnknown, Keys, MasterKey, MasterKeyError, epoch_of, keep, keys_in, master_key
+from infra.times import tell_times
 
 Db = Connection[Any]
 
@@ -90,6 +91,7 @@ def rotate(
 def alone(conninfo: str) -> Generator[Db]:
     """A connection of the only process that rotates keys of this book. Raises RotationError where another one does."""
     with psycopg.connect(conninfo, autocommit=True, application_name="daybook rotation") as db:
+        tell_times(db)
         if db.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone() != (True,):
             raise RotationError("Another process is rotating keys of this book.")
         db.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (STILL,))

@@ -1,7 +1,7 @@
 """Times as our sessions tell them, whatever a server, a database or a role is set to."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import Connection, DataError
 from psycopg import adapters as usual
@@ -20,10 +20,15 @@ def is_out_of_reach(time: datetime) -> bool:
     return time is TOO_EARLY or time is TOO_LATE
 
 
+IN_UTC: LiteralString = "SET timezone = 'UTC'; SET DateStyle = 'ISO'"
+"""Other zones have offsets that JSON can't carry (Amsterdam's was +00:19:32), and years that Python does not know. What
+other styles write, psycopg does not read.
+"""
+
+
 def tell_times(db: Connection[Any]) -> None:
     """Let a session tell times in UTC. Read as binary, none of them ends what is read with it."""
-    # Other zones have offsets that JSON can't carry (Amsterdam's was +00:19:32), and years that Python does not know.
-    db.execute("SET timezone = 'UTC'")
+    db.execute(IN_UTC)
     db.adapters.register_loader("timestamptz", _Times)
 
 

@@ -15,6 +15,7 @@ from domain.kernel import Claim, type_id
 from domain.staff_member import staff_member
 from infra.contacts import email_address
 from infra.reservations import Reservations
+from infra.times import tell_times
 
 app = typer.Typer(
     no_args_is_help=True, help="Let staff members in.\n\nExample:\n\n    daybook access reset rosa@example.com"
@@ -63,6 +64,7 @@ def journal(
         daybook access journal --json | jq '.[] | select(.what == "signed in")'
     """
     with book() as parts, psycopg.connect(parts.logins.admitting) as db:
+        tell_times(db)
         rows = db.execute(_JOURNAL, (last,)).fetchall()
     entries = [
         {"at": at, "actor": actor, "what": what, "staffMember": type_id(staff_member.prefix, of)}

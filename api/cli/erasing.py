@@ -22,6 +22,7 @@ from infra.erasure.rewriting import NotRewritten, RightsMissing, due, master_key
 from infra.master_key import MasterKeyError, keys_in
 from infra.rotation import RotationError, rotate
 from infra.settings import Settings
+from infra.times import tell_times
 from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, rebuild
 from projections.registry import may_hold_persons, models
 
@@ -65,6 +66,7 @@ def status(json: Json = False) -> None:
         daybook erasure status --json | jq -r .due
     """
     with database() as (settings, conninfo), psycopg.connect(conninfo, autocommit=True) as db:
+        tell_times(db)
         ledger, approved = Ledger(settings.erasure_ledger).erased(), waiting(db)
         erased, lost = len(ledger), unledgered(db, ledger)
         until, key = due(db, settings.erasure_days), master_key_due(db, settings.erasure_days)
@@ -106,6 +108,7 @@ def finish() -> None:
     """
     with database() as (settings, conninfo):
         with psycopg.connect(conninfo, autocommit=True) as db:
+            tell_times(db)
             until, key = due(db, settings.erasure_days), master_key_due(db, settings.erasure_days)
         # To rotate the master key gives up older backups: not for nothing.
         if until is not None:
@@ -125,6 +128,7 @@ def finish_where_due(settings: Settings, conninfo: str) -> None:
     """Rewrite where that is due, and rotate the master key. Raises what `rewrite`, `rebuild` and `rotate` raise."""
     soon = datetime.now(UTC) + MARGIN
     with psycopg.connect(conninfo, autocommit=True) as db:
+        tell_times(db)
         until, key = due(db, settings.erasure_days), master_key_due(db, settings.erasure_days)
         by_hand = due_by_hand(settings, db)
     if by_hand is not None:
@@ -188,6 +192,7 @@ def _rotate_late(settings: Settings, conninfo: str) -> None:
         return
     for _ in range(2):  # the first may only finish one that was under way when somebody was erased
         with psycopg.connect(conninfo, autocommit=True) as db:
+            tell_times(db)
             late = master_key_due(db, settings.erasure_days) is not None
         # Not for nothing, each time that the rest of it fails. Two keys in the file: it was cut off at its end.
         if late or len(keys_in(settings.master_key_file)) > 1:

@@ -13,6 +13,7 @@ from api.cli.output import note, say, say_json
 from infra.database import connect_info
 from infra.roles import logins
 from infra.settings import read_settings
+from infra.times import tell_times
 from projections.registry import models
 from projections.retry import retry as retried
 from projections.status import Attested, Status
@@ -61,6 +62,7 @@ def status(json: Json = False) -> None:
         daybook status --json | jq .problems
     """
     with database() as (settings, conninfo), psycopg.connect(logins(conninfo).sealing, autocommit=True) as db:
+        tell_times(db)
         now, by_hand = read_status(db, models), due_by_hand(settings, db)
     if by_hand is not None:
         now = replace(now, alarms=(*now.alarms, by_hand))

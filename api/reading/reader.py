@@ -36,6 +36,7 @@ from api.reading.sources import Argument, Bundled
 from api.reading.statement import Arguments, Plan
 from api.reading.variables import Variables
 from domain.kernel.identifiers import prefix_of
+from infra.times import IN_UTC
 
 MOST_PLANS = 1_000
 
@@ -45,7 +46,7 @@ def read_pool(conninfo: str, *, size: int = 8, seconds: float = 10) -> Lines:
 
     async def configure(connection: AsyncConnection[tuple[Any, ...]]) -> None:
         # JIT costs more than it gives where a statement has hundreds of small sub-selects.
-        await connection.execute("SET timezone = 'UTC'")
+        await connection.execute(IN_UTC)
         await connection.execute("SET jit = off")
         # Nor may one request take several cores: a plan for the mean is for many rows, and most requests want a page.
         await connection.execute("SET max_parallel_workers_per_gather = 0")

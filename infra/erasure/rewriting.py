@@ -14,6 +14,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from infra.entries import ON_A_CONTACT, THE_CONTACT
+from infra.times import tell_times
 
 PATIENCE = 60.0
 """Seconds to wait for a moment in which nobody uses a table, or looks at it as it was."""
@@ -72,6 +73,7 @@ def rewrite(conninfo: str, administrator: str | None, rebuild: Callable[[], None
     nothing that is kept. Killed at any moment it is to be done again. Raises NotRewritten, and what these two raise.
     """
     with psycopg.connect(conninfo, autocommit=True, application_name="daybook erasure") as db:
+        tell_times(db)
         [(alone, begun)] = db.execute("SELECT pg_try_advisory_lock(%s), clock_timestamp()", (_LOCK,)).fetchall()
         if not alone:
             raise NotRewritten("Another process is at it; wait for that one.")
