@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
+from itertools import count
 from typing import Any, NamedTuple, NoReturn, cast
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from domain.kernel import Withheld, type_id
 from infra.entries import EntryNotification, StoredEntry, contact_of
 from infra.event_store import EventStore, Pool
 from infra.log.proving import ProvenHistory, proven_history
+from infra.log.store import LogError
 from infra.patience import patient
 from infra.times import is_out_of_reach
 from infra.vault import EventKeys, Vault
@@ -33,6 +35,11 @@ WARNING = (
 WARNING_SEALED = (
     "This file holds no keys, but who did what with this customer, and when. Copies of it outlive an erasure: note who"
     " has one, and destroy it when it is needed no more."
+)
+
+_GAP = (
+    "The versions of {customer} have a gap: {missing} is not there, and later ones are, and signed. One was altered or"
+    " taken away: give a position before that as `--as-of`."
 )
 
 
@@ -74,6 +81,10 @@ class Bundles:
         with self._pool.connection() as db:
             found = proven_history(db, id, through, at_most)
         stored = cast("Sequence[EntryNotification]", self._store.select_events(id, lte=len(found.entries)))
+        if len(stored) < len(found.entries):
+            versions = {one.originator_version for one in stored}
+            missing = next(version for version in count(1) if version not in versions)
+            raise LogError(_GAP.format(customer=type_id(customer.prefix, id), missing=missing))
         if not stored:
             raise NothingToShow(f"{type_id(customer.prefix, id)} was not in the book at position {found.through}.")
         entries = [one.entry for one in stored]

@@ -35,7 +35,7 @@ from infra.mapper import Unread
 from tests.api.book import serving
 from tests.api.filled import opened
 from tests.api.identity.signing_in import RESET, house
-from tests.api.test_command_line import OK, Shell
+from tests.api.test_command_line import FAILED, OK, Shell
 from tests.api.test_unreadable import MAPPING, spoil
 from tests.infra.log.superuser import add_unreadable
 from verifier.daybook_verify_bundle import verify
@@ -177,6 +177,19 @@ def test_a_bundle_tells_the_others(at: Altered, *, disclose: bool) -> None:
         locked = bundles.of(id, disclose=disclose)
         assert (len(locked.untold), locked.keys) == (4, 0)
         assert verify(locked.file.encode(), str(SIGNER.verifier)).sealed == 4
+
+
+def test_a_version_that_is_skipped_is_named_and_not_bundled(database: str, tmp_path: Path) -> None:
+    with opened(database, tmp_path) as parts:
+        id = do(parts, "register", kind="person", name="Ada").id
+        position = do(parts, "rename", id=id, name="Ada Byron").position
+        spoil(database, position, "originator_version = 7")
+    shell, name = Shell(database, tmp_path), type_id("cus", id)
+    done = shell.run("bundle", name, "-o", str(tmp_path / "one.json"))
+    said = f"daybook: The versions of {name} have a gap: 2 is not there, and later ones are, and signed."
+    assert (done.returncode, done.stderr.startswith(said), len(done.stderr.splitlines())) == (FAILED, True, 1)
+    before = shell.run("bundle", name, "-o", str(tmp_path / "one.json"), "--as-of", str(position - 1))
+    assert (before.returncode, before.stdout.endswith(f": 1 entries, up to position {position - 1}.\n")) == (OK, True)
 
 
 def test_what_was_altered_after_a_checkpoint_is_named_and_not_proven(at: Altered) -> None:

@@ -151,6 +151,27 @@ async def test_what_was_altered_is_not_bundled(database: str, superuser: str, tm
         assert await at.bundle(customer=at.other) is not None, "the others' entries are as they were"
 
 
+async def test_a_history_whose_versions_have_a_gap_is_not_bundled(database: str, tmp_path: Path) -> None:
+    async with office(database, tmp_path) as at:
+        changed = await at.client.mutate("customerChangeRelationship", "position", id=at.other, relationship="DORMANT")
+        with psycopg.connect(database, autocommit=True) as db:
+            run(
+                db, f"CREATE TEMP TABLE skipping AS SELECT * FROM daybook.events WHERE position = {changed['position']}"
+            )
+            run(
+                db,
+                "UPDATE skipping SET position = (SELECT max(position) + 1 FROM daybook.events), recorded_at = now(),"
+                " originator_version = originator_version + 2, event_id = gen_random_uuid()",
+            )
+            inserted = db.execute("INSERT INTO daybook.events SELECT * FROM skipping RETURNING position")
+            [(position,)] = inserted.fetchall()
+        await at.client.data("{ position }", Daybook_At_Least=str(position))
+        await at.signed(at.customer, str(position))
+        assert await at.code(BUNDLE, {"id": at.other}) == "RECORD_ALTERED"
+        then = await at.bundle({"position": changed["position"]}, at.other)
+        assert then is not None
+
+
 async def test_it_is_for_whoever_sees_the_customer_and_every_column(database: str, tmp_path: Path) -> None:
     async with office(database, tmp_path) as at:
         masked = await at.client.token(*SEEN)
