@@ -14,7 +14,7 @@ from api.cli.access import ACTOR
 from api.cli.book import FAILED, USAGE, CommandFailed, book
 from api.cli.output import note, say, say_json
 from api.cli.outputs import check_writable
-from api.cli.tracing import MOMENT, moment_named
+from api.cli.tracing import MOMENT, check_reached, moment_named
 from api.composition import Parts
 from api.replay import NobodyCalledThat, record_called
 from domain.access import unlimited
@@ -66,6 +66,7 @@ def bundle(
             record = record_called(parts, customer)
             if record.kind != customers.kind:
                 raise CommandFailed(f"{customer} is no customer.", USAGE)
+            check_reached(moment, parts.store.max_notification_id() or 0)
             through = _position(parts, moment) if isinstance(moment, datetime) else moment
             if reason is not None:
                 _record(parts, record.id, reason)

@@ -3,8 +3,8 @@
 import re
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -97,6 +97,8 @@ def diff(
 
     moments = moment_named(since), None if until is None else moment_named(until)
     with _traced(record) as traced:
+        for moment in moments:
+            check_reached(moment, traced.head)
         _check_order(traced.position_at, *moments)
         found = [_change(step) for step in differences(traced.steps(), *moments)]
         if json:
@@ -137,6 +139,7 @@ def why(
 
     moment = None if at is None else moment_named(at)
     with _traced(record) as traced:
+        check_reached(moment, traced.head)
         try:
             step = told_why([*traced.steps()], traced.names, field, moment)
         except NotNamed as error:
@@ -157,6 +160,8 @@ class _Traced(NamedTuple):
     """A value in words, records by name, and whether it was erased."""
     position_at: Callable[[datetime], int | None]
     """The position that the book had reached by then; None for a time that lies in the future."""
+    head: int
+    """The position of the book's last entry."""
 
 
 @contextmanager
@@ -173,7 +178,11 @@ def _traced(name: str) -> Generator[_Traced]:
                 note(f"{stopped.why} What is told ends before it.")
             called = Called(parts)
             yield _Traced(
-                lambda: tracer.steps(kind, history), tracer.names(kind), partial(_told, called), parts.store.position_at
+                lambda: tracer.steps(kind, history),
+                tracer.names(kind),
+                partial(_told, called),
+                parts.store.position_at,
+                parts.store.max_notification_id() or 0,
             )
     except NobodyCalledThat as error:
         raise CommandFailed(str(error)) from None
@@ -188,6 +197,16 @@ def moment_named(text: str) -> int | datetime:
     except ValueError:
         raise CommandFailed(f"{text!r} is neither a position nor a time such as 2026-11-26T10:30:00Z.", USAGE) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def check_reached(moment: int | datetime | None, head: int) -> None:
+    """Raises CommandFailed where a moment is a position behind the book's last one."""
+    if not isinstance(moment, int) or moment <= head:
+        return
+    day = ""
+    with suppress(ValueError):
+        day = f" Write the day as {date.fromisoformat(str(moment))}."
+    raise CommandFailed(f"The book ends at entry {head}, before position {moment}.{day}", USAGE)
 
 
 def _check_order(

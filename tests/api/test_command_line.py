@@ -514,10 +514,19 @@ def test_diff_and_why_tell_which_entry_it_was(told: Shell, database: str) -> Non
         (("diff", deal, "--from", str(position), "--to", "2020-01-01", "--json"), USAGE),
         (("diff", deal, "--from", "2099-01-01", "--to", str(position)), USAGE),
         (("diff", deal, "--from", "2099-01-01"), USAGE),
+        (("diff", deal, "--from", "20250101"), USAGE),
+        (("diff", deal, "--from", "0", "--to", "20250101"), USAGE),
+        (("why", deal, "amount", "--at", "999999999999999999"), USAGE),
         (("why", "opp_00000000000000000000000000", "amount"), FAILED),
     ):
         done = told.run(*wrong)
         assert (done.returncode, done.stdout, len(done.stderr.strip().splitlines())) == (code, "", 1)
+    head = json.loads(told.run("status", "--json").stdout)["head"]
+    behind = told.run("why", deal, "amount", "--at", "20250101").stderr
+    assert behind == f"daybook: The book ends at entry {head}, before position 20250101. Write the day as 2025-01-01.\n"
+    assert told.run("why", deal, "amount", "--at", str(head)).returncode == OK
+    behind = told.run("why", deal, "amount", "--at", str(head + 1)).stderr
+    assert behind == f"daybook: The book ends at entry {head}, before position {head + 1}.\n"
 
 
 def test_the_waterfall_of_a_pipeline(told: Shell, database: str) -> None:
