@@ -1,5 +1,6 @@
 """What a command says: results on standard output, everything else on standard error, progress only at a terminal."""
 
+import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -7,15 +8,18 @@ from contextlib import contextmanager
 import msgspec
 import typer
 
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves the cursor, or turns the direction of what follows: a value could make a terminal tell what is not so."""
+
 
 def say(text: str = "") -> None:
     """A result."""
-    typer.echo(text)
+    typer.echo(_UNSEEN.sub("\ufffd", text))
 
 
 def note(text: str) -> None:
     """Anything that is no result."""
-    typer.echo(text, err=True)
+    typer.echo(_UNSEEN.sub("\ufffd", text), err=True)
 
 
 def say_json(value: object) -> None:

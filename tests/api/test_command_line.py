@@ -37,6 +37,7 @@ from api.beginning import (
 from api.cli.book import awaited
 from api.command_line import app, main
 from domain.access import unlimited
+from domain.customer import customer
 from domain.kernel import Refused, parse_type_id, type_id
 from domain.kernel.recorded import Context
 from domain.ready_roles import READY
@@ -478,6 +479,20 @@ def test_replay_tells_a_story_in_its_order(told: Shell, database: str) -> None:
     nobody = told.run("replay", "old:nobody")
     assert (nobody.returncode, nobody.stdout) == (FAILED, "")
     assert "Nothing in the book is called 'old:nobody'" in nobody.stderr
+
+
+def test_no_value_turns_what_a_terminal_tells(shell: Shell, database: str) -> None:
+    turning = "Ada \u202eyad\u2066\u2069"
+    with opened(database, shell.folder) as parts:
+        context = Context(actor="tester", idempotency_key=uuid4(), correlation_id=uuid4())
+        raw = {"kind": "person", "name": turning, "external_ids": [{"source": "old", "id": "1"}]}
+        blocking(parts.commands.submit(customer, "register", raw, context, unlimited("tester")))
+    for command in (("replay", "old:1"), ("why", "old:1", "name"), ("diff", "old:1", "--from", "0")):
+        done = shell.run(*command)
+        assert done.returncode == OK
+        assert re.search("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]", done.stdout) is None
+    [told] = json.loads(shell.run("replay", "old:1", "--json").stdout)
+    assert told["values"]["name"] == turning, "programs are told what it is"
 
 
 def test_diff_and_why_tell_which_entry_it_was(told: Shell, database: str) -> None:
