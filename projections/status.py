@@ -127,7 +127,7 @@ def status(db: Db, models: Sequence[Model]) -> Status:
             ModelStatus(
                 name=name,
                 position=position,
-                lag=head - position,
+                lag=max(head - position, 0),
                 moved_at=moved_at,
                 parked=parked.get(name, 0),
                 mismatched=mismatched.get(name, 0),
@@ -137,10 +137,11 @@ def status(db: Db, models: Sequence[Model]) -> Status:
         f"{many} records of the read model {name} are not what the book says. Run `daybook rebuild {name}`."
         for name, many in mismatched.items()
     ]
-    if (reached := max((one.position for one in stands), default=0)) > head:
+    if ahead := {one.name: one.position for one in stands if one.position > head}:
         alarms.append(
-            f"The book ends at entry {head}, and the read models have posted {reached}: entries are gone. Run"
-            " `daybook verify --checkpoint` with one that was kept elsewhere."
+            f"The book ends at entry {head}, and the read models have posted {max(ahead.values())}: entries are gone,"
+            f" or somebody has set {', '.join(ahead)} forward. Run `daybook verify --checkpoint` with one that was kept"
+            " elsewhere; where it finds nothing, `daybook rebuild`."
         )
     if unsigned is not None and unsigned[1] > UNSIGNED:
         alarms.append(
@@ -173,17 +174,21 @@ def status(db: Db, models: Sequence[Model]) -> Status:
 
 
 # The book's positions are dense, so the entry that a model waits for is the one after its own position. A moment that
-# lies ahead is of before the clock was set back: since then the model has not moved, nobody knows for how long.
+# lies ahead is of before the clock was set back: since then the model has not moved, nobody knows for how long. An
+# altered position may be the last that there can be, and an altered time infinite.
 _MODELS = """
     SELECT name, version, models.position, moved_at,
-        abs(extract(epoch FROM clock_timestamp() - greatest(moved_at, next.recorded_at)))::float
+        abs(extract(epoch FROM clock_timestamp() - greatest(moved_at, next.at)))::float
             * CASE WHEN next.position IS NOT NULL THEN 1 END
-    FROM daybook_projections.models LEFT JOIN daybook.events AS next ON next.position = models.position + 1
+    FROM daybook_projections.models
+    LEFT JOIN LATERAL (
+        SELECT position, CASE WHEN isfinite(recorded_at) THEN recorded_at END AS at FROM daybook.events
+        WHERE position = least(models.position, 9223372036854775806) + 1) AS next ON true
 """
 # The first entry that no checkpoint covers, and for how long.
 _UNSIGNED = """
     SELECT position, extract(epoch FROM clock_timestamp() - recorded_at)::float FROM daybook.events
-    WHERE position = (SELECT coalesce(max(size), 0) + 1 FROM daybook_log.checkpoints)
+    WHERE position = (SELECT coalesce(max(size), 0) + 1 FROM daybook_log.checkpoints) AND isfinite(recorded_at)
 """
 _LEASE = """
     SELECT CASE WHEN expires_at > clock_timestamp() THEN holder END, expires_at FROM daybook_projections.lease

@@ -465,6 +465,31 @@ def test_entries_that_nobody_signs_and_entries_that_are_gone_are_alarms(book: Di
         assert "ends at entry 1, and the read models have posted 2" in alarm
 
 
+def test_a_model_that_somebody_has_set_ahead_of_the_book_is_named(book: Diaries) -> None:
+    last = begin(book)
+    with book.running():
+        book.wait(last)
+    far = 2**63 - 1
+    book.db.execute("UPDATE daybook_projections.models SET position = %s WHERE name = 'counted'", (far,))
+    told = status(book.db, book.models)
+    assert [(one.name, one.position, one.lag) for one in told.models] == [("diaries", last, 0), ("counted", far, 0)]
+    assert any("or somebody has set counted forward" in alarm for alarm in told.alarms)
+
+
+def test_an_entry_without_an_end_of_time_is_waited_for_as_any_other(book: Diaries) -> None:
+    """Its time was altered."""
+    growth = Growth(Signer("daybook/tested", bytes(32)))
+    with book.running():
+        book.wait(begin(book))
+        growth.catch_up(book.db)
+        until(lambda: status(book.db, book.models).ready)
+        book.db.execute("UPDATE daybook_projections.models SET position = 0, moved_at = now() - interval '1 h'")
+        book.db.execute("ALTER TABLE daybook.events DISABLE TRIGGER append_only")
+        for time in ("infinity", "-infinity"):
+            book.db.execute("UPDATE daybook.events SET recorded_at = %s", (time,))
+            assert status(book.db, book.models).alarms == ()
+
+
 def test_status_names_a_missing_model(book: Diaries) -> None:
     missing = Model(name="missing", version=1, tables=(Table(name="t", columns={"id": "text"}),), post=post)
     with book.running():
