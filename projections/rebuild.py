@@ -125,6 +125,7 @@ class Rebuild:
             position, old = stand
             if old:
                 db.execute(SQL("LOCK TABLE {}").format(SQL(", ").join(Identifier(READ, table) for table in old)))
+            position = min(position, self._book.head())  # somebody may have set it further
             while self._at < position:
                 stretch = self._prepare(self._at, position)
                 self._parked |= {one.lane: one for one in stretch.posted.parked}

@@ -107,7 +107,7 @@ class Scanner:
     def scan(self, after: int, stop: int | None, limit: int, others: Collection[str] = ()) -> Scanned:
         """The next entries above a position, without those of the stored names in `others`.
 
-        `stop`: go no further than this position, which exists; None: to the end of the book.
+        `stop`: go no further than this position; None: to the end of the book.
         """
         stretch = _Stretch(after, stop, limit, frozenset(others))
         scanned = self._settle(stretch) or self._taken(stretch) or self._read(stretch)
@@ -148,16 +148,18 @@ class Scanner:
     def _read(self, stretch: _Stretch) -> Scanned:
         after, stop, limit, others = stretch
         end = stop
-        if others:
-            # Entries of others may stand at the end: what was looked at has to be known before looking.
-            end = self._last() if stop is None else stop
-            stop = min(end, after + FARTHEST)
+        if others or stop is not None:
+            # Entries of others may stand at the end: what was looked at has to be known before looking. Nor is it for
+            # a model that was set ahead of the book to say how far that goes.
+            last = self._last()
+            end = last if stop is None else min(stop, last)
+            stop = min(end, after + FARTHEST) if others else end
         bounds = in_text(after, _MOST if stop is None else stop, limit)
         (found,) = self._book.run(Asked(_without(others), bounds), binary=True)
         entries = self._book.rows(found, StoredEntry._make)
         many = len(entries) == limit
-        last = entries[-1].position if entries else after
-        return Scanned(entries, last if many or stop is None else stop, many or stop != end)
+        upto = entries[-1].position if entries else after
+        return Scanned(entries, upto if many or stop is None else stop, many or stop != end)
 
     def _last(self) -> int:
         (last,) = self._book.run(_HEAD)

@@ -475,6 +475,16 @@ def test_a_model_that_somebody_has_set_ahead_of_the_book_is_named(book: Diaries)
     assert [(one.name, one.position, one.lag) for one in told.models] == [("diaries", last, 0), ("counted", far, 0)]
     assert any("or somebody has set counted forward" in alarm for alarm in told.alarms)
 
+    # It takes nobody along, and a rebuild brings it back.
+    last = begin(book)
+    with book.running():
+        until(lambda: book.position("diaries") >= last)
+        rebuild(book.parts.conninfo, book.parts.mapper, counted)
+        assert (book.position("diaries"), book.position("counted")) == (last, last)
+        book.wait(last := begin(book))
+    assert (book.position("diaries"), book.position("counted")) == (last, last)
+    assert book.db.execute("SELECT count(*) FROM daybook_read.counted").fetchone() == (last,)
+
 
 def test_an_entry_without_an_end_of_time_is_waited_for_as_any_other(book: Diaries) -> None:
     """Its time was altered."""
