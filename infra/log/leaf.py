@@ -29,8 +29,9 @@ _TEXTS, _TIMES = ("topic", "actor", "on_behalf_of"), ("recorded_at", "occurred_a
 def _encoded(name: str) -> str:
     if name in _TEXTS:
         return f"convert_to({name}, 'UTF8')"
-    if name in _TIMES:  # infinity, which no entry has, would end the statement
-        return f"CASE WHEN isfinite({name}) THEN (extract(epoch FROM {name}) * 1000000)::bigint END"
+    if name in _TIMES:  # infinity, and what no such integer holds, would end the statement; no entry has either
+        holds = f"isfinite({name}) AND {name} < '294247-01-01 00:00:00+00'"
+        return f"CASE WHEN {holds} THEN (extract(epoch FROM {name}) * 1000000)::bigint END"
     return name
 
 

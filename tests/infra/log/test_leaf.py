@@ -64,6 +64,17 @@ def test_a_leaf_is_what_the_specification_says(db: psycopg.Connection[Any]) -> N
     assert [*leaves(db, 10, 20)] == [(at + 1, leaf_hash(expected[at])) for at in range(10, 30)]
 
 
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "294276-12-31", "294247-01-01 00:00Z"])
+def test_a_time_that_is_none_counts_as_null(db: psycopg.Connection[Any], time: str) -> None:
+    """Only who alters an entry gives it such a one, and what is hashed must not end for that."""
+    [entry] = enter(db, 1, 1)
+    db.execute("ALTER TABLE daybook.events DISABLE TRIGGER USER")
+    db.execute("UPDATE daybook.events SET recorded_at = %s", (time,))
+    assert [*encoded(db)] == [specified(entry | {"recorded_at": None})]
+    db.execute("UPDATE daybook.events SET recorded_at = '294246-12-31 23:59:59.999999Z'")
+    assert [*encoded(db)] != [specified(entry | {"recorded_at": None})]
+
+
 def test_no_two_entries_have_one_leaf() -> None:
     """What stands beside each other can't be moved from one column to the next, and nothing is not the empty text."""
     one = row(1, Random(1))
