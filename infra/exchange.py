@@ -11,11 +11,12 @@ from datetime import timedelta
 from itertools import compress, count
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
-from psycopg import Connection, OperationalError, pq
+from psycopg import Connection, DataError, OperationalError, pq
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
 from domain.steps import Step
+from infra.times import hold_times
 
 LONGEST_SILENCE = 45.0
 """Seconds after which a server that says nothing is taken for gone: longer than anybody waits for the append lock.
@@ -90,9 +91,15 @@ class Exchange:
         return _RoundTrip(self._pg.socket, self._talk(asked, binary=binary))
 
     def rows(self, result: pq.abc.PGresult, make: Callable[[Sequence[Any]], _Row]) -> list[_Row]:
-        """The rows of a result, as psycopg reads their columns."""
+        """The rows of a result, as psycopg reads their columns, and each time that is out of reach too."""
         self._transformer.set_pgresult(result)
-        return self._transformer.load_rows(0, result.ntuples, make)
+        try:
+            return self._transformer.load_rows(0, result.ntuples, make)
+        except DataError:  # a time out of reach: to read all of them so takes longer, and hardly any book has one
+            hold_times(self.connection)
+            self._transformer = Transformer(self.connection)
+            self._transformer.set_pgresult(result)
+            return self._transformer.load_rows(0, result.ntuples, make)
 
     def close(self) -> None:
         """Close the connection, and with it a transaction that is open."""

@@ -29,6 +29,11 @@ other styles write, psycopg does not read.
 def tell_times(db: Connection[Any]) -> None:
     """Let a session tell times in UTC. Read as binary, none of them ends what is read with it."""
     db.execute(IN_UTC)
+    hold_times(db)
+
+
+def hold_times(db: Connection[Any]) -> None:
+    """Read the times, as binary, that are out of reach too."""
     db.adapters.register_loader("timestamptz", _Times)
 
 

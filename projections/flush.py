@@ -18,7 +18,7 @@ import msgspec
 from psycopg.sql import SQL, Composable, Identifier, Placeholder
 from psycopg.types.json import Json
 
-from infra.times import tell_times
+from infra.times import IN_UTC
 from projections.model import Key, Table
 from projections.past import UNTIL, UNTIL_OCCURRED, At, Turn, past_name, past_of, stored
 from projections.tables import Change, Db, declared, sql_type
@@ -121,7 +121,7 @@ def prepare_to_write(db: Db) -> None:
         "SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan;"
         " SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
     )
-    tell_times(db)
+    db.execute(IN_UTC)
     give_up_when_idle(db, LONGEST_IDLE)
 
 

@@ -8,6 +8,7 @@ import psycopg
 
 from infra.entries import StoredEntry
 from infra.mapper import SealingMapper
+from infra.times import hold_times
 from projections.flush import Flush, prepare_to_write
 from projections.lanes import Parked, park, release, write_carefully
 from projections.ledger import Moved, tell
@@ -35,6 +36,7 @@ def retry(
     flush, retried = Flush(READ), list[Retried]()
     with psycopg.connect(conninfo, autocommit=True, application_name="daybook retry") as db:
         prepare_to_write(db)
+        hold_times(db)
         for model in models:
             after = UUID(int=0)
             while lanes := _some(db, mapper, flush, model, aggregate_id, after):
