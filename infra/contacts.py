@@ -15,6 +15,9 @@ from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResu
 from domain.kernel import ContactKind, NewContactPoint, Path, Rule, refuse
 from domain.staff_member import ChangeStaffMemberEmail, RegisterStaffMember
 
+LONGEST = 1_000
+"""Characters of an e-mail address as it is typed."""
+
 S = TypeVar("S", RegisterStaffMember, ChangeStaffMemberEmail)
 
 
@@ -57,6 +60,8 @@ def normalised(kind: ContactKind, value: str, path: Path = (), region: str | Non
 
 def email_address(value: str, path: Path = ()) -> str:
     """The address in lower case, its domain in ASCII (IDNA). Nobody is asked whether it takes mail."""
+    if len(value) > LONGEST:  # the library normalises before it looks at the length
+        refuse(EmailMalformed(path=path))
     local, _, domain = value.rpartition("@")
     try:
         # Nearly all addresses. Of theirs the library looks at each part, and at the length; of xn-- at its letters'.

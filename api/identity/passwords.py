@@ -68,9 +68,10 @@ def is_outdated(stored: str) -> bool:
 
 def faults_of(password: str, email: str | None) -> list[Rule]:
     """The rules that a new password breaks. `email`: of whose it is to be."""
-    path, plain = ("password",), unicodedata.normalize("NFKC", password).casefold()
-    if len(password) > MOST_CHARACTERS:
+    path = ("password",)
+    if len(password) > MOST_CHARACTERS:  # before it is normalised: marks in a row take time by their square
         return [PasswordTooLong(path=path)]
+    plain = unicodedata.normalize("NFKC", password).casefold()
     if len(plain) < LEAST_CHARACTERS:
         return [PasswordTooShort(path=path)]
     if len(set(plain)) < 5 or (email and plain in email.casefold()):

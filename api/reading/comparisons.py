@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
-from unicodedata import normalize
 
 import msgspec
 
 from api.errors import RequestError, RequestErrorCode
 from api.reading.statement import Arguments, Call
+from api.reading.texts import composed
 from projections.sorting import folded
 
 if TYPE_CHECKING:
@@ -112,9 +112,10 @@ def _operand(path: Path, fold: Fold, given: Arguments) -> str | list[str]:
     value: Any = given
     for step in path:
         value = value[step]
+    where = ".".join(map(str, path))
     if isinstance(value, list):
-        return [fold(_text(each)) for each in cast("list[object]", value)]
-    return fold(_text(value))
+        return [fold(_text(each, f"{where}.{at}")) for at, each in enumerate(cast("list[object]", value))]
+    return fold(_text(value, where))
 
 
 def _uuid(where: str, text: str) -> str:
@@ -141,6 +142,6 @@ def _refused(where: str, why: str) -> RequestError:
     return RequestError(RequestErrorCode.BAD_USER_INPUT, f"`{where}` {why}.")
 
 
-def _text(value: object) -> str:
+def _text(value: object, where: str) -> str:
     """A value as PostgreSQL reads it, in NFC as every text of the book; an enum's is the word that the tables hold."""
-    return normalize("NFC", str(getattr(value, "value", value)))
+    return composed(str(getattr(value, "value", value)), where)

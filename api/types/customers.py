@@ -1,7 +1,6 @@
 """Customers, and what belongs to them."""
 
 from datetime import date, datetime
-from unicodedata import normalize
 
 import strawberry
 
@@ -22,6 +21,7 @@ from api.reading.declarations import (
 from api.reading.money import Money, money
 from api.reading.relay import Connection, Node
 from api.reading.sources import Argument, Grain, Search, Through
+from api.reading.texts import composed
 from api.scalars import Position
 from api.types.later import (
     LaterOpportunity,
@@ -208,7 +208,7 @@ class ContactLink:
 
 def _key(scheme: str) -> str:
     """As the key of a scheme is made of it, however its accents are written."""
-    return normalize("NFC", scheme).casefold()
+    return composed(scheme, "scheme").casefold()
 
 
 TAG = Grain(name="tag", table=tables.TAGS, on={"customer_id": "id"})

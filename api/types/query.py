@@ -1,7 +1,7 @@
 """The root of everything that can be read."""
 
+from functools import partial
 from typing import Annotated, Any
-from unicodedata import normalize
 
 import strawberry
 
@@ -10,6 +10,7 @@ from api.reading.declarations import any_node, as_of, bundled, connection, looku
 from api.reading.ids import LETTERS, of_kind, shortened
 from api.reading.relay import Connection, Node
 from api.reading.sources import Argument
+from api.reading.texts import composed
 from api.scalars import Position
 from api.types.access import ApiToken, Role
 from api.types.auditing import AuditBundle
@@ -45,22 +46,19 @@ def _by_id(kind: str, what: str) -> Any:
 
 def _by_external_id(kind: str, order: str) -> Any:
     return lookup(
-        Argument("source", "source", str, "The other system's name, letter for letter.", _composed),
-        Argument("id", "external_id", str, "The id there, letter for letter.", _composed),
+        Argument(
+            "source", "source", str, "The other system's name, letter for letter.", partial(composed, where="source")
+        ),
+        Argument("id", "external_id", str, "The id there, letter for letter.", partial(composed, where="id")),
         description="The one that another system calls so; null where there is none.",
         through=(external_ids_of(kind), f"{kind}_id"),
         order=order,
     )
 
 
-def _composed(text: str) -> str:
-    """As every text of the book is, however its accents are written."""
-    return normalize("NFC", text)
-
-
 def _e_mail(address: str) -> str:
     try:
-        return _composed(email_address(address.strip()))
+        return composed(email_address(composed(address.strip(), "email")), "email")
     except Refused:
         message = f"`{shortened(address)}` is no e-mail address; one looks like ada@example.com."
         raise RequestError(RequestErrorCode.BAD_USER_INPUT, message) from None

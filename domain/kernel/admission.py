@@ -13,7 +13,7 @@ from zoneinfo import available_timezones
 
 import msgspec
 
-from domain.kernel import fields
+from domain.kernel import composing, fields
 from domain.kernel.identifiers import NotATypeId, parse_type_id, type_id
 from domain.kernel.money import MINOR_UNITS
 from domain.kernel.rules import Path, Refused, Rule
@@ -160,8 +160,8 @@ def plain_text(raw: object, path: Path, intake: Intake, rule: fields.Text) -> An
     """NFC, trimmed, line ends as \\n; refused when empty, too long, or not clean Unicode."""
     if not isinstance(raw, str):
         return intake.refuse(fields.ValueMalformed(path=path, expected="text"))
-    if len(raw) > rule.longest * 4:
-        return intake.refuse(fields.TextTooLong(path=path, length=len(raw), longest=rule.longest))
+    if (fault := composing.fault_of(raw, rule.longest, path)) is not None:
+        return intake.refuse(fault)
     text = unicodedata.normalize("NFC", raw).strip()
     if rule.multiline:
         text = text.replace("\r\n", "\n").replace("\r", "\n")

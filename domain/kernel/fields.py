@@ -148,6 +148,12 @@ class TextTooLong(Rule):
     longest: int
 
 
+class TextHasTooManyMarks(Rule):
+    """More than {most} combining marks, such as accents, stand in a row in the text."""
+
+    most: int
+
+
 class TextHasControlCharacters(Rule):
     """The text holds the control character U+{codepoint}, which is not allowed here."""
 

@@ -99,6 +99,22 @@ def test_an_external_id_is_found_however_its_accents_are_written(at: Desk, rows_
         assert at.data(query, {"source": normalize(form, "büro"), "id": normalize(form, "Öl")}) == {"it": {"id": there}}
 
 
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [
+        ('productByExternalId(source: $text, id: "1") { id }', "source"),
+        ('ticketByExternalId(source: "x", id: $text) { id }', "id"),
+        ("customerByEmail(email: $text) { id }", "email"),
+        ("customerGroups(by: [CLASSIFICATION], scheme: $text) { count }", "scheme"),
+    ],
+)
+def test_a_text_with_more_marks_than_any_language_has_is_not_even_composed(at: Desk, field: str, given: str) -> None:
+    for text, why in (("o" + "\u0308" * 31, "More than 30"), ("x" * 80_001, "The text has 80001")):
+        with pytest.raises(GraphQLError, match=f"^`{given}`: {why}") as refused:
+            at.data(f"query Q($text: String!) {{ {field} }}", {"text": text})
+        assert refused.value.extensions == {"code": "BAD_USER_INPUT"}
+
+
 def test_an_address_in_any_spelling_and_one_in_use_first(at: Desk, rows_there: str) -> None:
     query = "query Q($email: String!) { it: customerByEmail(email: $email) { id } }"
     active = [row["id"] for row in ROWS["customers"] if row["status"] == "active"][:2]

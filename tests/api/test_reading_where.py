@@ -311,6 +311,27 @@ def test_whatever_scalar_a_condition_is_given_the_answer_names_it(at: Desk) -> N
     assert {f"history.correlationId.{operator}" for operator in ("eq", "ne", "in", "notIn")} <= told
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("a" + "\u0301" * 31, "More than 30 combining marks"), ("x" * 80_001, "The text has 80001 characters")],
+)
+def test_a_text_that_nothing_can_equal_is_refused_in_every_condition(at: Desk, text: str, why: str) -> None:
+    refused: set[str] = set()
+    assert at.schema.query_type is not None
+    for root in ("customers", "history", "staffMembers"):
+        for name, condition in get_named_type(at.schema.query_type.fields[root].args["where"].type).fields.items():
+            for operator, operand in getattr(get_named_type(condition.type), "fields", {}).items():
+                if get_named_type(operand.type).name != "String":
+                    continue
+                given = [text] if isinstance(operand.type, GraphQLList) else text
+                query = f"query Q($v: {operand.type}) {{ {root}(first: 1, where: {{{name}: {{{operator}: $v}}}})"
+                with pytest.raises(GraphQLError, match=f"^`where.{name}.{operator}(.0)?`: {why}") as error:
+                    at.data(f"{query} {{ totalCount }} }}", {"v": given})
+                assert error.value.extensions == BAD
+                refused.add(f"{root}.{name}.{operator}")
+    assert {"customers.name.contains", "customers.name.in", "history.actor.eq", "staffMembers.email.eq"} <= refused
+
+
 STRANGE: Mapping[str, Sequence[Any]] = {
     "ID": ["not-a-uuid", "", "{0190163d-8694-739b-aea5-966c26f8ad91}", "0190163d-8694-739b-aea5-966c26f8ad91"],
     "Decimal": ["1e200000", "1e-20000", "1" * 140_000, "0." + "0" * 17_000 + "1", "-0", "1e1000"],

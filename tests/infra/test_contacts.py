@@ -1,6 +1,7 @@
 """Contact points: what two spellings of one have in common, and what is none at all."""
 
 from pathlib import Path
+from typing import NoReturn
 from uuid import uuid4
 
 import psycopg
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 
 from domain.kernel import ContactKind, NewContactPoint, Refused
 from domain.staff_member import RegisterStaffMember
-from infra.contacts import _ascii_domain, complete_contact_point, complete_staff_email, email_address
+from infra import contacts
+from infra.contacts import (
+    EmailMalformed,
+    _ascii_domain,
+    complete_contact_point,
+    complete_staff_email,
+    email_address,
+)
 from tests.projections.conftest import until
 from tests.toy import toy_book
 
@@ -137,3 +145,13 @@ def test_a_staff_members_email_is_completed_too() -> None:
     with pytest.raises(Refused) as refused:
         complete_staff_email(RegisterStaffMember(id=uuid4(), name="Ada", email="Ada"), ())
     assert [(rule.code, rule.path) for rule in refused.value.broken] == [("EMAIL_MALFORMED", ("email",))]
+
+
+def test_the_library_is_not_shown_an_address_that_is_far_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    def validate(_email: str, **_options: object) -> NoReturn:
+        raise AssertionError("it normalises before it looks at the length")
+
+    monkeypatch.setattr(contacts, "validate_email", validate)
+    with pytest.raises(Refused) as refused:
+        email_address("a" + "\u0301" * 1_000 + "@example.com", ("email",))
+    assert refused.value.broken == (EmailMalformed(path=("email",)),)
