@@ -1,6 +1,5 @@
 """The fields of a record by their GraphQL names, out of its rows: `name`, `amount`, `contactPoints[cpt_…].value`."""
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,8 +12,12 @@ from api.reading.ids import shortened
 from api.reading.sight import Sight, hidden_fields
 from api.reading.sources import Column, Expression, Many, Part, Relation, Source, Values
 from domain.kernel import rounded
+from domain.kernel.composing import fault_of
 from projections.model import Key, Model, Table
 from projections.refolding import Row
+
+LONGEST = 1_000
+"""Characters of a field's name, that of its element included."""
 
 
 class NotNamed(LookupError):
@@ -54,10 +57,13 @@ class Names:
 
     def checked(self, field: str) -> str:
         """The name under which the field's steps are told. Raises NotNamed where no entry of the record sets it."""
+        if (fault := fault_of(field, LONGEST)) is not None:
+            raise NotNamed(f"`{shortened(field)}` is no field: {fault.message}")
         of, bracket, rest = field.partition("[")
-        named = f"{self._also.get(of, of)}{bracket}{rest}"
-        if re.sub(r"\[.*\]", "[…]", named, flags=re.DOTALL) in self.fields:
-            return named
+        of = self._also.get(of, of)
+        _, closing, part = rest.rpartition("]")
+        if (f"{of}[…]{part}" if closing else f"{of}{bracket}{rest}") in self.fields:
+            return f"{of}{bracket}{rest}"
         there = f"There are: {', '.join(self.fields)}."
         if field in self._entity.type.fields:
             raise NotNamed(

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from api.tracing.elements import why
+from api.tracing.naming import NotNamed
 from api.tracing.story import Moment, Step, differences, origin
 from api.tracing.tracer import Tracer
 from domain.catalogue import catalogue
@@ -370,3 +371,30 @@ def erased(entry: Recorded[Any]) -> Recorded[Any]:
         return entry
     event = catalogue.decode(said.name, said.public, Withheld.ERASED)
     return msgspec.structs.replace(entry, event=event, reason=None, erased=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "why_not"),
+    [
+        (
+            "name" + "[" * 10_000,
+            r"`name\[{36}…` is no field: The text has 10004 characters; at most 1000 are allowed\.$",
+        ),
+        ("tags[a" + "\u0301" * 31 + "]", r"`tags\[a\u0301{31}\]` is no field: More than 30 combining marks"),
+        ("name" + "[" * 3_000, r"`name\[{36}…` is no field of this record"),
+        ("tags" + "[]" * 1_000 + "x", "is no field of this record"),
+        ("tags" + "]" * 1_000, "is no field of this record"),
+        ("tags[VIP].x", "is no field of this record"),
+        ("[VIP]", "is no field of this record"),
+    ],
+)
+def test_what_names_no_field_is_refused_whatever_it_is_made_of(tracer: Tracer, field: str, why_not: str) -> None:
+    with pytest.raises(NotNamed, match=why_not):
+        tracer.names("customer").checked(field)
+
+
+def test_an_element_is_named_by_whatever_stands_between_the_brackets(tracer: Tracer) -> None:
+    names = tracer.names("customer")
+    for field in ("name", "tags", "tags[VIP]", "tags[[a] b]]", "tags[\n]", "contactPoints[x].value", "tags[]"):
+        assert names.checked(field) == field
+    assert tracer.names("pipeline").checked("retiredStages[a[0]].name") == "stages[a[0]].name"
