@@ -120,6 +120,7 @@ class Endpoint:
                         answer = await anext(rest)
                     else:
                         answer = await self._engine.answer(document, operation, asked.variables, request)
+                answer = _written(answer, request)
                 if streamed and answer.data is not msgspec.UNSET:
                     outcome.status = 200
                     return EventStream(answer, rest, _headers(request), partial(self._watched, request))
@@ -127,7 +128,7 @@ class Endpoint:
                 outcome.status = CLIENT_GONE
                 return Reply(b"", CLIENT_GONE, ())
             except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
-                answer = refused(error, request)
+                answer = _written(refused(error, request), request)
             if events and single is None and answer.status != 405:
                 # The protocol has it so, because clients that take events only do not read the body of a 400.
                 outcome.status = answer.status
@@ -245,9 +246,18 @@ def _bad(message: str) -> NoReturn:
     raise RequestError(_Code.BAD_REQUEST, message)
 
 
+def _written(answer: Answer, request: Request) -> Answer:
+    """The answer, its bytes made; INTERNAL where there is something in it that JSON can't hold."""
+    try:
+        _ = answer.encoded
+    except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told the id
+        return failed([explained(error, request.id)], request, RequestErrorCode.INTERNAL)
+    return answer
+
+
 def _response(answer: Answer, request: Request, media: str | None, status: int) -> ASGIApp:
     others = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-    return Reply(answer.encode(), status, (_MEDIA_TYPES[media or JSON], *_headers(request), *others))
+    return Reply(answer.encoded, status, (_MEDIA_TYPES[media or JSON], *_headers(request), *others))
 
 
 def _headers(request: Request) -> list[tuple[bytes, bytes]]:

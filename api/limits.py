@@ -58,6 +58,9 @@ _SIZING = ("first", "last", "ids")
 _LARGEST_PAGE = 100
 """What a page counts for whose size is not given, so that leaving it out is no way round the limit."""
 
+_MOST_COUNTED = 2**31 - 1
+"""Of a page: GraphQL has no greater Int. What is multiplied stays a number that can be written down."""
+
 
 class Limit(NamedTuple):
     """A limit that a document is beyond."""
@@ -238,7 +241,7 @@ class Measure:
         """How many records the value of an argument asks for."""
         match value:
             case IntValueNode():
-                return int(value.value[:10])
+                return _written(value)
             case ListValueNode():
                 return len(value.values)
             case VariableNode():
@@ -250,14 +253,19 @@ class Measure:
 def counted(given: object) -> int:
     """How many records a variable's value asks for: a page's size, or so many ids."""
     if isinstance(given, int):
-        return max(given, 0)
+        return min(max(given, 0), _MOST_COUNTED)
     return len(cast("list[object]", given)) if isinstance(given, list) else _LARGEST_PAGE
+
+
+def _written(value: IntValueNode) -> int:
+    """The same of a number in a document. What is longer is beyond any count, and takes Python long to read."""
+    return counted(int(value.value[:20]))
 
 
 def _defaults(operation: OperationDefinitionNode) -> Iterator[tuple[str, int]]:
     for one in operation.variable_definitions or ():
         if isinstance(one.default_value, IntValueNode):
-            yield one.variable.name.value, int(one.default_value.value[:10])
+            yield one.variable.name.value, _written(one.default_value)
 
 
 def _sizing_variables(document: DocumentNode) -> Iterator[str]:

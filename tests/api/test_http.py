@@ -8,6 +8,7 @@ import httpx
 import pytest
 from graphql import build_client_schema, get_introspection_query
 
+from api import execution
 from api.incoming import MOST_BYTES
 from tests.api.book import HEADERS, Client, serving
 from tests.api.printed import printed_schema
@@ -32,6 +33,29 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
     assert error["extensions"]["requestId"] == answer.headers["Daybook-Request-Id"]
     found: dict[str, Any] = error
     return found
+
+
+async def test_a_number_of_thousands_of_digits_is_refused_like_any_other(database: str, tmp_path: Path) -> None:
+    once = "query Q($n: Int!) { customers(first: $n) { nodes { id } } }"
+    within = "query Q($n: Int!) { customers(first: $n) { nodes { opportunities(first: $n) { nodes { id } } } } }"
+    async with serving(database, tmp_path, projections=False) as client:
+        for query, code in ((once, "QUERY_TOO_COMPLEX"), (within, "QUERY_TOO_COMPLEX")):
+            answer = await client.post(query, {"n": 10**4_200})
+            assert (answer.status_code, error_of(answer)["extensions"]["code"]) == (400, code)
+            assert len(answer.content) < 1_000
+
+
+async def test_an_answer_that_json_can_not_hold_is_a_fault_of_ours_with_its_request(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "cost_extension", lambda *_said: {"requested": object()})
+    deals = "opportunities(first: 100) { nodes { history(first: 100) { nodes { type } } } }"
+    dear = f"{{ customers(first: 100) {{ nodes {{ {deals} }} }} }}"
+    async with serving(database, tmp_path, projections=False) as client:
+        for accept in (GRAPHQL, JSON, "text/event-stream, */*"):
+            answer = await send(client, json.dumps({"query": dear}), Accept=accept)
+            assert answer.status_code == 500
+            assert error_of(answer)["extensions"]["code"] == "INTERNAL"
 
 
 async def test_media_types_and_status_codes(database: str, tmp_path: Path) -> None:

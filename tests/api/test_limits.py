@@ -255,6 +255,34 @@ def test_variables_decide_about_the_pages_and_their_defaults_count() -> None:
     assert [document.cost(operation, {"n": n, "ids": []}) for n in (1, 2, 1)] == [3, 4, 3]
 
 
+@pytest.mark.parametrize("many", [2**31, 10**18, 10**4_200], ids=["33 bits", "60 bits", "4,200 digits"])
+def test_numbers_beyond_all_pages_count_as_the_greatest(many: int) -> None:
+    """What they come to is told in the answer, so it has to stay a number that can be written down."""
+    inner = "customer { opportunities(first: $n) { nodes { id } } }"
+    deals = f"opportunities(first: $n) {{ nodes {{ {inner} }} }}"
+    text = f"query Q($n: Int!) {{ customers(first: $n) {{ nodes {{ {deals} }} }} }}"
+    most = 2**31 - 1
+    expected = 2 + most * (1 + 2 + most * (1 + 1 + 2 + most))
+    told = set[int]()
+    for given, variables in ((text, {"n": many}), (text.replace("$n: Int!", f"$n: Int = {many}"), {})):
+        with pytest.raises(TooCostly, match="too many records") as refused:
+            cost(given, variables)
+        told.add(refused.value.cost)
+    literal = text.replace("query Q($n: Int!)", "").replace("$n", str(many)[:2_000])
+    with pytest.raises(TooCostly, match="too many records") as refused:
+        cost(literal)
+    assert told | {refused.value.cost} == {expected}
+
+
+@pytest.mark.parametrize("variables", [None, {"n": -(10**9)}])
+def test_a_page_of_less_than_nothing_pays_for_nothing_else(variables: dict[str, int] | None) -> None:
+    n = "-1000000000" if variables is None else "$n"
+    said = "" if variables is None else "query Q($n: Int!) "
+    less = f"less: customers(first: {n}) @skip(if: true) {{ nodes {{ id }} }}"
+    more = "customers(first: 100) { nodes { opportunities(first: 100) { nodes { id } } } }"
+    assert cost(f"{said}{{ {less} {more} }}", variables) == cost(f"{{ {more} }}") + 2
+
+
 def test_only_the_operation_that_runs_has_to_be_cheap() -> None:
     inner = "(first: 100) { nodes { "
     dear = "query Dear { customers" + inner + "opportunities" + inner + "history" + inner + "type } } } } } } }"
