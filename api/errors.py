@@ -93,6 +93,10 @@ def input_path(path: Iterable[str | int]) -> list[str]:
     return [camel(step) if isinstance(step, str) else str(step) for step in path]
 
 
+MOST_SAID = 2_000
+"""Characters of the message of a request that can't be served."""
+
+
 class RequestErrorCode(StrEnum):
     """Why a request can't be served: the closed list of `extensions.code`."""
 
@@ -187,13 +191,18 @@ def _answered(error: GraphQLError, request_id: str, otherwise: RequestErrorCode)
         code = RequestErrorCode.GRAPHQL_PARSE_FAILED if isinstance(said, GraphQLSyntaxError) else otherwise
     ERRORS.labels(str(code)).inc()
     return GraphQLError(
-        encodable(said.message),
+        encodable(_cut(said.message)),
         error.nodes,
         error.source,
         error.positions,
         error.path,
         extensions={**(said.extensions or {}), "code": str(code), "requestId": request_id},
     )
+
+
+def _cut(message: str) -> str:
+    """As much of a message as anybody reads: the library's repeat whatever value was sent, megabytes of it too."""
+    return message if len(message) <= MOST_SAID else f"{message[:MOST_SAID]}…"
 
 
 def explained(error: Exception, request_id: str) -> RequestError:

@@ -40,7 +40,8 @@ def _decimal(value: object) -> Decimal:
 
 
 def _position(value: object) -> str:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and int(value) < 2**63:
+    # No greater position has so many digits; of thousands Python makes no number, but an error in its own words.
+    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdigit() and int(value) < 2**63:
         return value
     raise GraphQLError('A Position is text that a former answer gave, like "4711".')
 

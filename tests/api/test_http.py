@@ -45,6 +45,30 @@ async def test_a_number_of_thousands_of_digits_is_refused_like_any_other(databas
             assert len(answer.content) < 1_000
 
 
+async def test_a_position_of_thousands_of_digits_is_none(database: str, tmp_path: Path) -> None:
+    long = "9" * 5_000
+    async with serving(database, tmp_path, projections=False) as client:
+        for asked in ("query Q(ARGUMENT) { asOf(at: {position: VALUE}) { position } }",
+            "subscription Q(ARGUMENT) { changes(after: VALUE) { position } }"):  # fmt: skip
+            for query, variables in (
+                (asked.replace("ARGUMENT", "$p: Position!").replace("VALUE", "$p"), {"p": long}),
+                (asked.replace("(ARGUMENT)", "").replace("VALUE", f'"{long}"'), {}),
+                (asked.replace("(ARGUMENT)", "").replace("VALUE", long), {}),
+            ):
+                answer = await client.post(query, variables, Accept=f"{GRAPHQL}, text/event-stream;q=0.5")
+                said = error_of(answer)["message"]
+                assert "A Position is text that a former answer gave" in said
+                assert "limit" not in said
+
+
+async def test_no_message_repeats_all_of_what_was_sent(database: str, tmp_path: Path) -> None:
+    query = "query Q($s: CustomerKind) { customers(first: 1, where: {kind: {eq: $s}}) { totalCount } }"
+    async with serving(database, tmp_path, projections=False) as client:
+        answer = await client.post(query, {"s": "x" * 1_000_000})
+        assert error_of(answer)["extensions"]["code"] == "BAD_USER_INPUT"
+        assert len(answer.content) < 3_000
+
+
 async def test_an_answer_that_json_can_not_hold_is_a_fault_of_ours_with_its_request(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
