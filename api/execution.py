@@ -25,6 +25,7 @@ from strawberry.utils.await_maybe import await_maybe
 from api.documents import Document, Documents, Faulty, Policy, TooCostly, cost_extension
 from api.errors import RequestError, RequestErrorCode, answered, explained
 from api.identity.doorstep import UNFIT, is_secretive
+from api.limits import MOST_FOLLOWED_WITH, followed_with
 from api.mutations.running import run
 from api.reading.reader import Reader
 from api.reading.selections import fragments_of
@@ -184,6 +185,9 @@ class Engine:
         if operation.operation is not OperationType.SUBSCRIPTION:
             yield await self.answer(document, operation, variables, request)
             return
+        if (size := followed_with(variables)) > MOST_FOLLOWED_WITH:
+            yield refused(_too_much(size), request)
+            return
         executor = build(
             self._schema,
             document.parsed,
@@ -225,6 +229,13 @@ class Engine:
             return failed([explained(error, request.id)], request, RequestErrorCode.INTERNAL)
         request.position = found.position
         return Answer(msgspec.Raw(found.data), extensions=request.extensions)
+
+
+def _too_much(size: int) -> RequestError:
+    return RequestError(
+        RequestErrorCode.QUERY_TOO_COMPLEX,
+        f"The variables of this subscription have {size:,} bytes; at most {MOST_FOLLOWED_WITH:,} are allowed.",
+    )
 
 
 def failed(errors: list[GraphQLError], request: Request, otherwise: RequestErrorCode) -> Answer:

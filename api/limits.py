@@ -5,6 +5,7 @@ take seconds of CPU for a document of a few hundred bytes. Figures are upper bou
 type conditions leave out, everything counts.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
@@ -49,6 +50,8 @@ MOST_COMPARISONS = 2_000
 MOST_NODES = 20_000
 """Records that a query could return, by the sizes of its pages."""
 MOST_COST = 25_000
+MOST_FOLLOWED_WITH = 16 * 1024
+"""Bytes of a subscription's variables, as JSON: they are kept for as long as it lasts."""
 
 OPERATION_COSTS = {OperationType.QUERY: 0, OperationType.MUTATION: 10, OperationType.SUBSCRIPTION: 10}
 """What each root field costs, beside what is selected below it."""
@@ -255,6 +258,11 @@ def counted(given: object) -> int:
     if isinstance(given, int):
         return min(max(given, 0), _MOST_COUNTED)
     return len(cast("list[object]", given)) if isinstance(given, list) else _LARGEST_PAGE
+
+
+def followed_with(variables: Mapping[str, Any]) -> int:
+    """How many bytes the variables of a subscription have, as JSON in UTF-8."""
+    return len(json.dumps(variables, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass"))
 
 
 def _written(value: IntValueNode) -> int:

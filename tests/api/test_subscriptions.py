@@ -1,15 +1,20 @@
 """Subscriptions over a real WebSocket: from any position, nothing twice, nothing skipped."""
 
 import json
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psycopg
 import pytest
+from graphql import FieldNode, get_operation_ast, parse
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from api.subscriptions import _same
 from tests.api.book import HEADERS
 from tests.api.listening import Socket, listening, until
+from tests.api.sights import ALL
 
 CHANGES = """
 subscription Feed($after: Position, $types: [String!], $subject: ID) {
@@ -158,6 +163,35 @@ def test_a_wrong_argument_is_an_error_and_the_connection_stays(
         assert error["extensions"]["requestId"]
         client.subscribe("{ __typename }")
         assert client.next("__typename") == "Query"
+
+
+def test_variables_that_would_be_kept_for_days_are_few(database: str, tmp_path: Path) -> None:
+    with listening(database, tmp_path, projections=False) as server, server.connected() as client:
+        for types in (["CustomerArchived" + "x" * 16_384], ["\U0001f600" * 4_200], ["\ud800"] * 3_000):
+            client.subscribe(CHANGES, {"after": "0", "types": types})
+            message = client.receive()
+            assert message["type"] == "error"
+            (error,) = message["payload"]
+            assert error["extensions"]["code"] == "QUERY_TOO_COMPLEX"
+            assert "at most 16,384 are allowed" in error["message"]
+        client.subscribe(CHANGES, {"after": "0", "types": ["CustomerArchived"] * 800})
+        assert client.next("changes") == {"position": "0", "change": None}
+
+
+def test_what_is_shared_is_found_by_no_more_than_a_digest_of_its_variables() -> None:
+    document = parse(CHANGES)
+    operation = get_operation_ast(document)
+    assert operation is not None
+    fields = [node for node in operation.selection_set.selections if isinstance(node, FieldNode)]
+
+    def key(**coerced: object) -> Hashable:
+        raw = SimpleNamespace(operation=operation, field_nodes=fields, variable_values=SimpleNamespace(coerced=coerced))
+        return _same(cast("Any", SimpleNamespace(_raw_info=raw, context=SimpleNamespace(sight=ALL))), but="after")
+
+    long = ["\U0001f600" * 1_000, "\ud800"]
+    assert key(after="1", types=long) == key(after="2", types=list(long)) != key(after="1", types=long[:1])
+    assert key(types=long) != key(types=None, subject=long)
+    assert "\U0001f600" not in repr(key(types=long))
 
 
 def test_a_record_is_told_as_it_stands_and_at_each_change(database: str, tmp_path: Path) -> None:
