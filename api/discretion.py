@@ -22,6 +22,8 @@ _RAISED = re.compile(r"(?P<name>[\w.]+)(?P<message>: .*)?")
 _SENTENCES = "infra."
 """Errors of ours from here speak to operators and quote no values: the master key is another book's."""
 
+_FOREIGN = "A page of another origin was refused a WebSocket. If it is yours, name its origin in DAYBOOK_CORS_ORIGINS."
+
 
 class Discreet(logging.Formatter):
     """Formats what anybody logs, libraries included."""
@@ -38,6 +40,8 @@ class Discreet(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the library's name
         if record.name == "asyncio":
             record.message = record.message.partition("\n")[0]  # below it stands the task with its exception
+        elif record.name == "strawberry.ws":
+            record.message = _FOREIGN  # in its own words it quotes the Origin, which a stranger writes as they like
         elif _TRACE in record.message:
             record.message = "\n".join(_lines_told(record.message))
         return super().formatMessage(record)

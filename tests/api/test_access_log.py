@@ -27,7 +27,22 @@ from tests.faults.processes import database_url
 TOKEN, WRONG = "the-right-token-of-the-administrator", "a-token-that-somebody-guessed"
 NAME, EMAIL, QUERY_NAME = "Ottokar Weissenbruch", "ottokar@weissenbruch.example", "Zacharias Querfeldt"
 RAISED, COOKIE, PATH, REASON = "RaisedByTheDatabase", "cookie-of-a-session", "path-of-an-address", "He moved to Bern"
-VALUES = (TOKEN, WRONG, NAME, EMAIL, QUERY_NAME, RAISED, COOKIE, PATH, REASON, "Ottokar", "weissenbruch", "Querfeldt")
+ORIGIN = "origin-of-a-stranger.example"
+VALUES = (
+    TOKEN,
+    WRONG,
+    NAME,
+    EMAIL,
+    QUERY_NAME,
+    RAISED,
+    COOKIE,
+    PATH,
+    REASON,
+    ORIGIN,
+    "Ottokar",
+    "weissenbruch",
+    "Querfeldt",
+)
 """What a log must not hold; all of it is used below."""
 REGISTER = "mutation Register($input: CustomerRegisterInput!) { customerRegister(input: $input) { customer { id } } }"
 KEYS = [
@@ -103,7 +118,7 @@ def misuse(server: Served) -> None:
     assert server.http.get(server.url, headers={"Host": f"{PATH}.example"}).status_code == 421
     with server.socket(WRONG) as client, pytest.raises(ConnectionClosed, match="4401"):
         client.receive()
-    with pytest.raises(InvalidStatus), server.socket(TOKEN, origin=Origin("https://evil.example")):
+    with pytest.raises(InvalidStatus), server.socket(TOKEN, origin=Origin(f"https://{ORIGIN}")):
         pass
     with server.socket(TOKEN) as client:
         assert client.receive() == {"type": "connection_ack"}
@@ -142,6 +157,7 @@ def test_no_value_comes_into_the_log(
         assert value.lower() not in text.lower(), value
         assert value.lower() not in metrics.lower(), value
     assert text.count("ERROR daybook.api: Request") == 2, text
+    assert "WARNING strawberry.ws: A page of another origin was refused a WebSocket." in text
     assert "RaiseException" in text
     assert "SQLSTATE P0001" in text
     assert re.search(r"^  exchange\.py:\d+ in \w+$", text, re.MULTILINE), "the place is told"
