@@ -31,9 +31,11 @@ def default_currency(pipeline: UUID, known: Known) -> str | None:
 
 
 def currency_for(state: Opportunity, amount: Decimal | None, named: str | None, known: Known) -> str | None:
-    """The currency named, or else the deal's; a first amount may take the pipeline's or the company's."""
-    currency = named or state.currency
-    return default_currency(state.pipeline, known) if currency is None and amount is not None else currency
+    """The currency named, or else the deal's; a first amount may take the pipeline's or the company's. No amount, no
+    other currency."""
+    if amount is None:
+        return state.currency
+    return named or state.currency or default_currency(state.pipeline, known)
 
 
 def amount_changed(state: Opportunity, amount: Decimal | None, currency: str | None) -> list[OpportunityEvent]:

@@ -29,6 +29,8 @@ from domain.kernel import (
 )
 from domain.opportunity.words import MOST_LINES, Discount, LossReason, NewOpportunityLine, Price, Quantity, Tax
 
+_OF_AMOUNT = "That amount's currency; left out, that of the present amount, or else the pipeline's or the company's."
+
 
 class OpenOpportunity(Command, frozen=True, kw_only=True):
     """Begin a deal. Customer and amount may follow later, but it is not won without them."""
@@ -38,7 +40,9 @@ class OpenOpportunity(Command, frozen=True, kw_only=True):
     pipeline: Annotated[UUID, Doc("Whose stages the deal passes through."), Id("pipeline")]
     stage: Annotated[UUID | None, Doc("Where it begins; left out, the pipeline's first stage."), ChildId("stg")] = None
     amount: Annotated[Decimal | None, Doc("What it is worth; with lines, leave it to them."), AMOUNT] = None
-    currency: Annotated[str | None, Doc("Left out: the pipeline's currency, or else the company's."), Currency()] = None
+    currency: Annotated[
+        str | None, Doc("Of amount or lines; left out: the pipeline's currency, or else the company's."), Currency()
+    ] = None
     expected_close: Annotated[date | None, Doc("The day it will probably be decided.")] = None
     source: Annotated[str | None, Doc("Where the deal came from, e.g. `fair` or `referral`."), LABEL] = None
     campaign: Annotated[str | None, Doc("The campaign that brought it."), LABEL] = None
@@ -74,10 +78,12 @@ class ChangeOpportunityPipeline(Command, frozen=True, kw_only=True):
 
 
 class ChangeOpportunityAmount(Command, frozen=True, kw_only=True):
-    """Say what the deal is worth, or with null that it is not known. A deal with lines takes its amount from them."""
+    """Say what the deal is worth, or with null that it is not known, nor in which currency. A deal with lines takes its
+    amount from them.
+    """
 
     amount: Annotated[Decimal | None, Doc("The new amount, zero or more; null: not known."), AMOUNT]
-    currency: Annotated[str | None, Doc("Its currency; left out, the deal's present one."), Currency()] = None
+    currency: Annotated[str | None, Doc(_OF_AMOUNT), Currency()] = None
 
 
 class MoveOpportunityCloseDate(Command, frozen=True, kw_only=True):
@@ -132,7 +138,7 @@ class WinOpportunity(Command, frozen=True, kw_only=True):
 
     closed_on: Annotated[date | None, Doc("The day it was won; left out, today. Not in the future.")] = None
     amount: Annotated[Decimal | None, Doc("What it was won at; left out, the deal's amount."), AMOUNT] = None
-    currency: Annotated[str | None, Doc("That amount's currency; left out, the deal's."), Currency()] = None
+    currency: Annotated[str | None, Doc(_OF_AMOUNT), Currency()] = None
 
 
 class LoseOpportunity(Command, frozen=True, kw_only=True):

@@ -157,7 +157,7 @@ def _open(command: OpenOpportunity, known: Known) -> Sequence[OpportunityEvent]:
             stage=stage.id,
             probability=stage.probability,
             amount=amount,
-            currency=currency,
+            currency=currency if needs_currency else None,
             expected_close=command.expected_close,
             source=command.source,
             campaign=command.campaign,

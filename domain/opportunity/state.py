@@ -55,6 +55,7 @@ class Opportunity(State, frozen=True, kw_only=True):
     override: Decimal | None = None
     amount: Decimal | None = None
     currency: str | None = None
+    """Of the amount and the lines. Where there are none, none counts, whatever an event says: nobody sees it."""
     lines: Mapping[UUID, OpportunityLine] = {}
     expected_close: date | None = None
     owner: UUID | None = None
@@ -84,7 +85,8 @@ def evolve(state: Opportunity, event: OpportunityEvent) -> Opportunity:
         case OpportunityStageChanged():
             return replace(state, stage=event.to_stage, stage_probability=event.stage_probability)
         case OpportunityAmountChanged():
-            return replace(state, amount=event.new_amount, currency=event.new_currency)
+            currency = None if event.new_amount is None else event.new_currency
+            return replace(state, amount=event.new_amount, currency=currency)
         case OpportunityLineAdded(added=line):
             added, lines = state.added.add(line.line), {**state.lines, line.line: line}
             return replace(state, added=added, lines=lines, amount=event.new_amount, currency=event.currency)
@@ -92,7 +94,7 @@ def evolve(state: Opportunity, event: OpportunityEvent) -> Opportunity:
             return replace(state, lines={**state.lines, line.line: line}, amount=event.new_amount)
         case OpportunityLineRemoved(removed=line):
             rest = {each.line: each for each in state.lines.values() if each.line != line.line}
-            return replace(state, lines=rest, amount=event.new_amount)
+            return replace(state, lines=rest, amount=event.new_amount, currency=event.currency if rest else None)
         case OpportunityCloseDateMoved():
             return replace(state, expected_close=event.new)
         case OpportunityReassigned():
@@ -131,7 +133,7 @@ def _opened(event: OpportunityOpened) -> Opportunity:
         stage=event.stage,
         stage_probability=event.probability,
         amount=event.amount,
-        currency=event.currency,
+        currency=event.currency if event.amount is not None or event.lines else None,
         lines={line.line: line for line in event.lines},
         expected_close=event.expected_close,
         owner=event.owner,

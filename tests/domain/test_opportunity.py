@@ -476,6 +476,49 @@ def test_a_first_amount_takes_the_companys_currency() -> None:
     given_no_company(bare).when(command).refused(CurrencyMissing(path=("currency",)))
 
 
+def test_a_currency_counts_only_where_there_is_an_amount_or_a_line() -> None:
+    in_yen = msgspec.structs.replace(opened, amount=None, currency="JPY")  # as it was entered once
+    first = ChangeOpportunityAmount(id=ID, amount=Decimal("12.50"))
+    in_dollars = OpportunityAmountChanged(
+        old_amount=None, old_currency=None, new_amount=Decimal("12.50"), new_currency="USD"
+    )
+    given(in_yen).when(first).then(in_dollars)
+    given(in_yen).when(WinOpportunity(id=ID, amount=Decimal("12.50"))).then(
+        in_dollars, msgspec.structs.replace(won, amount=Decimal("12.50"))
+    )
+    (added,) = decided(given(in_yen), add_line(LINE, "1", "0.25"))
+    assert isinstance(added, OpportunityLineAdded)
+    assert (added.currency, added.new_amount) == ("USD", Decimal("0.25"))
+    given(in_yen).when(ChangeOpportunityAmount(id=ID, amount=None, currency="CHF")).then()
+
+
+def test_the_currency_goes_with_the_amount_and_with_the_last_line() -> None:
+    in_francs = msgspec.structs.replace(opened, currency="CHF")
+    unknown = OpportunityAmountChanged(
+        old_amount=Decimal("1000.00"), old_currency="CHF", new_amount=None, new_currency="CHF"
+    )
+    given(in_francs).when(ChangeOpportunityAmount(id=ID, amount=None)).then(unknown)
+    again = ChangeOpportunityAmount(id=ID, amount=Decimal(1000))
+    given(in_francs, unknown).when(again).then(
+        OpportunityAmountChanged(old_amount=None, old_currency=None, new_amount=Decimal("1000.00"), new_currency="USD")
+    )
+    only = msgspec.structs.replace(in_francs, lines=(line(LINE, "1", None, None),), amount=None)
+    assert given(only).state.currency == "CHF"
+    removed = OpportunityLineRemoved(
+        removed=line(LINE, "1", None, None), old_amount=None, new_amount=None, currency="CHF"
+    )
+    given(only, removed).when(again).then(
+        OpportunityAmountChanged(old_amount=None, old_currency=None, new_amount=Decimal("1000.00"), new_currency="USD")
+    )
+
+
+@pytest.mark.parametrize("named", [None, "JPY"])
+def test_a_deal_without_amount_is_opened_without_currency(named: str | None) -> None:
+    (event,) = decided(given(), OpenOpportunity(id=ID, title="x", pipeline=SALES, currency=named))
+    assert isinstance(event, OpportunityOpened)
+    assert event.currency is None
+
+
 def test_an_amount_lies_within_bounds() -> None:
     given(opened).when(ChangeOpportunityAmount(id=ID, amount=Decimal("-0.01"))).refused(
         AmountNegative(path=("amount",))
@@ -826,7 +869,8 @@ def hold_amount(event: OpportunityEvent, state: Opportunity) -> None:
     if totals:
         known = [total for total in totals if total is not None]
         assert state.amount == (sum(known) if len(known) == len(totals) else None)
-    assert state.amount is None or (state.amount >= 0 and state.currency is not None)
+    assert (state.currency is not None) == (state.amount is not None or bool(state.lines))
+    assert state.amount is None or state.amount >= 0
     if isinstance(event, OpportunityLineAdded | OpportunityLineChanged | OpportunityLineRemoved):
         assert event.new_amount == state.amount
 
