@@ -272,9 +272,9 @@ def _after_changes(details: Mapping[str, Fact], event: CustomerDetailsChanged) -
 
 
 def _restored(state: Customer, *, shared: bool) -> Customer:
-    if not shared:
-        return replace(state, archived=False)
-    points = (replace(one, shared=one.kind is ContactKind.EMAIL) for one in state.contact_points.values())
+    """Active again. A reason given before for sharing counts no more: another may have the address meanwhile."""
+    emails = ContactKind.EMAIL
+    points = (replace(one, shared=shared and one.kind is emails) for one in state.contact_points.values())
     return replace(state, archived=False, contact_points={one.id: one for one in points})
 
 

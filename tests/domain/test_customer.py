@@ -787,6 +787,17 @@ class TestClaims:
             self.external_id,
         }
 
+    def test_who_is_restored_without_a_reason_shares_nothing_whatever_was_said_before(self) -> None:
+        shared, back = (
+            registered(point(new_point(), shared=True)),
+            CustomerRestored(shared=False, shared_email_reason=None),
+        )
+        given(shared, archived).when(RestoreCustomer(id=ID)).then(back)
+        with_reason = CustomerRestored(shared=True, shared_email_reason="a couple")
+        for before in ((shared,), (shared, archived, with_reason)):
+            restored = given(*before, archived, back)
+            assert customer.claims(restored.state) == {Claim("email", "ada@example.com")}
+
     def test_what_is_withheld_is_not_claimed(self) -> None:
         mail = withhold(added(new_point(), primary=True), Withheld.SEALED)
         assert customer.claims(given(withhold(self.both, Withheld.SEALED), mail).state) == frozenset()
