@@ -117,8 +117,10 @@ def decide(state: Queue, command: QueueCommand, known: Known) -> list[QueueEvent
         case RenameQueue(name=name):
             return [] if name == state.name else [QueueRenamed(old=state.name, new=name)]
         case AssignQueueTeam(team=team):
+            if team == state.team:
+                return []
             require(unless_active(known, team, TeamNotActive(path=("team",))))
-            return [] if team == state.team else [QueueTeamAssigned(old=state.team, new=team)]
+            return [QueueTeamAssigned(old=state.team, new=team)]
         case ArchiveQueue():
             return [] if state.archived else [QueueArchived()]
         case RestoreQueue():

@@ -239,8 +239,10 @@ def decide(state: StaffMember, command: StaffMemberCommand, known: Known) -> lis
             changed = StaffMemberEmailChanged(old=state.email, new=new, normalised_email=_normalised(new, normalised))
             return [] if new == state.email else [changed]
         case JoinTeam(team=team):
+            if team == state.team:
+                return []
             require(unless_active(known, team, TeamNotActive(path=("team",))))
-            return [] if team == state.team else [StaffMemberTeamChanged(old=state.team, new=team)]
+            return [StaffMemberTeamChanged(old=state.team, new=team)]
         case AddStaffMemberExternalId(source=source, external_id=external_id):
             added = ExternalId(source=source, id=external_id)
             if added in state.external_ids:

@@ -151,8 +151,10 @@ def decide(state: Team, command: TeamCommand, known: Known) -> list[TeamEvent]:
         case RenameTeam(name=name):
             return [] if name == state.name else [TeamRenamed(old=state.name, new=name)]
         case AssignTeamLead(lead=lead):
+            if lead == state.lead:
+                return []
             require(unless_active(known, lead, StaffNotActive(path=("lead",))))
-            return [] if lead == state.lead else [TeamLeadAssigned(old=state.lead, new=lead)]
+            return [TeamLeadAssigned(old=state.lead, new=lead)]
         case AddTeamExternalId(source=source, external_id=external_id):
             added = ExternalId(source=source, id=external_id)
             if added in state.external_ids:

@@ -147,8 +147,10 @@ def decide(state: Customer, command: CustomerCommand, known: Known) -> list[Cust
         case AssignCustomerOwner():
             return _owner_assigned(state, command, known)
         case AssignCustomerParent(parent=parent):
+            if parent == state.parent:
+                return []
             require(parent_faults(command.id, parent, known))
-            return [] if parent == state.parent else [CustomerParentAssigned(old=state.parent, parent=parent)]
+            return [CustomerParentAssigned(old=state.parent, parent=parent)]
         case AddCustomerExternalId(source=source, external_id=external_id):
             return _external_id_added(state, ExternalId(source=source, id=external_id))
         case RemoveCustomerExternalId(source=source, external_id=external_id):
@@ -235,13 +237,13 @@ def _tag_added(state: Customer, tag: str) -> list[CustomerEvent]:
 
 
 def _owner_assigned(state: Customer, command: AssignCustomerOwner, known: Known) -> list[CustomerEvent]:
-    require(
-        unless_active(known, command.owner, StaffNotActive(path=("owner",))),
-        unless_active(known, command.team, TeamNotActive(path=("team",))),
-    )
     owner, team = updated(state.owner, command.owner), updated(state.team, command.team)
     if (owner, team) == (state.owner, state.team):
         return []
+    require(
+        unless_active(known, None if owner == state.owner else owner, StaffNotActive(path=("owner",))),
+        unless_active(known, None if team == state.team else team, TeamNotActive(path=("team",))),
+    )
     return [CustomerOwnerAssigned(old_owner=state.owner, owner=owner, old_team=state.team, team=team)]
 
 

@@ -492,6 +492,21 @@ class TestOwnerAndParent:
             StaffNotActive(path=("owner",)), TeamNotActive(path=("team",))
         )
 
+    def test_who_left_and_an_archived_team_may_stay_where_they_are(self) -> None:
+        theirs = CustomerOwnerAssigned(old_owner=None, owner=LEFT, old_team=None, team=OLD_TEAM)
+        scene = given(person, theirs).knowing(STANDINGS)
+        scene.when(AssignCustomerOwner(id=ID, owner=LEFT, team=OLD_TEAM)).then()
+        scene.when(AssignCustomerOwner(id=ID, owner=LEFT, team=TEAM)).then(
+            CustomerOwnerAssigned(old_owner=LEFT, owner=LEFT, old_team=OLD_TEAM, team=TEAM)
+        )
+        scene.when(AssignCustomerOwner(id=ID, owner=OWNER, team=OLD_TEAM)).then(
+            CustomerOwnerAssigned(old_owner=LEFT, owner=OWNER, old_team=OLD_TEAM, team=OLD_TEAM)
+        )
+
+    def test_the_same_parent_changes_nothing_archived_or_not(self) -> None:
+        put = CustomerParentAssigned(old=None, parent=ARCHIVED)
+        given(organisation, put).knowing(STANDINGS).when(AssignCustomerParent(id=ID, parent=ARCHIVED)).then()
+
     def test_a_parent_is_assigned_and_taken_away(self) -> None:
         put = CustomerParentAssigned(old=None, parent=OTHER)
         given(organisation).knowing(STANDINGS).when(AssignCustomerParent(id=ID, parent=OTHER)).then(put)

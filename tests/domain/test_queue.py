@@ -55,6 +55,11 @@ def test_an_archived_team_takes_no_queue() -> None:
     given().knowing(STANDINGS).when(CreateQueue(id=ID, name="Returns", team=OLD_TEAM)).refused(rule)
 
 
+def test_the_same_team_changes_nothing_archived_or_not() -> None:
+    theirs = QueueCreated(name="Returns", team=OLD_TEAM)
+    given(theirs).knowing(STANDINGS).when(AssignQueueTeam(id=ID, team=OLD_TEAM)).then()
+
+
 def test_a_queue_is_archived_and_restored() -> None:
     given(created).when(ArchiveQueue(id=ID)).then(archived)
     given(created, archived).when(RestoreQueue(id=ID)).then(QueueRestored())

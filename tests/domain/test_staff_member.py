@@ -98,6 +98,11 @@ def test_nobody_joins_an_archived_team() -> None:
     given(plain).knowing(STANDINGS).when(JoinTeam(id=ID, team=OLD_TEAM)).refused(TeamNotActive(path=("team",)))
 
 
+def test_the_same_team_changes_nothing_archived_or_not() -> None:
+    joined = StaffMemberTeamChanged(old=None, new=OLD_TEAM)
+    given(plain, joined).knowing(STANDINGS).when(JoinTeam(id=ID, team=OLD_TEAM)).then()
+
+
 def test_an_external_id_is_added_once() -> None:
     command = AddStaffMemberExternalId(id=ID, source="maven", external_id="Zoë Müller")
     given(plain).when(command).then(StaffMemberExternalIdAdded(external_id=KNOWN_AS))

@@ -71,6 +71,11 @@ def test_who_left_leads_no_team() -> None:
     given(plain).knowing(STANDINGS).when(AssignTeamLead(id=ID, lead=LEFT)).refused(StaffNotActive(path=("lead",)))
 
 
+def test_the_same_lead_changes_nothing_gone_or_not() -> None:
+    led = TeamLeadAssigned(old=None, new=LEFT)
+    given(plain, led).knowing(STANDINGS).when(AssignTeamLead(id=ID, lead=LEFT)).then()
+
+
 def test_an_external_id_is_added_once() -> None:
     command = AddTeamExternalId(id=ID, source="erp", external_id="T-7")
     given(plain).when(command).then(TeamExternalIdAdded(external_id=KNOWN_AS))
