@@ -24,9 +24,13 @@ def consent_granted(state: Customer, command: GrantCustomerConsent) -> list[Cust
 
 
 def consent_withdrawn(state: Customer, command: WithdrawCustomerConsent) -> list[CustomerEvent]:
-    """`any` withdraws each channel that is granted, and itself; what was never granted can be withdrawn too."""
-    purpose, former = _former_consent(state, command.purpose, command.channel)
-    require(one_too_many(state.consents, MOST_CONSENTS, ("purpose",)) if former is None else None)
+    """`any` withdraws each channel that is granted, and itself; what was never granted can be withdrawn too.
+
+    There is a most for new purposes only: what may have been granted can be withdrawn at any time, on each channel.
+    """
+    purpose, _ = _former_consent(state, command.purpose, command.channel)
+    is_new = all(key != purpose.casefold() for key, _ in state.consents)
+    require(one_too_many(state.consents, MOST_CONSENTS, ("purpose",)) if is_new else None)
     withdrawn: list[CustomerEvent] = []
     for channel in ConsentChannel if command.channel is ConsentChannel.ANY else (command.channel,):
         former = state.consents.get((purpose.casefold(), channel))

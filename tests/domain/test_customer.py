@@ -703,7 +703,16 @@ class TestConsent:
         full = [granted(purpose=f"purpose {n}") for n in range(200)]
         rule = TooManyItems(path=("purpose",), count=201, most=200)
         given(person, *full).when(self.grant()).refused(rule)
-        given(person, *full).when(self.withdraw(ConsentChannel.EMAIL)).refused(rule)
+        given(person, *full).when(self.withdraw(ConsentChannel.EMAIL)).refused(rule)  # nobody was ever asked for this
+
+    def test_consent_is_withdrawn_however_many_there_are(self) -> None:
+        full = [granted(purpose=f"purpose {n}") for n in range(199)]
+        scene = given(person, *full, granted())
+        scene.when(self.withdraw(ConsentChannel.EMAIL)).then(withdrawn(ConsentChannel.EMAIL, was_granted=True))
+        scene.when(self.withdraw(ConsentChannel.PHONE)).then(withdrawn(ConsentChannel.PHONE, was_granted=False))
+        scene.when(self.withdraw(ConsentChannel.ANY)).then(
+            withdrawn(ConsentChannel.EMAIL, was_granted=True), withdrawn(ConsentChannel.ANY, was_granted=False)
+        )
 
 
 class TestLifecycle:
