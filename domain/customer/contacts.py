@@ -1,6 +1,6 @@
 """Decisions on the persons who are contacts of an organisation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from uuid import UUID
 
@@ -29,7 +29,7 @@ def contact_linked(state: Customer, command: LinkCustomerContact, known: Known) 
         None if organisation else OnlyOrganisationsHaveContacts(path=("id",)),
         _person_faults(command.person, known) if organisation else (),
         _dates_fault(link),
-        ContactLinkedAlready(path=("person",)) if any(_same_role(link, one) for one in state.links.values()) else None,
+        ContactLinkedAlready(path=("person",)) if _repeated(link, state.links.values()) else None,
         one_too_many(state.links, MOST_LINKS, ("person",)),
     )
     return [
@@ -49,6 +49,10 @@ def _person_faults(person: UUID, known: Known) -> Iterator[Rule]:
 
 def _dates_fault(link: Link) -> Rule | None:
     return None if _begins_by(link, link.until) else LinkEndsBeforeItBegins(path=("until",))
+
+
+def _repeated(link: Link, others: Iterable[Link]) -> bool:
+    return any(_same_role(link, one) for one in others)
 
 
 def _same_role(one: Link, other: Link) -> bool:
@@ -73,7 +77,13 @@ def contact_unlinked(state: Customer, command: UnlinkCustomerContact) -> list[Cu
         require(None if command.link in state.parts else LinkUnknown(path=("link",)))
         return []
     if command.until is not None:
-        require(_dates_fault(replace(link, until=command.until)))
         if command.until == link.until:
             return []
+        ended = replace(link, until=command.until)
+        later = link.until is not None and command.until > link.until
+        others = [one for one in state.links.values() if one is not link]
+        require(
+            _dates_fault(ended),
+            ContactLinkedAlready(path=("until",)) if later and _repeated(ended, others) else None,
+        )
     return [CustomerContactUnlinked(link=command.link, person=link.person, until=command.until)]

@@ -628,6 +628,22 @@ class TestContacts:
         again = given(organisation, linked(), ended).knowing(STANDINGS).when(self.link(LINK_2, since=JULY))
         again.then(linked(LINK_2, since=JULY))
 
+    def test_an_end_does_not_move_into_days_of_the_same_role(self) -> None:
+        history = organisation, linked(since=MAY, until=MAY), linked(LINK_2, role="cfo", since=JULY)
+        rule = ContactLinkedAlready(path=("until",))
+        given(*history).when(UnlinkCustomerContact(id=ID, link=LINK, until=JULY)).refused(rule)
+        given(*history).when(UnlinkCustomerContact(id=ID, link=LINK, until=JUNE)).then(
+            CustomerContactUnlinked(link=LINK, person=ADA, until=JUNE)
+        )
+
+    def test_an_end_moves_back_whatever_overlaps(self) -> None:
+        history = organisation, linked(since=MAY, until=JULY), linked(LINK_2, since=MAY)  # as it could be once
+        for link, until in ((LINK, JUNE), (LINK_2, JULY)):
+            given(*history).when(UnlinkCustomerContact(id=ID, link=link, until=until)).then(
+                CustomerContactUnlinked(link=link, person=ADA, until=until)
+            )
+        given(*history).when(UnlinkCustomerContact(id=ID, link=LINK, until=JULY)).then()
+
     def test_a_mistaken_link_is_removed(self) -> None:
         removed = CustomerContactUnlinked(link=LINK, person=ADA, until=None)
         given(organisation, linked()).when(UnlinkCustomerContact(id=ID, link=LINK)).then(removed)
