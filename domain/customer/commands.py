@@ -78,9 +78,15 @@ class ChangeCustomerDetails(Command, frozen=True, kw_only=True):
         int | UnsetType | None, Doc("How many people work there."), Number(Decimal(0), Decimal(100_000_000))
     ] = UNSET
     annual_revenue: Annotated[
-        Decimal | UnsetType | None, Doc("Revenue of a year, in `revenue_currency`; rounded to its minor units."), AMOUNT
+        Decimal | UnsetType | None,
+        Doc("Revenue of a year, in `revenue_currency`; rounded to its minor units. Null clears both."),
+        Number(Decimal(0), AMOUNT.most, AMOUNT.decimals),
     ] = UNSET
-    revenue_currency: Annotated[str | UnsetType | None, Doc("The currency of the annual revenue."), Currency()] = UNSET
+    revenue_currency: Annotated[
+        str | UnsetType | None,
+        Doc("The currency of the annual revenue; it changes with the revenue only. Left out, the present one."),
+        Currency(),
+    ] = UNSET
 
 
 class AddCustomerContactPoint(Command, frozen=True, kw_only=True):

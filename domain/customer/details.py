@@ -8,31 +8,44 @@ from msgspec import UNSET
 
 from domain.customer.commands import ChangeCustomerDetails
 from domain.customer.events import CustomerDetailsChanged, CustomerEvent
-from domain.customer.rules import BirthdayInTheFuture, OnlyForPersons, RevenueCurrencyMissing
+from domain.customer.rules import BirthdayInTheFuture, OnlyForPersons, RevenueCurrencyAlone, RevenueCurrencyMissing
 from domain.customer.state import Customer
 from domain.customer.words import ONLY_OF_PERSONS, PERSONAL_DETAILS, PUBLIC_DETAILS, Change, CustomerKind, Fact
-from domain.kernel import Known, Rule, require, rounded
+from domain.kernel import Known, Rule, require, rounded, updated
 
 
 def details_changed(state: Customer, command: ChangeCustomerDetails, known: Known) -> list[CustomerEvent]:
     asked = {name: getattr(command, name) for name in (*PUBLIC_DETAILS, *PERSONAL_DETAILS)}
     wanted = {**state.details, **{name: _fact(value) for name, value in asked.items() if value is not UNSET}}
-    revenue, currency = wanted.get("annual_revenue"), wanted.get("revenue_currency")
     require(
-        RevenueCurrencyMissing(path=("revenue_currency",)) if revenue is not None and currency is None else None,
+        _revenue_fault(state, command),
         _only_for_persons(state, asked),
         BirthdayInTheFuture(path=("birthday",))
         if isinstance(command.birthday, date) and command.birthday > known.today
         else None,
     )
-    if revenue is not None:
-        wanted["annual_revenue"] = f"{rounded(Decimal(str(revenue)), str(currency)):f}"
+    if isinstance(command.annual_revenue, Decimal):
+        wanted["annual_revenue"] = f"{rounded(command.annual_revenue, str(wanted['revenue_currency'])):f}"
+    elif command.annual_revenue is None:
+        wanted["revenue_currency"] = None
     changes = {name: Change(old, new) for name, new in wanted.items() if (old := state.details.get(name)) != new}
     if not changes:
         return []
     public = {name: change for name, change in changes.items() if name in PUBLIC_DETAILS}
     personal = {name: change for name, change in changes.items() if name in PERSONAL_DETAILS}
     return [CustomerDetailsChanged(changes=public, personal_changes=personal)]
+
+
+def _revenue_fault(state: Customer, command: ChangeCustomerDetails) -> Rule | None:
+    """The rule against a revenue or its currency without the other. A currency that stands alone counts for none."""
+    revenue, currency = (state.details.get(name) for name in ("annual_revenue", "revenue_currency"))
+    present = None if revenue is None else currency
+    path, named = ("revenue_currency",), updated(present, command.revenue_currency)
+    if isinstance(command.annual_revenue, Decimal):
+        return RevenueCurrencyMissing(path=path) if named is None else None
+    if command.annual_revenue is None or named == present:
+        return None
+    return RevenueCurrencyMissing(path=path) if named is None else RevenueCurrencyAlone(path=path)
 
 
 def _fact(value: Decimal | date | Fact) -> Fact:

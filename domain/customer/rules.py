@@ -79,6 +79,10 @@ class RevenueCurrencyMissing(Rule):
     """An annual revenue needs its currency; give both, or clear both."""
 
 
+class RevenueCurrencyAlone(Rule):
+    """The currency of an annual revenue changes only together with the revenue; give both."""
+
+
 class CustomerErased(Rule):
     """This customer's personal data is erased, for ever; nothing can be changed or added any more."""
 

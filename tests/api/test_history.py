@@ -32,7 +32,7 @@ async def test_it_is_filtered_by_type_actor_time_and_field(database: str, tmp_pa
         for details in (
             {"annualRevenue": "5", "revenueCurrency": "EUR"},
             {"employees": 40},
-            {"revenueCurrency": "USD"},
+            {"annualRevenue": "5", "revenueCurrency": "USD"},
         ):
             await client.mutate("customerChangeDetails", "position", id=id, **details)
         await client.mutate("customerRename", "position", id=id, name="Acme Ltd")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, settings
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+from msgspec import UNSET, UnsetType
 
 from domain.customer import (
     MOST_ANCESTORS,
@@ -79,6 +80,7 @@ from domain.customer import (
     RemoveCustomerTag,
     RenameCustomer,
     RestoreCustomer,
+    RevenueCurrencyAlone,
     RevenueCurrencyMissing,
     SeveralPrimaries,
     ShownBefore,
@@ -97,11 +99,13 @@ from domain.kernel import (
     Known,
     NewContactPoint,
     Reference,
+    Refused,
     Standing,
     Withheld,
     opened,
 )
-from domain.kernel.fields import TooManyItems
+from domain.kernel.admission import Admission
+from domain.kernel.fields import NumberOutOfRange, TooManyItems
 from tests.domain.scenario import NOW, Scenario, lived, withhold
 
 given = Scenario(customer)
@@ -324,15 +328,50 @@ class TestDetails:
             )
         )
 
-    def test_another_currency_rounds_the_revenue_anew(self) -> None:
-        before = details(annual_revenue=Change(None, "1100.50"), revenue_currency=Change(None, "USD"))
-        given(organisation, before).when(ChangeCustomerDetails(id=ID, revenue_currency="JPY")).then(
+    in_dollars = details(annual_revenue=Change(None, "1100.50"), revenue_currency=Change(None, "USD"))
+
+    def test_another_currency_changes_with_the_revenue_only(self) -> None:
+        scene = given(organisation, self.in_dollars)
+        alone = RevenueCurrencyAlone(path=("revenue_currency",))
+        scene.when(ChangeCustomerDetails(id=ID, revenue_currency="JPY")).refused(alone)
+        scene.when(ChangeCustomerDetails(id=ID, revenue_currency="USD")).then()
+        in_yen = ChangeCustomerDetails(id=ID, annual_revenue=Decimal("1100.50"), revenue_currency="JPY")
+        scene.when(in_yen).then(
             details(annual_revenue=Change("1100.50", "1100"), revenue_currency=Change("USD", "JPY"))
         )
+        scene.when(ChangeCustomerDetails(id=ID, annual_revenue=Decimal(7))).then(
+            details(annual_revenue=Change("1100.50", "7.00"))
+        )
+        given(organisation).when(ChangeCustomerDetails(id=ID, revenue_currency="JPY")).refused(alone)
+
+    @pytest.mark.parametrize("named", [UNSET, None, "USD", "JPY"])
+    def test_revenue_and_currency_go_together(self, named: str | UnsetType | None) -> None:
+        gone = details(annual_revenue=Change("1100.50", None), revenue_currency=Change("USD", None))
+        command = ChangeCustomerDetails(id=ID, annual_revenue=None, revenue_currency=named)
+        given(organisation, self.in_dollars).when(command).then(gone)
+
+    def test_a_currency_that_an_old_version_left_behind_counts_for_nothing(self) -> None:
+        left = details(annual_revenue=Change("1100.50", None))
+        scene = given(organisation, self.in_dollars, left)
+        missing = RevenueCurrencyMissing(path=("revenue_currency",))
+        scene.when(ChangeCustomerDetails(id=ID, annual_revenue=Decimal(5))).refused(missing)
+        scene.when(ChangeCustomerDetails(id=ID, revenue_currency=None)).then(
+            details(revenue_currency=Change("USD", None))
+        )
+
+    def test_a_loss_that_stands_in_the_book_is_in_nobodys_way(self) -> None:
+        loss = details(annual_revenue=Change(None, "-3.00"), revenue_currency=Change(None, "USD"))
+        given(organisation, loss).when(ChangeCustomerDetails(id=ID, employees=7)).then(
+            details(employees=Change(None, 7))
+        )
+        with pytest.raises(Refused) as refused:
+            Admission({}, {}).admit(ChangeCustomerDetails, ID, {"annual_revenue": "-0.4"}, lambda _: NOTE)
+        assert refused.value.broken == (NumberOutOfRange(path=("annual_revenue",), least="0", most="999999999999.999"),)
 
     def test_revenue_needs_a_currency(self) -> None:
         rule = RevenueCurrencyMissing(path=("revenue_currency",))
         given(organisation).when(ChangeCustomerDetails(id=ID, annual_revenue=Decimal(5))).refused(rule)
+        given(organisation, self.in_dollars).when(ChangeCustomerDetails(id=ID, revenue_currency=None)).refused(rule)
 
     def test_null_clears_and_what_is_left_out_stays(self) -> None:
         before = details({"legal_name": Change(None, "Acme Corp.")}, employees=Change(None, 7))
@@ -888,8 +927,8 @@ commands: st.SearchStrategy[CustomerCommand] = st.one_of(
         ChangeCustomerDetails,
         id=own,
         employees=st.none() | st.integers(0, 2),
-        annual_revenue=st.none() | st.decimals(0, 2, places=3),
-        revenue_currency=st.sampled_from(["JPY", "USD", None]),
+        annual_revenue=st.none() | st.just(UNSET) | st.decimals(0, 2, places=3),
+        revenue_currency=st.sampled_from(["JPY", "USD", None, UNSET]),
         job_title=maybe_words,
     ),
     st.builds(AddCustomerContactPoint, id=own, contact_point=points, shared_email_reason=maybe_words),
@@ -947,7 +986,7 @@ def test_whatever_is_asked_the_invariants_hold(first: RegisterCustomer, asked: l
     assert state.parent != ARCHIVED
     assert state.owner != LEFT
     assert not state.links or state.kind is CustomerKind.ORGANISATION
-    assert state.details.get("annual_revenue") is None or state.details.get("revenue_currency") is not None
+    assert (state.details.get("annual_revenue") is None) == (state.details.get("revenue_currency") is None)
 
 
 @settings(deadline=None, max_examples=50)
