@@ -1,11 +1,12 @@
 """A deal's amount and currency: in minor units, within bounds, and whose currency counts where none is named."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 from uuid import UUID
 
 from domain.kernel import AMOUNT, COMPANY_ID, Known, Path, Rule, rounded
 from domain.opportunity.events import OpportunityAmountChanged, OpportunityEvent
-from domain.opportunity.rules import AmountNegative, AmountTooLarge
+from domain.opportunity.rules import AmountComesFromLines, AmountNegative, AmountTooLarge, CurrencyComesFromLines
 from domain.opportunity.state import Opportunity
 
 
@@ -36,6 +37,15 @@ def currency_for(state: Opportunity, amount: Decimal | None, named: str | None, 
     if amount is None:
         return state.currency
     return named or state.currency or default_currency(state.pipeline, known)
+
+
+def other_than_lines(state: Opportunity, amount: Decimal | None, named: str | None) -> Iterator[Rule]:
+    """The rules against an amount or a currency other than that of the lines."""
+    if state.currency is not None and state.lines:
+        if in_minor_units(amount, state.currency) != state.amount:
+            yield AmountComesFromLines(path=("amount",))
+        if named not in (None, state.currency):
+            yield CurrencyComesFromLines(path=("currency",), currency=state.currency)
 
 
 def amount_changed(state: Opportunity, amount: Decimal | None, currency: str | None) -> list[OpportunityEvent]:

@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from datetime import date
 
 from domain.kernel import Known, Rule, broken, refuse, require
-from domain.opportunity.amounts import amount_changed, amount_out_of_range, currency_for, in_minor_units
+from domain.opportunity.amounts import (
+    amount_changed,
+    amount_out_of_range,
+    currency_for,
+    in_minor_units,
+    other_than_lines,
+)
 from domain.opportunity.commands import LoseOpportunity, ReopenOpportunity, WinOpportunity
 from domain.opportunity.events import OpportunityEvent, OpportunityLost, OpportunityReopened, OpportunityWon
 from domain.opportunity.rules import (
-    AmountComesFromLines,
     AmountMissing,
     ClosedInFuture,
     CurrencyMissing,
@@ -33,13 +38,13 @@ def win(state: Opportunity, command: WinOpportunity, known: Known) -> Sequence[O
     customer, asked = state.customer, state.amount if command.amount is None else command.amount
     currency = currency_for(state, asked, command.currency, known)
     amount = in_minor_units(asked, currency)
-    changed = (amount, currency) != (state.amount, state.currency)
+    alone = command.amount is None and not state.lines and command.currency not in (None, state.currency)
     faults = broken(
         CustomerMissing() if customer is None else None,
         AmountMissing(path=("amount",)) if amount is None else None,
-        AmountComesFromLines(path=("amount",)) if state.lines and changed else None,
+        other_than_lines(state, asked, command.currency),
         CurrencyMissing(path=("currency",)) if amount is not None and currency is None else None,
-        CurrencyNeedsAmount(path=("currency",)) if changed and command.amount is None else None,
+        CurrencyNeedsAmount(path=("currency",)) if alone else None,
         amount_out_of_range(asked, currency, ("amount",)),
         _in_future(command.closed_on, known),
     )

@@ -31,6 +31,7 @@ from domain.opportunity.amounts import (
     currency_for,
     default_currency,
     in_minor_units,
+    other_than_lines,
 )
 from domain.opportunity.closing import lose, reopen, unless_open, win
 from domain.opportunity.commands import (
@@ -191,7 +192,7 @@ def _change_amount(state: Opportunity, command: ChangeOpportunityAmount, known: 
     currency = currency_for(state, command.amount, command.currency, known)
     amount = in_minor_units(command.amount, currency)
     require(
-        AmountComesFromLines(path=("amount",)) if state.lines else None,
+        other_than_lines(state, command.amount, command.currency),
         CurrencyMissing(path=("currency",)) if command.amount is not None and currency is None else None,
         amount_out_of_range(command.amount, currency, ("amount",)),
     )

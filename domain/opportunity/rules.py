@@ -34,8 +34,14 @@ class AmountComesFromLines(Rule):
     """The amount is the sum of the lines; change the lines instead."""
 
 
+class CurrencyComesFromLines(Rule):
+    """The lines are in {currency}; leave it out. For another, remove them, give an amount in it, and add them anew."""
+
+    currency: str
+
+
 class AmountMissing(Rule):
-    """A deal is won with an amount; give one, or price every line."""
+    """A deal is won with an amount; price every line, or give one where there are no lines."""
 
 
 class CustomerMissing(Rule):

@@ -27,6 +27,7 @@ from domain.opportunity import (
     ChangeOpportunityPipeline,
     ChangeOpportunityStage,
     ClosedInFuture,
+    CurrencyComesFromLines,
     CurrencyMissing,
     CurrencyNeedsAmount,
     CustomerMissing,
@@ -612,6 +613,41 @@ def test_an_amount_that_comes_from_lines_does_not_change_by_itself() -> None:
     with_lines.when(WinOpportunity(id=ID, amount=Decimal(1))).refused(AmountComesFromLines(path=("amount",)))
     (event,) = decided(with_lines, WinOpportunity(id=ID, amount=Decimal(270)))
     assert isinstance(event, OpportunityWon)
+
+
+def test_setting_the_amount_of_the_lines_changes_nothing() -> None:
+    same = ChangeOpportunityAmount(id=ID, amount=Decimal("270.001"), currency="USD")
+    given(opened, one_line).when(same).then()
+    given(opened, one_line, unpriced_line).when(ChangeOpportunityAmount(id=ID, amount=None)).then()
+
+
+def test_whoever_asks_for_another_currency_than_the_lines_is_told_what_can_be_done() -> None:
+    of_lines = CurrencyComesFromLines(path=("currency",), currency="USD")
+    with_lines, unpriced = given(opened, one_line), given(opened, one_line, unpriced_line)
+    with_lines.when(ChangeOpportunityAmount(id=ID, amount=Decimal(270), currency="CHF")).refused(of_lines)
+    with_lines.when(WinOpportunity(id=ID, currency="CHF")).refused(of_lines)
+    with_lines.when(WinOpportunity(id=ID, amount=Decimal(1), currency="CHF")).refused(
+        AmountComesFromLines(path=("amount",)), of_lines
+    )
+    missing = AmountMissing(path=("amount",))
+    unpriced.when(WinOpportunity(id=ID, currency="CHF")).refused(missing, of_lines)
+    unpriced.when(WinOpportunity(id=ID, currency="USD")).refused(missing)
+    unpriced.when(WinOpportunity(id=ID, amount=Decimal(5))).refused(AmountComesFromLines(path=("amount",)))
+
+
+def test_what_is_said_of_another_currency_can_be_done() -> None:
+    def removed(line: OpportunityLine, old: str | None, new: str | None) -> OpportunityLineRemoved:
+        old_amount, new_amount = (None if one is None else Decimal(one) for one in (old, new))
+        return OpportunityLineRemoved(removed=line, old_amount=old_amount, new_amount=new_amount, currency="USD")
+
+    emptied = (opened, one_line, removed(one_line.added, "270.00", None))
+    in_francs = OpportunityAmountChanged(
+        old_amount=None, old_currency=None, new_amount=Decimal("1.00"), new_currency="CHF"
+    )
+    given(*emptied).when(ChangeOpportunityAmount(id=ID, amount=Decimal(1), currency="CHF")).then(in_francs)
+    (added,) = decided(given(*emptied, in_francs), add_line(LINE_2, "3", "100", "10"))
+    assert isinstance(added, OpportunityLineAdded)
+    assert (added.currency, added.new_amount) == ("CHF", Decimal("270.00"))
 
 
 # Winning, losing, reopening
