@@ -24,7 +24,8 @@ def consent_granted(state: Customer, command: GrantCustomerConsent) -> list[Cust
 
 
 def consent_withdrawn(state: Customer, command: WithdrawCustomerConsent) -> list[CustomerEvent]:
-    """`any` withdraws each channel that is granted, and itself; what was never granted can be withdrawn too.
+    """`any` withdraws each channel that is granted, and itself; what was never granted can be withdrawn too. Once more
+    with another proof, what was withdrawn has that one.
 
     There is a most for new purposes only: what may have been granted can be withdrawn at any time, on each channel.
     """
@@ -34,7 +35,7 @@ def consent_withdrawn(state: Customer, command: WithdrawCustomerConsent) -> list
     withdrawn: list[CustomerEvent] = []
     for channel in ConsentChannel if command.channel is ConsentChannel.ANY else (command.channel,):
         former = state.consents.get((purpose.casefold(), channel))
-        if former.basis is not None if former else channel is command.channel:
+        if _says_more(command, former) if channel is command.channel else former and not former.withdrawn:
             withdrawn.append(
                 CustomerConsentWithdrawn(
                     purpose=purpose,
@@ -45,6 +46,12 @@ def consent_withdrawn(state: Customer, command: WithdrawCustomerConsent) -> list
                 )
             )
     return withdrawn
+
+
+def _says_more(command: WithdrawCustomerConsent, former: Consent | None) -> bool:
+    if former is None or not former.withdrawn:
+        return True
+    return command.proof is not None and command.proof != former.proof
 
 
 def _former_consent(state: Customer, purpose: str, channel: ConsentChannel) -> tuple[str, Consent | None]:

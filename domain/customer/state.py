@@ -67,12 +67,13 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Consent(msgspec.Struct, frozen=True):
-    """What was said last of a purpose and a channel. Without a basis it is withdrawn."""
+    """What was said last of a purpose and a channel. Once withdrawn it keeps the basis and text of the grant."""
 
     purpose: str
     basis: ConsentBasis | None
     text_version: str | None
     proof: str | Withheld | None
+    withdrawn: bool = False
 
 
 class Customer(State, frozen=True, kw_only=True):
@@ -154,7 +155,7 @@ def evolve(state: Customer, event: CustomerEvent) -> Customer:
             consent = Consent(purpose, event.basis, event.text_version, event.proof)
             return replace(state, consents={**state.consents, (purpose.casefold(), channel): consent})
         case CustomerConsentWithdrawn(purpose=purpose, channel=channel, proof=proof):
-            consent = Consent(purpose, None, None, proof)
+            consent = Consent(purpose, event.basis, event.text_version, proof, withdrawn=True)
             return replace(state, consents={**state.consents, (purpose.casefold(), channel): consent})
         case CustomerParentAssigned(parent=parent):
             return replace(state, parent=parent)
@@ -227,7 +228,7 @@ def _erased(state: Customer) -> Customer:
         details={name: fact for name, fact in state.details.items() if name in PUBLIC_DETAILS},
         tags={},
         links={id: Link(one.person, gone, one.since, one.until) for id, one in state.links.items()},
-        consents={key: Consent(one.purpose, one.basis, one.text_version, gone) for key, one in state.consents.items()},
+        consents={key: replace(one, proof=gone) for key, one in state.consents.items()},
         holds={},
         parts=Seen(),
     )

@@ -185,14 +185,15 @@ def _assign_customer(state: Ticket, command: AssignTicketCustomer, known: Known)
 
 
 def _escalate(state: Ticket, command: EscalateTicket, known: Known) -> Sequence[TicketEvent]:
-    to = (command.staff, command.team)
+    staff, team = state.escalated_to
     require(
         unless_in(state, UNSOLVED),
         EscalationLower(path=("level",), level=state.level) if command.level < state.level else None,
-        unless_active(known, command.staff, StaffNotActive(path=("staff",))),
-        unless_active(known, command.team, TeamNotActive(path=("team",))),
+        unless_active(known, None if command.staff == staff else command.staff, StaffNotActive(path=("staff",))),
+        unless_active(known, None if command.team == team else command.team, TeamNotActive(path=("team",))),
     )
-    if (command.level, to) == (state.level, state.escalated_to):
+    asked, present = (command.level, command.staff, command.team), (state.level, staff, team)
+    if asked == present and command.reason == opened(state.escalated_because):
         return []
     return [
         TicketEscalated(

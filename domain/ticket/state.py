@@ -51,6 +51,7 @@ class Ticket(State, frozen=True, kw_only=True):
     level: int = 0
     escalated_to: tuple[UUID | None, UUID | None] = (None, None)
     """Staff member and team."""
+    escalated_because: Personal[str | None] = None
     code: SolutionCode | None = None
     solution: Personal[str | None] = None
     """What was said of the solution: the same once more changes nothing."""
@@ -95,7 +96,8 @@ def evolve(state: Ticket, event: TicketEvent) -> Ticket:
         case TicketCustomerAssigned():
             return replace(state, customer=event.new)
         case TicketEscalated():
-            return replace(state, level=event.level, escalated_to=(event.staff, event.team))
+            to = (event.staff, event.team)
+            return replace(state, level=event.level, escalated_to=to, escalated_because=event.reason)
         case TicketComplaintClassified():
             return replace(state, severity=event.severity, due=event.due)
         case TicketExternalIdAdded():
@@ -138,7 +140,7 @@ STANDING_FROM: frozenset[type[TicketEvent]] = frozenset(
     )
 )
 FOLDED_SEALED: frozenset[type[TicketEvent]] = frozenset(
-    (TicketCustomerReplied, TicketAgentReplied, TicketNoteAdded, TicketEscalated, TicketReopened)
+    (TicketCustomerReplied, TicketAgentReplied, TicketNoteAdded, TicketReopened)
 )
 OVERWRITES: frozenset[type[TicketEvent]] = frozenset(
     (TicketQueueChanged, TicketPriorityChanged, TicketSubjectChanged, TicketEscalated)

@@ -737,6 +737,24 @@ class TestConsent:
         given(person, granted(), gone).when(self.withdraw(ConsentChannel.EMAIL)).then()
         given(person, granted(), gone).when(self.grant()).then(granted())
 
+    def test_another_proof_of_a_withdrawal_is_recorded_too(self) -> None:
+        call = withdrawn(ConsentChannel.EMAIL, was_granted=True)
+        letter = msgspec.structs.replace(call, proof="letter of 3 May")
+        again = msgspec.structs.replace(self.withdraw(ConsentChannel.EMAIL), proof="letter of 3 May")
+        given(person, granted(), call).when(again).then(letter)
+        no_proof = msgspec.structs.replace(again, proof=None)
+        given(person, granted(), call).when(no_proof).then()
+        given(person, granted(), msgspec.structs.replace(call, proof=None)).when(again).then(letter)
+        given(person, granted(), call, letter).when(self.grant()).then(granted())
+
+    def test_another_proof_for_every_way_is_one_for_it_alone(self) -> None:
+        """A channel that was withdrawn before has its own."""
+        call = withdrawn(ConsentChannel.EMAIL, was_granted=True)
+        everything = withdrawn(ConsentChannel.ANY, was_granted=False)
+        letter = msgspec.structs.replace(everything, proof="letter of 3 May")
+        again = msgspec.structs.replace(self.withdraw(ConsentChannel.ANY), proof="letter of 3 May")
+        given(person, granted(), call, everything).when(again).then(letter)
+
     def test_an_objection_needs_no_grant(self) -> None:
         objection = withdrawn(ConsentChannel.PHONE, was_granted=False)
         given(person).when(self.withdraw(ConsentChannel.PHONE)).then(objection)
@@ -955,7 +973,7 @@ commands: st.SearchStrategy[CustomerCommand] = st.one_of(
     st.builds(
         GrantCustomerConsent, id=own, purpose=words, channel=channels, basis=st.sampled_from(ConsentBasis), proof=words
     ),
-    st.builds(WithdrawCustomerConsent, id=own, purpose=words, channel=channels),
+    st.builds(WithdrawCustomerConsent, id=own, purpose=words, channel=channels, proof=maybe_words),
     st.builds(AddCustomerNote, id=own, note=parts, text=words),
     st.builds(ArchiveCustomer, id=own),
     st.builds(RestoreCustomer, id=own, shared_email_reason=maybe_words),

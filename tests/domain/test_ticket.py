@@ -406,6 +406,10 @@ def test_a_ticket_is_escalated_upwards() -> None:
     given(opened).when(EscalateTicket(id=ID, level=2, team=TEAM, reason="Three days")).then(to_team)
     to_agent = TicketEscalated(old_level=2, level=2, staff=AGENT, team=None, reason="Ask her")
     given(opened, to_team).when(EscalateTicket(id=ID, level=2, staff=AGENT, reason="Ask her")).then(to_agent)
+    why = TicketEscalated(old_level=2, level=2, staff=None, team=TEAM, reason="He called again")
+    given(opened, to_team).when(EscalateTicket(id=ID, level=2, team=TEAM, reason="He called again")).then(why)
+    gone = TicketEscalated(old_level=0, level=2, staff=LEAVER, team=None, reason="x")
+    given(opened, gone).when(EscalateTicket(id=ID, level=2, staff=LEAVER, reason="x")).then()
     given(opened, to_team).when(EscalateTicket(id=ID, level=1, staff=LEAVER, team=OLD_TEAM, reason="x")).refused(
         EscalationLower(path=("level",), level=2), StaffNotActive(path=("staff",)), TeamNotActive(path=("team",))
     )
