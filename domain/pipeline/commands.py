@@ -49,7 +49,7 @@ class ChangePipelineStage(Command, frozen=True, kw_only=True):
     """Change a stage's terms; what is left out stays. Deals in the stage keep the probability they entered with."""
 
     stage: Annotated[UUID, Doc("The stage to change."), ChildId("stg")]
-    name: Annotated[str | UnsetType, Doc("Its new name; unique within the pipeline."), NAME] = UNSET
+    name: Annotated[str | UnsetType, Doc("Its new name; unique among the active stages."), NAME] = UNSET
     probability: Annotated[Decimal | UnsetType, Doc("How likely a deal here is won, in per cent."), PERCENT] = UNSET
     category: Annotated[ForecastCategory | UnsetType, Doc("How forecasts count the deals here.")] = UNSET
     idle_days: Annotated[

@@ -105,6 +105,7 @@ def _add_stage(state: Pipeline, command: AddPipelineStage) -> Sequence[PipelineE
 
 
 def _name_taken(state: Pipeline, name: str, stage: UUID) -> Rule | None:
+    """The rule against two active stages of one name. A retired one never comes back: its name is in nobody's way."""
     others = {each.name.casefold() for each in state.stages if each.stage != stage}
     return StageNameTaken(name=name, path=("name",)) if name.casefold() in others else None
 
@@ -124,7 +125,8 @@ def _change_stage(state: Pipeline, command: ChangePipelineStage) -> Sequence[Pip
         category=updated(old.category, command.category),
         idle_days=updated(old.idle_days, command.idle_days),
     )
-    require(_archived(state), None if new.name == old.name else _name_taken(state, new.name, command.stage))
+    renamed = new.name != old.name and command.stage in state.order
+    require(_archived(state), _name_taken(state, new.name, command.stage) if renamed else None)
     return [] if new == old else [PipelineStageChanged(stage=command.stage, old=old, new=new)]
 
 

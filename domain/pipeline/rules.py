@@ -8,7 +8,7 @@ class PipelineIsArchived(Rule):
 
 
 class StageNameTaken(Rule):
-    """Another stage of this pipeline is called {name}; stage names are unique, whatever their case."""
+    """Another active stage of this pipeline is called {name}, in upper or lower case; take another name."""
 
     name: str
 

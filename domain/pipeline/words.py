@@ -21,7 +21,7 @@ class ForecastCategory(Word):
     OMITTED = "omitted", "Left out of forecasts."
 
 
-StageName: TypeAlias = Annotated[str, Doc("What people call the stage; unique within the pipeline."), NAME]
+StageName: TypeAlias = Annotated[str, Doc("What people call the stage; unique among the pipeline's active ones."), NAME]
 Probability: TypeAlias = Annotated[Decimal, Doc("How likely a deal here is won, in per cent."), PERCENT]
 Category: TypeAlias = Annotated[ForecastCategory, Doc("How forecasts count the deals here.")]
 IdleDays: TypeAlias = Annotated[

@@ -3,6 +3,8 @@
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
+import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
@@ -89,6 +91,15 @@ def test_the_name_of_a_retired_stage_is_free_again() -> None:
     again = AddPipelineStage(id=ID, stage=PILOT, name="Prospecting", probability=Decimal(10))
     event = PipelineStageAdded(added=stage(PILOT, "Prospecting"), order=(ENGAGING, PILOT))
     given(defined, retired).when(again).then(event)
+
+
+@pytest.mark.parametrize("name", ["PROSPECTING", "Engaging"])
+def test_a_retired_stage_takes_any_name(name: str) -> None:
+    named = PipelineStageAdded(added=stage(PILOT, "Prospecting"), order=(ENGAGING, PILOT))
+    old = StageTerms(name="Prospecting", probability=Decimal(10), category=ForecastCategory.PIPELINE, idle_days=None)
+    changed = PipelineStageChanged(stage=PROSPECTING, old=old, new=msgspec.structs.replace(old, name=name))
+    command = ChangePipelineStage(id=ID, stage=PROSPECTING, name=name)
+    given(defined, retired, named).when(command).then(changed)
 
 
 def test_a_stage_is_added_last_or_before_another() -> None:
