@@ -1,7 +1,8 @@
 """Opportunity: a deal that we hope to win. Open, then won or lost; a closed deal changes only by reopening it.
 
 A deal stands in a stage of a pipeline, and keeps the probability that the stage had when it entered. Where it has
-lines, its amount is the sum of their totals, and absent while one of them is unpriced.
+lines, its amount is the sum of their totals, and absent while one of them is unpriced. Its currency is that of amount
+and lines; without both it has none.
 """
 
 from domain.kernel import MOST_EXTERNAL_IDS, CustomerNotActive, Decider, StaffNotActive, TeamNotActive

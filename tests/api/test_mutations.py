@@ -239,6 +239,18 @@ async def test_a_stale_version_is_refused_with_both_versions(database: str, tmp_
         assert (error["expected"], error["actual"]) == (1, 2)
 
 
+async def test_who_is_restored_takes_no_address_that_another_has_since(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+        address = [{"kind": "EMAIL", "value": "ada@example.com"}]
+        id = (await a_customer(client, contactPoints=address, sharedEmailReason="a couple"))["id"]
+        assert (await client.mutate("customerArchive", ERRORS, id=id))["userErrors"] == []
+        await a_customer(client, contactPoints=address)
+        (error,) = (await client.mutate("customerRestore", ERRORS, id=id))["userErrors"]
+        assert error["code"] == "EMAIL_TAKEN"
+        shared = await client.mutate("customerRestore", ERRORS, id=id, sharedEmailReason="a couple")
+        assert shared["userErrors"] == []
+
+
 async def test_another_expected_version_is_no_other_input(database: str, tmp_path: Path) -> None:
     async with serving(database, tmp_path) as client:
         customer = await a_customer(client)
