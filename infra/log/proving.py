@@ -27,9 +27,11 @@ def entry_proof(db: Connection[Any], position: int) -> str:
     Raises LogError where there is no such entry, no checkpoint over it, or none that it leads to.
     """
     note, last = _latest(db)
-    leaf = next(encoded(db, position - 1, 1), b"") if 0 < position <= last.size else b""
-    if not leaf:
+    if not 0 < position <= last.size:
         raise LogError(f"There is no entry {position} under a checkpoint: the last one covers {last.size} entries.")
+    leaf = next(encoded(db, position - 1, 1), None)
+    if leaf is None or position_of(leaf) != position:  # the next that is there would prove itself in its place
+        raise LogError(f"There is no entry {position}, though a checkpoint covers it. `daybook verify` says more.")
     proof = _proof(leaf, last, StoredTree(db).node)
     head = ["c2sp.org/tlog-proof@v1", f"extra {base64.b64encode(leaf).decode()}", f"index {position - 1}"]
     return _lines(*head, *_encoded(proof)) + "\n" + note

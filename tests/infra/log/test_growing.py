@@ -257,3 +257,15 @@ def test_proofs_are_given_of_what_is_stored(owner: Db, posting: str) -> None:
         assert witness_request(owner, kept).startswith(f"old {former}\n")
         with pytest.raises(LogError, match="does not go on"):
             witness_request(owner, kept._replace(root=bytes(32)))
+
+
+@pytest.mark.parametrize("gone", ["DELETE FROM daybook.events WHERE position = 50",
+                                  "UPDATE daybook.events SET position = 999 WHERE position = 50"])  # fmt: skip
+def test_an_entry_that_is_missing_is_not_proven_by_the_one_behind_it(owner: Db, posting: str, gone: str) -> None:
+    enter(owner, 1, 60)
+    grown(posting)
+    owner.execute("ALTER TABLE daybook.events DISABLE TRIGGER append_only")
+    owner.execute(gone.encode())
+    with pytest.raises(LogError, match="There is no entry 50, though a checkpoint covers it"):
+        entry_proof(owner, 50)
+    assert "\nindex 50\n" in entry_proof(owner, 51)
