@@ -220,7 +220,10 @@ def _columns(fields: Mapping[str, str], *, but: str) -> set[str]:
 
 
 def _shown(field: GraphQLField, value: Any) -> Any:
-    return value.upper() if isinstance(named_type(field), GraphQLEnumType) and value is not None else _plain(value)
+    named = named_type(field)
+    if value is not None and named.name == "Position":
+        return str(value)
+    return value.upper() if isinstance(named, GraphQLEnumType) and value is not None else _plain(value)
 
 
 def _plain(value: Any) -> Any:

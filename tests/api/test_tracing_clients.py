@@ -76,10 +76,12 @@ async def test_what_clients_are_told_of_a_field(database: str, tmp_path: Path) -
     async with firm(database, tmp_path) as at:
         told = await at.diff(at.deal)
         assert told is not None
-        now = "{ node(id: $id) { ... on Opportunity { status title openedAt amount { amount currency } } } }"
+        now = "{ node(id: $id) { ... on Opportunity { status title openedAt position version amount { amount currency } } } }"
         deal = (await at.client.data(f"query N($id: ID!) {now}", {"id": at.deal}))["node"]
         assert {field: told[field]["after"] for field in deal} == deal
         assert (told["amount"]["before"], told["amount"]["entry"]["position"]) == (None, str(at.opened + 1))
+        position = await at.why(at.deal, "position")
+        assert (position["before"], position["after"]) == (str(at.opened), deal["position"])
 
         since, until = {"position": str(at.opened)}, {"position": str(at.opened + 1)}
         one = await at.diff(at.deal, since, until)
