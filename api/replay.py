@@ -16,6 +16,7 @@ from domain.kernel import Claim, Withheld, parse_type_id, type_id
 from domain.kernel.identifiers import NotATypeId
 from domain.kernel.recorded import Recorded
 from infra.entries import COLUMNS, EntryNotification, StoredEntry
+from infra.log.store import LogError
 from infra.mapper import Unread
 from infra.reservations import Reservations
 
@@ -101,8 +102,15 @@ def _is_there(parts: Parts, record: Record) -> bool:
 
 
 def entries_of(parts: Parts, id: UUID) -> list[StoredEntry]:
-    """All entries of a record, in their order."""
-    return [cast("EntryNotification", one).entry for one in parts.store.select_events(id)]
+    """All entries of a record, in their order. Raises LogError where one of them is no part of the book."""
+    entries = [cast("EntryNotification", one).entry for one in parts.store.select_events(id)]
+    places: list[Any] = [one.position for one in entries]  # the table takes no NULL, unless somebody has altered it
+    if any(place is None or place < 1 for place in places):
+        raise LogError(
+            "An entry of this record stands at a position where none may: it was put there past Daybook."
+            " `daybook verify` says more."
+        )
+    return entries
 
 
 def _about(parts: Parts, subject: UUID) -> list[StoredEntry]:

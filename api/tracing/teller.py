@@ -61,7 +61,8 @@ class Teller:
     ) -> str:
         entries: Any = self._store.select_events(id)
         # A runner of a newer version may have posted what this one can't read.
-        history, _ = self._mapper.recorded_until([one.entry for one in entries if one.entry.position <= shown])
+        mine = [one.entry for one in entries if 0 < (one.entry.position or 0) <= shown]
+        history, _ = self._mapper.recorded_until(mine)
         names = self._tracer.names(kind)
         told = [
             _without(step, hidden)

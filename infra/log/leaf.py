@@ -36,7 +36,9 @@ def _encoded(name: str) -> str:
 
 
 _SELECT = f"SELECT {', '.join(map(_encoded, COLUMNS))} FROM daybook.events"
-_ENTRIES = f"COPY ({_SELECT} WHERE position > %s ORDER BY position LIMIT %s) TO STDOUT (FORMAT binary)".encode()
+_ENTRIES = (
+    f"COPY ({_SELECT} WHERE position >= CAST(%s AS bigint) ORDER BY position LIMIT %s) TO STDOUT (FORMAT binary)"
+).encode()
 _HISTORY = (
     f"COPY ({_SELECT} WHERE originator_id = %s AND position <= %s ORDER BY originator_version)"
     " TO STDOUT (FORMAT binary)"
@@ -54,14 +56,20 @@ class Leaf(NamedTuple):
     digest: bytes
 
 
-_SMALLEST = -(2**63)
+_BEFORE_ALL = -(2**63) - 1
 ALL = 2**63 - 1
 
 
-def leaves(db: Connection[Any], after: int = _SMALLEST, most: int = ALL) -> Iterator[Leaf]:
+def leaves(db: Connection[Any], after: int = _BEFORE_ALL, most: int = ALL) -> Iterator[Leaf]:
     """The leaves of the entries above a position, by position, at most so many; streamed."""
     for leaf in encoded(db, after, most):
         yield Leaf(position_of(leaf), leaf_hash(leaf))
+
+
+def unplaced(db: Connection[Any]) -> int:
+    """How many entries stand at no position: none, unless somebody took away what forbids it."""
+    [(many,)] = db.execute("SELECT count(*) FROM daybook.events WHERE position IS NULL")
+    return int(many)
 
 
 def position_of(leaf: bytes) -> int:
@@ -70,9 +78,9 @@ def position_of(leaf: bytes) -> int:
     return int.from_bytes(leaf[start : start + 8], "big", signed=True)
 
 
-def encoded(db: Connection[Any], after: int = _SMALLEST, most: int = ALL) -> Iterator[bytes]:
+def encoded(db: Connection[Any], after: int = _BEFORE_ALL, most: int = ALL) -> Iterator[bytes]:
     """The same, as the bytes that are hashed."""
-    return _copied(db, _ENTRIES, (after, most))
+    return _copied(db, _ENTRIES, (after + 1, most))
 
 
 def history(db: Connection[Any], originator: UUID, through: int) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 
 from infra.log.checkpoint import verified
-from infra.log.leaf import Leaf, leaves
+from infra.log.leaf import Leaf, leaves, unplaced
 from infra.log.note import NoteError, Verifier
 from infra.log.store import Kept, split
 from infra.log.tree import Frontier, Subtree
@@ -85,10 +85,11 @@ def verify(
     first, so that the book holds all that it speaks of.
     """
     began = monotonic()
-    entries = 0
     with log.transaction():
         log.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         check = _Check(log, [*verifiers], elsewhere)
+        entries = unplaced(book)
+        check.unplaced(entries)
         for leaf in leaves(book):
             check.entry(leaf)
             entries += 1
@@ -121,6 +122,12 @@ class _Check:
         self._leaves = self._stored(log)
         self._leaf = next(self._leaves, None)
         self._reach(0)
+
+    def unplaced(self, many: int) -> None:
+        """Take the entries that stand at no position."""
+        if many:
+            which = "An entry stands" if many == 1 else f"{many} entries stand"
+            self._find(Fault.UNEXPECTED, None, f"{which} at no position (NULL), where none may.")
 
     def entry(self, leaf: Leaf) -> None:
         """Take the next entry."""

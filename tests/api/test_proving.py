@@ -11,8 +11,10 @@ import psycopg
 import pytest
 
 from api.beginning import define_roles, missing_roles
+from domain.kernel import type_id
 from domain.ready_roles import READY
 from infra.log.checkpoint import read
+from infra.log.leaf import COLUMNS
 from infra.log.store import latest
 from tests.api.book import serving
 from tests.api.filled import entries, opened
@@ -128,3 +130,29 @@ def test_serve_signs_what_the_book_holds(told: Shell, database: str) -> None:
 
     run(serve())
     assert covered(database) == HEAD
+
+
+@pytest.mark.parametrize("place", [str(-(2**63)), "NULL"])
+def test_an_entry_where_none_may_stand_is_found_and_not_told(told: Shell, database: str, place: str) -> None:
+    with psycopg.connect(database, autocommit=True) as db:
+        [(id,)] = db.execute("SELECT originator_id FROM daybook.events WHERE position = 3")
+        role = type_id("rol", id)
+        assert told.run("replay", role).returncode == OK
+        db.execute("ALTER TABLE daybook.events DROP CONSTRAINT events_position_check, DROP CONSTRAINT events_pkey")
+        db.execute("ALTER TABLE daybook.events ALTER position DROP NOT NULL")
+        others = ", ".join(COLUMNS[3:])
+        db.execute(
+            f"INSERT INTO daybook.events (position, originator_id, originator_version, {others})"
+            f" SELECT {place}, originator_id, 2, {others} FROM daybook.events WHERE position = 3".encode()
+        )
+        [(entries,)] = db.execute("SELECT count(*) FROM daybook.events")
+    found = told.run("verify", "--json")
+    verdict = json.loads(found.stdout)
+    position = None if place == "NULL" else int(place)
+    unexpected = [one["position"] for one in verdict["findings"] if one["fault"] == "unexpected"]
+    assert (found.returncode, unexpected, verdict["entries"]) == (FAILED, [position], entries)
+    for command in (("why", role, "name"), ("replay", role)):
+        refused = told.run(*command)
+        assert (refused.returncode, refused.stdout) == (FAILED, "")
+        assert "stands at a position where none may" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1

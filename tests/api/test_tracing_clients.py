@@ -76,7 +76,8 @@ async def test_what_clients_are_told_of_a_field(database: str, tmp_path: Path) -
     async with firm(database, tmp_path) as at:
         told = await at.diff(at.deal)
         assert told is not None
-        now = "{ node(id: $id) { ... on Opportunity { status title openedAt position version amount { amount currency } } } }"
+        fields = "status title openedAt position version amount { amount currency }"
+        now = f"{{ node(id: $id) {{ ... on Opportunity {{ {fields} }} }} }}"
         deal = (await at.client.data(f"query N($id: ID!) {now}", {"id": at.deal}))["node"]
         assert {field: told[field]["after"] for field in deal} == deal
         assert (told["amount"]["before"], told["amount"]["entry"]["position"]) == (None, str(at.opened + 1))
