@@ -24,6 +24,7 @@ from domain.kernel.recorded import Context
 from domain.steps import blocking
 from infra.log.checkpoint import read
 from infra.log.checkpointer import Growth
+from infra.log.proving import last_checkpoint
 from infra.log.signing_key import signing_key
 from infra.log.store import has_begun
 from infra.private_files import replace
@@ -119,6 +120,8 @@ def _record(parts: Parts, id: UUID, reason: str) -> None:
 
 
 def _sign(parts: Parts) -> None:
-    """Have a checkpoint over all that the book holds."""
+    """Have a checkpoint over all that the book holds. Raises LogError where the last one can't be believed."""
     with psycopg.connect(parts.logins.posting, autocommit=True) as db:
-        Growth(signing_key(read_settings().signing_key_file, begun=has_begun(db))).catch_up(db)
+        signer = signing_key(read_settings().signing_key_file, begun=has_begun(db))
+        Growth(signer).catch_up(db)
+        last_checkpoint(db, signer.verifier)

@@ -14,7 +14,7 @@ from api.cli.output import note, progress, say, say_json
 from infra.log.checkpoint import read
 from infra.log.checkpointer import Growth
 from infra.log.note import NoteError, Signer, Verifier
-from infra.log.proving import entry_proof, witness_request
+from infra.log.proving import entry_proof, last_checkpoint, witness_request
 from infra.log.signing_key import signing_key
 from infra.log.store import has_begun, latest
 from infra.log.verifying import Verdict
@@ -51,9 +51,8 @@ def verify(
         daybook verify --checkpoint kept/2026-11-26.txt --json
     """
     with _log() as (settings, book, log):
-        verifiers = [trusted_key(one) for one in key or ()]
-        if is_there(settings.signing_key_file):
-            verifiers.append(signing_key(settings.signing_key_file, begun=True).verifier)
+        own = _own(settings)
+        verifiers = [*map(trusted_key, key or ()), *([] if own is None else [own])]
         elsewhere = [_text(file) for file in checkpoint or ()]
         with progress("Verifying", _entries(book)) as advance:
             verdict = verified(book, log, verifiers, elsewhere, advance)
@@ -92,10 +91,10 @@ def checkpoint(
             return
         former = None if since is None else _checkpoint(since)
         Growth(signer).catch_up(db)
-        last = latest(db)
-        if last is None:
+        if latest(db) is None:
             raise CommandFailed("The book has no entries yet.")
-        say((last.note if former is None else witness_request(db, former)).removesuffix("\n"))
+        own = signer.verifier
+        say((last_checkpoint(db, own)[0] if former is None else witness_request(db, former, own)).removesuffix("\n"))
 
 
 def prove(
@@ -109,8 +108,8 @@ def prove(
 
         daybook prove 17 > entry-17.tlog-proof
     """
-    with _log() as (_, db, _):
-        say(entry_proof(db, position).removesuffix("\n"))
+    with _log() as (settings, db, _):
+        say(entry_proof(db, position, _own(settings)).removesuffix("\n"))
 
 
 @contextmanager
@@ -120,6 +119,12 @@ def _log() -> Generator[tuple[Settings, Db, Db]]:
         login = logins(conninfo).posting
         with psycopg.connect(login, autocommit=True) as one, psycopg.connect(login, autocommit=True) as other:
             yield settings, one, other
+
+
+def _own(settings: Settings) -> Verifier | None:
+    """The key that signatures made here are verified with; None where the signing key is not here."""
+    file = settings.signing_key_file
+    return signing_key(file, begun=True).verifier if is_there(file) else None
 
 
 def _signer(settings: Settings, db: Db, *, new_key: bool) -> Signer:

@@ -40,6 +40,25 @@ def verified(note: str, verifiers: Iterable[Verifier]) -> Checkpoint:
     return found
 
 
+def believed(note: str, own: Verifier | None = None) -> Checkpoint:
+    """A checkpoint that nothing speaks against which is known here. Raises NoteError.
+
+    It is of the log that one of its signers has the name of, and what claims to be signed with one's own key is.
+    Whether another has signed it, such as a former one, is for whoever has that key to say.
+    """
+    found, signers = read(note), signers_of(note)
+    if found.origin not in [name for name, _ in signers]:
+        raise NoteError("it is of another log than its signature")
+    if own is not None and (own.name, own.id) in signers:
+        return verified(note, [own])
+    return found
+
+
+def signers_of(note: str) -> list[tuple[str, bytes]]:
+    """By whom a note claims to be signed: names, and the ids of their keys. Raises NoteError where it is none."""
+    return [(name, id) for name, id, _ in signatures(note)[1]]
+
+
 def _parsed(text: str) -> Checkpoint:
     lines = text.split("\n")
     try:

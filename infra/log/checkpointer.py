@@ -12,9 +12,9 @@ import psycopg
 from psycopg import Connection
 
 from infra.beside import beside
-from infra.log.checkpoint import checkpoint, read
+from infra.log.checkpoint import believed, checkpoint, signers_of
 from infra.log.leaf import leaves
-from infra.log.note import NoteError, Signer, signatures
+from infra.log.note import NoteError, Signer, Verifier
 from infra.log.signing_key import signing_key
 from infra.log.store import Kept, LogError, append, frontier, has_begun, latest, reach
 from infra.log.tree import Frontier, Subtree
@@ -85,12 +85,11 @@ class Growth:
             raise LogError(
                 "Checkpoints that were signed are gone: the stored tree goes on. `daybook verify` says more."
             )
-        tree = frontier(db, size)
-        if last is not None and not _leads_to(tree, last.note):
+        tree, ours = frontier(db, size), self._signer.verifier
+        if last is not None and not _leads_to(tree, last.note, ours):
             raise LogError("The stored log does not lead to its last checkpoint. `daybook verify` says more.")
         self._tree, self._last = tree, last
-        ours = self._signer.verifier
-        if last is not None and (ours.name, ours.id) not in (signers := _signers(last.note)):
+        if last is not None and (ours.name, ours.id) not in (signers := signers_of(last.note)):
             _log.warning(
                 "The last checkpoint was signed as %s, and from now on %s signs. If nobody began another log with"
                 " `daybook checkpoint --new-key`, put the right key file back: what is signed now fails verification"
@@ -100,15 +99,11 @@ class Growth:
             )
 
 
-def _leads_to(tree: Frontier, note: str) -> bool:
+def _leads_to(tree: Frontier, note: str, ours: Verifier) -> bool:
     try:
-        return read(note)[1:] == (tree.size, tree.root())
-    except NoteError:
-        return False
-
-
-def _signers(note: str) -> list[tuple[str, bytes]]:
-    return [(name, id) for name, id, _ in signatures(note)[1]]
+        return believed(note, ours)[1:] == (tree.size, tree.root())
+    except NoteError as error:
+        raise LogError(f"The last checkpoint can't be believed: {error}. `daybook verify` says more.") from None
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from infra.log.checkpoint import Checkpoint, read
+from infra.log.checkpoint import Checkpoint, believed, verified
 from infra.log.leaf import encoded, history, position_of
+from infra.log.note import NoteError, Verifier
 from infra.log.proofs import Node, consistency, consistent, included, inclusion
 from infra.log.store import LogError, StoredTree, latest
 from infra.log.tree import leaf_hash
@@ -21,12 +22,12 @@ class NotYetSigned(LogError):
     """No checkpoint reaches as far as it is asked for."""
 
 
-def entry_proof(db: Connection[Any], position: int) -> str:
-    """The proof that an entry stands in the book, with the entry's leaf as extra data.
+def entry_proof(db: Connection[Any], position: int, own: Verifier | None = None) -> str:
+    """The proof that an entry stands in the book, with the entry's leaf as extra data. `own`: as of `last_checkpoint`.
 
     Raises LogError where there is no such entry, no checkpoint over it, or none that it leads to.
     """
-    note, last = _latest(db)
+    note, last = last_checkpoint(db, own)
     if not 0 < position <= last.size:
         raise LogError(f"There is no entry {position} under a checkpoint: the last one covers {last.size} entries.")
     leaf = next(encoded(db, position - 1, 1), None)
@@ -62,7 +63,7 @@ def proven_history(
 
     Raises LogError where the checkpoint does not reach that far, or an entry does not lead to it.
     """
-    note, last = _latest(db)
+    note, last = last_checkpoint(db)
     if through is None:
         through = last.size if at_most is None else min(last.size, at_most)
     if through > last.size:
@@ -82,12 +83,12 @@ def _proof(leaf: bytes, last: Checkpoint, node: Node) -> Sequence[bytes]:
     return proof
 
 
-def witness_request(db: Connection[Any], former: Checkpoint) -> str:
+def witness_request(db: Connection[Any], former: Checkpoint, own: Verifier | None = None) -> str:
     """What a C2SP witness is asked with that knows a former checkpoint: the proof that the last one goes on from it.
 
-    Raises LogError where it does not.
+    `own`: as of `last_checkpoint`. Raises LogError where it does not.
     """
-    note, last = _latest(db)
+    note, last = last_checkpoint(db, own)
     if former.size > last.size:
         raise LogError(f"That checkpoint covers {former.size} entries, and the last one here only {last.size}.")
     proof = consistency(former.size, last.size, StoredTree(db).node)
@@ -99,11 +100,36 @@ def witness_request(db: Connection[Any], former: Checkpoint) -> str:
     return _lines(f"old {former.size}", *_encoded(proof)) + "\n" + note
 
 
-def _latest(db: Connection[Any]) -> tuple[str, Checkpoint]:
+def last_checkpoint(db: Connection[Any], own: Verifier | None = None) -> tuple[str, Checkpoint]:
+    """The last checkpoint, as the signed note and what it says. `own`: the key here, where there is one.
+
+    Raises LogError where there is none, or none that can be handed out: its signature is not what it claims to be, or
+    the key here has signed this log before, and another the last one. Until a new key has signed, a former one's is
+    the last, and good.
+    """
     last = latest(db)
     if last is None:
         raise NotYetSigned("There is no checkpoint yet. `daybook checkpoint` makes one.")
-    return last.note, read(last.note)
+    try:
+        found = believed(last.note, own)
+        if own is not None and (found.origin == own.name or _has_signed(db, own)):
+            verified(last.note, [own])
+    except NoteError as error:
+        raise LogError(f"The last checkpoint can't be believed: {error}. `daybook verify` says more.") from None
+    return last.note, found
+
+
+def _has_signed(db: Connection[Any], own: Verifier) -> bool:
+    notes = db.execute("SELECT note FROM daybook_log.checkpoints WHERE starts_with(note, %s)", (f"{own.name}\n",))
+    return any(_is_signed(note, own) for (note,) in notes)
+
+
+def _is_signed(note: str, own: Verifier) -> bool:
+    try:
+        verified(note, [own])
+    except NoteError:
+        return False
+    return True
 
 
 def _encoded(proof: Iterable[bytes]) -> Iterable[str]:

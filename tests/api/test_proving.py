@@ -19,6 +19,7 @@ from infra.log.store import latest
 from tests.api.book import serving
 from tests.api.filled import entries, opened
 from tests.api.test_command_line import FAILED, OK, OUT_OF_REACH, USAGE, Shell
+from tests.infra.log.books import enter
 
 HEAD = len(READY)
 
@@ -156,3 +157,33 @@ def test_an_entry_where_none_may_stand_is_found_and_not_told(told: Shell, databa
         assert (refused.returncode, refused.stdout) == (FAILED, "")
         assert "stands at a position where none may" in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        "overlay(note placing 'AAAA' from length(note) - 40 for 4)",
+        "'another/log' || substr(note, strpos(note, E'\\n'))",
+        # As if another had signed it, in this log's name or in one of its own.
+        "replace(note, ' ' || split_part(note, ' ', 3), ' AAAAAA' || substr(split_part(note, ' ', 3), 7))",
+        "replace(note, split_part(note, E'\\n', 1), 'another/log')",
+    ],
+)
+def test_a_checkpoint_that_is_not_what_was_signed_is_not_handed_out(told: Shell, database: str, altered: str) -> None:
+    told.run("checkpoint")
+    with psycopg.connect(database, autocommit=True) as db:
+        enter(db, HEAD + 1, 3)
+    kept = told.folder / "kept.txt"
+    kept.write_text(told.run("checkpoint").stdout)
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("ALTER TABLE daybook_log.checkpoints DISABLE TRIGGER append_only")
+        done = db.execute(
+            f"UPDATE daybook_log.checkpoints SET note = {altered}"
+            " WHERE size = (SELECT max(size) FROM daybook_log.checkpoints) RETURNING note".encode()
+        )
+        assert done.fetchall() != [(kept.read_text(),)]
+    for command in (("checkpoint",), ("checkpoint", "--since", str(kept)), ("prove", "3")):
+        refused = told.run(*command)
+        assert (refused.returncode, refused.stdout) == (FAILED, ""), command
+        assert "The last checkpoint can't be believed" in refused.stderr
+        assert "`daybook verify` says more" in refused.stderr

@@ -17,7 +17,7 @@ from infra.log.checkpoint import verified
 from infra.log.checkpointer import Growth, checkpointing
 from infra.log.leaf import leaves
 from infra.log.note import Signer
-from infra.log.proving import entry_proof, witness_request
+from infra.log.proving import entry_proof, last_checkpoint, witness_request
 from infra.log.signing_key import SigningKeyError
 from infra.log.store import LogError, latest
 from infra.log.verifying import Fault, verify
@@ -269,3 +269,28 @@ def test_an_entry_that_is_missing_is_not_proven_by_the_one_behind_it(owner: Db, 
     with pytest.raises(LogError, match="There is no entry 50, though a checkpoint covers it"):
         entry_proof(owner, 50)
     assert "\nindex 50\n" in entry_proof(owner, 51)
+
+
+def test_a_checkpoint_whose_signature_is_wrong_is_not_built_on(owner: Db, posting: str) -> None:
+    """By who has signed before as by who begins; under another key, who can't tell goes on and warns."""
+    enter(owner, 1, 5)
+    growth = Growth(SIGNER)
+    grown(posting, growth)
+    owner.execute("ALTER TABLE daybook_log.checkpoints DISABLE TRIGGER append_only")
+    owner.execute("UPDATE daybook_log.checkpoints SET note = overlay(note placing 'AAAA' from length(note) - 40 for 4)")
+    enter(owner, 6, 5)
+    for one in (growth, Growth(SIGNER)):
+        with pytest.raises(LogError, match="the signature of daybook/tested is wrong"):
+            grown(posting, one)
+
+
+def test_a_former_key_s_checkpoint_is_handed_out_until_the_new_one_has_signed(owner: Db, posting: str) -> None:
+    new = Signer("daybook/new", b"\x01" * 32)
+    enter(owner, 1, 5)
+    grown(posting)
+    assert last_checkpoint(owner, new.verifier)[1].origin == "daybook/tested"
+    enter(owner, 6, 5)
+    grown(posting, Growth(new))
+    assert last_checkpoint(owner, new.verifier)[1].origin == "daybook/new"
+    with pytest.raises(LogError, match="whose key is not here"):  # the former key file was put back
+        last_checkpoint(owner, SIGNER.verifier)
