@@ -16,6 +16,7 @@ from infra.log.checkpointer import Growth
 from infra.log.note import NoteError, Signer, Verifier
 from infra.log.proving import entry_proof, last_checkpoint, witness_request
 from infra.log.signing_key import signing_key
+from infra.log.standing import unlike
 from infra.log.store import has_begun, latest
 from infra.log.verifying import Verdict
 from infra.log.verifying import verify as verified
@@ -55,7 +56,9 @@ def verify(
         verifiers = [*map(trusted_key, key or ()), *([] if own is None else [own])]
         elsewhere = [_text(file) for file in checkpoint or ()]
         with progress("Verifying", _entries(book)) as advance:
+            tables = unlike(log)
             verdict = verified(book, log, verifiers, elsewhere, advance)
+        verdict = verdict._replace(findings=[*tables, *verdict.findings])
     if json:
         say_json({**verdict._asdict(), "findings": [one._asdict() for one in verdict.findings], "holds": verdict.holds})
     else:

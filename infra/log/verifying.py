@@ -33,6 +33,8 @@ class Fault(StrEnum):
     """An entry is not there."""
     UNEXPECTED = "unexpected"
     """An entry stands where none may."""
+    TABLE = "table"
+    """A table is not the one that the migrations make: one reader may see of it what another does not."""
     TREE = "tree"
     """The stored tree is not the book's."""
     CHECKPOINT = "checkpoint"

@@ -59,6 +59,8 @@ def test_a_checkpoint_that_is_kept_elsewhere_proves_the_book(told: Shell, databa
     verdict = json.loads(found.stdout)
     assert (found.returncode, verdict["holds"], verdict["covered"]) == (FAILED, False, 0)
     assert [(one["fault"], one["position"]) for one in verdict["findings"]] == [
+        ("table", None),
+        ("table", None),
         ("altered", 3),
         ("checkpoint", 1),
         ("checkpoint", 1),
@@ -187,3 +189,16 @@ def test_a_checkpoint_that_is_not_what_was_signed_is_not_handed_out(told: Shell,
         assert (refused.returncode, refused.stdout) == (FAILED, ""), command
         assert "The last checkpoint can't be believed" in refused.stderr
         assert "`daybook verify` says more" in refused.stderr
+
+
+def test_what_a_role_does_not_get_to_see_is_found_by_what_hides_it(told: Shell, database: str) -> None:
+    told.run("checkpoint")
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("ALTER TABLE daybook.events ENABLE ROW LEVEL SECURITY")
+        db.execute("CREATE POLICY most ON daybook.events USING (current_user <> 'daybook_sealing' OR position <> 3)")
+    found = told.run("verify")
+    assert found.returncode == FAILED
+    assert found.stdout.splitlines() == [
+        "! daybook.events is not as Daybook makes it: policy most was added.",
+        "! daybook.events is not as Daybook makes it: row security was added.",
+    ]
