@@ -188,7 +188,10 @@ class Compiler:
         return {
             name: CellsBeside(
                 f"{self.rows(one.table)} beside",
-                [f'beside."{theirs}" = {ours(column)}' for theirs, column in one.on.items()],
+                [
+                    *(f'beside."{theirs}" = {ours(column)}' for theirs, column in one.on.items()),
+                    *self.condition(one.where, "beside"),
+                ],
             )
             for name, one in of.items()
         }

@@ -281,10 +281,15 @@ class Grain(msgspec.Struct, frozen=True):
 
 
 class Beside(msgspec.Struct, frozen=True):
-    """One row of another table, which templates may read: `{stage[idle_days]}`. `on` as of `Many`."""
+    """One row of another table, which templates may read: `{stage[idle_days]}`. `on` as of `Many`.
+
+    Or, with `where`, all its rows that meet a condition, for templates to look among: `{stage_id} in {lost[id]}`.
+    """
 
     table: Table
     on: Mapping[str, str] = {}
+    where: str | None = None
+    """As of `Many`."""
 
 
 class Search(msgspec.Struct, frozen=True):

@@ -41,7 +41,7 @@ class Cells(dict[str, Any]):
 
 
 class CellsBeside:
-    """The columns of one row of another table for SQL templates, each a sub-select."""
+    """The columns of one row of another table for SQL templates, or of several to look among, each a sub-select."""
 
     def __init__(self, source: str, conditions: Sequence[str]) -> None:
         self._tail = f"from {source}" + (f" where {' and '.join(conditions)}" if conditions else "")

@@ -108,8 +108,8 @@ class Opportunity(Node):
     )
     weighted: Money | None = part(
         "amount",
-        "Its amount times its probability, of a closed deal too. Forecasts and totals (`OpportunityTotals.weighted`)"
-        " count open deals only.",
+        "Its amount times its probability, of a closed deal too, and whatever its stage's forecast category is. The"
+        " forecast (`OpportunityTotals.weighted`) counts open deals only, and leaves out stages that are `OMITTED`.",
         **money("{amount} * {probability} / 100", computed=True),
         filtered=False,
     )
@@ -149,10 +149,13 @@ class Opportunity(Node):
 
 
 WON, LOST, OPEN = "{status} = 'won'", "{status} = 'lost'", "{status} = 'open'"
+OMITTED = {"omitted": Beside(STAGES, where="{category} = 'omitted'")}
+# Without naming the deal, so that the few stages are looked up once, not beside each deal.
+FORECAST = f"{OPEN} and {{stage_id}} not in {{omitted[id]}}"
 CYCLE = f"{{closed_on}} - {day_of('{opened_at}')}"
 
 
-@totals_of(Opportunity, finer=(LINE,))
+@totals_of(Opportunity, finer=(LINE,), beside=OMITTED)
 @strawberry.type(description="What deals add up to. A sum has one element for each currency; nothing is converted.")
 class OpportunityTotals:
     count: int = tally("How many deals.")
@@ -179,10 +182,11 @@ class OpportunityTotals:
     )
     weighted: list[Money] = total(
         "{amount} * {probability} / 100",
-        "The forecast: the sum of amount x probability / 100 of the open ones.",
+        "The forecast: the sum of amount x probability / 100 of the open ones, but for those whose stage's forecast"
+        " category is `OMITTED`.",
         finer=f"{OF_LINE} * {{probability}} / 100",
         currency="{currency}",
-        only=OPEN,
+        only=FORECAST,
     )
     win_rate: Decimal | None = rate(
         "100 x won / (won + lost), in per cent with two decimals; null where none is won or lost.",
@@ -198,7 +202,7 @@ class OpportunityTotals:
     hidden_fields: list[str] = hidden()
 
 
-@totals_of(Opportunity, finer=(LINE,))
+@totals_of(Opportunity, finer=(LINE,), beside=OMITTED)
 @strawberry.type(description="What the deals of one group add up to. What was not grouped by is null.")
 class OpportunityGroup(OpportunityTotals):
     status: OpportunityStatus | None = column("status", "How far the deals have come.")

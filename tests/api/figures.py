@@ -27,11 +27,12 @@ GROUPS = {
 
 
 class Calendar:
-    """Days and months as the company counts them."""
+    """Days and months as the company counts them, and what its stages say of the deals in them."""
 
     def __init__(self, rows: Rows) -> None:
         self.zone = ZoneInfo(rows["company"][0]["time_zone"])
         self.idle = {stage["id"]: stage["idle_days"] for stage in rows["pipeline_stages"]}
+        self.omitted = {stage["id"] for stage in rows["pipeline_stages"] if stage["category"] == "omitted"}
 
     def day(self, instant: datetime) -> date:
         return instant.astimezone(self.zone).date()
@@ -65,7 +66,9 @@ def of_deals(deals: Sequence[Row], calendar: Calendar) -> dict[str, Any]:
         "openAmounts": _by_currency((deal["currency"], deal["amount"]) for deal in still),
         "wonAmounts": _by_currency((deal["currency"], deal["amount"]) for deal in won),
         "averageWonAmounts": _by_currency(((deal["currency"], deal["amount"]) for deal in won), average=True),
-        "weighted": _by_currency((deal["currency"], weighted(deal)) for deal in still),
+        "weighted": _by_currency(
+            (deal["currency"], weighted(deal)) for deal in still if deal["stage_id"] not in calendar.omitted
+        ),
         "winRate": _two_decimals(100 * len(won), len(won) + len(lost)),
         "averageCycleDays": _two_decimals(sum(cycles), len(cycles)),
     }

@@ -253,16 +253,22 @@ def test_records_and_sums_as_of_a_moment_are_a_plain_fold_of_the_entries_up_to_t
                 id: set(several) for id, several in lines.items()
             }
             sums: dict[str, Decimal] = defaultdict(Decimal)
+            forecast: dict[str, Decimal] = defaultdict(Decimal)
+            stages = rows.get("pipeline_stages", {}).values()
+            omitted = {stage["id"] for stage in stages if stage["category"] == "omitted"}
             for row in deals:
                 if row["amount"] is not None:
                     sums[row["currency"]] += row["amount"]
-            query = "opportunityTotals { count amounts { amount currency } }"
+                    if row["status"] == "open" and row["stage_id"] not in omitted:
+                        forecast[row["currency"]] += row["amount"] * row["probability"] / 100
+            query = "opportunityTotals { count amounts { amount currency } weighted { amount currency } }"
             query = f'{{ asOf(at: {{position: "{position}"}}) {{ {query} }} }}'
             totals = answer(runner, reader, book, query)["asOf"]["opportunityTotals"]
             assert totals["count"] == len(deals)
-            assert {one["currency"]: Decimal(one["amount"]) for one in totals["amounts"]} == {
-                currency: rounded(amount, currency) for currency, amount in sums.items()
-            }
+            for figure, exact in (("amounts", sums), ("weighted", forecast)):
+                assert {one["currency"]: Decimal(one["amount"]) for one in totals[figure]} == {
+                    currency: rounded(amount, currency) for currency, amount in exact.items()
+                }
             tickets = everything(runner, reader, book, position, "tickets", "id subject priority")
             assert sorted((one["id"], one["subject"], one["priority"].lower()) for one in tickets) == sorted(
                 (row["id"], row["subject"], row["priority"]) for row in rows.get("tickets", {}).values()

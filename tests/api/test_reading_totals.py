@@ -239,6 +239,35 @@ def test_a_board_is_one_query_also_of_one_owner(empty: str, at: Desk) -> None:
     assert found["totals"] == {"count": 1, "weighted": [{"amount": "50.00"}]}
 
 
+def test_a_forecast_leaves_out_the_deals_in_stages_that_are_omitted(empty: str, at: Desk) -> None:
+    with psycopg.connect(empty) as db:
+        db.execute("UPDATE daybook_read.pipeline_stages SET category = 'omitted' WHERE id = %s", (OFFERS,))
+    insert(
+        empty,
+        "opportunities",
+        deal(1, "open", amount="10"),
+        deal(2, "open", amount="100", stage_id=OFFERS, probability="50"),
+        deal(3, "open", amount="8", stage_id=type_id("stg", UUID(int=9))),  # a stage that is not there (yet)
+    )
+    stages = at.data(BOARD, {"id": PIPELINE, "where": None})["pipeline"]
+    leads, offers = (stage["totals"] for stage in stages["stages"])
+    assert leads == {"count": 1, "openAmounts": [{"amount": "10.00"}], "weighted": [{"amount": "2.50"}]}
+    assert offers == {"count": 1, "openAmounts": [{"amount": "100.00"}], "weighted": []}
+    assert stages["totals"] == {"count": 3, "weighted": [{"amount": "4.50"}]}
+    found = at.data("""{ opportunityTotals { weighted { amount } }
+        opportunityGroups(by: [STAGE]) { stage { name } openAmounts { amount } weighted { amount } }
+        products: opportunityGroups(by: [PRODUCT]) { weighted { amount } }
+        opportunities(first: 1, where: {amount: {eq: {amount: "100", currency: CHF}}}) { nodes { weighted { amount } } }
+    }""")
+    assert found["opportunityTotals"] == {"weighted": [{"amount": "4.50"}]}
+    assert found["opportunityGroups"][1:] == [
+        {"stage": {"name": "Offers"}, "openAmounts": [{"amount": "100.00"}], "weighted": []},
+        {"stage": None, "openAmounts": [{"amount": "8.00"}], "weighted": [{"amount": "2.00"}]},
+    ]
+    assert found["products"] == [{"weighted": [{"amount": "4.50"}]}]
+    assert found["opportunities"]["nodes"] == [{"weighted": {"amount": "50.00"}}], "a deal's own"
+
+
 def test_groups_are_bounded(empty: str, at: Desk) -> None:
     insert(empty, "opportunities", *(deal(n, "open", source=f"{n:03}") for n in range(105)))
     query = "query Q($n: Int!) { opportunityGroups(by: [SOURCE], first: $n) { source } }"
