@@ -72,7 +72,7 @@ OPPORTUNITIES = Table(
         "status, opened_at DESC, id",
         "closed_on DESC NULLS LAST, id",
         "expected_close, id",
-        "currency DESC NULLS LAST, amount DESC NULLS LAST, id",
+        "(case when amount is not null then currency end) DESC NULLS LAST, amount DESC NULLS LAST, id",
         "last_touched_at DESC, id",
     ),
     few=("customer_id",),
@@ -271,7 +271,7 @@ def _terms(line: OpportunityLine) -> dict[str, Any]:
 
 opportunities = Model(
     name="opportunities",
-    version=6,
+    version=7,
     tables=(OPPORTUNITIES, LINES, STAGE_HISTORY, NOTES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("opportunity",)),

@@ -171,7 +171,8 @@ def _sort(field: StrawberryField) -> Sort | None:
     word = of.wrapped_cls if isinstance(of, StrawberryEnumDefinition) else None
     own = isinstance(source, Column) and source.sort == source.name
     words = tuple(cast("type[Word]", word)) if word and own else ()
-    return Sort(tuple(source.sort.split(", ")), tuple(str(each.value) for each in words))
+    present = source.present if isinstance(source, Part) else None
+    return Sort(tuple(source.sort.split(", ")), tuple(str(each.value) for each in words), present)
 
 
 @cache

@@ -34,6 +34,13 @@ class Key(msgspec.Struct, frozen=True):
         template = f"array_position('{{{{{','.join(words)}}}}}'::text[], {self.template})"
         return msgspec.structs.replace(self, template=template, sql_type="integer")
 
+    def where(self, present: str | None) -> Self:
+        """The same, but NULL where the column `present` is; unchanged where it is the key's own, or none is given."""
+        if present in (None, self.column):
+            return self
+        template = f'case when {{row}}."{present}" is not null then {self.template} end'
+        return msgspec.structs.replace(self, template=template, nullable=True)
+
     def placed(self, nulls: str | None) -> Self:
         """With NULL `first` or `last`. Texts that are there to sort by are empty where there is none to sort."""
         if nulls is None:

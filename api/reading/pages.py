@@ -241,7 +241,7 @@ def order_of(rows: Rows, own: str | None, asked: Sequence[Mapping[str, Any]]) ->
         nulls = one.get("nulls")
         for column in sort.columns:
             key = Key.of(column, rows.table.columns[column], descending=one["direction"].value == "desc")
-            keys.setdefault(column, key.among(sort.words).placed(nulls and nulls.value))
+            keys.setdefault(column, key.among(sort.words).where(sort.present).placed(nulls and nulls.value))
     for step in () if asked else (own or rows.order).split(", "):
         column, _, direction = step.partition(" ")
         keys.setdefault(column, Key.of(column, rows.table.columns[column], descending=direction.upper() == "DESC"))

@@ -96,6 +96,8 @@ class Sort(msgspec.Struct, frozen=True):
 
     columns: tuple[str, ...]
     words: tuple[str, ...] = ()
+    present: str | None = None
+    """Where this column is NULL, there is no value to sort by, whatever stands in the others."""
 
 
 class Argument(msgspec.Struct, frozen=True):

@@ -1,7 +1,11 @@
 """Pages by cursor: walked in either direction they give the whole list once and in order, whatever the order."""
 
 import base64
+import hashlib
+import json
+from decimal import Decimal
 from itertools import product
+from operator import itemgetter
 from random import Random
 from typing import Any, cast
 
@@ -162,6 +166,58 @@ def test_a_cursor_belongs_to_its_order_and_its_list(rows_there: str) -> None:
         assert len(ids(page(at, [("CLOSED_ON", "DESC", "LAST")], first=1, after=cursor))) == 1
         with pytest.raises(GraphQLError, match="another list or another order"):
             page(at, [("CLOSED_ON", "DESC", "FIRST")], first=1, after=cursor)
+
+
+def test_what_has_no_amount_stands_where_nulls_are_put_whatever_its_currency(database: str) -> None:
+    """A deal keeps its currency without an amount, a customer that of a revenue that was cleared."""
+    rows = sample(seed=3)
+    deals, customers = rows["opportunities"], [row for row in rows["customers"] if row["status"] == "active"]
+    for at_, row in enumerate(deals):
+        row["currency"] = ("CHF", "EUR", "JPY")[at_ % 3]
+        row["amount"] = None if at_ % 4 == 0 else Decimal(at_ % 5)
+    for at_, row in enumerate(customers):
+        row["revenue_currency"] = ("CHF", "EUR")[at_ % 2]
+        row["annual_revenue"] = None if at_ % 3 == 0 else Decimal(at_ % 4)
+    load(database, rows)
+    lists = (
+        ("opportunities", "AMOUNT", "amount", [(row["id"], row["currency"], row["amount"]) for row in deals]),
+        (
+            "customers",
+            "ANNUAL_REVENUE",
+            "annualRevenue",
+            [(row["id"], row["revenue_currency"], row["annual_revenue"]) for row in customers],
+        ),
+    )
+    with desk(database) as at:
+        for (listed, field, name, given), direction, nulls, backward in product(
+            lists, ("ASC", "DESC"), (None, "FIRST", "LAST"), (False, True)
+        ):
+            there = sorted((one for one in given if one[2] is not None), key=itemgetter(0))
+            there.sort(key=itemgetter(1, 2), reverse=direction == "DESC")
+            absent = sorted(id for id, _, amount in given if amount is None)
+            values = [id for id, _, _ in there]
+            whole = [*absent, *values] if nulls == "FIRST" else [*values, *absent]
+            kind = {"opportunities": "Opportunity", "customers": "Customer"}[listed]
+            side, bound, cursor = ("last", "before", "startCursor") if backward else ("first", "after", "endCursor")
+            query = f"""query Q($c: String, $by: [{kind}Order!]) {{ {listed}({side}: 3, {bound}: $c, orderBy: $by) {{
+                nodes {{ id {name} {{ amount }} }} pageInfo {{ {cursor} }} }} }}"""
+            seen: list[str] = []
+            place: str | None = None
+            while place is not None or not seen:
+                found = at.data(query, {"c": place, "by": [step(field, direction, nulls)]})[listed]
+                ids = [one["id"] for one in found["nodes"]]
+                seen = [*ids, *seen] if backward else [*seen, *ids]
+                place = found["pageInfo"][cursor]
+            assert seen == whole, (listed, direction, nulls, backward)
+
+
+def test_a_cursor_of_an_order_by_amount_as_it_once_was_is_refused(rows_there: str) -> None:
+    """Made when a currency alone was a value to order by: it would begin somewhere else now."""
+    order = 'opportunities: row."currency" desc, row."amount" desc, row."id" asc'
+    made_for = hashlib.sha256(order.encode()).hexdigest()[:8]
+    inside = json.dumps([made_for, "EUR", None, ROWS["opportunities"][0]["id"]])
+    with desk(rows_there) as at, pytest.raises(GraphQLError, match="another order; begin again without it"):
+        page(at, [("AMOUNT", "DESC")], first=2, after=base64.urlsafe_b64encode(inside.encode()).decode().rstrip("="))
 
 
 def test_a_cursor_that_was_changed_is_the_client_s_error(rows_there: str) -> None:

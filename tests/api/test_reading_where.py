@@ -389,7 +389,7 @@ def test_a_plan_is_shared_by_all_values_and_by_no_other_shape(at: Desk) -> None:
 INDEXED = [
     ('customers(first: 9, where: {name: {startsWith: "z"}}, orderBy: [{field: NAME}])', "customers_name_key_id_idx"),
     ("customers(first: 9, orderBy: [{field: CHANGED_AT, direction: DESC}])", "customers_changed_at_id_idx"),
-    ("opportunities(first: 9, orderBy: [{field: AMOUNT, direction: DESC}])", "opportunities_currency_amount_id_idx"),
+    ("opportunities(first: 9, orderBy: [{field: AMOUNT, direction: DESC}])", "opportunities_case_amount_id_idx"),
     ("opportunities(first: 9, orderBy: [{field: CLOSED_ON, direction: DESC}])", "opportunities_closed_on_id_idx"),
     ("opportunities(first: 9, orderBy: [{field: EXPECTED_CLOSE}])", "opportunities_expected_close_id_idx"),
     ("tickets(first: 9, orderBy: [{field: PRIORITY, direction: DESC}])", "tickets_priority_rank_id_idx"),
