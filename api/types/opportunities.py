@@ -44,8 +44,10 @@ from projections import opportunities as tables
 from projections.pipelines import STAGES
 
 LINE = Grain(name="line", table=tables.LINES, on={"opportunity_id": "id"}, amount="total")
-OF_LINE = "case when {line[product_id]} is null then {amount} else {line[total]} end"
-"""What a product's lines add to a sum; a deal without lines adds its amount, under no product."""
+OF_LINE = "case when {line[product_id]} is null then {amount} when {amount} is not null then {line[total]} end"
+"""What a product's lines add to a sum; a deal without lines adds its amount, under no product. Of a deal that has no
+amount yet, as one of its lines is unpriced, no line counts: the products' sums would be more than the deals'.
+"""
 IDLE = f"{day_of('{now}')} - {day_of('{last_touched_at}')}"
 ROTTEN = f"coalesce({{status}} = 'open' and {IDLE} >= {{stage[idle_days]}}, false)"
 
@@ -214,7 +216,8 @@ class OpportunityGroup(OpportunityTotals):
     product: LaterProduct | None = relation(
         "line.product_id",
         "What they sell. By product, the sums are those of the lines; a deal counts once for each product, and deals"
-        " without lines are under no product, with their amount.",
+        " without lines are under no product, with their amount. Lines of a deal without an amount, as another one is"
+        " unpriced, add nothing.",
     )
     loss_reason: LossReason | None = column("loss_reason", "Why they were lost.")
     source: str | None = column("source", "Where they came from.")

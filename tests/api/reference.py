@@ -400,7 +400,7 @@ class Reference:
                 for value in values or [(None,) * len(columns)]:
                     alike = [part for part in ours if tuple(part[column] for column in columns) == value]
                     made = {**row, **dict(zip(columns, value, strict=True))}
-                    if grain.amount and ours:
+                    if grain.amount and ours and row["amount"] is not None:
                         priced = [part[grain.amount] for part in alike if part[grain.amount] is not None]
                         made["amount"] = figures.exact_sum(priced) if priced else None
                     if all(made[name.rpartition(".")[2]] == wanted for name, wanted in pinned.items()):

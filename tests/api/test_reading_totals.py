@@ -268,6 +268,53 @@ def test_a_forecast_leaves_out_the_deals_in_stages_that_are_omitted(empty: str, 
     assert found["opportunities"]["nodes"] == [{"weighted": {"amount": "50.00"}}], "a deal's own"
 
 
+def test_products_add_up_to_all_deals_also_where_a_line_is_unpriced(empty: str, at: Desk) -> None:
+    def line(n: int, of: int, product: str, total: str | None) -> dict[str, Any]:
+        price = {"price": total, "total": total, "currency": "CHF", "quantity": 1, "discount": 0, "tax": 0}
+        ids = {"id": type_id("lin", UUID(int=n)), "opportunity_id": type_id("opp", UUID(int=of))}
+        return {**ids, "product_id": product, "ordinal": n, "added_at": AT, **price}
+
+    insert(
+        empty,
+        "opportunities",
+        deal(1, "open", amount="30"),
+        deal(2, "open", currency="CHF"),  # it knows its currency, but not yet its amount
+        deal(3, "open", amount="5"),
+    )
+    insert(
+        empty,
+        "opportunity_lines",
+        line(1, 1, TOMME, "10"),
+        line(2, 1, BRIE, "20"),
+        line(3, 2, TOMME, "100"),
+        line(4, 2, BRIE, None),
+    )
+    insert(
+        empty,
+        "products",
+        *(
+            {"id": id, "name": name, "name_key": name, "status": "active", "created_at": AT, "changed_at": AT, **STAMP}
+            for id, name in ((TOMME, "tomme"), (BRIE, "brie"))
+        ),
+    )
+    found = at.data("""{ opportunityTotals { amounts { amount } weighted { amount } }
+        opportunityGroups(by: [PRODUCT]) { product { name } count amounts { amount } weighted { amount } }
+        products(first: 9) { nodes { name opportunityTotals { count openAmounts { amount } } } } }""")
+    assert found["opportunityTotals"] == {"amounts": [{"amount": "35.00"}], "weighted": [{"amount": "8.75"}]}
+    assert [
+        (one["product"] and one["product"]["name"], one["count"], one["amounts"], one["weighted"])
+        for one in found["opportunityGroups"]
+    ] == [
+        ("tomme", 2, [{"amount": "10.00"}], [{"amount": "2.50"}]),
+        ("brie", 2, [{"amount": "20.00"}], [{"amount": "5.00"}]),
+        (None, 1, [{"amount": "5.00"}], [{"amount": "1.25"}]),
+    ]
+    assert {one["name"]: one["opportunityTotals"]["openAmounts"] for one in found["products"]["nodes"]} == {
+        "tomme": [{"amount": "10.00"}],
+        "brie": [{"amount": "20.00"}],
+    }
+
+
 def test_groups_are_bounded(empty: str, at: Desk) -> None:
     insert(empty, "opportunities", *(deal(n, "open", source=f"{n:03}") for n in range(105)))
     query = "query Q($n: Int!) { opportunityGroups(by: [SOURCE], first: $n) { source } }"
