@@ -28,6 +28,7 @@ from domain.kernel import (
     Source,
     Standing,
     State,
+    out_of_range,
     path_of_claim,
     require,
     rounded,
@@ -90,7 +91,11 @@ class AddProduct(Command, frozen=True, kw_only=True):
     name: Annotated[str, Doc("What people call the product."), NAME]
     series: Annotated[str | None, Doc("The family of products it belongs to."), NAME] = None
     code: Annotated[str | None, Doc("Your article number; unique among the products that are sold."), LABEL] = None
-    price: Annotated[Decimal | None, Doc("The list price for one unit; it needs a currency."), AMOUNT] = None
+    price: Annotated[
+        Decimal | None,
+        Doc("The list price for one unit; it needs a currency, and is rounded to its minor units."),
+        AMOUNT,
+    ] = None
     currency: Annotated[str | None, Doc("Its currency; without a price it is left out."), Currency()] = None
     external_ids: ExternalIds = ()
 
@@ -104,7 +109,11 @@ class RenameProduct(Command, frozen=True, kw_only=True):
 class ChangeProductPrice(Command, frozen=True, kw_only=True):
     """Change the list price, or remove it with null. Lines of deals keep their own prices."""
 
-    price: Annotated[Decimal | None, Doc("The new list price for one unit; null removes it."), AMOUNT]
+    price: Annotated[
+        Decimal | None,
+        Doc("The new list price for one unit, rounded to its currency's minor units; null removes it."),
+        AMOUNT,
+    ]
     currency: Annotated[str | None, Doc("Its currency; left out, the present one."), Currency()] = None
 
 
@@ -210,6 +219,7 @@ def _list_price(price: Decimal | None, currency: str | None) -> tuple[Decimal | 
     require(
         ListPriceNegative(path=("price",)) if price is not None and price < 0 else None,
         ListPriceNeedsCurrency(path=("currency",)) if price is not None and currency is None else None,
+        out_of_range(price, currency, ("price",)),
     )
     return (None, None) if price is None or currency is None else (rounded(price, currency), currency)
 

@@ -61,7 +61,12 @@ class OpportunityLine:
     price: Money | None = part("price", "For one unit, before discount and tax.", **money("{price}"), filtered=True)
     discount: Decimal = column("discount", "Taken off the price, in per cent.", filtered=True)
     tax: Decimal = column("tax", "In per cent; not part of the deal's amount.", filtered=True)
-    total: Money | None = part("total", "Quantity times price, less the discount.", **money("{total}"), filtered=True)
+    total: Money | None = part(
+        "total",
+        "Quantity times `price`, which has whole minor units, less the discount; rounded once more.",
+        **money("{total}"),
+        filtered=True,
+    )
     added_at: datetime = column("added_at", "When it was added.", filtered=True)
     hidden_fields: list[str] = hidden()
 

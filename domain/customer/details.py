@@ -11,7 +11,7 @@ from domain.customer.events import CustomerDetailsChanged, CustomerEvent
 from domain.customer.rules import BirthdayInTheFuture, OnlyForPersons, RevenueCurrencyAlone, RevenueCurrencyMissing
 from domain.customer.state import Customer
 from domain.customer.words import ONLY_OF_PERSONS, PERSONAL_DETAILS, PUBLIC_DETAILS, Change, CustomerKind, Fact
-from domain.kernel import Known, Rule, require, rounded, updated
+from domain.kernel import Known, Rule, out_of_range, require, rounded, updated
 
 
 def details_changed(state: Customer, command: ChangeCustomerDetails, known: Known) -> list[CustomerEvent]:
@@ -19,6 +19,7 @@ def details_changed(state: Customer, command: ChangeCustomerDetails, known: Know
     wanted = {**state.details, **{name: _fact(value) for name, value in asked.items() if value is not UNSET}}
     require(
         _revenue_fault(state, command),
+        _revenue_out_of_range(command, wanted.get("revenue_currency")),
         _only_for_persons(state, asked),
         BirthdayInTheFuture(path=("birthday",))
         if isinstance(command.birthday, date) and command.birthday > known.today
@@ -50,6 +51,12 @@ def _revenue_fault(state: Customer, command: ChangeCustomerDetails) -> Rule | No
 
 def _fact(value: Decimal | date | Fact) -> Fact:
     return f"{value:f}" if isinstance(value, Decimal) else value.isoformat() if isinstance(value, date) else value
+
+
+def _revenue_out_of_range(command: ChangeCustomerDetails, currency: Fact) -> Rule | None:
+    if not isinstance(command.annual_revenue, Decimal) or currency is None:
+        return None
+    return out_of_range(command.annual_revenue, str(currency), ("annual_revenue",))
 
 
 def _only_for_persons(state: Customer, asked: Mapping[str, object]) -> Iterator[Rule]:

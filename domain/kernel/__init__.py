@@ -26,7 +26,7 @@ from domain.kernel.fields import (
     one_too_many,
 )
 from domain.kernel.identifiers import COMPANY_ID, derived_id, new_id, parse_type_id, type_id
-from domain.kernel.money import MINOR_UNITS, rounded
+from domain.kernel.money import MINOR_UNITS, out_of_range, rounded
 from domain.kernel.others import CustomerNotActive, StaffNotActive, TeamNotActive, team_behind, team_of, unless_active
 from domain.kernel.personal import Personal, Withheld, opened
 from domain.kernel.rules import Path, Refused, Rule, broken, refuse, require
@@ -52,6 +52,6 @@ __all__ = [
     "Doc", "Event", "ExternalId", "ExternalIds", "Filled", "Form", "Id", "IdThere", "Items", "Known", "NewContactPoint",
     "Number", "Path", "Personal", "PipelineStage", "Place", "Reference", "Refused", "Rule", "Seen", "Source",
     "StaffNotActive", "Standing", "State", "TeamNotActive", "Text", "Withheld", "Word", "Zone", "broken", "derived_id",
-    "new_id", "one_too_many", "opened", "parse_type_id", "path_of_claim", "refuse", "require", "rounded",
-    "team_behind", "team_of", "type_id", "unless_active", "updated",
+    "new_id", "one_too_many", "opened", "out_of_range", "parse_type_id", "path_of_claim", "refuse", "require",
+    "rounded", "team_behind", "team_of", "type_id", "unless_active", "updated",
 ]  # fmt: skip

@@ -2,6 +2,9 @@
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from domain.kernel.fields import AMOUNT, NumberOutOfRange
+from domain.kernel.rules import Path
+
 _TWO = (
     "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY "
     "COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS "
@@ -23,3 +26,10 @@ MINOR_UNITS: dict[str, int] = {
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """The amount in the currency's minor units, half-even."""
     return amount.quantize(Decimal(1).scaleb(-MINOR_UNITS[currency]), ROUND_HALF_EVEN)
+
+
+def out_of_range(amount: Decimal | None, currency: str | None, path: Path) -> NumberOutOfRange | None:
+    """The rule against an amount that is within its bounds as it was given, and rounded no more."""
+    if amount is None or currency is None or AMOUNT.least <= rounded(amount, currency) <= AMOUNT.most:
+        return None
+    return NumberOutOfRange(path=path, least=str(AMOUNT.least), most=str(AMOUNT.most))

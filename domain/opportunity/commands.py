@@ -115,7 +115,11 @@ class ChangeOpportunityLine(Command, frozen=True, kw_only=True):
 
     line: Annotated[UUID, Doc("The line to change."), ChildId("lin")]
     quantity: Annotated[Decimal | UnsetType, Doc("How many or how much of it."), QUANTITY] = UNSET
-    price: Annotated[Decimal | UnsetType | None, Doc("For one unit; null: unknown yet."), AMOUNT] = UNSET
+    price: Annotated[
+        Decimal | UnsetType | None,
+        Doc("For one unit; rounded to the currency's minor units before it is multiplied. Null: unknown yet."),
+        AMOUNT,
+    ] = UNSET
     discount: Annotated[Decimal | UnsetType, Doc("Taken off the price, in per cent."), PERCENT] = UNSET
     tax: Annotated[Decimal | UnsetType, Doc("In per cent; not part of the deal's amount."), PERCENT] = UNSET
 

@@ -142,7 +142,7 @@ def _open(command: OpenOpportunity, known: Known) -> Sequence[OpportunityEvent]:
         CurrencyMissing(path=("currency",)) if needs_currency and currency is None else None,
         AmountComesFromLines(path=("amount",)) if command.amount is not None and command.lines else None,
         amount_out_of_range(command.amount, currency, ("amount",)),
-        faults_of_lines(command.lines, known),
+        faults_of_lines(command.lines, currency, known),
     )
     if faults or stage is None:
         refuse(*faults)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from domain.kernel import Known, Path, Rule, broken, refuse, require, rounded, unless_active, updated
+from domain.kernel import Known, Path, Rule, broken, out_of_range, refuse, require, rounded, unless_active, updated
 from domain.opportunity.amounts import amount_out_of_range, default_currency, in_minor_units
 from domain.opportunity.commands import AddOpportunityLine, ChangeOpportunityLine, RemoveOpportunityLine
 from domain.opportunity.events import (
@@ -20,17 +20,17 @@ from domain.opportunity.state import Opportunity
 from domain.opportunity.words import MOST_LINES, NewOpportunityLine, OpportunityLine
 
 
-def faults_of_lines(lines: Iterable[NewOpportunityLine], known: Known) -> Iterator[Rule]:
+def faults_of_lines(lines: Iterable[NewOpportunityLine], currency: str | None, known: Known) -> Iterator[Rule]:
     """The rules that the lines of a new deal break."""
     for at, new in enumerate(lines):
         yield from broken(
             unless_active(known, new.product, ProductNotSold(path=("lines", at, "product"))),
-            _price_negative(new.price, ("lines", at, "price")),
+            _price_out_of_range(new.price, currency, ("lines", at, "price")),
         )
 
 
-def _price_negative(price: Decimal | None, path: Path) -> Rule | None:
-    return PriceNegative(path=path) if price is not None and price < 0 else None
+def _price_out_of_range(price: Decimal | None, currency: str | None, path: Path) -> Rule | None:
+    return PriceNegative(path=path) if price is not None and price < 0 else out_of_range(price, currency, path)
 
 
 def priced(new: NewOpportunityLine | AddOpportunityLine | OpportunityLine, currency: str) -> OpportunityLine:
@@ -64,7 +64,7 @@ def add_line(state: Opportunity, command: AddOpportunityLine, known: Known) -> S
     faults = broken(
         TooManyLines(most=MOST_LINES) if len(state.lines) >= MOST_LINES else None,
         unless_active(known, command.product, ProductNotSold(path=("product",))),
-        _price_negative(command.price, ("price",)),
+        _price_out_of_range(command.price, currency, ("price",)),
         CurrencyMissing() if currency is None else None,
     )
     if faults or currency is None:
@@ -84,7 +84,7 @@ def change_line(state: Opportunity, command: ChangeOpportunityLine) -> Sequence[
         discount=updated(old.discount, command.discount),
         tax=updated(old.tax, command.tax),
     )
-    require(_price_negative(new.price, ("price",)))
+    require(_price_out_of_range(new.price, currency, ("price",)))
     new = priced(new, currency)
     if new == old:
         return []

@@ -35,7 +35,12 @@ class LossReason(Word):
 
 Quantity: TypeAlias = Annotated[Decimal, Doc("How many or how much of it."), QUANTITY]
 Price: TypeAlias = Annotated[
-    Decimal | None, Doc("For one unit, in the deal's currency, before discount and tax; null: unknown yet."), AMOUNT
+    Decimal | None,
+    Doc(
+        "For one unit, in the deal's currency, before discount and tax; rounded to its minor units before it is"
+        " multiplied. Null: unknown yet."
+    ),
+    AMOUNT,
 ]
 Discount: TypeAlias = Annotated[Decimal, Doc("Taken off the price, in per cent."), PERCENT]
 Tax: TypeAlias = Annotated[Decimal, Doc("In per cent; recorded, not part of the deal's amount."), PERCENT]

@@ -368,6 +368,21 @@ class TestDetails:
             Admission({}, {}).admit(ChangeCustomerDetails, ID, {"annual_revenue": "-0.4"}, lambda _: NOTE)
         assert refused.value.broken == (NumberOutOfRange(path=("annual_revenue",), least="0", most="999999999999.999"),)
 
+    def test_no_revenue_is_rounded_beyond_its_bounds(self) -> None:
+        rule = NumberOutOfRange(path=("annual_revenue",), least="-999999999999.999", most="999999999999.999")
+        most = Decimal("999999999999.999")
+        command = ChangeCustomerDetails(id=ID, annual_revenue=most, revenue_currency="EUR")
+        given(organisation).when(command).refused(rule)
+        in_dinars = ChangeCustomerDetails(id=ID, annual_revenue=most, revenue_currency="KWD")
+        given(organisation).when(in_dinars).then(
+            details(annual_revenue=Change(None, str(most)), revenue_currency=Change(None, "KWD"))
+        )
+        # One that is there from before is in nobody's way.
+        stored = details(annual_revenue=Change(None, "1000000000000.00"), revenue_currency=Change(None, "EUR"))
+        given(organisation, stored).when(ChangeCustomerDetails(id=ID, employees=7)).then(
+            details(employees=Change(None, 7))
+        )
+
     def test_revenue_needs_a_currency(self) -> None:
         rule = RevenueCurrencyMissing(path=("revenue_currency",))
         given(organisation).when(ChangeCustomerDetails(id=ID, annual_revenue=Decimal(5))).refused(rule)

@@ -13,6 +13,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from domain.kernel import COMPANY_ID, Claim, ExternalId, Known, PipelineStage, Place, Reference, Standing, Withheld
+from domain.kernel.fields import NumberOutOfRange
 from domain.opportunity import (
     AddOpportunityExternalId,
     AddOpportunityLine,
@@ -529,6 +530,24 @@ def test_an_amount_lies_within_bounds() -> None:
     )
     rounded_up = ChangeOpportunityAmount(id=ID, amount=Decimal("999999999999.999"))
     given(opened).when(rounded_up).refused(AmountTooLarge(path=("amount",), most="999999999999.999"))
+
+
+def test_no_price_is_rounded_beyond_its_bounds() -> None:
+    price = Decimal("999999999999.999")  # 1000000000000.00 in euros
+    rule = NumberOutOfRange(path=("price",), least="-999999999999.999", most="999999999999.999")
+    given(opened).when(
+        AddOpportunityLine(id=ID, line=LINE, product=PRODUCT, price=price, discount=Decimal(100))
+    ).refused(rule)
+    given(opened, one_line).when(ChangeOpportunityLine(id=ID, line=LINE, price=price, discount=Decimal(100))).refused(
+        rule
+    )
+    new = NewOpportunityLine(line=LINE, product=PRODUCT, price=price, discount=Decimal(100))
+    given().when(OpenOpportunity(id=ID, title="Tills", pipeline=SALES, currency="EUR", lines=(new,))).refused(
+        NumberOutOfRange(path=("lines", 0, "price"), least=rule.least, most=rule.most)
+    )
+    (in_dinars,) = decided(given(), OpenOpportunity(id=ID, title="Tills", pipeline=SALES, currency="KWD", lines=(new,)))
+    assert isinstance(in_dinars, OpportunityOpened), "three decimals: nothing is rounded"
+    assert in_dinars.lines[0].price == price
 
 
 def test_an_amount_that_would_be_rounded_to_nothing_is_negative_all_the_same() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from domain.kernel import Claim, ExternalId, Known, Standing
+from domain.kernel.fields import NumberOutOfRange
 from domain.product import (
     AddProduct,
     AddProductExternalId,
@@ -63,6 +64,17 @@ def test_a_list_price_is_not_negative_and_has_a_currency() -> None:
         ListPriceNegative(path=("price",)),
         ListPriceNeedsCurrency(path=("currency",)),
     )
+
+
+def test_no_list_price_is_rounded_beyond_its_bounds() -> None:
+    price = Decimal("999999999999.999")
+    rule = NumberOutOfRange(path=("price",), least="-999999999999.999", most="999999999999.999")
+    given().when(AddProduct(id=ID, name="Talk", price=price, currency="EUR")).refused(rule)
+    given(added).when(ChangeProductPrice(id=ID, price=price)).refused(rule)
+    in_dinars = ProductPriceChanged(
+        old_price=Decimal("4821.00"), old_currency="USD", new_price=price, new_currency="KWD"
+    )
+    given(added).when(ChangeProductPrice(id=ID, price=price, currency="KWD")).then(in_dinars)
 
 
 def test_a_price_keeps_its_currency_unless_another_is_named() -> None:
