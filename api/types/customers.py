@@ -238,8 +238,12 @@ class CustomerGroup(CustomerTotals):
     parent: Customer | None = relation("parent_id", "The customer that they belong to.")
     source: str | None = column("source", "Where they came from.")
     language: str | None = column("language", "The language to address them in, as a BCP 47 tag.")
-    tag: str | None = column("tag.tag_key", "Their tag, in lower case. A customer counts once for each of its tags.")
-    scheme: str | None = column("class.scheme_key", "The scheme that they are classified by, in lower case.")
+    tag: str | None = column(
+        "tag.tag_key", "Their tag, its case folded: `Straße` is `strasse`. A customer counts once for each of its tags."
+    )
+    scheme: str | None = column(
+        "class.scheme_key", "The scheme that they are classified by, its case folded as a tag's."
+    )
     classification: str | None = column(
         "class.value", "Their class; without `scheme`, of any scheme. A customer without one is under null."
     )

@@ -88,7 +88,9 @@ class Ticket(Node):
     customer: LaterCustomer | None = relation("customer_id", "Whose concern it is.", filtered=True)
     queue: Queue | None = relation("queue_id", "The queue that it waits in.", filtered=True)
     assignee: LaterStaffMember | None = relation("assignee_id", "Who works on it.", filtered=True)
-    follows: "Ticket | None" = relation("follows_id", "The closed ticket that this one follows up.", filtered=True)
+    follows: "Ticket | None" = relation(
+        "follows_id", "The solved or closed ticket that this one follows up.", filtered=True
+    )
     follow_ups: "Connection[Ticket]" = connection(
         "Tickets that follow this one up.", on={"follows_id": "id"}, filtered=True
     )

@@ -95,7 +95,11 @@ class MoveOpportunityCloseDate(Command, frozen=True, kw_only=True):
 class OverrideOpportunityProbability(Command, frozen=True, kw_only=True):
     """Put your own probability in place of the stage's, or return to the stage's with null."""
 
-    probability: Annotated[Decimal | None, Doc("In per cent; null: the stage's counts again."), PERCENT]
+    probability: Annotated[
+        Decimal | None,
+        Doc("In per cent; null: the one that its stage had when the deal entered it counts again."),
+        PERCENT,
+    ]
     reason: Annotated[str, Doc("Why you know better."), LINE]
 
 
@@ -155,7 +159,7 @@ class LoseOpportunity(Command, frozen=True, kw_only=True):
 
 
 class ReopenOpportunity(Command, frozen=True, kw_only=True):
-    """Work again on a deal that was won or lost; its stage's probability counts again."""
+    """Work again on a deal that was won or lost; the probability that its stage had when it entered it counts again."""
 
     reason: Annotated[str, Doc("Why it is open again."), LINE]
 

@@ -83,7 +83,7 @@ class OpportunityCloseDateMoved(Event, frozen=True, kw_only=True):
 
 
 class OpportunityProbabilityOverridden(Event, frozen=True, kw_only=True):
-    """Somebody knows better than the stage; or, where `overridden` is false, the stage's probability counts again."""
+    """Somebody knows better than the stage; or, where `overridden` is false, what it had at the entry counts again."""
 
     old: Decimal
     new: Decimal
@@ -151,7 +151,7 @@ class OpportunityLost(Event, frozen=True, kw_only=True):
 
 
 class OpportunityReopened(Event, frozen=True, kw_only=True):
-    """A closed deal is worked on again, with its stage's probability."""
+    """A closed deal is worked on again, with the probability that its stage had when it entered it."""
 
     was: OpportunityStatus
     closed_on: date
