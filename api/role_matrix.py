@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from api.reading.policies import POLICIES, Everybody, OfRecord, Takes
-from domain.access import NEEDS
+from domain.access import NEEDS, NEEDS_TOO
 from domain.catalogue import catalogue, mutation_name
 from domain.kernel.permissions import Permission, Scope
 from domain.ready_roles import READY
@@ -39,6 +39,11 @@ def _mutations() -> Iterator[str]:
         ]
         if taking:
             yield f"| `{permission.name}` | {_listed(taking)} |"
+    yield ""
+    for command, permission in NEEDS_TOO.items():
+        decider = catalogue.by_command[command]
+        [verb] = (verb for verb, one in decider.commands.items() if one is command)
+        yield f"`{mutation_name(decider, verb)}` takes `{permission.name}` too."
 
 
 def _rows() -> Iterator[str]:

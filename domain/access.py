@@ -128,6 +128,12 @@ NEEDS: Final[Mapping[type[Command], Permission]] = {
 }
 """What each command needs, on the record that it changes; on a new one, where the record then stands."""
 
+NEEDS_TOO: Final[Mapping[type[Command], Permission]] = {
+    # A person's copy holds the revenue that was entered about them: without it, it would be no copy of everything.
+    customer.ExportCustomerPersonalData: Permission.SEE_AMOUNTS,
+}
+"""What some need beside that."""
+
 
 class Authority(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody may do, as it stands at the moment of a request."""
@@ -200,12 +206,18 @@ _LOOKED_AFTER: Final[Mapping[str, tuple[str, ...]]] = {
 
 def not_allowed(authority: Authority, command: Command, place: Place | None = None) -> Rule | None:
     """The rule against a command on a record that stands there, without a place on any; None where none is broken."""
+    if missing := _missing(authority, type(command), place):
+        return NotAllowed(permission=missing.name)
+    if authority.acting_for is not None and (missing := _missing(authority.acting_for, type(command), place)):
+        return NotAllowedOnBehalf(permission=missing.name)
+    return None
+
+
+def _missing(authority: Authority, command: type[Command], place: Place | None) -> Permission | None:
     # What nobody decided upon takes most.
-    permission = NEEDS.get(type(command), Permission.MANAGE_ACCESS)
-    if not _may(authority, permission, place):
-        return NotAllowed(permission=permission.name)
-    if authority.acting_for is not None and not _may(authority.acting_for, permission, place):
-        return NotAllowedOnBehalf(permission=permission.name)
+    for permission in (NEEDS.get(command, Permission.MANAGE_ACCESS), NEEDS_TOO.get(command)):
+        if permission is not None and not _may(authority, permission, place):
+            return permission
     return None
 
 

@@ -228,7 +228,10 @@ class UnmaskCustomer(Command, frozen=True, kw_only=True):
 
 
 class ExportCustomerPersonalData(Command, frozen=True, kw_only=True):
-    """Get all that the book holds about a customer as one document, for the person who asks. It is recorded before."""
+    """Get all that the book holds about a customer as one document, for the person who asks. It is recorded before.
+
+    It takes the permission `SEE_AMOUNTS` too: revenues are in it.
+    """
 
     export: Annotated[UUID, Derived("exp")]
     reason: Annotated[str, Doc("Why the copy is made: who asked, and where that is written down."), LINE]

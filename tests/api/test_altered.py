@@ -279,7 +279,8 @@ async def test_a_copy_that_needs_it_is_answered_clearly_to_whoever_sees_the_pers
     database: str, tmp_path: Path
 ) -> None:
     """And to nobody who does not see them any more, though they may repeat the command that once was theirs."""
-    own = {Permission.READ_CUSTOMERS: Scope.OWN, Permission.UNMASK_PERSONAL_DATA: Scope.ALL}
+    copying = dict.fromkeys((Permission.UNMASK_PERSONAL_DATA, Permission.SEE_AMOUNTS), Scope.ALL)
+    own = {Permission.READ_CUSTOMERS: Scope.OWN, **copying}
     async with house(database, tmp_path) as at, at.browser() as browser:
         rosa = await at.company.hire("rosa@acme.example", own)
         await browser.send(RESET, {"token": await at.reset_token(rosa), "password": "five blue bicycles"})

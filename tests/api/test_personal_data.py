@@ -70,7 +70,8 @@ def enter(parts: Parts) -> tuple[str, str]:
     mill = do("customer", "register", kind="organisation", name="Mill")
     do("customer", "rename", id=ada, name="ADA-5", reason="ADA-6 has married")
     details = {"salutation": "ADA-7", "job_title": "ADA-8", "birthday": "1915-12-10", "description": "ADA-9"}
-    do("customer", "changeDetails", id=ada, **details)
+    revenue = {"annual_revenue": "4711", "revenue_currency": "EUR"}
+    do("customer", "changeDetails", id=ada, **details, **revenue)
     do("customer", "changeDetails", id=ada, salutation="ADA-10")
     point = {"kind": "email", "value": "ADA-11@example.com", "primary": True}
     do("customer", "addContactPoint", id=ada, contact_point=point)
@@ -137,6 +138,9 @@ def asked(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Ask
             signed_in(server, people["Marketing"], "Marketing@acme.example") as marketing,
         ):
             refused = [export(marketing), export(auditor, reason=" ")]
+            poor = server.token("READ_CUSTOMERS", "UNMASK_PERSONAL_DATA")
+            with httpx.Client(base_url=server.origin, headers=poor) as without_amounts:
+                refused.append(export(without_amounts))
             key = str(uuid4())
             given = export(auditor, idempotencyKey=key)
             assert export(auditor, idempotencyKey=key) == given, "the same again, under one entry"
@@ -206,7 +210,8 @@ def test_what_holds_now_is_told_in_order(asked: Asked) -> None:
     given = asked.through_graphql["personalData"]
     assert (given["format"], given["customer"], given["name"]) == ("daybook-personal-data-1", asked.ada, "ADA-5")
     assert given["details"] == {
-        "salutation": "ADA-10", "jobTitle": "ADA-8", "birthday": "1915-12-10", "description": "ADA-9"
+        "salutation": "ADA-10", "jobTitle": "ADA-8", "birthday": "1915-12-10", "description": "ADA-9",
+        "annualRevenue": "4711.00", "revenueCurrency": "EUR",
     }  # fmt: skip
     assert [(one["value"], one["primary"]) for one in given["contactPoints"]] == [
         ("ADA-1@example.com", False),
@@ -245,12 +250,14 @@ def test_who_saw_it_is_told_this_copy_included(asked: Asked) -> None:
 
 
 def test_it_takes_the_permission_and_a_reason(asked: Asked) -> None:
-    marketing, without_reason = asked.refused
+    marketing, without_reason, without_amounts = asked.refused
     assert (marketing["personalData"], marketing["userErrors"][0]["code"]) == (None, "NOT_ALLOWED")
     assert (without_reason["personalData"], without_reason["userErrors"]) == (
         None,
         [{"code": "TEXT_EMPTY", "path": ["reason"]}],
     )
+    # Revenues stand in it, and it is not to lack anything.
+    assert (without_amounts["personalData"], without_amounts["userErrors"][0]["code"]) == (None, "NOT_ALLOWED")
     exported = [one for one in asked.entries if one.name == "CustomerPersonalDataExported"]
     assert len(exported) == 1
 

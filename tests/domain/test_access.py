@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from domain.access import NEEDS, READS, Authority, looked_after_by, not_allowed, unlimited
 from domain.appending import NotAllowed, NotAllowedOnBehalf
 from domain.catalogue import catalogue
-from domain.customer import RegisterCustomer, RenameCustomer
+from domain.customer import ExportCustomerPersonalData, RegisterCustomer, RenameCustomer
 from domain.kernel import Place
 from domain.kernel.permissions import Grant, Permission, Scope, widest
 from domain.ready_roles import READY
@@ -82,6 +82,17 @@ def test_every_command_needs_something_and_the_house_may_do_all() -> None:
     assert set(NEEDS) == set(catalogue.by_command)
     assert set(READS) <= set(catalogue.deciders)
     assert not [command for command in NEEDS if not unlimited("house").reaches(NEEDS[command], Place())]
+
+
+def test_a_copy_of_everything_takes_amounts_too() -> None:
+    everybody_s = {"READ_CUSTOMERS": Scope.ALL, "UNMASK_PERSONAL_DATA": Scope.ALL}
+    poor, rich = somebody(**everybody_s), somebody(**everybody_s, SEE_AMOUNTS=Scope.ALL)
+    export = ExportCustomerPersonalData(id=ME, export=ME, reason="She asks")
+    for place in (ELSEWHERE, None):
+        assert not_allowed(poor, export, place) == NotAllowed(permission="SEE_AMOUNTS")
+        assert not_allowed(rich, export, place) is None
+        on_behalf = not_allowed(replace(rich, acting_for=poor), export, place)
+        assert on_behalf == NotAllowedOnBehalf(permission="SEE_AMOUNTS")
 
 
 def test_the_most_permissive_role_wins() -> None:
