@@ -12,6 +12,7 @@ import msgspec
 
 from api.reading.entries import entry_columns
 from api.reading.statement import Cells
+from domain.customer import CONTACT_LINKS
 from domain.kernel.permissions import Permission, Scope
 from projections import (
     api_tokens,
@@ -130,11 +131,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """In place of masks."""
     customer: str | None = None
     """The column that names the customer whose record this is, or is part of: what unmasking a customer shows."""
+    of_others: str | None = None
+    """A condition, as a template: such rows of the customer's record speak of somebody else, and are not shown."""
 
     @property
     def of_unmasked(self) -> str:
         """The condition that a row is of the customer who is unmasked, as a template."""
-        return f"{{{self.customer}}} = {{{UNMASKED}}}"
+        own = f"{{{self.customer}}} = {{{UNMASKED}}}"
+        return own if self.of_others is None else f"({own} and not ({self.of_others}))"
 
 
 def _masks(*columns: str) -> dict[str, Mask]:
@@ -142,6 +146,8 @@ def _masks(*columns: str) -> dict[str, Mask]:
 
 
 _OF_ORGANISATIONS = "{kind} = 'organisation'"
+_SAID_OF_CONTACTS = "{subject_id} <> {aggregate_id} or {event} in ('" + "', '".join(CONTACT_LINKS) + "')"
+"""An organisation's entries that are sealed under its contacts' keys; in older books under its own."""
 _NOTES = Policy(personal=_masks("text"))
 _ALL_PERSONAL = Policy(all_personal=True)
 _ALL_PERSONAL_OF_CUSTOMER = Policy(all_personal=True, customer="customer_id")
@@ -237,6 +243,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
         personal=_masks("reason"),
         columns=entry_columns,
         customer="aggregate_id",
+        of_others=_SAID_OF_CONTACTS,
     ),
 }
 """By the name of the table."""

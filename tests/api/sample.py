@@ -165,6 +165,9 @@ def sample(seed: int) -> Rows:
             _keep_minor_units(row, column, row["currency"])
     for row in (*rows["opportunities"], *rows["products"]):
         _keep_minor_units(row, "amount" if "amount" in row else "price", row["currency"])
+    for row in rows["timeline"][::2]:
+        # Nearly all entries speak of the record that they are of.
+        row["subject_id"] = row["aggregate_id"]
     for row in rows["customers"]:
         row["revenue_currency"] = row["revenue_currency"] or "EUR"
         _keep_minor_units(row, "annual_revenue", row["revenue_currency"])

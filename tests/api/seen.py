@@ -90,11 +90,16 @@ KINDS_OF_CUSTOMER = {"Customer": "id", "ContactPoint": "customer_id", "Consent":
                      "HistoryEntry": "aggregate_id"}  # fmt: skip
 
 
+def _is_of(customer: str, row: Row, column: str) -> bool:
+    """Whether a row is that customer's; an entry has to speak of nobody else, too."""
+    return bool(row.get(column) == customer == row.get("subject_id", customer))
+
+
 def seen(rows: Rows, who: Authority, unmasked: str | None = None) -> Rows:
     """The world as it is for somebody; `unmasked`: the customer whose personal data is shown to them."""
 
     def is_shown(table: str, row: Row) -> bool:
-        return unmasked is not None and table in OF_CUSTOMER and row[OF_CUSTOMER[table]] == unmasked
+        return unmasked is not None and table in OF_CUSTOMER and _is_of(unmasked, row, OF_CUSTOMER[table])
 
     world = {table: list(some) for table, some in rows.items()}
     for table, kept in _records(who).items():
@@ -178,7 +183,7 @@ LISTED = {
 
 def hidden_fields(who: Authority, kind: str, row: Row, unmasked: str | None = None) -> list[str]:
     """The names that `hiddenFields` gives of an object."""
-    shown = unmasked is not None and kind in KINDS_OF_CUSTOMER and row.get(KINDS_OF_CUSTOMER[kind]) == unmasked
+    shown = unmasked is not None and kind in KINDS_OF_CUSTOMER and _is_of(unmasked, row, KINDS_OF_CUSTOMER[kind])
     found = [name for permission, names in LISTED.items() if permission not in who.grants for name in names]
     if Permission.SEE_PERSONAL_DATA not in who.grants and not shown:
         exempt = OF_ORGANISATIONS if kind == "Customer" and row["kind"] == "organisation" else ()

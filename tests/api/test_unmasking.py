@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 import msgspec
+import psycopg
 import pytest
 from graphql import parse
 
@@ -57,6 +58,16 @@ mutation ($input: CustomerUnmaskInput!, $at: Position) {
     auditBundle(atPosition: $at) { file position checkpoint }
     position
     userErrors { code }
+  }
+}
+"""
+SAID_OF_CONTACTS = """
+mutation ($input: CustomerUnmaskInput!) {
+  customerUnmask(input: $input) {
+    customer {
+      contacts { role hiddenFields }
+      history(last: 10) { nodes { type data withheld reason hiddenFields } }
+    }
   }
 }
 """
@@ -177,6 +188,34 @@ def test_an_auditor_is_shown_a_customer_for_a_reason(office: Office) -> None:
     # It holds for that answer alone.
     assert office.ask(MASKED, id=office.customer)["data"]["customer"] == before
     assert not [one for one in SECRETS if one in msgspec.json.encode(office.ask(MASKED, id=office.customer)).decode()]
+
+
+@pytest.mark.parametrize("under_its_own_key", [False, True], ids=["contact's key", "organisation's key, as once"])
+def test_what_an_organisation_says_of_a_contact_is_the_contact_s(
+    office: Office, database: str, under_its_own_key: bool
+) -> None:
+    """The contact's own history would not say that somebody was shown it."""
+    mill = office.server.mutate("customerRegister", "customer { id }", kind="ORGANISATION", name="Mill")["customer"][
+        "id"
+    ]
+    office.server.mutate("customerLinkContact", id=mill, person=office.customer, role="Patient", reason="Of ward 7")
+    links = office.server.post("query ($id: ID!) { customer(id: $id) { contacts { id } } }", {"id": mill})
+    [link] = links["customer"]["contacts"]
+    office.server.mutate("customerUnlinkContact", id=mill, link=link["id"], until="2026-01-31", reason="Left ward 7")
+    office.server.mutate("customerAddNote", id=mill, text="Grinds rye", reason="They told us")
+    if under_its_own_key:
+        with psycopg.connect(database) as db:
+            db.execute("UPDATE daybook_read.timeline SET subject_id = aggregate_id")
+    shown = office.ask(SAID_OF_CONTACTS, input={"id": mill, "idempotencyKey": str(uuid4()), "reason": "An audit"})
+    customer = shown["data"]["customerUnmask"]["customer"]
+    for contact in customer["contacts"]:
+        assert (contact["role"], contact["hiddenFields"]) == (None, ["role"])
+    *_, linked, unlinked, noted, _ = customer["history"]["nodes"]
+    assert [one["type"] for one in (linked, unlinked)] == ["CustomerContactLinked", "CustomerContactUnlinked"]
+    assert (linked["data"]["role"], linked["withheld"]) == (None, ["role"])
+    for entry in (linked, unlinked):
+        assert (entry["reason"], entry["hiddenFields"]) == (None, ["reason"])
+    assert (noted["data"]["text"], noted["reason"], noted["hiddenFields"]) == ("Grinds rye", "They told us", [])
 
 
 def test_it_stands_in_the_book_before_anything_is_shown(office: Office) -> None:
