@@ -84,6 +84,7 @@ from domain.customer.events import (
 from domain.customer.rules import (
     ApprovedByAnother,
     ApprovedByAPerson,
+    AskedByAPerson,
     BirthdayInTheFuture,
     ContactLinkedAlready,
     ContactPointDuplicated,
@@ -187,6 +188,7 @@ __all__ = [
     "ApprovedByAPerson",
     "ApprovedByAnother",
     "ArchiveCustomer",
+    "AskedByAPerson",
     "AssignCustomerOwner",
     "AssignCustomerParent",
     "BirthdayInTheFuture",

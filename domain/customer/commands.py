@@ -238,7 +238,10 @@ class ExportCustomerPersonalData(Command, frozen=True, kw_only=True):
 
 
 class RequestCustomerErasure(Command, frozen=True, kw_only=True):
-    """Ask for the customer's personal data to be erased. Another person approves it: `customerErasePersonalData`."""
+    """Ask for the customer's personal data to be erased. Another person approves it: `customerErasePersonalData`.
+
+    A person asks for it, and no API token.
+    """
 
     ground: Annotated[ErasureGround, Doc("Why it has to go. This stays in the book.")]
     reason: Annotated[str, Doc("More about it, for whoever approves it; it is erased too."), LINE]

@@ -15,7 +15,14 @@ from domain.customer.events import (
     CustomerLegalHoldLifted,
     CustomerLegalHoldPlaced,
 )
-from domain.customer.rules import ApprovedByAnother, ApprovedByAPerson, ErasureNotRequested, InOwnName, UnderLegalHold
+from domain.customer.rules import (
+    ApprovedByAnother,
+    ApprovedByAPerson,
+    AskedByAPerson,
+    ErasureNotRequested,
+    InOwnName,
+    UnderLegalHold,
+)
 from domain.customer.state import Customer
 from domain.customer.words import MOST_HOLDS
 from domain.kernel import Known, one_too_many, refuse, require
@@ -31,11 +38,11 @@ ErasureCommand = (
 
 
 def erasure_requested(state: Customer, command: RequestCustomerErasure, known: Known) -> list[CustomerEvent]:
-    """The request. A second one, while the first waits, is met already."""
-    if state.asked_by is not None:
+    """The request. A second one, while the first waits, is met already, unless a token made that, as it once could."""
+    if state.asked_by is not None and not _is_token(state.asked_by):
         return []
     # Otherwise one could ask through a program, and approve it oneself.
-    require(InOwnName() if known.on_behalf else None)
+    require(InOwnName() if known.on_behalf else None, AskedByAPerson() if _is_token(known.actor) else None)
     return [CustomerErasureRequested(ground=command.ground, asked_by=known.actor, reason=command.reason)]
 
 
@@ -49,7 +56,8 @@ def erasure_approved(state: Customer, command: EraseCustomerPersonalData, known:
         refuse(ErasureNotRequested())
     require(
         InOwnName() if known.on_behalf else None,
-        ApprovedByAPerson() if known.actor.startswith("token:") else None,
+        ApprovedByAPerson() if _is_token(known.actor) else None,
+        AskedByAPerson() if _is_token(state.asked_by) else None,
         ApprovedByAnother() if known.actor == state.asked_by else None,
         UnderLegalHold(holds=len(state.holds)) if state.holds else None,
     )
@@ -58,6 +66,10 @@ def erasure_approved(state: Customer, command: EraseCustomerPersonalData, known:
             ground=state.ground, asked_by=state.asked_by, approved_by=known.actor, reason=command.reason
         )
     ]
+
+
+def _is_token(actor: str) -> bool:
+    return actor.startswith("token:")
 
 
 def legal_hold_placed(state: Customer, matter: str) -> list[CustomerEvent]:

@@ -99,6 +99,10 @@ class ApprovedByAPerson(Rule):
     """An API token approves no erasure: sign in as a person."""
 
 
+class AskedByAPerson(Rule):
+    """An API token asks for no erasure: a person has to ask for it, in their own name, and another one approves it."""
+
+
 class InOwnName(Rule):
     """An erasure takes two people, each in their own name: ask for it, and approve it, on nobody else's behalf."""
 

@@ -32,8 +32,8 @@ from projections.customers import customers
 from projections.rebuild import rebuild
 from projections.registry import may_hold_persons, models
 from projections.tables import names
-from tests.api.book import HEADERS, Client, serving
-from tests.api.identity.company import Company
+from tests.api.book import Client, serving
+from tests.api.identity.signing_in import asked_by_somebody
 from tests.api.test_command_line import Shell
 from tests.faults.invariants import held_is_what_is_claimed
 from tests.projections.conftest import until
@@ -58,7 +58,6 @@ class Story:
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self.company = Company(client.http)
 
     async def do(self, mutation: str, selection: str = "position", **given: Any) -> dict[str, Any]:
         payload = await self.client.mutate(mutation, f"{selection} userErrors {{ code message }}", **given)
@@ -120,16 +119,11 @@ class Story:
         await self.do("customerUnlinkContact", id=self.inn, link=gone["id"])
 
     async def erase(self, person: str) -> None:
-        """Asked for by the shop's token, approved by the operator; returns once the receipt is in the read models."""
-        token, _ = await self.company.issue()
+        """Asked for by somebody, approved by the operator; returns once the receipt is in the read models."""
         asked = {"id": person, "ground": "PERSON_ASKED", "reason": "Quastenbrief", "idempotencyKey": str(uuid4())}
         document = "mutation($i: CustomerRequestErasureInput!) { customerRequestErasure(input: $i) { position } }"
-        answer = await self.client.http.post(
-            "/graphql",
-            json={"query": document, "variables": {"i": asked}},
-            headers={**HEADERS, "Authorization": f"Bearer {token}"},
-        )
-        assert answer.json()["data"]["customerRequestErasure"]["position"], answer.text
+        answer = await asked_by_somebody(self.client.http, document, asked)
+        assert answer["customerRequestErasure"]["position"], answer
         await self.do("customerErasePersonalData", id=person, reason="Quastenbrief")
         await self.erased(person)
 

@@ -11,6 +11,7 @@ import pytest
 from api.execution import Answer
 from api.reading.reader import Reader
 from domain.customer import PERSONAL_DATA_ERASED
+from tests.api.identity.signing_in import somebody
 from tests.api.listening import Operator, Server, Socket, listening, until
 from tests.api.test_event_stream import streamed
 from tests.api.test_event_stream import told as events_of
@@ -51,10 +52,13 @@ class Told:
         defined = server.mutate("pipelineDefine", "pipeline { id }", name="Sales", stages=[stage])
         self.deal = self._opened("opportunity", customer=self.person, pipeline=defined["pipeline"]["id"], title=TITLE)
 
+        with somebody(server) as http:
+            cookie = "; ".join(f"{name}={value}" for name, value in http.cookies.items())
+            self._rosa = Operator(server.port, {**http.headers, "Cookie": cookie})
+
     def erase(self) -> None:
         """Asked for by one, approved by another; carried out by the server."""
-        somebody = Operator(self.server.port, self.server.token("READ_CUSTOMERS", "REQUEST_ERASURE"))
-        somebody.mutate("customerRequestErasure", id=self.person, ground="PERSON_ASKED", reason="A letter")
+        self._rosa.mutate("customerRequestErasure", id=self.person, ground="PERSON_ASKED", reason="A letter")
         self.server.mutate("customerErasePersonalData", id=self.person, reason="Checked")
 
     def _opened(self, noun: str, **given: Any) -> str:

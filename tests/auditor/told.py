@@ -14,7 +14,7 @@ from domain.kernel import parse_type_id
 from infra.master_key import master_key
 from infra.seals import derive
 from tests.api.book import Client
-from tests.api.identity.company import Company
+from tests.api.identity.signing_in import asked_by_somebody
 
 AWKWARD = "  A\u202eB\u2066 \u2028|  → nothing, : \U0001f98a\u200d\u00a0_ x "
 
@@ -64,7 +64,7 @@ class Story:
     """Customers who have been through everything."""
 
     def __init__(self, client: Client) -> None:
-        self._client, self._company = client, Company(client.http)
+        self._client = client
 
     async def begin(self) -> None:
         points = [
@@ -133,10 +133,10 @@ class Story:
         return payload
 
     async def _erase(self, id: str) -> None:
-        token, _ = await self._company.issue()
         asking = "mutation($i: CustomerRequestErasureInput!) { customerRequestErasure(input: $i) { position } }"
         given = {"id": id, "ground": "PERSON_ASKED", "reason": "Please", "idempotencyKey": str(uuid4())}
-        await self._client.data(asking, {"i": given}, Authorization=f"Bearer {token}")
+        requested = await asked_by_somebody(self._client.http, asking, given)
+        assert requested["customerRequestErasure"]["position"], requested
         await self._do("customerErasePersonalData", id=id, reason="Right so")
         asked = "query($id: ID!) { customer(id: $id) { erasure } }"
         with anyio.fail_after(20):

@@ -10,6 +10,7 @@ from domain.customer import (
     ApprovedByAnother,
     ApprovedByAPerson,
     ArchiveCustomer,
+    AskedByAPerson,
     ClassifyCustomer,
     ConsentChannel,
     ContactPoint,
@@ -109,6 +110,19 @@ class TestAskingForIt:
     def test_it_is_asked_for_on_nobody_else_s_behalf(self) -> None:
         given(registered).by(MAX).on_behalf().when(request).refused(InOwnName())
 
+    def test_no_api_token_asks_for_it(self) -> None:
+        given(registered).by(TOKEN).when(request).refused(AskedByAPerson())
+        given(registered).by(TOKEN).on_behalf().when(request).refused(InOwnName(), AskedByAPerson())
+        given(registered, requested).by(TOKEN).when(request).then()
+
+    def test_what_a_token_once_asked_for_a_person_asks_for_again(self) -> None:
+        asked = CustomerErasureRequested(ground=ASKED, asked_by=TOKEN, reason="x")
+        given(registered, asked).by(ROSA).when(erase).refused(AskedByAPerson())
+        given(registered, asked).by(TOKEN).when(request).refused(AskedByAPerson())
+        given(registered, asked).by(ROSA).when(request).then(requested)
+        given(registered, asked, requested).by(ROSA).when(erase).refused(ApprovedByAnother())
+        given(registered, asked, requested).by(MAX).when(erase).then(approved)
+
     def test_until_it_is_approved_the_customer_lives_on(self) -> None:
         state = given(registered, requested).state
         assert customer.standing(state).active
@@ -142,7 +156,7 @@ class TestApproving:
 
     def test_every_rule_that_is_broken_is_named(self) -> None:
         asked = CustomerErasureRequested(ground=ASKED, asked_by=TOKEN, reason="x")
-        broken = ApprovedByAPerson(), ApprovedByAnother(), UnderLegalHold(holds=1)
+        broken = ApprovedByAPerson(), AskedByAPerson(), ApprovedByAnother(), UnderLegalHold(holds=1)
         given(registered, held, asked).by(TOKEN).when(erase).refused(*broken)
 
 

@@ -1,8 +1,7 @@
 """An erasure that is killed at any of its steps is carried out all the same, once; and no backup takes it back."""
 
 import subprocess
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from domain.kernel import parse_type_id
 from infra.embedded.software import wheel_binaries
 from infra.erasure.ledger import Ledger
 from tests.api.book import why
+from tests.api.identity.signing_in import somebody
+from tests.api.listening import Operator
 from tests.faults.processes import HEADERS, PATIENCE, Server, stopped_at_the_end, until
 from tests.faults.report import FULL
 from tests.postgres import MAJOR
@@ -34,21 +35,24 @@ TRIED = POINTS if FULL else ("erasure-in-ledger", "erasure-unnoted")
 class Desk:
     """Whoever sits at a server."""
 
-    def __init__(self, server: Server) -> None:
-        self.server = server
+    def __init__(self, server: Server, browser: httpx.Client | None = None) -> None:
+        """`browser`: of whoever signed in there; nobody did at the operator's."""
+        self.server, self.browser = server, browser
 
-    def ask(self, query: str, token: str | None = None, **variables: Any) -> dict[str, Any]:
-        headers = HEADERS if token is None else {**HEADERS, "Authorization": f"Bearer {token}"}
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         body = {"query": query, "variables": variables}
-        answer = httpx.post(self.server.url, json=body, headers=headers, timeout=PATIENCE).json()
+        if self.browser is not None:
+            answer = self.browser.post("/graphql", json=body).json()
+        else:
+            answer = httpx.post(self.server.url, json=body, headers=HEADERS, timeout=PATIENCE).json()
         assert "errors" not in answer, answer
         data: dict[str, Any] = answer["data"]
         return data
 
-    def do(self, mutation: str, selection: str = "position", token: str | None = None, **given: Any) -> dict[str, Any]:
+    def do(self, mutation: str, selection: str = "position", **given: Any) -> dict[str, Any]:
         name = mutation[0].upper() + mutation[1:]
         query = f"mutation($i: {name}Input!) {{ {mutation}(input: $i) {{ {selection} userErrors {{ code }} }} }}"
-        payload: dict[str, Any] = self.ask(query, token, i={"idempotencyKey": str(uuid4()), **why(mutation), **given})[
+        payload: dict[str, Any] = self.ask(query, i={"idempotencyKey": str(uuid4()), **why(mutation), **given})[
             mutation
         ]
         assert payload["userErrors"] == [], payload
@@ -69,18 +73,16 @@ class Desk:
 def test_killed_anywhere_and_restored_from_a_backup(database: str, bare_database: str, tmp_path: Path) -> None:
     server, ledger = Server(database, tmp_path), Ledger(tmp_path / "erasures.jsonl")
     desk = Desk(server)
-    with stopped_at_the_end(server):
+    with stopped_at_the_end(server), ExitStack() as stack:
         server.start()
         server.wait_alive()
-        expires = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-        grants = [{"permission": one, "scope": "ALL"} for one in ("READ_CUSTOMERS", "REQUEST_ERASURE")]
-        token = desk.do("apiTokenIssue", "secret", name="Shop", grants=grants, expiresAt=expires)["secret"]
+        rosa = Desk(server, stack.enter_context(somebody(Operator(server.port, HEADERS))))
         people = {point: desk.register(f"Quirinus {point}") for point in TRIED}
         stays = desk.register("Rosalind")
         backup = tmp_path / "book.dump"
         _run("pg_dump", "--format", "custom", "--file", str(backup), "--dbname", database)
         for point, id in people.items():
-            desk.do("customerRequestErasure", token=token, id=id, ground="PERSON_ASKED", reason="Letter")
+            rosa.do("customerRequestErasure", id=id, ground="PERSON_ASKED", reason="Letter")
             server.stop()
             server.start(point)
             server.wait_alive()

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psycopg
 
 from tests.api.book import HEADERS, make_app
-from tests.api.identity.company import Company
+from tests.api.identity.company import ALL, Company, granted
 from tests.api.listening import PATIENCE, Operator
 
 ORIGIN = "http://localhost:8000"
@@ -104,6 +105,37 @@ async def house(database: str, directory: Path, **options: Any) -> AsyncIterator
         httpx.AsyncClient(transport=transport, base_url=ORIGIN, timeout=30) as http,
     ):
         yield House(app, Company(http), database)
+
+
+async def asked_by_somebody(http: httpx.AsyncClient, query: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What somebody is answered who was just hired and may do everything, and who signs in beside the operator."""
+    company, email = Company(http), f"{uuid4().hex}@acme.example"
+    issued = await company.ask(ISSUE, {"i": {"staffMember": await company.hire(email)}})
+    found = dict[str, Any]()
+    for document, said in (
+        (RESET, {"token": issued["passwordResetIssue"]["token"], "password": PASSWORD}),
+        (SIGN_IN, {"email": email, "password": PASSWORD}),
+        (query, given),
+    ):
+        body = {"query": document, "variables": {"i": said}}
+        request = http.build_request("POST", "/graphql", json=body, headers=OWN_PAGE)
+        request.headers.pop("Authorization", None)  # the client's own
+        answer = (await http.send(request)).json()
+        assert "errors" not in answer, answer
+        found = answer["data"]
+    http.cookies.clear()
+    return found
+
+
+@contextmanager
+def somebody(operator: Operator) -> Iterator[httpx.Client]:
+    """The browser of somebody who was just hired and may do everything, at a server that listens."""
+    email = f"{uuid4().hex}@acme.example"
+    id = operator.mutate("staffMemberRegister", "staffMember { id }", name=email, email=email)["staffMember"]["id"]
+    role = operator.mutate("roleDefine", "role { id }", name=f"Role of {email}", grants=granted(ALL))["role"]["id"]
+    operator.mutate("staffMemberGrantRole", id=id, role=role)
+    with signed_in(operator, id, email) as http:
+        yield http
 
 
 @contextmanager
