@@ -112,7 +112,7 @@ class Sight:
 
         That there are entries of all the others is told too, and so is all of an API token's.
         """
-        if kind not in RECORDS or not self._limits(RECORDS[kind]):
+        if kind not in RECORDS or not self.limits(RECORDS[kind]):
             return True
         return False if self.sees_nothing(RECORDS[kind]) else None
 
@@ -181,7 +181,7 @@ class Sight:
                 reached = (each for each in branches if each.scope.rank <= scope.rank)
                 return [condition for each in reached for condition in self._conditions(each, statement)]
             case PartOf(column=column, record=record):
-                return [self._there(record, column, today, statement)] if self._limits(record) else []
+                return [self._there(record, column, today, statement)] if self.limits(record) else []
             case OfEntries(records=records):
                 return self._of_entries(records, today, statement)
 
@@ -197,7 +197,7 @@ class Sight:
             yield from (f"{column} = ({ids})[{at}]" for at in range(1, many + 1))
 
     def _of_entries(self, records: Mapping[str, Table], today: RowSource, statement: Statement) -> Sequence[str]:
-        limited = {kind: table for kind, table in records.items() if self._limits(table)}
+        limited = {kind: table for kind, table in records.items() if self.limits(table)}
         if not limited:
             return []
         others = ", ".join(f"'{kind}'" for kind in limited)
@@ -212,7 +212,7 @@ class Sight:
         rows = self.rows(record, today, today, statement)
         return f'exists (select from {rows} record where record."id" = seen."{column}")'
 
-    def _limits(self, table: Table) -> bool:
+    def limits(self, table: Table) -> bool:
         """Whether there may be rows of a table that are not seen."""
         rows = POLICIES[table.name].rows
         return isinstance(rows, OfRecord | Takes) and self._grants.get(rows.permission) is not Scope.ALL

@@ -56,7 +56,19 @@ class _Grouping:
         if column is None:
             return quoted(f"*{name}"), f"({_expression(self.entity, name).sql.format_map(self.cells)})"
         outer, inner = _split(column)
-        return own_column(column), f'{self.parts[outer] if outer else self.base}."{inner}"'
+        return own_column(column), self._seen(name, f'{self.parts[outer] if outer else self.base}."{inner}"')
+
+    def _seen(self, name: str, column: str) -> str:
+        """SQL: an id where its record is seen. Groups by the others would tell one hidden record from another."""
+        source = self.entity.sources[name]
+        if not isinstance(source, Relation):
+            return column
+        table = bound(self.compiler.entities.of(self.entity.type.fields[name])).table
+        if not self.compiler.sight.limits(table):
+            return column
+        record = self.compiler.statement.alias()
+        key = f'{record}."{source.key}"'
+        return f"(select {key} from {self.compiler.rows(table)} {record} where {key} = {column})"
 
     def source(self, alias: str) -> str:
         """SQL: what stands in FROM. `alias` is the row that pinned columns belong to."""

@@ -5,7 +5,7 @@ paging, order, conditions, sums and the writing of values are graphql-core's and
 is written here once more, by hand.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache, partial
 from itertools import groupby
 from typing import Any, cast
@@ -131,9 +131,13 @@ class Reference:
         *,
         searches: bool = True,
         hidden: Callable[[str, Row], Collection[str]] = lambda _, __: (),
+        limited: Collection[str] = (),
     ) -> None:
-        """`searches`: whether a search finds anything; `hidden`: the names of fields that an object hides."""
+        """`searches`: whether a search finds anything; `hidden`: the names of fields that an object hides; `limited`:
+        the tables of which there may be rows that are not seen.
+        """
         self.rows, self._searches, self._hidden = rows, searches, hidden
+        self._there = {table: {row["id"] for row in rows[table]} for table in limited}
         self.calendar = figures.Calendar(rows)
         self._by: dict[tuple[str, str], dict[Any, list[Row]]] = {}
         self.schema = _asking()
@@ -363,6 +367,8 @@ class Reference:
             for each in found
         ]
         columns = list(dict.fromkeys(_column(kind, name).rpartition(".")[2] for name in by))
+        for column, there in self._not_seen(kind, by):
+            found = [{**each, column: each[column] if each[column] in there else None} for each in found]
         dimensions = [_column(kind, name) for name in kind.fields if isinstance(_source(kind.fields[name]), Dimension)]
         ungrouped = {column.rpartition(".")[2]: None for column in dimensions}
 
@@ -375,6 +381,14 @@ class Reference:
             for each in groups
         ]
         return summed[: given["first"]] if source.grouped else summed[0]
+
+    def _not_seen(self, kind: GraphQLObjectType, by: Iterable[str]) -> Iterator[tuple[str, Collection[str]]]:
+        """The columns that are grouped by and name records of which some are not seen, with those that are."""
+        for name in by:
+            if isinstance(_source(kind.fields[name]), Relation):
+                table = self._bound(kind.fields[name])[1].table.name
+                if table in self._there:
+                    yield _column(kind, name).rpartition(".")[2], self._there[table]
 
     def _in_parts(
         self,

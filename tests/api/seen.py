@@ -105,8 +105,8 @@ def seen(rows: Rows, who: Authority, unmasked: str | None = None) -> Rows:
     for table, kept in _records(who).items():
         world[table] = [row for row in rows[table] if kept(row)]
     # Who sees all records of a kind sees what belongs to them, also where a record has no row.
-    limited = {kind: table for kind, table in RECORDS.items() if who.grants.get(READS[kind]) is not Scope.ALL}
-    left = {kind: {row["id"] for row in world[table]} for kind, table in limited.items()}
+    tables = {kind: RECORDS[kind] for kind in RECORDS if RECORDS[kind] in limited(who)}
+    left = {kind: {row["id"] for row in world[table]} for kind, table in tables.items()}
     if "customer" in left:
         world["customer_links"] = [row for row in rows["customer_links"] if row["organisation_id"] in left["customer"]]
     world["timeline"] = [
@@ -122,6 +122,11 @@ def seen(rows: Rows, who: Authority, unmasked: str | None = None) -> Rows:
         for table, columns in AMOUNTS.items():
             world[table] = [_without(row, columns) for row in world[table]]
     return world
+
+
+def limited(who: Authority) -> list[str]:
+    """The tables of records of which there may be some that they do not see."""
+    return [table for kind, table in RECORDS.items() if who.grants.get(READS[kind]) is not Scope.ALL]
 
 
 def elsewhere(rows: Rows, who: Authority, chance: Random, others: Rows) -> Rows:

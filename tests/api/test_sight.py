@@ -1,5 +1,6 @@
 """Permissions on the side of reading: the compiler answers as if what one does not see were not there."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count, product
@@ -18,12 +19,13 @@ from api.reading.policies import POLICIES
 from api.reading.sight import Sight
 from domain.access import Authority
 from domain.catalogue import camel, catalogue
-from domain.kernel.permissions import Permission
+from domain.kernel import parse_type_id
+from domain.kernel.permissions import Permission, Scope
 from tests.api.desk import Desk, desk
 from tests.api.questions import question
 from tests.api.reference import Reference, plain
 from tests.api.sample import TABLES, Rows, load, sample
-from tests.api.seen import elsewhere, hidden_fields, seen, somebody
+from tests.api.seen import elsewhere, hidden_fields, limited, seen, somebody
 from tests.api.told import reads
 
 PEOPLE = 40
@@ -167,6 +169,7 @@ def test_everybody_s_answers_are_those_of_the_world_that_they_see(at: Desk, pers
         seen(ROWS, who),
         searches=Permission.SEE_PERSONAL_DATA in who.grants,
         hidden=lambda kind, row: hidden_fields(who, kind, row),
+        limited=limited(who),
     )
     for number in range(QUESTIONS * person, QUESTIONS * (person + 1)):
         asked, variables = question(number, at.schema, ROWS)
@@ -174,3 +177,22 @@ def test_everybody_s_answers_are_those_of_the_world_that_they_see(at: Desk, pers
         expected = plain(reference.answer(document, variables))
         answer = at.runner.run(at.reader.query(document, operation, variables, sight)).data
         assert msgspec.json.decode(answer) == expected, (who, number, asked, variables)
+
+
+@pytest.mark.parametrize("scope", [None, Scope.OWN])
+def test_groups_by_a_record_do_not_tell_hidden_ones_apart(at: Desk, scope: Scope | None) -> None:
+    """What is hidden is one group, with what has none: the same as if it were not there."""
+    owner = next(row["owner_id"] for row in ROWS["customers"] if row["owner_id"] and "nowhere" not in row["owner_id"])
+    grants = {Permission.READ_TICKETS: Scope.ALL, Permission.READ_OPPORTUNITIES: Scope.ALL}
+    grants |= {} if scope is None else {Permission.READ_CUSTOMERS: scope}
+    who = Authority(actor="user:rosa", staff_member=parse_type_id(owner)[1], grants=grants)
+    own = {row["id"] for row in ROWS["customers"] if scope and row["owner_id"] == owner}
+    for field, table, records in (
+        ("ticketGroups", "tickets", ROWS["tickets"]),
+        ("opportunityGroups", "opportunities", ROWS["opportunities"]),
+    ):
+        told = msgspec.json.decode(_told(at, who, f"{{ {field}(by: [CUSTOMER]) {{ count customer {{ id }} }} }}", {}))
+        found = [(one["customer"] and one["customer"]["id"], one["count"]) for one in told[field]]
+        expected = Counter(row["customer_id"] if row["customer_id"] in own else None for row in records)
+        assert len(found) == len(expected), (table, found)
+        assert dict(found) == expected

@@ -27,7 +27,7 @@ from tests.api.listening import PATIENCE, Server, listening, until
 from tests.api.questions import question
 from tests.api.reference import Reference, plain
 from tests.api.sample import Row, load, sample
-from tests.api.seen import hidden_fields, seen, somebody
+from tests.api.seen import hidden_fields, limited, seen, somebody
 from tests.databases import forget_receipts
 from verifier.daybook_verify_bundle import verify
 
@@ -95,7 +95,8 @@ def test_what_is_shown_is_that_customer_s_and_nobody_else_s(at: Desk, seed: int)
     grants = {each: scope for each, scope in who.grants.items() if each is not Permission.SEE_PERSONAL_DATA}
     who = msgspec.structs.replace(who, grants=grants)
     customer = chance.choice(ROWS["customers"])["id"]
-    reference = Reference(seen(ROWS, who, customer), searches=False, hidden=partial(_hidden, who, customer))
+    hidden = partial(_hidden, who, customer)
+    reference = Reference(seen(ROWS, who, customer), searches=False, hidden=hidden, limited=limited(who))
     sight = Sight(who, parse_type_id(customer)[1])
     for number in range(QUESTIONS * seed, QUESTIONS * (seed + 1)):
         asked, variables = question(number, at.schema, ROWS)
