@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from psycopg import AsyncConnection
 
 from api.identity import passwords, throttle, upkeep
 from domain.kernel.permissions import Permission, Scope
@@ -31,6 +32,7 @@ from tests.api.identity.signing_in import (
     data,
     house,
 )
+from tests.api.test_live import counted
 
 pytestmark = pytest.mark.anyio
 
@@ -152,9 +154,11 @@ async def test_wrong_passwords_and_unknown_accounts_are_answered_alike(
         return original(stored, password)
 
     monkeypatch.setattr(passwords, "verify", verify)
+    statements = counted(monkeypatch, AsyncConnection, "execute")
     cost = passwords.NOBODYS.rpartition("$")[0].rpartition("$")[0]
     async with acme.browser() as browser:
         for email in (EMAIL, "new@acme.example", "nobody@acme.example", "no address", "", "x\x00y", "\ud800@x.example"):
+            statements.clear()
             if email.isprintable() and "\ud800" not in email:
                 answer = await browser.sign_in(email, "not the right one")
             else:
@@ -170,6 +174,8 @@ async def test_wrong_passwords_and_unknown_accounts_are_answered_alike(
             assert "set-cookie" not in answer.headers
             assert verified.pop().startswith(cost), "as much work for each"
             assert verified == []
+            looked_up = [one for one in statements if "daybook_access.passwords" in str(one)]
+            assert len(looked_up) == 1, "and as many look-ups"
 
 
 async def test_brute_force_is_slowed_down_on_the_account_wherever_it_comes_from(acme: House) -> None:
