@@ -1,10 +1,11 @@
 """What is looked at first of a password that somebody wants."""
 
-import unicodedata
+from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
 
+from api.identity import passwords
 from api.identity.passwords import faults_of
 from api.identity.rules import PasswordTooLong
 
@@ -13,5 +14,5 @@ def test_a_password_that_is_too_long_is_not_normalised(monkeypatch: pytest.Monke
     def normalise(_form: str, _text: str) -> NoReturn:
         raise AssertionError("this takes time by the square of accents in a row")
 
-    monkeypatch.setattr(unicodedata, "normalize", normalise)
+    monkeypatch.setattr(passwords, "unicodedata", SimpleNamespace(normalize=normalise))
     assert faults_of("a" + "\u0301" * 100 + "\u0323" * 100, None) == [PasswordTooLong(path=("password",))]
