@@ -7,6 +7,7 @@ process sees of that is the same, connections that break and lead elsewhere.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -59,7 +60,7 @@ class Standby:
         ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
         until(lambda: not self._superuser.execute(ended, (name,)).rowcount, "everybody is disconnected")
 
-    def _run(self, statement: str) -> None:
+    def _run(self, statement: LiteralString) -> None:
         names = {"book": sql.Identifier(self._name), "copy": sql.Identifier(self._copy)}
         self._superuser.execute(sql.SQL(statement).format(**names))
 

@@ -270,7 +270,7 @@ def test_an_erasure_is_asked_for_and_approved_in_ones_own_name(firm: Firm) -> No
     eva = firm.people["chief"]
     id = firm.command("customerRegister", None, **registered("Dan"))["customer"]["id"]
     asked = {"id": id, "ground": "PERSON_ASKED", "reason": "A letter"}
-    by_a_program = ("ASKED_BY_A_PERSON", [])
+    by_a_program: tuple[str, list[str]] = ("ASKED_BY_A_PERSON", [])
     assert firm.codes("customerRequestErasure", eva, **asked) == [("IN_OWN_NAME", []), by_a_program]
     assert firm.codes("customerRequestErasure", None, **asked) == [by_a_program], "whoever issued it could approve"
     firm.server.mutate("customerRequestErasure", **asked)
