@@ -116,8 +116,12 @@ def folded(given: Any) -> Any:
             return given
 
 
-CURRENCIES = {"currency": "amount", "revenue_currency": "annual_revenue"}
-"""What amounts are ordered by first: a currency without an amount is no value."""
+AMOUNTS = {
+    ("opportunities", "currency"): "amount",
+    ("products", "currency"): "price",
+    ("customers", "revenue_currency"): "annual_revenue",
+}
+"""What is ordered by its currency first: a currency without an amount is no value."""
 Step: TypeAlias = tuple[Callable[[Row], Any], bool, bool]
 """What to sort by, whether descending, whether NULL comes first."""
 
@@ -135,8 +139,8 @@ def steps_asked(table: Table, one: Mapping[str, Any]) -> list[Step]:
     stands_in = nulls is not None and all(kind.startswith("text") and kind.endswith("NOT NULL") for kind in kinds)
 
     def by(column: str) -> Callable[[Row], Any]:
-        if column in CURRENCIES:
-            return lambda row: None if row[CURRENCIES[column]] is None else row[column]
+        if amount := AMOUNTS.get((table.name, column)):
+            return lambda row: None if row[amount] is None else row[column]
         if sort.words:
             return lambda row: None if row[column] is None else sort.words.index(row[column])
         return lambda row: (row[column] or None) if stands_in else row[column]
