@@ -136,7 +136,7 @@ def test_what_one_does_not_see_changes_nothing_that_one_is_told(
             assert _told(here, who, text, variables) == _told(there, who, text, variables), f"{text} {variables}"
 
         @seed(person)
-        @settings(max_examples=25, deadline=None, database=None)
+        @settings(max_examples=25, database=None)
         @given(st.randoms(use_true_random=False))
         def whatever_is_asked(drawn: Random) -> None:
             alike(*question(drawn, here.schema, ROWS))

@@ -185,7 +185,7 @@ def test_what_one_does_not_see_changes_nothing_that_one_is_told_of_it(
     directories = (tmp_path / str(number) for number in count())
 
     @seed(FIRST_SEED)
-    @settings(max_examples=HISTORIES, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=HISTORIES, database=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.builds(Drawn, st.integers(0, 2**32), st.integers(ATTEMPTS // 2, ATTEMPTS), st.booleans()))
     def whatever_happens(drawn: Drawn) -> None:
         told = list[Told]()

@@ -62,7 +62,7 @@ anything = st.recursive(
 
 
 @every_command
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @for_all(data=st.data())
 def test_it_is_admitted_or_refused(command: type[Command], data: st.DataObject) -> None:
     fields = st.sampled_from([field.name for field in msgspec.structs.fields(command)])
@@ -71,7 +71,7 @@ def test_it_is_admitted_or_refused(command: type[Command], data: st.DataObject) 
 
 
 @every_command
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @for_all(data=st.data())
 def test_one_bad_value_among_good_ones_is_admitted_or_refused(command: type[Command], data: st.DataObject) -> None:
     raw: dict[str, Any] = data.draw(values_of(command))
@@ -103,7 +103,7 @@ def outcome(command: type[Command], raw: dict[str, Any]) -> Command | Refused:
 
 
 @every_command
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @for_all(data=st.data())
 def test_what_is_well_formed_is_admitted_and_clean(command: type[Command], data: st.DataObject) -> None:
     raw: dict[str, Any] = data.draw(values_of(command))
@@ -115,7 +115,7 @@ def test_what_is_well_formed_is_admitted_and_clean(command: type[Command], data:
 
 
 @every_command
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @for_all(data=st.data())
 def test_what_is_asked_is_all_but_given_ids_and_what_is_filled_in(command: type[Command], data: st.DataObject) -> None:
     raw: dict[str, Any] = data.draw(values_of(command))

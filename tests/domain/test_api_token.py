@@ -2,7 +2,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from hypothesis import given as for_all
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from domain.api_token import (
@@ -86,7 +85,6 @@ commands = st.one_of(
 )
 
 
-@settings(deadline=None)
 @for_all(st.lists(commands, max_size=6))
 def test_whatever_is_asked_a_token_ends(asked: list[ApiTokenCommand]) -> None:
     for event in lived(api_token, [issue(), *asked], Known(now=NOW)):

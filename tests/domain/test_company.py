@@ -1,5 +1,4 @@
 from hypothesis import given as for_all
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from domain.company import (
@@ -85,7 +84,6 @@ commands = st.one_of(
 )
 
 
-@settings(deadline=None)
 @for_all(st.lists(commands, max_size=8))
 def test_the_laws_hold_whatever_is_asked(asked: list[CompanyCommand]) -> None:
     lived(company, asked, Known(now=NOW))

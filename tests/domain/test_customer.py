@@ -1004,7 +1004,7 @@ def life(first: RegisterCustomer, asked: list[CustomerCommand]) -> list[Customer
     return lived(customer, [first, *asked], known)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @for_all(registrations, st.lists(commands, max_size=25))
 def test_whatever_is_asked_the_invariants_hold(first: RegisterCustomer, asked: list[CustomerCommand]) -> None:
     """A handle remains; each kind has one primary; values, tags and roles stand once; dates stand in order."""
@@ -1022,7 +1022,7 @@ def test_whatever_is_asked_the_invariants_hold(first: RegisterCustomer, asked: l
     assert (state.details.get("annual_revenue") is None) == (state.details.get("revenue_currency") is None)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @for_all(registrations, st.lists(commands, max_size=25))
 def test_what_events_say_of_before_was_so(first: RegisterCustomer, asked: list[CustomerCommand]) -> None:
     """Read models never read rows back, so the old values in events must be right."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import assume, settings
+from hypothesis import assume
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
@@ -904,7 +904,6 @@ openings = st.builds(
 )
 
 
-@settings(deadline=None)
 @for_all(openings, st.lists(later, max_size=25))
 def test_whatever_happens_amount_probability_and_closing_hold(
     opening: OpenOpportunity, commands: list[OpportunityCommand]

@@ -1,7 +1,6 @@
 from uuid import UUID
 
 from hypothesis import given as for_all
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from domain.kernel import Known, Standing, TeamNotActive
@@ -88,7 +87,6 @@ commands = st.one_of(
 )
 
 
-@settings(deadline=None)
 @for_all(st.lists(commands, max_size=12))
 def test_whatever_is_asked_no_archived_team_gets_a_queue(asked: list[QueueCommand]) -> None:
     events = lived(queue, [CreateQueue(id=ID, name="Returns"), *asked], Known(now=NOW, standings=STANDINGS))

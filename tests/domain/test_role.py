@@ -1,7 +1,6 @@
 from uuid import UUID
 
 from hypothesis import given as for_all
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from domain.access import NEEDS
@@ -133,7 +132,6 @@ commands = st.one_of(
 )
 
 
-@settings(deadline=None)
 @for_all(st.lists(commands, max_size=12))
 def test_whatever_is_asked_each_permission_has_one_scope(asked: list[RoleCommand]) -> None:
     events = lived(role, [DefineRole(id=ID, name="Rep", grants=(READ,)), *asked], Known(now=NOW))

@@ -2,7 +2,6 @@ from uuid import UUID
 
 import pytest
 from hypothesis import given as for_all
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from domain.kernel import Claim, ExternalId, Known, Standing, TeamNotActive, Withheld
@@ -203,7 +202,6 @@ commands = st.one_of(
 )
 
 
-@settings(deadline=None)
 @for_all(st.lists(commands, max_size=12))
 def test_whatever_is_asked_only_the_active_hold_one_email(asked: list[StaffMemberCommand]) -> None:
     first = RegisterStaffMember(id=ID, name="Zoë")

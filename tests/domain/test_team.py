@@ -2,7 +2,6 @@ from uuid import UUID
 
 import pytest
 from hypothesis import given as for_all
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from domain.kernel import Claim, ExternalId, Known, StaffNotActive, Standing, TeamNotActive
@@ -133,7 +132,6 @@ commands = st.one_of(
 )
 
 
-@settings(deadline=None)
 @for_all(st.lists(commands, max_size=12))
 def test_whatever_is_asked_nobody_who_left_leads(asked: list[TeamCommand]) -> None:
     events = lived(team, [CreateTeam(id=ID, name="Central"), *asked], Known(now=NOW, standings=STANDINGS))

@@ -8,7 +8,6 @@ from uuid import UUID
 import msgspec
 import pytest
 from hypothesis import given as for_all
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from domain.kernel import Claim, ExternalId, Known, Place, Rule, Standing, Withheld
@@ -561,7 +560,6 @@ NEXT = {
 }
 
 
-@settings(deadline=None)
 @for_all(openings, st.lists(later, max_size=25))
 def test_whatever_happens_the_lifecycle_holds(opening: OpenTicket, commands: list[TicketCommand]) -> None:
     first, *events = lived(ticket, [opening, *commands], KNOWN)

@@ -30,7 +30,6 @@ from tests.fuzzing.repairs import SCHEMA, lists, repaired, take_up
 from tests.fuzzing.rewritten import WITH_PASSWORDS, request, telling, wider
 
 DRAWN = settings(
-    deadline=None,
     database=None,
     phases=[Phase.generate],  # what is sent changes the book: the same again is not the same
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],

@@ -235,7 +235,6 @@ def test_what_was_acknowledged_can_be_read_whatever_was_asked(
     drawn = settings(
         max_examples=EXAMPLES,
         stateful_step_count=STEPS,
-        deadline=None,
         derandomize=True,
         database=None,
         phases=[Phase.generate],  # each step of shrinking would start a server

@@ -26,7 +26,6 @@ from tests.fuzzing.drawn import JUNK, LITERALS
 SEED = 20260331
 DRAWN = settings(
     max_examples=80,
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )

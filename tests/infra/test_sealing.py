@@ -312,7 +312,7 @@ def test_a_wrapped_key_serves_its_own_purpose_only() -> None:
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(owner=texts, address=st.none() | texts, reason=st.none() | texts)
 def test_any_event_comes_back_whole_and_withheld_where_it_is_not_opened(
     book: Parts, owner: str, address: str | None, reason: str | None

@@ -46,7 +46,7 @@ CHANGES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(CHANGES, max_size=25), st.lists(st.integers(0, 25), max_size=5))
 def test_any_batching_gives_the_rows_of_one_by_one(
     db: psycopg.Connection[Any], changes: list[tuple[str, int, dict[str, Any]]], cuts: list[int]
