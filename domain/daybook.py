@@ -168,13 +168,18 @@ class Daybook(Application[UUID]):
         cleared = self._folds.cleared
         try:
             own, known, expects = await self._read(decider, command, authority, trusting=trusting)
+            expected = context.expected_version
+            if expected is not None and expected != own.version:
+                refuse(VersionConflict(expected=expected, actual=own.version, path=("expected_version",)))
+            if context.reason is None and type(command) in decider.reasoned:
+                refuse(ReasonRequired(path=("reason",)))
+            fingerprint = self._fingerprint(decider, command, context)
+            while (onward := decider.hands_on(before := _state(decider, own), command)) is not None:
+                command = onward
+                own, known, more = await self._read_onward(decider, command, known, trusting=trusting)
+                expects |= more
         except Unfoldable as stopped:
             raise Refused(self._unfoldable(stopped, command, authority)) from None
-        if context.expected_version is not None and context.expected_version != own.version:
-            refuse(VersionConflict(expected=context.expected_version, actual=own.version, path=("expected_version",)))
-        if context.reason is None and type(command) in decider.reasoned:
-            refuse(ReasonRequired(path=("reason",)))
-        before: State = decider.initial if own.state is None else own.state
         after = before
         drafts: list[Draft] = []
         for event in decider.decide(before, command, known):
@@ -195,7 +200,7 @@ class Daybook(Application[UUID]):
         conditions = Conditions(
             actor=context.actor,
             idempotency_key=context.idempotency_key,
-            fingerprint=self._fingerprint(decider, command, context),
+            fingerprint=fingerprint,
             receipt=Receipt(command.id, version, own.position),
             expects=expects,
             takes=sorted(holds - held),
@@ -270,9 +275,9 @@ class Daybook(Application[UUID]):
             place = decider.standing(own.state).place
             require(None if authority.sees(decider.kind, place) else UnknownId(kind=decider.kind, path=("id",)))
             require(not_allowed(authority, command, place))
-        before: State = decider.initial if own.state is None else own.state
+        before = _state(decider, own)
         standings = self._standings(wanted, folds, authority)
-        number = await Look(self._book.next_number) if type(command) in decider.numbered else None
+        number = await self._number(decider, command, own)
         known = Known(
             now=datetime.now(UTC),
             number=number,
@@ -285,6 +290,24 @@ class Daybook(Application[UUID]):
             known = replace(known, standings={**known.standings, **self._standings(more, folds)})
         expects = {id: fold.version for id, fold in folds.items()} | {command.id: own.version}
         return own, known, expects
+
+    async def _read_onward(
+        self, decider: AnyDecider, command: Command, known: Known, *, trusting: bool
+    ) -> tuple[Fold, Known, dict[UUID, int]]:
+        """The record that a command was handed on to, begun or not, what is known of others, and their versions.
+
+        Nobody's permissions are asked: they were, of the record that the command was sent to.
+        """
+        wanted = list(references(command))
+        folds = await self._looked_up({one.id: False for one in wanted} | {command.id: True}, trusting=trusting)
+        own = folds[command.id]
+        standings = {**known.standings, **self._standings(wanted, folds)}
+        number = await self._number(decider, command, own)
+        return own, replace(known, standings=standings, number=number), {id: each.version for id, each in folds.items()}
+
+    async def _number(self, decider: AnyDecider, command: Command, own: Fold) -> int | None:
+        begins = type(command) in decider.numbered and not own.version
+        return await Look(self._book.next_number) if begins else None
 
     def _standings(
         self, wanted: Sequence[Reference], folds: Mapping[UUID, Fold], authority: Authority | None = None
@@ -363,3 +386,8 @@ class Daybook(Application[UUID]):
             return rule(event=stopped.name, position=stopped.position)
         paths: dict[UUID, Path] = {one.id: one.path for one in references(command)} | {command.id: ("id",)}
         return UnknownId(kind=decider.kind, path=paths.get(stopped.id, ()))
+
+
+def _state(decider: AnyDecider, own: Fold) -> State:
+    state: State = decider.initial if own.state is None else own.state
+    return state

@@ -137,6 +137,10 @@ def _nothing_more(_state: State, _command: Command, _known: Known) -> Iterable[R
     return ()
 
 
+def _keeps(_state: State, _command: Command) -> None:
+    return None
+
+
 def _no_claims(_state: State) -> frozenset[Claim]:
     return frozenset()
 
@@ -179,6 +183,8 @@ class Decider(msgspec.Struct, Generic[S, C, E], frozen=True, kw_only=True):
     """Events about somebody else than the record's subject -> the field with their id: their key seals these."""
     consults: Callable[[S, C, Known], Iterable[Reference]] = _nothing_more
     """References beyond the command's own ids; asked again until it names nothing new (a chain of parents)."""
+    hands_on: Callable[[S, C], C | None] = _keeps
+    """The command on another record, perhaps not begun yet, that is decided in place of this one; None: this one is."""
     claims: Callable[[S], frozenset[Claim]] = _no_claims
     """What this state holds of what must be unique."""
     taken: Callable[[C, Claim], Rule] = _no_rule

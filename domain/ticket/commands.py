@@ -61,11 +61,26 @@ class AssignTicketCustomer(Command, frozen=True, kw_only=True):
 
 
 class ReceiveTicketReply(Command, frozen=True, kw_only=True):
-    """Enter what the customer wrote or said. It opens a ticket that waits or is solved; a closed one is refused."""
+    """Enter what the customer wrote or said. It opens a ticket that waits or is solved. A closed one stays closed: the
+    reply opens a follow-up ticket, or goes on in the one that an earlier reply opened. The payload shows that one."""
 
     message: Annotated[UUID, Derived("msg")]
     text: Annotated[str, Doc("What the customer wrote or said."), PROSE]
     channel: Annotated[TicketChannel | None, Doc("The way it came; left out, the way the ticket came.")] = None
+
+
+class FollowUpTicket(Command, frozen=True, kw_only=True):
+    """What a reply to a closed ticket is handed on as: it opens the follow-up, or goes on in it. It is no mutation."""
+
+    reply: ReceiveTicketReply
+    follows: Annotated[UUID, Id("ticket")]
+    customer: UUID | None
+    subject: str
+    kind: TicketKind
+    priority: TicketPriority
+    channel: TicketChannel
+    queue: Annotated[UUID | None, Id("queue")]
+    assignee: Annotated[UUID | None, Id("staff_member")]
 
 
 class ReplyToTicket(Command, frozen=True, kw_only=True):
@@ -155,6 +170,7 @@ TicketCommand: TypeAlias = (
     | ChangeTicketSubject
     | AssignTicketCustomer
     | ReceiveTicketReply
+    | FollowUpTicket
     | ReplyToTicket
     | AddTicketNote
     | PendTicket

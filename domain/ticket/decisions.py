@@ -29,6 +29,7 @@ from domain.ticket.commands import (
     ClassifyTicketComplaint,
     CloseTicket,
     EscalateTicket,
+    FollowUpTicket,
     GiveTicketSatisfaction,
     OpenTicket,
     PendTicket,
@@ -47,7 +48,6 @@ from domain.ticket.events import (
     TicketClosed,
     TicketComplaintClassified,
     TicketCustomerAssigned,
-    TicketCustomerReplied,
     TicketEscalated,
     TicketEvent,
     TicketExternalIdAdded,
@@ -63,6 +63,7 @@ from domain.ticket.events import (
     TicketSatisfactionRequested,
     TicketSubjectChanged,
 )
+from domain.ticket.follow_ups import followed_up, received
 from domain.ticket.rules import (
     EscalationLower,
     FollowedTicketNotDone,
@@ -82,7 +83,9 @@ def decide(state: Ticket, command: TicketCommand, known: Known) -> Sequence[Tick
         case OpenTicket():
             return [] if state.number else _open(command, known)
         case ReceiveTicketReply():
-            return _receive_reply(state, command)
+            return received(state, command)
+        case FollowUpTicket():
+            return followed_up(state, command, known)
         case ReplyToTicket():
             return _reply(state, command)
         case AddTicketNote(note=note):
@@ -202,20 +205,6 @@ def _escalate(state: Ticket, command: EscalateTicket, known: Known) -> Sequence[
             staff=command.staff,
             team=command.team,
             reason=command.reason,
-        )
-    ]
-
-
-def _receive_reply(state: Ticket, command: ReceiveTicketReply) -> Sequence[TicketEvent]:
-    if command.message in state.added:
-        return []
-    require(if_closed(state))
-    return [
-        TicketCustomerReplied(
-            message=command.message,
-            text=command.text,
-            channel=command.channel or state.channel,
-            status=TicketStatus.NEW if state.status is TicketStatus.NEW else TicketStatus.OPEN,
         )
     ]
 

@@ -253,7 +253,7 @@ def test_a_customers_reply_opens_a_ticket_that_waits_or_is_solved(before: Ticket
     in_status(before).when(receive).then(received(after))
 
 
-def test_a_customers_reply_to_a_closed_ticket_needs_a_follow_up() -> None:
+def test_a_closed_ticket_itself_takes_no_reply_of_the_customer() -> None:
     in_status(CLOSED).when(receive).refused(TicketIsClosed())
     assert "follow-up" in TicketIsClosed().message
 

@@ -94,6 +94,21 @@ def test_40_compatible_commands_on_one_record_all_succeed(race: Race) -> None:
     assert [version for _, _, version in found] == list(range(2, 42))
 
 
+def test_20_replies_to_a_closed_ticket_open_one_follow_up(race: Race) -> None:
+    closed = race.first(command(race.numbers, "ticketOpen", "ticket", channel="EMAIL", subject="Charger"))
+    race.first(command(race.numbers, "ticketSolve", "ticket", id=closed, code="FIXED"))
+    race.first(command(race.numbers, "ticketClose", "ticket", id=closed))
+    asked = [
+        command(race.numbers, "ticketReceiveReply", "ticket", id=closed, text=f"Reply {number}") for number in range(20)
+    ]
+    answers = race.run(asked)
+    assert [answer for answer in answers if not isinstance(answer, Acknowledged)] == []
+    found = race.events(*(one.key for one in asked))
+    assert sorted(key for key, _, _ in found) == sorted(one.key for one in asked)
+    assert len({record for _, record, _ in found}) == 1
+    assert [version for _, _, version in found] == list(range(1, 21))
+
+
 def test_one_idempotency_key_20_times_at_once_has_one_effect_and_one_receipt(race: Race) -> None:
     before = race.receipts()
     asked = a_customer(race, contactPoints=[{"kind": "EMAIL", "value": "ada@example.com"}])
