@@ -15,6 +15,7 @@ from domain.ticket import (
     TicketEscalated,
     TicketEvent,
     TicketExternalIdAdded,
+    TicketKindChanged,
     TicketNoteAdded,
     TicketOpened,
     TicketPended,
@@ -133,6 +134,8 @@ def post(posting: Posting, recorded: Recorded[TicketEvent]) -> None:
             columns = {"queue_id": public_id_or_none("queue", queue)}
         case TicketPriorityChanged(new=priority):
             columns = {"priority": priority.value, "priority_rank": _RANKS[priority.value]}
+        case TicketKindChanged(new=kind):
+            columns = {"kind": kind.value}
         case TicketSubjectChanged(new=subject):
             columns = {"subject": opened(subject), "subject_key": sort_key(subject)}
             now_found_by(posting, SEARCH, id, "subject", subject)
@@ -231,7 +234,7 @@ def _say(
 
 tickets = Model(
     name="tickets",
-    version=6,
+    version=7,
     tables=(TICKETS, MESSAGES, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("ticket",)),

@@ -128,6 +128,7 @@ def _of_ticket(state: Ticket, wanted: OpenTicket, given: Mapping[str, object]) -
         {
             "changeSubject": ("subject",),
             "changePriority": ("priority",) if "priority" in given else (),
+            "changeKind": ("kind",) if "kind" in given else (),
             "assignCustomer": ("customer",),
             "changeQueue": ("queue",),
             "assign": ("assignee",),

@@ -69,6 +69,7 @@ _FIELDS_SET: Mapping[str, str] = {
     "TicketAssigned": "assignee status",
     "TicketQueueChanged": "queue",
     "TicketPriorityChanged": "priority",
+    "TicketKindChanged": "kind",
     "TicketSubjectChanged": "subject",
     "TicketCustomerAssigned": "customer",
     "TicketCustomerReplied": "messages status solution solvedAt solutionNote",

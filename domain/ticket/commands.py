@@ -48,6 +48,12 @@ class ChangeTicketPriority(Command, frozen=True, kw_only=True):
     priority: Annotated[TicketPriority, Doc("The new priority.")]
 
 
+class ChangeTicketKind(Command, frozen=True, kw_only=True):
+    """Say what kind of ticket it is after all. A complaint whose severity was entered stays a complaint."""
+
+    kind: Annotated[TicketKind, Doc("The new kind.")]
+
+
 class ChangeTicketSubject(Command, frozen=True, kw_only=True):
     """Give the ticket another subject."""
 
@@ -167,6 +173,7 @@ TicketCommand: TypeAlias = (
     | AssignTicket
     | ChangeTicketQueue
     | ChangeTicketPriority
+    | ChangeTicketKind
     | ChangeTicketSubject
     | AssignTicketCustomer
     | ReceiveTicketReply
@@ -191,6 +198,7 @@ COMMANDS: Mapping[str, type[TicketCommand]] = {
     "assign": AssignTicket,
     "changeQueue": ChangeTicketQueue,
     "changePriority": ChangeTicketPriority,
+    "changeKind": ChangeTicketKind,
     "changeSubject": ChangeTicketSubject,
     "assignCustomer": AssignTicketCustomer,
     "receiveReply": ReceiveTicketReply,

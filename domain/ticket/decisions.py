@@ -23,6 +23,7 @@ from domain.ticket.commands import (
     AddTicketNote,
     AssignTicket,
     AssignTicketCustomer,
+    ChangeTicketKind,
     ChangeTicketPriority,
     ChangeTicketQueue,
     ChangeTicketSubject,
@@ -51,6 +52,7 @@ from domain.ticket.events import (
     TicketEscalated,
     TicketEvent,
     TicketExternalIdAdded,
+    TicketKindChanged,
     TicketNoteAdded,
     TicketOpened,
     TicketPended,
@@ -65,6 +67,7 @@ from domain.ticket.events import (
 )
 from domain.ticket.follow_ups import followed_up, received
 from domain.ticket.rules import (
+    ComplaintIsClassified,
     EscalationLower,
     FollowedTicketNotDone,
     NotAComplaint,
@@ -98,6 +101,8 @@ def decide(state: Ticket, command: TicketCommand, known: Known) -> Sequence[Tick
         case ChangeTicketPriority(priority=priority):
             require(if_closed(state))
             return [] if priority == state.priority else [TicketPriorityChanged(old=state.priority, new=priority)]
+        case ChangeTicketKind(kind=kind):
+            return _change_kind(state, kind)
         case ChangeTicketSubject(subject=subject):
             require(if_closed(state))
             same = subject == opened(state.subject)
@@ -178,6 +183,15 @@ def _change_queue(state: Ticket, command: ChangeTicketQueue, known: Known) -> Se
         return []
     require(if_closed(state), unless_active(known, command.queue, QueueNotActive(path=("queue",))))
     return [TicketQueueChanged(old=state.queue, new=command.queue)]
+
+
+def _change_kind(state: Ticket, kind: TicketKind) -> Sequence[TicketEvent]:
+    require(if_closed(state))
+    if kind is state.kind:
+        return []
+    # A regulator may wait for its answer: what was classified can't be made into something that has no due date.
+    require(None if state.severity is None else ComplaintIsClassified(severity=state.severity))
+    return [TicketKindChanged(old=state.kind, new=kind)]
 
 
 def _assign_customer(state: Ticket, command: AssignTicketCustomer, known: Known) -> Sequence[TicketEvent]:

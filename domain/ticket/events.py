@@ -51,6 +51,13 @@ class TicketPriorityChanged(Event, frozen=True, kw_only=True):
     new: TicketPriority
 
 
+class TicketKindChanged(Event, frozen=True, kw_only=True):
+    """The ticket turned out to be of another kind."""
+
+    old: TicketKind
+    new: TicketKind
+
+
 class TicketSubjectChanged(Event, frozen=True, kw_only=True):
     """The ticket has another subject."""
 
@@ -174,6 +181,7 @@ TicketEvent: TypeAlias = (
     | TicketAssigned
     | TicketQueueChanged
     | TicketPriorityChanged
+    | TicketKindChanged
     | TicketSubjectChanged
     | TicketCustomerAssigned
     | TicketCustomerReplied
@@ -197,6 +205,7 @@ EVENTS: Mapping[str, type[TicketEvent]] = {
     "TicketAssigned": TicketAssigned,
     "TicketQueueChanged": TicketQueueChanged,
     "TicketPriorityChanged": TicketPriorityChanged,
+    "TicketKindChanged": TicketKindChanged,
     "TicketSubjectChanged": TicketSubjectChanged,
     "TicketCustomerAssigned": TicketCustomerAssigned,
     "TicketCustomerReplied": TicketCustomerReplied,

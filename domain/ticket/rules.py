@@ -1,7 +1,7 @@
 """The rules that a command on a ticket can break."""
 
 from domain.kernel import Rule
-from domain.ticket.words import TicketKind, TicketStatus
+from domain.ticket.words import ComplaintSeverity, TicketKind, TicketStatus
 
 
 class TicketIsClosed(Rule):
@@ -30,9 +30,15 @@ class EscalationLower(Rule):
 
 
 class NotAComplaint(Rule):
-    """Only a complaint has a severity; this ticket is a {kind}."""
+    """Only a complaint has a severity; this ticket is a {kind}. Change its kind first, if it is a complaint."""
 
     kind: TicketKind
+
+
+class ComplaintIsClassified(Rule):
+    """The complaint is classified as {severity} and stays a complaint; open another ticket for what else there is."""
+
+    severity: ComplaintSeverity
 
 
 class SatisfactionAlreadyGiven(Rule):

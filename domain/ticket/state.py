@@ -17,6 +17,7 @@ from domain.ticket.events import (
     TicketEscalated,
     TicketEvent,
     TicketExternalIdAdded,
+    TicketKindChanged,
     TicketNoteAdded,
     TicketOpened,
     TicketPended,
@@ -91,6 +92,8 @@ def evolve(state: Ticket, event: TicketEvent) -> Ticket:
             return replace(state, queue=event.new)
         case TicketPriorityChanged():
             return replace(state, priority=event.new)
+        case TicketKindChanged():
+            return replace(state, kind=event.new)
         case TicketSubjectChanged():
             return replace(state, subject=event.new)
         case TicketCustomerAssigned():
@@ -143,7 +146,7 @@ FOLDED_SEALED: frozenset[type[TicketEvent]] = frozenset(
     (TicketCustomerReplied, TicketAgentReplied, TicketNoteAdded, TicketReopened)
 )
 OVERWRITES: frozenset[type[TicketEvent]] = frozenset(
-    (TicketQueueChanged, TicketPriorityChanged, TicketSubjectChanged, TicketEscalated)
+    (TicketQueueChanged, TicketPriorityChanged, TicketKindChanged, TicketSubjectChanged, TicketEscalated)
 )
 
 

@@ -646,6 +646,13 @@ def test_two_sources_may_use_the_same_ids(files: Files) -> None:
             "1,Broken again,high",
             ["TicketSubjectChanged", "TicketPriorityChanged"],
         ),
+        (
+            "tickets",
+            'do = "open"\n[step.fields]\nchannel = { constant = "email" }\nsubject = "name"\nkind = "more"',
+            "1,Broken,question",
+            "1,Broken,incident",
+            ["TicketKindChanged"],
+        ),
     ],
 )
 def test_every_kind_is_entered_and_changed(

@@ -222,6 +222,7 @@ class History:
                 "reply": {"text": word},
                 "receiveReply": {"text": word},
                 "changePriority": {"priority": self.chance.choice(("low", "high"))},
+                "changeKind": {"kind": self.chance.choice(("incident", "problem"))},
                 "addNote": {"text": word},
             },
         }  # fmt: skip

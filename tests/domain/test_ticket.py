@@ -16,11 +16,13 @@ from domain.ticket import (
     AddTicketNote,
     AssignTicket,
     AssignTicketCustomer,
+    ChangeTicketKind,
     ChangeTicketPriority,
     ChangeTicketQueue,
     ChangeTicketSubject,
     ClassifyTicketComplaint,
     CloseTicket,
+    ComplaintIsClassified,
     ComplaintSeverity,
     CustomerNotActive,
     EscalateTicket,
@@ -57,6 +59,7 @@ from domain.ticket import (
     TicketExternalIdTaken,
     TicketIsClosed,
     TicketKind,
+    TicketKindChanged,
     TicketNoteAdded,
     TicketOpened,
     TicketPended,
@@ -349,6 +352,7 @@ CHANGES: Sequence[TicketCommand] = (
     AssignTicket(id=ID, assignee=None),
     ChangeTicketQueue(id=ID, queue=QUEUE),
     ChangeTicketPriority(id=ID, priority=TicketPriority.LOW),
+    ChangeTicketKind(id=ID, kind=TicketKind.PROBLEM),
     ChangeTicketSubject(id=ID, subject="x"),
     AssignTicketCustomer(id=ID, customer=UUID(int=99)),
     PEND,
@@ -365,7 +369,7 @@ def test_closed_is_final(command: TicketCommand) -> None:
     in_status(CLOSED).knowing({UUID(int=99): Standing(kind="customer")}).when(command).refused(TicketIsClosed())
 
 
-# Queue, priority, subject, customer, escalation
+# Queue, priority, kind, subject, customer, escalation
 
 
 def test_a_ticket_changes_its_queue() -> None:
@@ -380,6 +384,34 @@ def test_a_ticket_changes_its_priority() -> None:
         TicketPriorityChanged(old=TicketPriority.NORMAL, new=TicketPriority.URGENT)
     )
     given(opened).when(ChangeTicketPriority(id=ID, priority=TicketPriority.NORMAL)).then()
+
+
+def test_a_ticket_changes_its_kind() -> None:
+    became = TicketKindChanged(old=TicketKind.INCIDENT, new=TicketKind.PROBLEM)
+    given(opened).when(ChangeTicketKind(id=ID, kind=TicketKind.PROBLEM)).then(became)
+    given(opened).when(ChangeTicketKind(id=ID, kind=TicketKind.INCIDENT)).then()
+    in_status(SOLVED).when(ChangeTicketKind(id=ID, kind=TicketKind.PROBLEM)).then(became)
+
+
+def test_what_turns_out_to_be_a_complaint_is_classified() -> None:
+    classify = ClassifyTicketComplaint(id=ID, severity=ComplaintSeverity.MAJOR)
+    given(opened).when(classify).refused(NotAComplaint(kind=TicketKind.INCIDENT))
+    became = TicketKindChanged(old=TicketKind.INCIDENT, new=TicketKind.COMPLAINT)
+    given(opened).when(ChangeTicketKind(id=ID, kind=TicketKind.COMPLAINT)).then(became)
+    given(opened, became).when(classify).then(
+        TicketComplaintClassified(old_severity=None, severity=ComplaintSeverity.MAJOR, old_due=None, due=None)
+    )
+
+
+def test_a_classified_complaint_stays_one() -> None:
+    major = TicketComplaintClassified(old_severity=None, severity=ComplaintSeverity.MAJOR, old_due=None, due=None)
+    given(complaint).when(ChangeTicketKind(id=ID, kind=TicketKind.QUESTION)).then(
+        TicketKindChanged(old=TicketKind.COMPLAINT, new=TicketKind.QUESTION)
+    )
+    given(complaint, major).when(ChangeTicketKind(id=ID, kind=TicketKind.QUESTION)).refused(
+        ComplaintIsClassified(severity=ComplaintSeverity.MAJOR)
+    )
+    given(complaint, major).when(ChangeTicketKind(id=ID, kind=TicketKind.COMPLAINT)).then()
 
 
 def test_a_ticket_changes_its_subject() -> None:
@@ -509,8 +541,8 @@ texts = st.sampled_from(["a", "b"])
 people = st.sampled_from([None, AGENT, LEAVER])
 
 
-def build(kind: type[Any], **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[TicketCommand]:
-    return st.builds(kind, id=st.just(ID), **fields)
+def build(asked: type[Any], /, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[TicketCommand]:
+    return st.builds(asked, id=st.just(ID), **fields)
 
 
 later: st.SearchStrategy[TicketCommand] = st.one_of(
@@ -520,6 +552,7 @@ later: st.SearchStrategy[TicketCommand] = st.one_of(
     build(AssignTicket, assignee=people),
     build(ChangeTicketQueue, queue=st.sampled_from([None, QUEUE, OLD_QUEUE])),
     build(ChangeTicketPriority, priority=st.sampled_from(TicketPriority)),
+    build(ChangeTicketKind, kind=st.sampled_from(TicketKind)),
     build(ChangeTicketSubject, subject=texts),
     build(AssignTicketCustomer, customer=st.sampled_from([CUSTOMER, ARCHIVED_CUSTOMER])),
     build(PendTicket),
@@ -570,5 +603,6 @@ def test_whatever_happens_the_lifecycle_holds(opening: OpenTicket, commands: lis
         assert getattr(event, "status", state.status) is state.status, "events carry the status after them"
         assert before.status is not CLOSED or isinstance(event, AFTER_CLOSED)
         assert state.level >= before.level
+        assert state.severity is None or state.kind is TicketKind.COMPLAINT
         first_responses += isinstance(event, TicketAgentReplied) and event.first_response
     assert first_responses == int(state.answered)

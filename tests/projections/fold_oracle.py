@@ -409,6 +409,8 @@ class _Ledger:
                 row["queue_id"] = self.id(said.new)
             case "PriorityChanged":
                 row |= {"priority": said.new.value, "priority_rank": RANKS.index(said.new.value)}
+            case "KindChanged":
+                row["kind"] = said.new.value
             case "SubjectChanged":
                 self.named(row, "subject", said.new)
                 self.found_by(entry, own, "subject", said.new)
