@@ -64,6 +64,13 @@ class ProductPriceChanged(Event, frozen=True, kw_only=True):
     new_currency: str | None
 
 
+class ProductCodeChanged(Event, frozen=True, kw_only=True):
+    """The product has another article number, or none any more."""
+
+    old: str | None
+    new: str | None
+
+
 class ProductExternalIdAdded(Event, frozen=True, kw_only=True):
     """The product became known by an id of another system."""
 
@@ -79,7 +86,13 @@ class ProductResumed(Event, frozen=True, kw_only=True):
 
 
 ProductEvent: TypeAlias = (
-    ProductAdded | ProductRenamed | ProductPriceChanged | ProductExternalIdAdded | ProductDiscontinued | ProductResumed
+    ProductAdded
+    | ProductRenamed
+    | ProductPriceChanged
+    | ProductCodeChanged
+    | ProductExternalIdAdded
+    | ProductDiscontinued
+    | ProductResumed
 )
 
 # Commands
@@ -117,6 +130,12 @@ class ChangeProductPrice(Command, frozen=True, kw_only=True):
     currency: Annotated[str | None, Doc("Its currency; left out, the present one."), Currency()] = None
 
 
+class ChangeProductCode(Command, frozen=True, kw_only=True):
+    """Give the product another article number, or none with null; a discontinued one too, so that it can be resumed."""
+
+    code: Annotated[str | None, Doc("Your article number; unique among the products that are sold. Null: none."), LABEL]
+
+
 class AddProductExternalId(Command, frozen=True, kw_only=True):
     """Make the product known by an id of another system."""
 
@@ -133,7 +152,13 @@ class ResumeProduct(Command, frozen=True, kw_only=True):
 
 
 ProductCommand: TypeAlias = (
-    AddProduct | RenameProduct | ChangeProductPrice | AddProductExternalId | DiscontinueProduct | ResumeProduct
+    AddProduct
+    | RenameProduct
+    | ChangeProductPrice
+    | ChangeProductCode
+    | AddProductExternalId
+    | DiscontinueProduct
+    | ResumeProduct
 )
 
 # Rules
@@ -181,6 +206,8 @@ def decide(state: Product, command: ProductCommand, _known: Known) -> Sequence[P
             return [] if command.name == state.name else [ProductRenamed(old=state.name, new=command.name)]
         case ChangeProductPrice():
             return _change_price(state, command)
+        case ChangeProductCode(code=code):
+            return [] if code == state.code else [ProductCodeChanged(old=state.code, new=code)]
         case AddProductExternalId():
             return _add_external_id(state, ExternalId(source=command.source, id=command.external_id))
         case DiscontinueProduct():
@@ -244,6 +271,8 @@ def evolve(state: Product, event: ProductEvent) -> Product:
             )
         case ProductPriceChanged():
             return replace(state, price=event.new_price, currency=event.new_currency)
+        case ProductCodeChanged():
+            return replace(state, code=event.new)
         case ProductRenamed():
             return replace(state, name=event.new)
         case ProductExternalIdAdded():
@@ -266,7 +295,7 @@ def claims(state: Product) -> frozenset[Claim]:
 
 def taken(command: ProductCommand, claim: Claim) -> Rule:
     if claim.scope == "product_code":
-        return ProductCodeTaken(path=("code",) if isinstance(command, AddProduct) else ())
+        return ProductCodeTaken(path=("code",) if isinstance(command, AddProduct | ChangeProductCode) else ())
     return ProductExternalIdTaken(path=path_of_claim(command, claim))
 
 
@@ -284,6 +313,7 @@ product: Decider[Product, ProductCommand, ProductEvent] = Decider(
         "add": AddProduct,
         "rename": RenameProduct,
         "changePrice": ChangeProductPrice,
+        "changeCode": ChangeProductCode,
         "addExternalId": AddProductExternalId,
         "discontinue": DiscontinueProduct,
         "resume": ResumeProduct,
@@ -293,6 +323,7 @@ product: Decider[Product, ProductCommand, ProductEvent] = Decider(
         "ProductAdded": ProductAdded,
         "ProductRenamed": ProductRenamed,
         "ProductPriceChanged": ProductPriceChanged,
+        "ProductCodeChanged": ProductCodeChanged,
         "ProductExternalIdAdded": ProductExternalIdAdded,
         "ProductDiscontinued": ProductDiscontinued,
         "ProductResumed": ProductResumed,

@@ -5,6 +5,7 @@ from typing import Any, assert_never
 from domain.kernel.recorded import Recorded
 from domain.product import (
     ProductAdded,
+    ProductCodeChanged,
     ProductDiscontinued,
     ProductEvent,
     ProductExternalIdAdded,
@@ -53,6 +54,9 @@ def post(posting: Posting, recorded: Recorded[ProductEvent]) -> None:
             now_found_by(posting, SEARCH, id, "name", name)
         case ProductPriceChanged(new_price=price, new_currency=currency):
             columns = {"price": price, "currency": currency}
+        case ProductCodeChanged(new=code):
+            columns = {"code": code}
+            now_found_by(posting, SEARCH, id, "code", code)
         case ProductExternalIdAdded(external_id=external_id):
             add_external_ids(posting, EXTERNAL_IDS, id, recorded, (external_id,), SEARCH)
         case ProductDiscontinued():
@@ -86,7 +90,7 @@ def _add(posting: Posting, id: str, recorded: Recorded[Any], event: ProductAdded
 
 products = Model(
     name="products",
-    version=5,
+    version=6,
     tables=(PRODUCTS, EXTERNAL_IDS, SEARCH),
     post=post,
     kinds=frozenset(("product",)),

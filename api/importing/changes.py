@@ -34,7 +34,8 @@ def changes(state: State, wanted: Command, given: Mapping[str, object]) -> Itera
         case Ticket(), OpenTicket():
             yield from _of_ticket(state, wanted, given)
         case Product(), AddProduct():
-            yield from _differing(state, wanted, {"rename": ("name",), "changePrice": ("price", "currency")})
+            verbs = {"rename": ("name",), "changePrice": ("price", "currency"), "changeCode": ("code",)}
+            yield from _differing(state, wanted, verbs)
         case StaffMember(), RegisterStaffMember():
             verbs = {"rename": ("name",), "changeEmail": ("email",), "joinTeam": ("team",)}
             yield from _differing(state, wanted, verbs)

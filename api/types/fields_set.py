@@ -119,6 +119,7 @@ _FIELDS_SET: Mapping[str, str] = {
     "ProductAdded": "name status series code price createdAt externalIds",
     "ProductRenamed": "name",
     "ProductPriceChanged": "price",
+    "ProductCodeChanged": "code",
     "ProductExternalIdAdded": "externalIds",
     "ProductDiscontinued": "status",
     "ProductResumed": "status",

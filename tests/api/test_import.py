@@ -647,6 +647,13 @@ def test_two_sources_may_use_the_same_ids(files: Files) -> None:
             ["TicketSubjectChanged", "TicketPriorityChanged"],
         ),
         (
+            "products",
+            'do = "add"\n[step.fields]\nname = "name"\ncode = "more"',
+            "1,Scale,S-1",
+            "1,Scale,S-2",
+            ["ProductCodeChanged"],
+        ),
+        (
             "tickets",
             'do = "open"\n[step.fields]\nchannel = { constant = "email" }\nsubject = "name"\nkind = "more"',
             "1,Broken,question",

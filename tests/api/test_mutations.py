@@ -251,6 +251,33 @@ async def test_who_is_restored_takes_no_address_that_another_has_since(database:
         assert shared["userErrors"] == []
 
 
+async def test_a_product_whose_code_another_has_is_sold_again_under_another_code(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client:
+
+        async def product(mutation: str, /, **given: Any) -> dict[str, Any]:
+            payload: dict[str, Any] = await client.mutate(mutation, f"product {{ id code status }} {ERRORS}", **given)
+            return payload
+
+        def refused(payload: dict[str, Any]) -> list[tuple[str, list[str]]]:
+            return [(error["code"], error["path"]) for error in payload["userErrors"]]
+
+        old = (await product("productAdd", name="Old", code="G-1"))["product"]["id"]
+        await product("productDiscontinue", id=old)
+        new = (await product("productAdd", name="New", code="g-1"))["product"]["id"]
+        assert refused(await product("productResume", id=old)) == [("PRODUCT_CODE_TAKEN", [])]
+        await product("productChangeCode", id=old, code="G-0")
+        resumed = await product("productResume", id=old)
+        assert resumed["product"] == {"id": old, "code": "G-0", "status": "ACTIVE"}
+        assert refused(await product("productChangeCode", id=old, code="G-1")) == [("PRODUCT_CODE_TAKEN", ["code"])]
+        # What is given up is free in the same moment, and what is taken is taken.
+        assert (await product("productChangeCode", id=new, code=None))["product"]["code"] is None
+        assert (await product("productChangeCode", id=old, code="G-1"))["product"]["code"] == "G-1"
+        assert refused(await product("productAdd", name="Third", code="G-1")) == [("PRODUCT_CODE_TAKEN", ["code"])]
+        assert (await product("productAdd", name="Third", code="G-0"))["userErrors"] == []
+        found = await client.data('{ products(first: 9, search: "G-0") { nodes { name } } }')
+        assert found["products"] == {"nodes": [{"name": "Third"}]}
+
+
 async def test_another_expected_version_is_no_other_input(database: str, tmp_path: Path) -> None:
     async with serving(database, tmp_path) as client:
         customer = await a_customer(client)

@@ -12,11 +12,13 @@ from domain.kernel.fields import NumberOutOfRange
 from domain.product import (
     AddProduct,
     AddProductExternalId,
+    ChangeProductCode,
     ChangeProductPrice,
     DiscontinueProduct,
     ListPriceNeedsCurrency,
     ListPriceNegative,
     ProductAdded,
+    ProductCodeChanged,
     ProductCodeTaken,
     ProductCommand,
     ProductDiscontinued,
@@ -103,6 +105,14 @@ def test_a_product_is_renamed() -> None:
     given(added).when(RenameProduct(id=ID, name="GTX Pro")).then()
 
 
+def test_a_product_has_another_code_or_none() -> None:
+    other = ProductCodeChanged(old="GTX-P", new="GTX-Q")
+    given(added).when(ChangeProductCode(id=ID, code="GTX-Q")).then(other)
+    given(added, other).when(ChangeProductCode(id=ID, code=None)).then(ProductCodeChanged(old="GTX-Q", new=None))
+    given(added).when(ChangeProductCode(id=ID, code="GTX-P")).then()
+    given(added, ProductDiscontinued()).when(ChangeProductCode(id=ID, code="GTX-Q")).then(other)
+
+
 def test_a_product_is_discontinued_and_resumed() -> None:
     given(added).when(DiscontinueProduct(id=ID)).then(ProductDiscontinued())
     given(added, ProductDiscontinued()).when(ResumeProduct(id=ID)).then(ProductResumed())
@@ -129,12 +139,16 @@ def test_the_code_is_claimed_while_the_product_is_sold() -> None:
     shop, code = Claim("product_external_id", "shop:42"), Claim("product_code", "gtx-p")
     assert product.claims(given(added).state) == {shop, code}
     assert product.claims(given(added, ProductDiscontinued()).state) == {shop}
+    other = ProductCodeChanged(old="GTX-P", new="GTX-Q")
+    assert product.claims(given(added, other).state) == {shop, Claim("product_code", "gtx-q")}
+    assert product.claims(given(added, ProductCodeChanged(old="GTX-P", new=None)).state) == {shop}
 
 
 @pytest.mark.parametrize(
     ("command", "scope", "rule"),
     [
         (AddProduct(id=ID, name="x"), "product_code", ProductCodeTaken(path=("code",))),
+        (ChangeProductCode(id=ID, code="y"), "product_code", ProductCodeTaken(path=("code",))),
         (ResumeProduct(id=ID), "product_code", ProductCodeTaken()),
         (
             AddProduct(id=ID, name="x", external_ids=(ExternalId(source="a", id="b"),)),
@@ -160,6 +174,7 @@ currencies = st.sampled_from([None, "USD", "JPY", "KWD"])
 later: st.SearchStrategy[ProductCommand] = st.one_of(
     st.builds(RenameProduct, id=st.just(ID), name=names),
     st.builds(ChangeProductPrice, id=st.just(ID), price=prices, currency=currencies),
+    st.builds(ChangeProductCode, id=st.just(ID), code=st.none() | names),
     st.builds(AddProductExternalId, id=st.just(ID), source=names, external_id=names),
     st.builds(DiscontinueProduct, id=st.just(ID)),
     st.builds(ResumeProduct, id=st.just(ID)),

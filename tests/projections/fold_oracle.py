@@ -510,6 +510,9 @@ class _Ledger:
                 self.external_ids(entry, own)
             case "PriceChanged":
                 row |= {"price": said.new_price, "currency": said.new_currency}
+            case "CodeChanged":
+                row["code"] = said.new
+                self.found_by(entry, own, "code", said.new)
             case "ExternalIdAdded":
                 self.external_id(entry, own, said.external_id)
             case other:
