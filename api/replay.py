@@ -13,6 +13,7 @@ from api.composition import Parts
 from domain.catalogue import catalogue
 from domain.daybook import Unfoldable
 from domain.kernel import Claim, Withheld, parse_type_id, type_id
+from domain.kernel.composing import fault_of
 from domain.kernel.identifiers import NotATypeId
 from domain.kernel.recorded import Recorded
 from infra.entries import COLUMNS, EntryNotification, StoredEntry
@@ -81,8 +82,7 @@ def record_called(parts: Parts, name: str) -> Record:
     try:
         prefix, id = parse_type_id(name)
     except NotATypeId:
-        claim = Claim("external_id", normalize("NFC", name))
-        holder = Reservations(parts.pool, parts.vault).holders([claim]).get(claim)
+        holder = None if fault_of(name, len(name)) else _holder(parts, normalize("NFC", name))
         record = None if holder is None else Record("customer", holder)
     else:
         record = Record(prefixes[prefix], id) if prefix in prefixes else None
@@ -92,6 +92,11 @@ def record_called(parts: Parts, name: str) -> Record:
             " external id with the system that it comes from, such as old-crm:4711."
         )
     return record
+
+
+def _holder(parts: Parts, external_id: str) -> UUID | None:
+    claim = Claim("external_id", external_id)
+    return Reservations(parts.pool, parts.vault).holders([claim]).get(claim)
 
 
 def _is_there(parts: Parts, record: Record) -> bool:

@@ -23,6 +23,7 @@ from domain.access import unlimited
 from domain.catalogue import catalogue
 from domain.encoding import SealBroken, UnreadableEntry
 from domain.kernel import Refused
+from domain.kernel.composing import fault_of
 from domain.kernel.recorded import Context
 from domain.steps import blocking, following
 from infra.marks import Erased, entered_by, erased, imported, marks, remember
@@ -48,7 +49,8 @@ class Import:
 
     def __init__(self, parts: Parts, mapping: RowMapping, source: str) -> None:
         """`source` is the other system's name. Raises MappingError where it can't be one."""
-        source = normalize("NFC", source).strip()  # as the book has it in external ids
+        unfit = fault_of(source, LONGEST_SOURCE) is not None
+        source = "" if unfit else normalize("NFC", source).strip()  # as the book has it in external ids
         if not source or not source.isprintable() or ":" in source or len(source) > LONGEST_SOURCE:
             said = (
                 f"must be a word of your own without a colon, of at most {LONGEST_SOURCE} characters, such as old-crm"

@@ -16,6 +16,7 @@ from domain.access import NEEDS
 from domain.catalogue import AnyDecider, catalogue
 from domain.kernel import Command
 from domain.kernel.admission import marked
+from domain.kernel.composing import fault_of
 from domain.kernel.fields import Derived, Filled
 from domain.kernel.permissions import Permission
 
@@ -99,7 +100,10 @@ class RowMapping(msgspec.Struct, frozen=True):
 def read_mapping(file: Path, kind: str) -> RowMapping:
     """The mapping of a file whose rows are of this kind (`customer`). Raises MappingError."""
     try:
-        said = normalize("NFC", file.read_text("utf-8"))  # as rows are read
+        said = file.read_text("utf-8")
+        if (fault := fault_of(said, len(said))) is not None:
+            raise BadValue(fault.message.rstrip("."))
+        said = normalize("NFC", said)  # as rows are read
         text = msgspec.convert(tomllib.loads(said, parse_float=Decimal), _MappingText)
         return _checked(text, kind)
     except OSError as error:

@@ -15,6 +15,7 @@ import msgspec
 from api.importing.layout import NotReadable
 from api.importing.mapping import MappingError, RowMapping, Step
 from api.importing.values import Fault, Row, faults, filled
+from domain.kernel.composing import fault_of
 
 Derive: TypeAlias = Callable[[bytes], UUID]
 """Makes an id of some content, always the same. Keyed: a plain hash would let anybody test guesses at erased data."""
@@ -72,9 +73,10 @@ class Table:
         self.mapping = mapping
         self._file, self._source, self._derive = file, source, derive
         rows = self._rows()
-        self.header = tuple(_composed(name).strip() for name in next(rows, list[str]()))
+        self.header = tuple(map(_column, next(rows, list[str]())))
         self.length = sum(1 for _ in rows)
         self._check_header()
+        self._is_read = tuple(name in mapping.columns for name in self.header)
 
     def entries(self) -> Iterator[Entry | Rejected]:
         """The rows in their order."""
@@ -87,11 +89,20 @@ class Table:
         if len(cells) != len(self.header):
             why = f"the row has {len(cells)} cells, and the header has {len(self.header)}"
             return Rejected(number, cells, (why,))
+        read = tuple(cell if is_read else "" for cell, is_read in zip(cells, self._is_read, strict=True))
+        if overloaded := tuple(self._overloaded(read)):
+            return Rejected(number, cells, overloaded)
         found: list[str] = []
-        external_id, asked = self._read(tuple(map(_composed, cells)), found)
+        external_id, asked = self._read(tuple(map(_composed, read)), found)
         # Of a row that comes decomposed the fingerprint is that of its own letters, as it has always been.
-        own, *others = dict.fromkeys(map(self._fingerprint, (cells, *_spelled(cells))))
+        own, *others = dict.fromkeys(map(self._fingerprint, (read, *_spelled(read))))
         return Entry(number, cells, external_id, asked, own, tuple(others), tuple(found))
+
+    def _overloaded(self, cells: tuple[str, ...]) -> Iterator[str]:
+        """What stands against cells that would take too long to be composed; their length is for commands to judge."""
+        for column, cell in zip(self.header, cells, strict=True):
+            if (fault := fault_of(cell, len(cell))) is not None:
+                yield f"column {column}: {fault.message}"
 
     def _fingerprint(self, cells: tuple[str, ...]) -> UUID:
         external_id, asked = self._read(cells, [])
@@ -151,6 +162,11 @@ class Table:
             raise MappingError(
                 f"The mapping names {', '.join(missing)}, but the columns of {self._file} are {', '.join(self.header)}."
             )
+
+
+def _column(name: str) -> str:
+    """A column's name as mappings have it; one that would take too long to be composed stands in no mapping."""
+    return (name if fault_of(name, len(name)) else _composed(name)).strip()
 
 
 def _composed(text: str) -> str:

@@ -6,6 +6,7 @@ import resource
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from time import process_time
 from typing import Any
 from unicodedata import normalize
 from uuid import UUID, uuid4
@@ -16,7 +17,7 @@ from api.composition import Parts
 from api.importing.finding import SCOPES
 from api.importing.mapping import MappingError, read_mapping
 from api.importing.outcomes import Summary
-from api.replay import replay
+from api.replay import NobodyCalledThat, record_called, replay
 from domain.access import unlimited
 from domain.catalogue import catalogue
 from domain.customer import Customer
@@ -615,6 +616,46 @@ def test_a_source_is_one_however_its_name_is_written(files: Files) -> None:
     assert files.customers("7,Alpen,,,,,", source=normalize("NFD", "altbüro")).changed == 1
 
 
+HOSTILE = "a" + "\u0301\u0323" * 60_000
+"""Composing it takes minutes: the marks are sorted by insertion."""
+
+
+@pytest.fixture
+def moment() -> Iterator[None]:
+    """A few seconds of the processor at most, where one hostile text that is composed takes minutes."""
+    began = process_time()
+    yield
+    assert process_time() - began < 30
+
+
+@pytest.mark.usefixtures("moment")
+def test_a_text_that_takes_minutes_to_compose_is_rejected(files: Files) -> None:
+    summary = files.customers(f"1,{HOSTILE},,,,,", f"{HOSTILE},Bea,,,,,{HOSTILE}", "2,Cid,,,,,", f"2,Cid,{HOSTILE},,,,")
+    assert (summary.created, summary.rejected) == (1, 3)
+    why = "More than 30 combining marks, such as accents, stand in a row in the text."
+    assert [row["reasons"] for row in files.rejected()] == [
+        f"column name: {why}",
+        f"column id: {why}; column vip: {why}",
+        f"column mother: {why}",
+    ]
+    assert files.rejected()[0]["name"] == HOSTILE
+
+
+@pytest.mark.usefixtures("moment")
+def test_no_text_that_nobody_asked_for_is_composed(files: Files, tmp_path: Path) -> None:
+    file, mapping = tmp_path / "rows.csv", tmp_path / "rows.toml"
+    mapping.write_text('kind = "teams"\nexternal_id = "id"\n[[step]]\ndo = "create"\nfields.name = "name"\n', "utf-8")
+    file.write_text(f"id,name,{HOSTILE}\n1,Sales,{HOSTILE}\n", "utf-8")
+    assert imported(files.parts, "teams", file, mapping).created == 1
+    with pytest.raises(MappingError, match="of at most 60 characters"):
+        imported(files.parts, "teams", file, mapping, source=HOSTILE)
+    with pytest.raises(NobodyCalledThat):
+        record_called(files.parts, f"old:{HOSTILE}")
+    mapping.write_text(f'kind = "{HOSTILE}"', "utf-8")
+    with pytest.raises(MappingError, match="More than 30 combining marks"):
+        read_mapping(mapping, "team")
+
+
 def test_two_sources_may_use_the_same_ids(files: Files) -> None:
     files.customers("7,Alp,,,,,")
     assert files.customers("7,Anders,,,,,", source="new").created == 1
@@ -632,6 +673,13 @@ def test_two_sources_may_use_the_same_ids(files: Files) -> None:
             ["ProductPriceChanged"],
         ),
         (
+            "products",
+            'do = "add"\n[step.fields]\nname = "name"\ncode = "more"',
+            "1,Scale,S-1",
+            "1,Scale,S-2",
+            ["ProductCodeChanged"],
+        ),
+        (
             "staff",
             'do = "register"\n[step.fields]\nname = "name"\nemail = "more"',
             "1,Ada,ada@example.com",
@@ -645,13 +693,6 @@ def test_two_sources_may_use_the_same_ids(files: Files) -> None:
             "1,Broken,low",
             "1,Broken again,high",
             ["TicketSubjectChanged", "TicketPriorityChanged"],
-        ),
-        (
-            "products",
-            'do = "add"\n[step.fields]\nname = "name"\ncode = "more"',
-            "1,Scale,S-1",
-            "1,Scale,S-2",
-            ["ProductCodeChanged"],
         ),
         (
             "tickets",
