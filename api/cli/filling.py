@@ -42,7 +42,8 @@ def import_rows(
 
     The same file again changes nothing, a changed row issues the commands that differ, and an import that was killed
     goes on where it stopped. A row of somebody who was erased since is left out. Rows that can't be entered
-    are written to FILE.rejected.csv with their reasons: correct them there and import that file.
+    are written to FILE.rejected.csv with their reasons: correct them there and import that file. Where another mapping
+    or source has left one, they are written to FILE.rejected-2.csv.
     docs/operator/import.md describes mappings; a small one reads
 
         kind = "customers"

@@ -52,6 +52,10 @@ class Layout(msgspec.Struct, frozen=True):
         csv.writer(out, delimiter=self.delimiter).writerows(rows)
         return out.getvalue().encode(self.encoding, "replace")
 
+    def spelled(self, text: str) -> str:
+        """The text as it comes back from such a file."""
+        return text.encode(self.encoding, "replace").decode(self.encoding)
+
 
 def checked_layout(encoding: str, delimiter: str) -> Layout:
     """The layout that a mapping asks for. Raises BadValue."""

@@ -80,6 +80,8 @@ class Step(msgspec.Struct, frozen=True):
 class RowMapping(msgspec.Struct, frozen=True):
     """What the rows of a file become."""
 
+    name: str
+    """Of the mapping's file."""
     decider: AnyDecider
     external_id: tuple[str, ...]
     steps: tuple[Step, ...]
@@ -105,14 +107,14 @@ def read_mapping(file: Path, kind: str) -> RowMapping:
             raise BadValue(fault.message.rstrip("."))
         said = normalize("NFC", said)  # as rows are read
         text = msgspec.convert(tomllib.loads(said, parse_float=Decimal), _MappingText)
-        return _checked(text, kind)
+        return _checked(file.name, text, kind)
     except OSError as error:
         raise MappingError(f"The mapping {file} can't be read: {error.strerror}.") from None
     except (ValueError, RecursionError, BadValue) as error:
         raise MappingError(f"The mapping {file} can't be used: {error}.") from None
 
 
-def _checked(text: _MappingText, kind: str) -> RowMapping:
+def _checked(name: str, text: _MappingText, kind: str) -> RowMapping:
     if KINDS.get(text.kind) != kind:
         raise BadValue(f"it is for {text.kind!r}, and its kind must be {_plural(kind)!r}")
     decider = catalogue.deciders[kind]
@@ -125,6 +127,7 @@ def _checked(text: _MappingText, kind: str) -> RowMapping:
     if text.step[0].when:
         raise BadValue("the first step begins the record, so it has no 'when': take other rows out of the file")
     return RowMapping(
+        name,
         decider,
         tuple(columns),
         tuple(_step(decider, step, f"step {at}") for at, step in enumerate(text.step, 1)),

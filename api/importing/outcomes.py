@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from glob import escape
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 
+from api.importing.layout import NotReadable
 from api.importing.mapping import MappingError
 from api.importing.rows import Rejected, Table
 from infra.private_files import PrivateFileError, replace
@@ -15,8 +18,8 @@ from infra.private_files import PrivateFileError, replace
 Progress: TypeAlias = Callable[[int], None]
 """Told how many more rows are done."""
 
-REMARKS = ("row", "reasons")
-"""The columns behind a rejected row."""
+REMARKS = ("row", "reasons", "import")
+"""The columns behind a rejected row: its number, what stands against it, and the import that it was rejected by."""
 
 
 class Outcome(Enum):
@@ -63,11 +66,13 @@ class Tally:
         self.count(Outcome.REJECTED)
 
     def summary(self, table: Table, rejected_file: Path, seconds: float) -> Summary:
-        """What there is to say; writes the rejected rows, or removes the file that an earlier import of them left.
+        """What there is to say; writes the rejected rows, or removes the file that this import has left before.
 
+        `rejected_file`: where they stand, or beside it, where the rows that another import has rejected stand there.
         Raises MappingError where it can't.
         """
         try:
+            rejected_file = _place(table, rejected_file)
             if self._rejected:
                 replace(rejected_file, _written(table, sorted(self._rejected)))
             else:
@@ -89,19 +94,36 @@ class Tally:
         )
 
 
+def _place(table: Table, file: Path) -> Path:
+    """The file that this import of the rows has written before, or else the first place that is free."""
+    beside = sorted(file.parent.glob(f"{escape(file.stem)}-[0-9]*{file.suffix}"))
+    own = (one for one in (file, *beside) if one.is_file() and _is_of(table, one))
+    free = (one for one in chain([file], (file.with_stem(f"{file.stem}-{n}") for n in count(2))) if not one.is_file())
+    return next(chain(own, free))
+
+
+def _is_of(table: Table, file: Path) -> bool:
+    """Whether rows stand in a file that an import with the same mapping and source has rejected."""
+    try:
+        header, first = islice(table.mapping.layout.rows(file), 2)
+    except (NotReadable, ValueError):
+        return False
+    return (header[-1], first[-1]) == (REMARKS[-1], table.mapping.layout.spelled(table.imported))
+
+
 def _written(table: Table, rejected: Sequence[Rejected]) -> bytes:
-    """The rows as they stood, so that they can be corrected and imported, with their number and the reasons behind."""
+    """The rows as they stood, so that they can be corrected and imported, with the remarks behind."""
     width = len(table.header)
     # A file of rejected rows that comes back has remarks behind its rows already.
-    remarked = table.header[-2:] == REMARKS and not table.mapping.columns.intersection(REMARKS)
-    own = table.header[:-2] if remarked else table.header
+    remarked = table.header[-len(REMARKS) :] == REMARKS and not table.mapping.columns.intersection(REMARKS)
+    own = table.header[: -len(REMARKS)] if remarked else table.header
 
     def lines() -> Iterator[Sequence[object]]:
         yield [*own, *(_free(remark, own) for remark in REMARKS)]
         for row in rejected:
             # Too many cells stay too many: which of them is one too many is for a person to say.
-            cells = row.cells[:-2] if remarked and len(row.cells) >= width else row.cells
-            yield [*cells, *[""] * (len(own) - len(cells)), row.number, "; ".join(row.reasons)]
+            cells = row.cells[: -len(REMARKS)] if remarked and len(row.cells) >= width else row.cells
+            yield [*cells, *[""] * (len(own) - len(cells)), row.number, "; ".join(row.reasons), table.imported]
 
     return table.mapping.layout.written(lines())
 

@@ -71,6 +71,8 @@ class Table:
                 f"The file {file} is a pipe or a device: it is read twice, so save what comes in a file."
             )
         self.mapping = mapping
+        self.imported = f"{source} by {mapping.name}"
+        """Which import of the file this is: one with another source or mapping is another one."""
         self._file, self._source, self._derive = file, source, derive
         rows = self._rows()
         self.header = tuple(map(_column, next(rows, list[str]())))

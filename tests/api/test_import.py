@@ -428,6 +428,7 @@ def test_reasons_that_the_encoding_lacks_letters_for_are_written_all_the_same(fi
         "",
         "1",
         "there is no customer with the id '??' of old",
+        "old by mapping.toml",
     ]
 
 
@@ -438,10 +439,40 @@ def test_no_cell_of_a_rejected_row_is_lost_and_no_column_hides_another(files: Fi
     assert imported(files.parts, "customers", file, mapping).rejected == 1
     again = tmp_path / "rows.rejected.csv"
     assert again.read_text("utf-8").splitlines() == [
-        "row,name,mother,mail,phone,trade,vip,rejected row,reasons",
-        '1,Alp,AG,,,,,,1,"the row has 8 cells, and the header has 7"',
+        "row,name,mother,mail,phone,trade,vip,rejected row,reasons,import",
+        '1,Alp,AG,,,,,,1,"the row has 8 cells, and the header has 7",old by mapping.toml',
     ]
     assert imported(files.parts, "customers", again, mapping).rejected == 1, "it is for a person to correct"
+
+
+def test_no_import_takes_away_what_another_has_rejected_of_the_same_file(files: Files, tmp_path: Path) -> None:
+    file, first, second = tmp_path / "rows.csv", tmp_path / "ids.toml", tmp_path / "träde.toml"
+    first.write_text('encoding = "ascii"' + CUSTOMERS, "utf-8")
+    second.write_text('encoding = "ascii"' + CUSTOMERS.replace('= "id"', '= "trade"'), "utf-8")
+
+    def run(mapping: Path, source: str, *rows: str) -> str | None:
+        file.write_text("\n".join([HEADER, *rows]) + "\n", "ascii")
+        where = imported(files.parts, "customers", file, mapping, source).rejected_file
+        return where and Path(where).name
+
+    def there() -> dict[str, list[tuple[str, str]]]:
+        read = {one.name: csv.DictReader(one.read_text("ascii").splitlines()) for one in tmp_path.glob("*.rejected*")}
+        return {name: [(row["name"], row["import"]) for row in rows] for name, rows in read.items()}
+
+    assert run(first, "old", ",Alp,,,,,") == "rows.rejected.csv"
+    assert run(second, "old", "1,Bea,,,,,") == "rows.rejected-2.csv"
+    assert run(first, "n\u00e9w", ",Cid,,,,,") == "rows.rejected-3.csv"
+    ids, trades, new = ("Alp", "old by ids.toml"), ("Bea", "old by tr?de.toml"), ("Cid", "n?w by ids.toml")
+    assert there() == {
+        "rows.rejected.csv": [ids], "rows.rejected-2.csv": [trades], "rows.rejected-3.csv": [new],
+    }  # fmt: skip
+    # Each shows its own last run, and is gone where that has rejected nothing.
+    assert run(first, "old", "7,Alp,,,,,") is None
+    assert run(second, "old", "1,Bo,,,,,") == "rows.rejected-2.csv"
+    assert there() == {"rows.rejected-2.csv": [("Bo", trades[1])], "rows.rejected-3.csv": [new]}
+    assert run(first, "n\u00e9w", "7,Alp,,,,,") is None
+    assert run(second, "old", "1,Bo,,,,x,") is None
+    assert there() == {}
 
 
 def test_columns_that_nobody_reads_may_have_any_name(files: Files, tmp_path: Path) -> None:
