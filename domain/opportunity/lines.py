@@ -84,12 +84,14 @@ def change_line(state: Opportunity, command: ChangeOpportunityLine) -> Sequence[
         discount=updated(old.discount, command.discount),
         tax=updated(old.tax, command.tax),
     )
-    require(_price_out_of_range(new.price, currency, ("price",)))
+    # What was let in before there were such bounds stays, and may come nearer to them.
+    require(None if new.price == old.price else _price_out_of_range(new.price, currency, ("price",)))
     new = priced(new, currency)
     if new == old:
         return []
     amount = sum_of(new if each.line == new.line else each for each in state.lines.values())
-    require(amount_out_of_range(amount, currency, ("price",)))
+    grows = amount is not None and (state.amount is None or amount > state.amount)
+    require(amount_out_of_range(amount, currency, ("price",)) if grows else None)
     return [OpportunityLineChanged(old=old, new=new, old_amount=state.amount, new_amount=amount, currency=currency)]
 
 

@@ -550,6 +550,30 @@ def test_no_price_is_rounded_beyond_its_bounds() -> None:
     assert in_dinars.lines[0].price == price
 
 
+def test_a_line_beyond_the_bounds_from_before_there_were_any_is_changed_but_grows_no_more() -> None:
+    def changed(old: OpportunityLine, new: OpportunityLine, before: str, after: str) -> OpportunityLineChanged:
+        return OpportunityLineChanged(
+            old=old, new=new, old_amount=Decimal(before), new_amount=Decimal(after), currency="USD"
+        )
+
+    def change(id: UUID, **terms: Decimal) -> ChangeOpportunityLine:
+        return ChangeOpportunityLine(id=ID, line=id, **terms)
+
+    beyond = "1000000000000.00"
+    one, two = line(LINE, "1", beyond, beyond), line(LINE_2, "1", beyond, beyond)
+    book = given(opened, line_added(one, None, beyond), line_added(two, beyond, "2000000000000.00"))
+    halved = changed(one, line(LINE, "1", beyond, "500000000000.00", "50"), "2000000000000.00", "1500000000000.00")
+    book.when(change(LINE, discount=Decimal(50))).then(halved)
+    cheap = changed(one, line(LINE, "1", "5.00", "5.00"), "2000000000000.00", "1000000000005.00")
+    book.when(change(LINE, price=Decimal(5))).then(cheap)
+    taxed = msgspec.structs.replace(one, tax=Decimal(7))
+    book.when(change(LINE, tax=Decimal(7))).then(changed(one, taxed, "2000000000000.00", "2000000000000.00"))
+    book.when(change(LINE, quantity=Decimal(2))).refused(AmountTooLarge(path=("price",), most="999999999999.999"))
+    book.when(change(LINE, price=Decimal("999999999999.998"))).refused(
+        NumberOutOfRange(path=("price",), least="-999999999999.999", most="999999999999.999")
+    )
+
+
 def test_an_amount_that_would_be_rounded_to_nothing_is_negative_all_the_same() -> None:
     negative = AmountNegative(path=("amount",))
     in_yen = msgspec.structs.replace(opened, currency="JPY")
