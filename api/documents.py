@@ -1,19 +1,26 @@
 """Documents: parsed, measured and validated once, then remembered by their text; the trusted ones from the start."""
 
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from graphql import (
+    GRAPHQL_MAX_INT,
+    GRAPHQL_MIN_INT,
     DocumentNode,
     GraphQLError,
+    GraphQLInt,
     GraphQLSchema,
     GraphQLSyntaxError,
+    IntValueNode,
     NoFragmentCyclesRule,
     OperationDefinitionNode,
     OverlappingFieldsCanBeMergedRule,
     ValidationContext,
+    ValidationRule,
+    get_named_type,
     parse,
     specified_rules,
     validate,
@@ -160,8 +167,8 @@ class Documents:
             pass  # what is wrong with the document itself is said first
         else:
             document.cost(operation, variables)
-        # What can grow faster than the document goes first, alone and within a budget; the other rules are linear.
-        self._validate(parsed, (_Mergeable, NoFragmentCyclesRule))
+        # What can grow faster than the document goes first, and within a budget; the other rules are linear.
+        self._validate(parsed, (_Mergeable, NoFragmentCyclesRule, _ReadableNumbers))
         self._validate(parsed, _LINEAR_RULES)
         return document
 
@@ -195,6 +202,18 @@ class _Mergeable(OverlappingFieldsCanBeMergedRule):
     def __init__(self, context: ValidationContext) -> None:
         super().__init__(context)
         self.rule_context.remaining_complexity_budget = MOST_COMPARISONS
+
+
+class _ReadableNumbers(ValidationRule):
+    """Says it where Python would say in its own words that it reads no number of so many digits."""
+
+    def enter_int_value(self, node: IntValueNode, *_place: object) -> None:
+        digits, expected = len(node.value.lstrip("-")), cast("Any", self.context).get_input_type()
+        if digits > sys.int_info.default_max_str_digits and get_named_type(expected) is GraphQLInt:
+            said = (
+                f"This number has {digits:,} digits; an Int lies between {GRAPHQL_MIN_INT:,} and {GRAPHQL_MAX_INT:,}."
+            )
+            self.report_error(GraphQLError(said, node))
 
 
 _LINEAR_RULES = tuple(

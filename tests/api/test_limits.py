@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphql import GraphQLError, parse_value, value_from_ast_untyped
+from graphql import GraphQLError, SourceLocation, parse_value, value_from_ast_untyped
 
 from api.documents import Document, Documents, Faulty, Policy, TooCostly
 from api.errors import RequestError
@@ -272,6 +272,22 @@ def test_numbers_beyond_all_pages_count_as_the_greatest(many: int) -> None:
     with pytest.raises(TooCostly, match="too many records") as refused:
         cost(literal)
     assert told | {refused.value.cost} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("{ customers(first: NUMBER) { nodes { id } } }", 20),
+        ("query Q($n: Int = NUMBER) { customers(first: $n) { nodes { id } } }", 19),
+        ('mutation { ticketClose(input: {idempotencyKey: "", id: "", expectedVersion: NUMBER}) { position } }', 77),
+    ],
+)
+def test_a_number_that_python_does_not_read_is_told_at_its_place(text: str, column: int) -> None:
+    with pytest.raises(Faulty) as refused:
+        cost(text.replace("NUMBER", "-" + "9" * 4_301))
+    [error] = refused.value.errors
+    assert error.message == "This number has 4,301 digits; an Int lies between -2,147,483,648 and 2,147,483,647."
+    assert error.locations == [SourceLocation(1, column)]
 
 
 @pytest.mark.parametrize("variables", [None, {"n": -(10**9)}])
