@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
 
 from api.authentication import SECURITY_HEADERS
 from api.deadlines import Deadlines
@@ -176,6 +177,16 @@ class Conversing(WebSocketsSansIOProtocol):
             self.transport.write(said or self.conn.reject(HTTPStatus.BAD_REQUEST, _NO_HANDSHAKE).serialize())
             self.transport.close()
 
+    def send_receive_event_to_app(self) -> None:
+        """uvicorn ends what is no UTF-8 too, and logs it as a fault of the server's, with a traceback."""
+        data = b"".join(self.frames)
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(data):
+            self.frames = []
+            self.conn.send_close(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
     def handle_parser_exception(self) -> None:
         failure = self.conn.close_sent
         if failure is None or self.close_sent:
@@ -192,6 +203,14 @@ class Conversing(WebSocketsSansIOProtocol):
 
 
 _NO_HANDSHAKE = "Failed to open a WebSocket connection: the request is none that opens one.\n"
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _length(header: tuple[bytes, bytes]) -> int:

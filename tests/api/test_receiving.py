@@ -239,6 +239,17 @@ def test_a_message_over_a_websocket_has_so_many_bytes(database: str, tmp_path: P
                 client.receive()
 
 
+@pytest.mark.parametrize("message", [b"\xc3", [b"{", b"\xc3", b"}"]], ids=["in one piece", "in several"])
+def test_a_text_that_is_none_over_a_websocket_is_no_fault_of_the_server_s(
+    database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, message: bytes | list[bytes]
+) -> None:
+    with listening(database, tmp_path, projections=False) as server, server.socket() as websocket:
+        websocket.send(message, text=True)
+        with pytest.raises(ConnectionClosed, match="1007"):
+            websocket.recv(timeout=PATIENCE)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 def test_who_sends_far_too_much_over_a_websocket_reads_why_it_is_closed(database: str, tmp_path: Path) -> None:
     with listening(database, tmp_path, projections=False) as server, server.connected() as client:
         client.websocket.send("x" * (64 * MOST_MESSAGE_BYTES))
