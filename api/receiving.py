@@ -140,7 +140,8 @@ class Receiving(HttpToolsProtocol):
         """
         cycle: RequestResponseCycle | None = self.cycle
         is_half = self._head_ended and not self.pipeline
-        if cycle and not cycle.response_complete and (cycle.chunked_encoding or is_half):
+        is_stream = cycle and cycle.response_started and not cycle.expected_content_length
+        if cycle and not cycle.response_complete and (is_stream or is_half):
             cycle.disconnected = True
             cycle.message_event.set()
             self.transport.close()

@@ -27,6 +27,8 @@ class Sending:
         self._cycle, self._by_uvicorn = cycle, by_uvicorn
         self._begun: tuple[Message, dict[bytes, bytes]] | None = None
         """The start of a response of a known length, and its headers: it waits for the beginning of the body."""
+        self._until_closed = False
+        """Whether the end of the connection is that of the response."""
 
     async def __call__(self, message: Message) -> None:
         if self._begun is None:
@@ -35,7 +37,7 @@ class Sending:
             ):
                 self._begun = message, named
             else:
-                await self._by_uvicorn(message)
+                await self._in_pieces(message)
             return
         (start, named), self._begun = self._begun, None
         head = self._head(start, named, message)
@@ -44,6 +46,17 @@ class Sending:
             await self._by_uvicorn(message)
         else:
             await self._send(head, message["body"])
+
+    async def _in_pieces(self, message: Message) -> None:
+        """Of a length that nobody knows yet. uvicorn sends such a response in chunks, which HTTP/1.0 does not know."""
+        cycle = self._cycle
+        if message["type"] == "http.response.start":
+            self._until_closed = cycle.scope["http_version"] == "1.0" and cycle.scope["method"] != "HEAD"
+            if self._until_closed:
+                cycle.chunked_encoding = False
+        elif self._until_closed:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await self._by_uvicorn(message)
 
     def _head(self, start: Message, named: Mapping[bytes, bytes], message: Message) -> bytes | None:
         """The head of a response; None where it is not for us."""

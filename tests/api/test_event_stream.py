@@ -1,9 +1,11 @@
 """Server-sent events over real HTTP: subscriptions, queries and mutations for whoever asks for `text/event-stream`."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -155,6 +157,41 @@ def test_the_server_stops_with_streams_open(database: str, tmp_path: Path, caplo
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):  # no `complete`: clients come again
             next(events)
         assert time.monotonic() - began < event_stream.KEEP_ALIVE / 2
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@contextmanager
+def streamed_as_ever(server: Server, query: str) -> Iterator[BufferedReader]:
+    """The same from a client of HTTP/1.0."""
+    body = json.dumps({"query": query}).encode()
+    lines = [
+        "POST /graphql HTTP/1.0",
+        "Host: localhost",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+    ]
+    head = "\r\n".join([*lines, *map(": ".join, EVENTS.items()), "\r\n"]).encode()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as tcp, tcp.makefile("rb") as answer:
+        tcp.sendall(head + body)
+        status, *headers = iter(lambda: answer.readline().strip().lower(), b"")
+        assert status.endswith(b" 200 ok")
+        assert b"connection: close" in headers
+        assert not [one for one in headers if one.startswith((b"transfer-encoding", b"content-length"))]
+        yield answer
+
+
+def test_who_knows_no_chunks_reads_until_the_connection_ends(
+    database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with listening(database, tmp_path) as server:
+        with streamed_as_ever(server, "{ __typename }") as answer:
+            event, data, *end = answer.read().decode().split("\n")
+            assert (event, end) == ("event: next", ["", "event: complete", "data:", "", ""])
+            assert json.loads(data.removeprefix("data: "))["data"] == {"__typename": "Query"}
+        with streamed_as_ever(server, CHANGES) as answer:
+            assert answer.readline() == b"event: next\n"
+            server.uvicorn.should_exit = True
+            assert b"complete" not in answer.read()
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
