@@ -15,7 +15,7 @@ IDLE_DAYS = Number(Decimal(1), Decimal(3650))
 class ForecastCategory(Word):
     """How a forecast counts the deals of a stage."""
 
-    PIPELINE = "pipeline", "Counted in the pipeline only: too early to say."
+    PIPELINE = "pipeline", "Too early to say; forecasts count it by its probability all the same."
     BEST_CASE = "best_case", "Won if all goes well."
     COMMIT = "commit", "Promised for the period."
     OMITTED = "omitted", "Left out of forecasts."
