@@ -317,6 +317,26 @@ def test_a_wish_for_another_protocol_is_passed_over(database: str, tmp_path: Pat
                 assert answer(tcp).startswith(b"HTTP/1.1 40")
 
 
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (HEAD.replace(b"POST", b"FOO") + b"\r\n\r\n", "This is no method of HTTP."),
+        (HEAD.replace(b"HTTP/1.1", b"HTTP/x.y") + b"\r\n\r\n", "What was sent is no HTTP request"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "This is no method of HTTP."),  # a TLS client's first bytes
+    ],
+)
+def test_what_is_no_request_is_refused_like_any_other(database: str, tmp_path: Path, sent: bytes, said: str) -> None:
+    with listening(database, tmp_path, projections=False) as server, connection(server) as tcp:
+        tcp.sendall(sent)
+        head, _, body = answer(tcp).partition(b"\r\n\r\n")
+        assert cut(tcp)
+    status, *headers = head.decode().lower().split("\r\n")
+    [error] = json.loads(body)["errors"]
+    assert (status, error["extensions"]["code"]) == ("http/1.1 400 bad request", "BAD_REQUEST")
+    assert error["message"].startswith(said)
+    assert {f"daybook-request-id: {error['extensions']['requestId']}", "content-type: application/json"} < set(headers)
+
+
 @pytest.mark.parametrize("begin", [HEAD + b"\r\nX: ", b"GET /", HEAD + b"\r\n"])
 def test_a_head_without_end_is_not_kept(database: str, tmp_path: Path, begin: bytes) -> None:
     with listening(database, tmp_path, projections=False) as server, connection(server) as tcp:
