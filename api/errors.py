@@ -179,11 +179,13 @@ def answered(errors: Iterable[GraphQLError], request_id: str, *, otherwise: Requ
 
 def _answered(error: GraphQLError, request_id: str, otherwise: RequestErrorCode) -> GraphQLError:
     said = error
+    _forget_way(error)
     # Without a path the request itself was faulty, and what was raised while reading it is its fault, not ours. There
     # only the outermost error says where: "Variable '$input' has invalid value at .name: ...".
     if error.path is not None:
         while isinstance(said.original_error, GraphQLError):
             said = said.original_error
+            _forget_way(said)
         if said.original_error is not None:
             said = explained(said.original_error, request_id)
     code = (said.extensions or {}).get("code")
@@ -198,6 +200,13 @@ def _answered(error: GraphQLError, request_id: str, otherwise: RequestErrorCode)
         error.path,
         extensions={**(said.extensions or {}), "code": str(code), "requestId": request_id},
     )
+
+
+def _forget_way(error: Exception) -> None:
+    """Let go of where it was raised. What is always said alike is one object for all requests, and each request that it
+    is raised for would stay in memory for good, as a part of its traceback.
+    """
+    error.__traceback__ = None
 
 
 def _cut(message: str) -> str:

@@ -1,5 +1,6 @@
 """GraphQL over HTTP as the specification has it, and what must never get through."""
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ import pytest
 from graphql import build_client_schema, get_introspection_query
 
 from api import execution
+from api.identity import behalf
 from api.incoming import MOST_BYTES
+from api.serving import Request
 from tests.api.book import HEADERS, Client, serving
 from tests.api.printed import printed_schema
 
@@ -33,6 +36,29 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
     assert error["extensions"]["requestId"] == answer.headers["Daybook-Request-Id"]
     found: dict[str, Any] = error
     return found
+
+
+def alive() -> int:
+    """How many requests are in memory."""
+    gc.collect()
+    return sum(isinstance(one, Request) for one in gc.get_objects())
+
+
+async def test_what_is_refused_leaves_nothing_in_memory(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path, projections=False) as client:
+        before = alive()
+        for _ in range(20):
+            for content, headers in (
+                ({"query": QUERY}, {"Authorization": ""}),
+                ({"query": QUERY}, {"Authorization": "Bearer nonsense"}),
+                ({"query": QUERY}, {**HEADERS, behalf.HEADER: "x"}),
+                ({"query": "mutation { signOut { signedOut } }"}, {**HEADERS, behalf.HEADER: "x"}),
+                ({"query": "{" * 400}, HEADERS),
+                ({"documentId": "sha256:" + "0" * 64}, HEADERS),
+            ):
+                answer = await client.http.post("/graphql", json=content, headers=headers)
+                assert answer.status_code in (400, 401, 403)
+        assert alive() - before < 20, "as one of each may be the last of its kind"
 
 
 async def test_a_number_of_thousands_of_digits_is_refused_like_any_other(database: str, tmp_path: Path) -> None:
