@@ -1,6 +1,6 @@
 """Money: an amount is a Decimal beside its currency, rounded half-even to the currency's minor units (ISO 4217)."""
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
 from domain.kernel.fields import AMOUNT, NumberOutOfRange
 from domain.kernel.rules import Path
@@ -25,11 +25,16 @@ MINOR_UNITS: dict[str, int] = {
 
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """The amount in the currency's minor units, half-even."""
-    return amount.quantize(Decimal(1).scaleb(-MINOR_UNITS[currency]), ROUND_HALF_EVEN)
+    return amount.quantize(_minor_unit(currency), ROUND_HALF_EVEN)
 
 
-def out_of_range(amount: Decimal | None, currency: str | None, path: Path) -> NumberOutOfRange | None:
-    """The rule against an amount that is within its bounds as it was given, and rounded no more."""
-    if amount is None or currency is None or AMOUNT.least <= rounded(amount, currency) <= AMOUNT.most:
+def out_of_range(price: Decimal | None, currency: str | None, path: Path) -> NumberOutOfRange | None:
+    """The rule against a price or revenue that is within its bounds as it was given, and rounded no more."""
+    if price is None or currency is None or rounded(price, currency) <= AMOUNT.most:
         return None
-    return NumberOutOfRange(path=path, least=str(AMOUNT.least), most=str(AMOUNT.most))
+    most = AMOUNT.most.quantize(_minor_unit(currency), ROUND_DOWN)  # AMOUNT's own would be rounded beyond itself
+    return NumberOutOfRange(path=path, least="0", most=str(most))
+
+
+def _minor_unit(currency: str) -> Decimal:
+    return Decimal(1).scaleb(-MINOR_UNITS[currency])

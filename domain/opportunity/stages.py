@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from domain.kernel import Known, PipelineStage, Standing, broken, refuse, unless_active
+from domain.kernel import Known, PipelineStage, Standing, broken, opened, refuse, unless_active
 from domain.opportunity.commands import ChangeOpportunityPipeline, OverrideOpportunityProbability
 from domain.opportunity.events import (
     OpportunityEvent,
@@ -61,7 +61,8 @@ def change_pipeline(state: Opportunity, command: ChangeOpportunityPipeline, know
 
 
 def override_probability(state: Opportunity, command: OverrideOpportunityProbability) -> Sequence[OpportunityEvent]:
-    if command.probability == state.override:
+    known_better = command.probability is not None and command.reason != opened(state.override_because)
+    if command.probability == state.override and not known_better:
         return []
     return [
         OpportunityProbabilityOverridden(

@@ -53,6 +53,7 @@ class Opportunity(State, frozen=True, kw_only=True):
     stage: UUID = NOT_YET
     stage_probability: Decimal = NEVER
     override: Decimal | None = None
+    override_because: Personal[str | None] = None
     amount: Decimal | None = None
     currency: str | None = None
     """Of the amount and the lines. Where there are none, none counts, whatever an event says: nobody sees it."""
@@ -105,9 +106,12 @@ def evolve(state: Opportunity, event: OpportunityEvent) -> Opportunity:
             loss = Loss(reason=event.reason, competitor=event.competitor, note=event.note)
             return replace(state, status=OpportunityStatus.LOST, closed_on=event.closed_on, loss=loss)
         case OpportunityReopened():
-            return replace(state, status=OpportunityStatus.OPEN, override=None, closed_on=None, loss=None)
-        case OpportunityProbabilityOverridden():
-            return replace(state, override=event.new if event.overridden else None)
+            return replace(
+                state, status=OpportunityStatus.OPEN, override=None, override_because=None, closed_on=None, loss=None
+            )
+        case OpportunityProbabilityOverridden(reason=reason):
+            override, because = (event.new, reason) if event.overridden else (None, None)
+            return replace(state, override=override, override_because=because)
         case OpportunityPipelineChanged():
             return replace(
                 state, pipeline=event.to_pipeline, stage=event.to_stage, stage_probability=event.stage_probability
@@ -147,9 +151,7 @@ def _opened(event: OpportunityOpened) -> Opportunity:
 STANDING_FROM: frozenset[type[OpportunityEvent]] = frozenset(
     (OpportunityOpened, OpportunityReassigned, OpportunityWon, OpportunityLost, OpportunityReopened)
 )
-FOLDED_SEALED: frozenset[type[OpportunityEvent]] = frozenset(
-    (OpportunityNoteAdded, OpportunityProbabilityOverridden, OpportunityReopened)
-)
+FOLDED_SEALED: frozenset[type[OpportunityEvent]] = frozenset((OpportunityNoteAdded, OpportunityReopened))
 OVERWRITES: frozenset[type[OpportunityEvent]] = frozenset(
     (OpportunityRenamed, OpportunityStageChanged, OpportunityAmountChanged, OpportunityCloseDateMoved)
 )

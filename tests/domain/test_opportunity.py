@@ -12,7 +12,19 @@ from hypothesis import assume
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from domain.kernel import COMPANY_ID, Claim, ExternalId, Known, PipelineStage, Place, Reference, Standing, Withheld
+from domain.kernel import (
+    AMOUNT,
+    COMPANY_ID,
+    Claim,
+    ExternalId,
+    Known,
+    PipelineStage,
+    Place,
+    Reference,
+    Standing,
+    Withheld,
+    out_of_range,
+)
 from domain.kernel.fields import NumberOutOfRange
 from domain.opportunity import (
     AddOpportunityExternalId,
@@ -439,6 +451,13 @@ def test_an_archived_pipeline_takes_no_more_deals() -> None:
 def test_a_probability_is_overridden_with_a_reason() -> None:
     command = OverrideOpportunityProbability(id=ID, probability=Decimal(75), reason="The director likes us")
     given(opened).when(command).then(overridden)
+    given(opened, overridden).when(command).then()
+    for history, probability in (((opened, overridden), 75), ((opened, overridden, won, reopened), 10)):
+        again = OverrideOpportunityProbability(id=ID, probability=Decimal(75), reason="She said so again")
+        why = OpportunityProbabilityOverridden(
+            old=Decimal(probability), new=Decimal(75), overridden=True, reason="She said so again"
+        )
+        given(*history).when(again).then(why)
     nothing = OverrideOpportunityProbability(id=ID, probability=None, reason="Nothing to return from")
     given(opened).when(nothing).then()
 
@@ -534,7 +553,7 @@ def test_an_amount_lies_within_bounds() -> None:
 
 def test_no_price_is_rounded_beyond_its_bounds() -> None:
     price = Decimal("999999999999.999")  # 1000000000000.00 in euros
-    rule = NumberOutOfRange(path=("price",), least="-999999999999.999", most="999999999999.999")
+    rule = NumberOutOfRange(path=("price",), least="0", most="999999999999.99")
     given(opened).when(
         AddOpportunityLine(id=ID, line=LINE, product=PRODUCT, price=price, discount=Decimal(100))
     ).refused(rule)
@@ -570,8 +589,24 @@ def test_a_line_beyond_the_bounds_from_before_there_were_any_is_changed_but_grow
     book.when(change(LINE, tax=Decimal(7))).then(changed(one, taxed, "2000000000000.00", "2000000000000.00"))
     book.when(change(LINE, quantity=Decimal(2))).refused(AmountTooLarge(path=("price",), most="999999999999.999"))
     book.when(change(LINE, price=Decimal("999999999999.998"))).refused(
-        NumberOutOfRange(path=("price",), least="-999999999999.999", most="999999999999.999")
+        NumberOutOfRange(path=("price",), least="0", most="999999999999.99")
     )
+
+
+def test_a_line_whose_price_was_once_rounded_beyond_its_bounds_still_changes() -> None:
+    free = msgspec.structs.replace(line(LINE, "1", "1000000000000.00", "0.00", "100"), tax=Decimal(0))
+    entered = line_added(free, "1000.00", "0.00")
+    more = msgspec.structs.replace(free, quantity=Decimal(2))
+    given(opened, entered).when(ChangeOpportunityLine(id=ID, line=LINE, quantity=Decimal(2))).then(
+        OpportunityLineChanged(old=free, new=more, old_amount=Decimal(0), new_amount=Decimal(0), currency="USD")
+    )
+
+
+def test_what_is_said_of_a_price_beyond_its_bounds_can_be_done() -> None:
+    for currency, most in (("EUR", "999999999999.99"), ("JPY", "999999999999"), ("KWD", "999999999999.999")):
+        assert out_of_range(Decimal(most), currency, ()) is None
+        beyond = out_of_range(AMOUNT.most + Decimal("0.001"), currency, ())
+        assert beyond == NumberOutOfRange(least="0", most=most)
 
 
 def test_an_amount_that_would_be_rounded_to_nothing_is_negative_all_the_same() -> None:
