@@ -45,7 +45,7 @@ def other_than_lines(state: Opportunity, amount: Decimal | None, named: str | No
         if in_minor_units(amount, state.currency) != state.amount:
             yield AmountComesFromLines(path=("amount",))
         if named not in (None, state.currency):
-            yield CurrencyComesFromLines(path=("currency",), currency=state.currency)
+            yield CurrencyComesFromLines(path=("currency",))
 
 
 def amount_changed(state: Opportunity, amount: Decimal | None, currency: str | None) -> list[OpportunityEvent]:

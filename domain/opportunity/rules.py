@@ -35,9 +35,7 @@ class AmountComesFromLines(Rule):
 
 
 class CurrencyComesFromLines(Rule):
-    """The lines are in {currency}; leave it out. For another, remove them, give an amount in it, and add them anew."""
-
-    currency: str
+    """The lines are in another currency. Leave it out; or remove them, give an amount in this, and add them anew."""
 
 
 class AmountMissing(Rule):

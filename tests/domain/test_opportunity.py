@@ -700,7 +700,7 @@ def test_setting_the_amount_of_the_lines_changes_nothing() -> None:
 
 
 def test_whoever_asks_for_another_currency_than_the_lines_is_told_what_can_be_done() -> None:
-    of_lines = CurrencyComesFromLines(path=("currency",), currency="USD")
+    of_lines = CurrencyComesFromLines(path=("currency",))  # which one is said to whoever sees amounts alone
     with_lines, unpriced = given(opened, one_line), given(opened, one_line, unpriced_line)
     with_lines.when(ChangeOpportunityAmount(id=ID, amount=Decimal(270), currency="CHF")).refused(of_lines)
     with_lines.when(WinOpportunity(id=ID, currency="CHF")).refused(of_lines)
