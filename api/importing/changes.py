@@ -34,7 +34,8 @@ def changes(state: State, wanted: Command, given: Mapping[str, object]) -> Itera
         case Ticket(), OpenTicket():
             yield from _of_ticket(state, wanted, given)
         case Product(), AddProduct():
-            verbs = {"rename": ("name",), "changePrice": ("price", "currency"), "changeCode": ("code",)}
+            priced = ("price", "currency") if wanted.price is not None else ()
+            verbs = {"rename": ("name",), "changePrice": priced, "changeCode": ("code",)}
             yield from _differing(state, wanted, verbs)
         case StaffMember(), RegisterStaffMember():
             verbs = {"rename": ("name",), "changeEmail": ("email",), "joinTeam": ("team",)}

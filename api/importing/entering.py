@@ -8,9 +8,9 @@ content: a row that says something else besides does not add it again.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 from uuid import UUID, uuid5
 
 from msgspec.structs import replace
@@ -24,10 +24,18 @@ from api.importing.rows import Asked, Entry
 from api.importing.values import Fault, Lookup
 from domain.access import unlimited
 from domain.appending import OccurredBeforeLast
-from domain.kernel import Refused, Rule, State, new_id
+from domain.customer import ChangeCustomerDetails
+from domain.kernel import Command, Refused, Rule, State, new_id
 from domain.kernel.recorded import Context, Receipt
+from domain.opportunity import WinOpportunity
 from infra.entries import EntryNotification
 from infra.marks import Mark
+
+_AMOUNTS: Final[Mapping[type[Command], tuple[str, str]]] = {
+    ChangeCustomerDetails: ("annual_revenue", "revenue_currency"),
+    WinOpportunity: ("amount", "currency"),
+}
+"""Amounts that a command may leave out, and their currency, which says nothing then: a mapping's constant one."""
 
 
 class Known(NamedTuple):
@@ -153,12 +161,15 @@ class Entering:
         return [{"source": self._source, "id": row.external_id}]
 
     async def _submit(self, row: Entry, task: Task, id: UUID | None) -> Receipt:
-        raw = self._finder.resolved(task.asked.raw, id)
+        raw, command = self._finder.resolved(task.asked.raw, id), self._decider.commands[task.asked.verb]
+        amount, currency = _AMOUNTS.get(command, ("", ""))
+        if amount not in raw:
+            raw.pop(currency, None)  # not of what is asked, by which rows are known that were entered before
         if id is None:
             raw["external_ids"] = self._external_ids(row)
         else:
             raw["id"] = id
-        needs_reason = self._decider.commands[task.asked.verb] in self._decider.reasoned
+        needs_reason = command in self._decider.reasoned
         context = Context(
             actor=self._actor,
             idempotency_key=task.key,

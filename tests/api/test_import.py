@@ -693,6 +693,13 @@ def test_two_sources_may_use_the_same_ids(files: Files) -> None:
     assert files.customer("7").name == "Alp"
 
 
+ORGANISATION = 'do = "register"\nfields = { kind = { constant = "organisation" }, name = "name" }\n'
+REVENUE = """[[step]]
+do = "changeDetails"
+fields = { legal_name = "name", annual_revenue = "more", revenue_currency = { constant = "EUR" } }
+"""
+
+
 @pytest.mark.parametrize(
     ("kind", "step", "first", "second", "topics"),
     [
@@ -709,6 +716,20 @@ def test_two_sources_may_use_the_same_ids(files: Files) -> None:
             "1,Scale,S-1",
             "1,Scale,S-2",
             ["ProductCodeChanged"],
+        ),
+        (
+            "products",
+            'do = "add"\n[step.fields]\nname = "name"\nprice = "more"\ncurrency = { constant = "EUR" }',
+            "1,Scale,",
+            "1,Scales,",
+            ["ProductRenamed"],
+        ),
+        (
+            "customers",
+            f"{ORGANISATION}{REVENUE}",
+            "1,Alp,",
+            "1,Alpen,",
+            ["CustomerRenamed", "CustomerDetailsChanged"],
         ),
         (
             "staff",
