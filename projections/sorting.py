@@ -1,5 +1,6 @@
 """Sort keys, made here and compared by their bytes, the same on every server: what is alike for people sorts alike."""
 
+import re
 import unicodedata
 
 from domain.kernel import Withheld, opened
@@ -7,8 +8,8 @@ from domain.kernel import Withheld, opened
 TEXT_KEY = 'text COLLATE "C" NOT NULL'
 """A column of texts to sort, search or tell apart by. An operator's own database may compare other texts otherwise."""
 
-_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i"})
-_ACCENTS = range(0x0300, 0x0370)
+_LETTERS = {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i"}
+_ACCENTS = re.compile("[\u0300-\u036f]+")
 """The combining marks of Latin, Greek and Cyrillic; those of other scripts are letters, not ornaments."""
 
 
@@ -35,5 +36,8 @@ def folded(text: str | Withheld | None) -> str:
     if found.isascii():
         return found.lower()
     letters = unicodedata.normalize("NFKD", found.casefold())
-    plain = "".join(letter for letter in letters if ord(letter) not in _ACCENTS)
-    return unicodedata.normalize("NFC", plain.casefold().translate(_LETTERS))
+    plain = _ACCENTS.sub("", letters).casefold()
+    # One by one: a table of letters, or a look at each in Python, takes ten times as long, and all else waits for it.
+    for letter, spelled in _LETTERS.items():
+        plain = plain.replace(letter, spelled)
+    return unicodedata.normalize("NFC", plain)

@@ -13,6 +13,7 @@ import msgspec
 from api.errors import RequestError, RequestErrorCode
 from api.reading.statement import Arguments, Call
 from api.reading.texts import composed
+from domain.kernel import NAME, PROSE
 from projections.sorting import folded
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Comparisons:
             case "ne":
                 return f"{sql} is distinct from {self._parameter(path, value.cast, fold)}"
             case "contains" | "startsWith" if value.key:
-                return f"({self._search(value.key, folded, operator, path)} and {sql} is not null)"
+                # Folding takes by far the longest, and there may be many conditions.
+                return f"({self._search(value.key, folded, operator, path, NAME.longest)} and {sql} is not null)"
             case "contains" | "startsWith" if fold:
                 return self._search(sql, fold, operator, path)
             case "contains" | "startsWith":
@@ -85,22 +87,22 @@ class Comparisons:
             case _:
                 return f"{sql} {_COMPARED[operator]} {self._parameter(path, value.cast, fold)}"
 
-    def _search(self, sql: str, fold: Fold, operator: str, path: Path) -> str:
-        wanted = self._parameter(path, "text", fold)
+    def _search(self, sql: str, fold: Fold, operator: str, path: Path, longest: int = PROSE.longest) -> str:
+        wanted = self._parameter(path, "text", fold, longest)
         if operator == "contains":
             return f"strpos({sql}, {wanted}) > 0"
         # Two borders in the order of bytes, for an index; starts_with() would have to know the text while planning.
-        beyond = self._parameter(path, "text", lambda text: fold(text) + _LAST_LETTER)
+        beyond = self._parameter(path, "text", lambda text: fold(text) + _LAST_LETTER, longest)
         return f"({sql} >= {wanted} and {sql} < {beyond})"
 
     def _search_lower(self, sql: str, operator: str, path: Path) -> str:
         wanted = f'lower({self._parameter(path, "text")} collate "C")'
         return f"strpos({sql}, {wanted}) > 0" if operator == "contains" else f"starts_with({sql}, {wanted})"
 
-    def _parameter(self, path: Path, of: str, fold: Fold | None = None) -> str:
+    def _parameter(self, path: Path, of: str, fold: Fold | None = None, longest: int = PROSE.longest) -> str:
         checked = _CHECKED.get(of.removesuffix("[]"))
         read = partial(checked, ".".join(map(str, path))) if checked else fold or str
-        return self._statement.parameter(self._call, partial(_operand, path, read), of)
+        return self._statement.parameter(self._call, partial(_operand, path, read, longest), of)
 
 
 def conjunction(conditions: Sequence[str]) -> str:
@@ -108,14 +110,14 @@ def conjunction(conditions: Sequence[str]) -> str:
     return f"({' and '.join(conditions)})" if conditions else "true"
 
 
-def _operand(path: Path, fold: Fold, given: Arguments) -> str | list[str]:
+def _operand(path: Path, fold: Fold, longest: int, given: Arguments) -> str | list[str]:
     value: Any = given
     for step in path:
         value = value[step]
     where = ".".join(map(str, path))
     if isinstance(value, list):
-        return [fold(_text(each, f"{where}.{at}")) for at, each in enumerate(cast("list[object]", value))]
-    return fold(_text(value, where))
+        return [fold(_text(each, f"{where}.{at}", longest)) for at, each in enumerate(cast("list[object]", value))]
+    return fold(_text(value, where, longest))
 
 
 def _uuid(where: str, text: str) -> str:
@@ -142,6 +144,6 @@ def _refused(where: str, why: str) -> RequestError:
     return RequestError(RequestErrorCode.BAD_USER_INPUT, f"`{where}` {why}.")
 
 
-def _text(value: object, where: str) -> str:
+def _text(value: object, where: str, longest: int) -> str:
     """A value as PostgreSQL reads it, in NFC as every text of the book; an enum's is the word that the tables hold."""
-    return composed(str(getattr(value, "value", value)), where)
+    return composed(str(getattr(value, "value", value)), where, longest)

@@ -311,6 +311,15 @@ def test_whatever_scalar_a_condition_is_given_the_answer_names_it(at: Desk) -> N
     assert {f"history.correlationId.{operator}" for operator in ("eq", "ne", "in", "notIn")} <= told
 
 
+@pytest.mark.parametrize("operator", ["contains", "startsWith"])
+def test_a_text_that_stands_in_no_name_is_not_folded(at: Desk, operator: str) -> None:
+    """It takes long, most of all of signs that stand for eighteen letters, and there may be 200 conditions."""
+    query = f"query Q($v: String!) {{ customers(first: 1, where: {{name: {{{operator}: $v}}}}) {{ totalCount }} }}"
+    with pytest.raises(GraphQLError, match=f"^`where.name.{operator}`: The text has 801 characters; at most 200"):
+        at.data(query, {"v": "\ufdfa" * 801})
+    assert at.data(query, {"v": "\ufdfa" * 800}) == {"customers": {"totalCount": 0}}
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [("a" + "\u0301" * 31, "More than 30 combining marks"), ("x" * 80_001, "The text has 80001 characters")],
