@@ -15,7 +15,7 @@ from domain.opportunity.events import (
     OpportunityLineChanged,
     OpportunityLineRemoved,
 )
-from domain.opportunity.rules import CurrencyMissing, LineUnknown, PriceNegative, ProductNotSold, TooManyLines
+from domain.opportunity.rules import CurrencyOfLinesMissing, LineUnknown, PriceNegative, ProductNotSold, TooManyLines
 from domain.opportunity.state import Opportunity
 from domain.opportunity.words import MOST_LINES, NewOpportunityLine, OpportunityLine
 
@@ -65,7 +65,7 @@ def add_line(state: Opportunity, command: AddOpportunityLine, known: Known) -> S
         TooManyLines(most=MOST_LINES) if len(state.lines) >= MOST_LINES else None,
         unless_active(known, command.product, ProductNotSold(path=("product",))),
         _price_out_of_range(command.price, currency, ("price",)),
-        CurrencyMissing() if currency is None else None,
+        CurrencyOfLinesMissing() if currency is None else None,
     )
     if faults or currency is None:
         refuse(*faults)

@@ -34,6 +34,10 @@ class AmountComesFromLines(Rule):
     """The amount is the sum of the lines; change the lines instead."""
 
 
+class CurrencyOfLinesMissing(Rule):
+    """The deal has no currency yet, and neither pipeline nor company names one; give it an amount in one first."""
+
+
 class CurrencyComesFromLines(Rule):
     """The lines are in another currency. Leave it out; or remove them, give an amount in this, and add them anew."""
 

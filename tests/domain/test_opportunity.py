@@ -43,6 +43,7 @@ from domain.opportunity import (
     CurrencyComesFromLines,
     CurrencyMissing,
     CurrencyNeedsAmount,
+    CurrencyOfLinesMissing,
     CustomerMissing,
     CustomerNotActive,
     LineUnknown,
@@ -675,8 +676,15 @@ def test_lines_know_their_limits() -> None:
     )
     command = AddOpportunityLine(id=ID, line=LINE, product=DISCONTINUED, price=Decimal(-1))
     given_no_company(bare).when(command).refused(
-        ProductNotSold(path=("product",)), PriceNegative(path=("price",)), CurrencyMissing()
+        ProductNotSold(path=("product",)), PriceNegative(path=("price",)), CurrencyOfLinesMissing()
     )
+    given_no_company(bare).when(add_line(LINE, "1", "100")).refused(CurrencyOfLinesMissing())
+    (in_francs,) = opportunity.decide(
+        given_no_company(bare).state, ChangeOpportunityAmount(id=ID, amount=Decimal(1), currency="CHF"), Known(now=NOW)
+    )
+    (added,) = decided(given_no_company(bare, in_francs), add_line(LINE, "1", "100"))
+    assert isinstance(added, OpportunityLineAdded)
+    assert (added.currency, added.new_amount) == ("CHF", Decimal("100.00"))
 
 
 def test_a_deal_has_two_hundred_lines_at_most() -> None:
