@@ -25,7 +25,7 @@ from strawberry.utils.await_maybe import await_maybe
 from api.documents import Document, Documents, Faulty, Policy, TooCostly, cost_extension
 from api.errors import RequestError, RequestErrorCode, answered, explained
 from api.identity.doorstep import UNFIT, is_secretive
-from api.limits import MOST_FOLLOWED_WITH, followed_with
+from api.limits import MOST_FOLLOWED_WITH, MOST_VALUES, followed_with, has_too_many_values
 from api.mutations.running import run
 from api.reading.reader import Reader
 from api.reading.selections import fragments_of
@@ -143,6 +143,11 @@ class Engine:
         account = request.account
         self._buckets.take(account, 1)
         try:
+            if has_too_many_values(variables):
+                raise RequestError(
+                    RequestErrorCode.QUERY_TOO_COMPLEX,
+                    f"The variables hold more than {MOST_VALUES:,} values. Ask for less at once, or in parts.",
+                )
             document, operation = self._documents.of(asked, operation_name, variables)
             cost = document.cost(operation, variables)
         except (GraphQLError, Faulty):

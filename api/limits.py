@@ -50,6 +50,8 @@ MOST_COMPARISONS = 2_000
 MOST_NODES = 20_000
 """Records that a query could return, by the sizes of its pages."""
 MOST_COST = 25_000
+MOST_VALUES = 20_000
+"""In the variables of an operation, elements of lists and fields of objects. What is done to each of them adds up."""
 MOST_FOLLOWED_WITH = 16 * 1024
 """Bytes of a subscription's variables, as JSON: they are kept for as long as it lasts."""
 
@@ -258,6 +260,19 @@ def counted(given: object) -> int:
     if isinstance(given, int):
         return min(max(given, 0), _MOST_COUNTED)
     return len(cast("list[object]", given)) if isinstance(given, list) else _LARGEST_PAGE
+
+
+def has_too_many_values(variables: Mapping[str, Any]) -> bool:
+    """Whether variables, as JSON has them, hold more than MOST_VALUES, however deep. Nobody counts on beyond."""
+    count, pending = 0, [cast("Any", variables)]
+    while pending:
+        one = pending.pop()
+        within = one.values() if isinstance(one, Mapping) else one
+        count += len(within)
+        if count > MOST_VALUES:
+            return True
+        pending += [each for each in within if isinstance(each, dict | list)]
+    return False
 
 
 def followed_with(variables: Mapping[str, Any]) -> int:

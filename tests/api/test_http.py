@@ -71,6 +71,24 @@ async def test_a_number_of_thousands_of_digits_is_refused_like_any_other(databas
             assert len(answer.content) < 1_000
 
 
+async def test_there_are_not_more_values_than_can_be_looked_at(database: str, tmp_path: Path) -> None:
+    """Each of them is looked at, some again for each error: 150,000 fields that there are not took ten seconds."""
+    register = "mutation M($input: CustomerRegisterInput!) { customerRegister(input: $input) { position } }"
+    find = "query Q($in: [String!]) { customers(first: 1, where: {name: {in: $in}}) { totalCount } }"
+    within = "query Q($where: CustomerWhere) { customers(first: 1, where: $where) { totalCount } }"
+    async with serving(database, tmp_path, projections=False) as client:
+        for query, most, more in (
+            (find, {"in": ["x"] * 19_999}, {"in": ["x"] * 20_000}),
+            (within, {"where": {"name": {"in": ["x"] * 19_997}}}, {"where": {"name": {"in": ["x"] * 19_998}}}),
+            (register, None, {"input": {f"f{n}": n for n in range(20_000)}}),
+        ):
+            if most is not None:
+                assert (await client.data(query, most))["customers"] == {"totalCount": 0}
+            answer = await client.post(query, more)
+            assert error_of(answer)["extensions"]["code"] == "QUERY_TOO_COMPLEX"
+            assert "more than 20,000 values" in answer.text
+
+
 async def test_a_position_of_thousands_of_digits_is_none(database: str, tmp_path: Path) -> None:
     long = "9" * 5_000
     async with serving(database, tmp_path, projections=False) as client:
