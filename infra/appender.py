@@ -9,7 +9,7 @@ from psycopg import Connection
 from domain.appending import AlreadyHandled, ClaimTaken, Conditions, Entry, KeyDestroyed, Moved
 from domain.kernel import Refused
 from infra.append import Append, may_be_supposed
-from infra.exchange import Exchange
+from infra.exchange import Asked, Exchange
 from infra.head import Left
 from infra.times import IN_UTC
 from infra.vault import Vault
@@ -27,6 +27,8 @@ _SESSION = f"""
     -- Every statement of an append looks rows up by key; a plan made on an empty table must not say otherwise.
     SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off
 """
+
+_ROLLBACK = Asked(b"ROLLBACK")
 
 Answer: TypeAlias = list[int] | Exception
 """The positions of a command's entries, or why they were not appended."""
@@ -48,7 +50,7 @@ Done: TypeAlias = tuple[Append, list[Answer]]
 class Appender:
     """Appends batches, and knows what it has left in the book.
 
-    Whatever its steps raise, the connection is to be given up, and with it the transaction.
+    Whatever its steps raise, the transaction is to be given up: `roll_back`, or `disconnect` with the connection.
     """
 
     def __init__(self, conninfo: str, vault: Vault) -> None:
@@ -91,6 +93,17 @@ class Appender:
         answers = [_accepted(append, one) for one in batch]
         await append.commit()
         return self._done(append, answers)
+
+    def roll_back(self) -> None:
+        """Give up the transaction alone, where the connection is of use still: a new one begins another lineage, in
+        which nobody's decision holds who would be appended after this."""
+        if self._exchange is None or not self._exchange.is_free():
+            self.disconnect()
+            return
+        try:
+            self._exchange.run(_ROLLBACK)
+        except psycopg.Error:
+            self.disconnect()
 
     def disconnect(self) -> None:
         if self._exchange is not None:

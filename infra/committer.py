@@ -7,6 +7,7 @@ holds a database-wide lock until the commit.
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -38,6 +39,8 @@ LONGEST_LINGER = 0.002
 PAUSE = 0.1
 """Seconds between two tries to reach a database that does not answer."""
 
+_log = logging.getLogger("daybook.book")
+
 
 class Committer:
     """The one writer of a process: takes what is queued, appends what may be appended, answers each command.
@@ -49,7 +52,7 @@ class Committer:
     """
 
     def __init__(self, conninfo: str, vault: Vault, appended: Callable[[Committed], None]) -> None:
-        """`appended` is called after each commit; it must neither block nor raise."""
+        """`appended` is called after each commit; it must not block. What it raises is logged, by name."""
         self._appender, self._appended = Appender(conninfo, vault), appended
         self._queue: list[Submission] = []
         self._turn: Turn | None = None
@@ -256,10 +259,11 @@ class Committer:
         no key is told as unknown.
         """
         while failure is not None:
-            self._appender.disconnect()
             if not _away(failure):
+                self._appender.roll_back()
                 self._blame(batch, failure, deadline)
                 return
+            self._appender.disconnect()
             self._give_up([one for one in batch if one.conditions is None], failure)
             batch = [one for one in batch if one.conditions is not None]
             if not batch or time.monotonic() > deadline or self._closing.wait(PAUSE):
@@ -281,7 +285,10 @@ class Committer:
         self._writers, self._took = len(self._queue) + len(batch), time.monotonic() - self._began
         # Those who wait go first: to wake a runner lets go of the interpreter, for which it and they would then wait.
         give_all(zip(batch, answers, strict=True))
-        self._appended(append.stored)
+        try:
+            self._appended(append.stored)
+        except Exception as error:  # noqa: BLE001 - it is committed; a thread that died would answer nobody any more
+            _log.error("Who is told of commits failed (%s); the book goes on.", type(error).__name__)
 
 
 def _unanswered(error: Exception) -> BookUnavailable:

@@ -101,6 +101,10 @@ class Exchange:
             self._transformer.set_pgresult(result)
             return self._transformer.load_rows(0, result.ntuples, make)
 
+    def is_free(self) -> bool:
+        """Whether the connection is there, and all that was asked is answered."""
+        return self._pg.status == pq.ConnStatus.OK and self._pg.pipeline_status == pq.PipelineStatus.OFF
+
     def close(self) -> None:
         """Close the connection, and with it a transaction that is open."""
         self.connection.close()

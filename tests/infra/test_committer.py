@@ -134,6 +134,34 @@ def test_one_that_can_not_be_appended_is_told_and_the_others_are_appended(desk: 
     assert outcome(begun(submission(desk, before, 2))) == [4], "the committer goes on"
 
 
+@pytest.mark.parametrize("poison", POISONS)
+def test_beside_one_that_can_not_be_appended_nobody_has_to_decide_anew(desk: Desk, poison: str) -> None:
+    """What was decided in a former lineage has to be: then all of them would, and meet the same one again."""
+    before, after = new_id(), new_id()
+    outcome(begun(submission(desk, new_id())))
+    lineage = desk.committer.lineage
+    outcomes = desk.together(
+        submission(desk, before, lineage=lineage),
+        partial(desk.append, *POISONS[poison]()),
+        submission(desk, after, lineage=lineage),
+    )
+    assert (outcomes[0], outcomes[2]) == ([3], [4])
+
+
+def test_whoever_is_told_of_commits_may_fail(book: Parts, database: str, caplog: pytest.LogCaptureFixture) -> None:
+    def told(_: object) -> None:
+        raise ValueError("secret")
+
+    committer = Committer(database, book.vault, told)
+    try:
+        for position in (1, 2):
+            assert outcome(begun(committer.submit([entry()], None).wait)) == [position]
+    finally:
+        committer.close()
+    assert "Who is told of commits failed (ValueError); the book goes on." in caplog.text
+    assert "secret" not in caplog.text
+
+
 def test_whoever_comes_at_the_last_moment_is_answered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     class LastMoment(list[Submission]):
         """Closing begins between the look whether it has and the queueing."""
