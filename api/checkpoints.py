@@ -1,6 +1,7 @@
 """The checkpoints that are signed over the book, as one process of those that serve learns of them."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Self
 
 import anyio
@@ -10,6 +11,8 @@ from psycopg_pool import PoolTimeout
 
 from api.sharing import Once
 from infra.event_store import Pool
+from infra.log.note import Verifier
+from infra.log.proving import last_checkpoint
 from infra.log.store import Kept, latest
 from projections.progress import Progress
 
@@ -22,9 +25,13 @@ class Checkpoints:
 
     `async with Checkpoints(progress, pool, limiter) as checkpoints`."""
 
-    def __init__(self, progress: Progress, pool: Pool, limiter: anyio.CapacityLimiter) -> None:
-        """`limiter`: of the threads that look."""
-        self._progress, self._pool, self._limiter = progress, pool, limiter
+    def __init__(
+        self, progress: Progress, pool: Pool, limiter: anyio.CapacityLimiter, own: Callable[[], Verifier | None]
+    ) -> None:
+        """`limiter`: of the threads that look. `own`: the key that what is signed here is verified with, where there is
+        one here.
+        """
+        self._progress, self._pool, self._limiter, self._own = progress, pool, limiter, own
         self._last: Kept | None = None
         self._next = Once(self._looked)
 
@@ -35,12 +42,12 @@ class Checkpoints:
         self._next.stop()
 
     async def latest(self) -> Kept | None:
-        """The last one that is signed by now; None: there is none yet."""
+        """The last one that is signed by now; None: there is none yet. Raises LogError where it can't be believed."""
         await self._look()
         return self._last
 
     async def beyond(self, size: int) -> Kept:
-        """Wait for a checkpoint over more entries than so many; the last one then."""
+        """Wait for a checkpoint over more entries than so many; the last one then. Raises LogError as `latest`."""
         while self._last is None or self._last.size <= size:
             await self._next.done()
         return self._last
@@ -55,12 +62,15 @@ class Checkpoints:
 
     async def _look(self) -> None:
         try:
-            found = await anyio.to_thread.run_sync(self._read, limiter=self._limiter)
+            # A former one too: a server that has taken over may have lost what was signed last.
+            self._last = await anyio.to_thread.run_sync(self._read, limiter=self._limiter)
         except (psycopg.OperationalError, PoolTimeout):
             return  # the database is away for a moment: the next look finds it
-        if found is not None and (self._last is None or found.size > self._last.size):
-            self._last = found
 
     def _read(self) -> Kept | None:
         with self._pool.connection() as db:
-            return latest(db)
+            found = latest(db)
+            if found is None or found == self._last:
+                return found
+            note, checkpoint = last_checkpoint(db, self._own())
+            return Kept(checkpoint.size, note)

@@ -46,6 +46,7 @@ from api.throttling import Allowance, Places
 from api.tracing.teller import Teller
 from infra.erasure.carrying_out import carrying_out
 from infra.log.checkpointer import checkpointing
+from infra.log.signing_key import own_verifier
 from projections.attesting import attesting
 from projections.progress import Progress
 from projections.registry import models
@@ -90,6 +91,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: "Application") -> AsyncGenerator[None]:
+        own = partial(own_verifier, signing_key_file)
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKS, thread_name_prefix="look"))
         async with (
             opened_access_log(wanted=log_access),
@@ -100,14 +102,14 @@ def create_app(
             read_pool(parts.logins.reading, size=1) as own_line,
             Directory(own_line, progress) as directory,
             Feed(progress, parts.store, lambda: parts.daybook.forgotten) as feed,
-            Checkpoints(progress, parts.pool, feed.readers) as checkpoints,
+            Checkpoints(progress, parts.pool, feed.readers, own) as checkpoints,
             access_pool(parts.logins.admitting) as access,
             _provider(oidc) as provider,
         ):
             parts.forgetting.also(feed.forget)
             schema = the_schema()
             sessions, uses = Sessions(access), TokenUses(access)
-            bundles = Bundles(parts.pool, parts.store, parts.vault)
+            bundles = Bundles(parts.pool, parts.store, parts.vault, own)
             serving = Serving(
                 commands=parts.commands,
                 reader=Reader(

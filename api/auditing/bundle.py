@@ -5,7 +5,7 @@ docs/auditor/bundle.md specifies it; verifier/daybook_verify_bundle.py checks it
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -20,6 +20,7 @@ from domain.encoding import REASON, NoSuchTime, Older, Part, SealBroken, Unknown
 from domain.kernel import Withheld, type_id
 from infra.entries import EntryNotification, StoredEntry, contact_of
 from infra.event_store import EventStore, Pool
+from infra.log.note import Verifier
 from infra.log.proving import ProvenHistory, proven_history
 from infra.log.store import LogError
 from infra.patience import patient
@@ -66,8 +67,11 @@ class Bundle(NamedTuple):
 class Bundles:
     """Makes bundles. Thread-safe."""
 
-    def __init__(self, pool: Pool, store: EventStore, vault: Vault) -> None:
-        self._pool, self._store, self._vault = pool, store, vault
+    def __init__(
+        self, pool: Pool, store: EventStore, vault: Vault, own: Callable[[], Verifier | None] = lambda: None
+    ) -> None:
+        """`own`: the key that what is signed here is verified with, where there is one here."""
+        self._pool, self._store, self._vault, self._own = pool, store, vault, own
 
     @patient
     def of(self, id: UUID, *, through: int | None = None, at_most: int | None = None, disclose: bool = False) -> Bundle:
@@ -79,7 +83,7 @@ class Bundles:
         where one has a time that no story can tell.
         """
         with self._pool.connection() as db:
-            found = proven_history(db, id, through, at_most)
+            found = proven_history(db, id, through, at_most, self._own())
         stored = cast("Sequence[EntryNotification]", self._store.select_events(id, lte=len(found.entries)))
         if len(stored) < len(found.entries):
             versions = {one.originator_version for one in stored}

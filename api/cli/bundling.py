@@ -24,7 +24,7 @@ from domain.kernel.recorded import Context
 from domain.steps import blocking
 from infra.log.checkpoint import read
 from infra.log.checkpointer import Growth
-from infra.log.proving import last_checkpoint
+from infra.log.note import Verifier
 from infra.log.signing_key import signing_key
 from infra.log.store import has_begun
 from infra.private_files import replace
@@ -71,8 +71,8 @@ def bundle(
             through = _position(parts, moment) if isinstance(moment, datetime) else moment
             if reason is not None:
                 _record(parts, record.id, reason)
-            _sign(parts)
-            made = Bundles(parts.pool, parts.store, parts.vault).of(
+            own = _signed(parts)
+            made = Bundles(parts.pool, parts.store, parts.vault, lambda: own).of(
                 record.id, through=through, disclose=reason is not None
             )
             replace(output, made.file)
@@ -119,9 +119,9 @@ def _record(parts: Parts, id: UUID, reason: str) -> None:
     blocking(parts.commands.submit(customers, "unmask", raw, context, unlimited(ACTOR)))
 
 
-def _sign(parts: Parts) -> None:
-    """Have a checkpoint over all that the book holds. Raises LogError where the last one can't be believed."""
+def _signed(parts: Parts) -> Verifier:
+    """Have a checkpoint over all that the book holds; the key that it is verified with."""
     with psycopg.connect(parts.logins.posting, autocommit=True) as db:
         signer = signing_key(read_settings().signing_key_file, begun=has_begun(db))
         Growth(signer).catch_up(db)
-        last_checkpoint(db, signer.verifier)
+    return signer.verifier

@@ -15,7 +15,7 @@ from infra.log.checkpoint import read
 from infra.log.checkpointer import Growth
 from infra.log.note import NoteError, Signer, Verifier
 from infra.log.proving import entry_proof, last_checkpoint, witness_request
-from infra.log.signing_key import signing_key
+from infra.log.signing_key import own_verifier, signing_key
 from infra.log.standing import unlike
 from infra.log.store import has_begun, latest
 from infra.log.verifying import Verdict
@@ -52,7 +52,7 @@ def verify(
         daybook verify --checkpoint kept/2026-11-26.txt --json
     """
     with _log() as (settings, book, log):
-        own = _own(settings)
+        own = own_verifier(settings.signing_key_file)
         verifiers = [*map(trusted_key, key or ()), *([] if own is None else [own])]
         elsewhere = [_text(file) for file in checkpoint or ()]
         with progress("Verifying", _entries(book)) as advance:
@@ -112,7 +112,7 @@ def prove(
         daybook prove 17 > entry-17.tlog-proof
     """
     with _log() as (settings, db, _):
-        say(entry_proof(db, position, _own(settings)).removesuffix("\n"))
+        say(entry_proof(db, position, own_verifier(settings.signing_key_file)).removesuffix("\n"))
 
 
 @contextmanager
@@ -122,12 +122,6 @@ def _log() -> Generator[tuple[Settings, Db, Db]]:
         login = logins(conninfo).posting
         with psycopg.connect(login, autocommit=True) as one, psycopg.connect(login, autocommit=True) as other:
             yield settings, one, other
-
-
-def _own(settings: Settings) -> Verifier | None:
-    """The key that signatures made here are verified with; None where the signing key is not here."""
-    file = settings.signing_key_file
-    return signing_key(file, begun=True).verifier if is_there(file) else None
 
 
 def _signer(settings: Settings, db: Db, *, new_key: bool) -> Signer:

@@ -55,15 +55,19 @@ class ProvenHistory(NamedTuple):
 
 
 def proven_history(
-    db: Connection[Any], originator: UUID, through: int | None = None, at_most: int | None = None
+    db: Connection[Any],
+    originator: UUID,
+    through: int | None = None,
+    at_most: int | None = None,
+    own: Verifier | None = None,
 ) -> ProvenHistory:
     """The entries of a record up to a position, or to the last checkpoint, with their proofs against that one.
 
-    `at_most`: where no position is named, the one that is not gone beyond.
+    `at_most`: where no position is named, the one that is not gone beyond. `own`: as of `last_checkpoint`.
 
     Raises LogError where the checkpoint does not reach that far, or an entry does not lead to it.
     """
-    note, last = last_checkpoint(db)
+    note, last = last_checkpoint(db, own)
     if through is None:
         through = last.size if at_most is None else min(last.size, at_most)
     if through > last.size:

@@ -4,7 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-from infra.log.note import NoteError, Signer
+from infra.log.note import NoteError, Signer, Verifier
 from infra.private_files import PrivateFileError, is_there, secret
 
 
@@ -30,3 +30,11 @@ def signing_key(file: Path, *, begun: bool) -> Signer:
         raise SigningKeyError(str(error)) from None
     except NoteError as error:
         raise SigningKeyError(f"The file {file} holds no signing key: {error}. Put back the right one.") from None
+
+
+def own_verifier(file: Path) -> Verifier | None:
+    """The key that signatures made here are verified with; None where the signing key is not here.
+
+    Raises SigningKeyError where the file can't be trusted, or holds no key.
+    """
+    return signing_key(file, begun=True).verifier if is_there(file) else None

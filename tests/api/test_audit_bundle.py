@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from domain.kernel import parse_type_id, type_id
 from infra.log.note import Signer
 from tests.api.book import Client, serving
-from tests.infra.log.superuser import add_unreadable, disarm, run
+from tests.infra.log.superuser import add_unreadable, disarm, forge_last, run
 from verifier.daybook_verify_bundle import Verdict, verify
 
 pytestmark = pytest.mark.anyio
@@ -149,6 +149,18 @@ async def test_what_was_altered_is_not_bundled(database: str, superuser: str, tm
         assert error["extensions"]["code"] == "RECORD_ALTERED"
         assert "can't be proven" in error["message"]
         assert await at.bundle(customer=at.other) is not None, "the others' entries are as they were"
+
+
+async def test_nothing_is_proven_against_a_checkpoint_that_was_forged(
+    database: str, superuser: str, tmp_path: Path
+) -> None:
+    async with office(database, tmp_path) as at:
+        with psycopg.connect(
+            make_conninfo(superuser, dbname=conninfo_to_dict(database)["dbname"]), autocommit=True
+        ) as db:
+            disarm(db)
+            forge_last(db)
+        assert await at.code(BUNDLE, {"id": at.customer}) == "RECORD_ALTERED"
 
 
 async def test_a_history_whose_versions_have_a_gap_is_not_bundled(database: str, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from infra.log.checkpoint import read
 from infra.log.leaf import encoded
@@ -13,6 +14,7 @@ from infra.log.proving import witness_request
 from infra.log.tree import leaf_hash
 from tests.api.listening import Socket, listening
 from tests.infra.log.naive import root
+from tests.infra.log.superuser import disarm, forge_last, run
 from verifier.daybook_verify_bundle import read_checkpoint, read_vkey
 
 FEED = """
@@ -72,3 +74,49 @@ def test_checkpoints_come_beside_the_entries_and_go_on_from_each_other(database:
             assert found.root == root(leaves[: found.size]), "the next ones begin with all that it is over"
         note = first[-1]["checkpoint"]["note"]
         assert witness_request(db, read(note)).endswith(third[-1]["checkpoint"]["note"]), "a witness goes on from it"
+
+
+def test_a_checkpoint_that_was_forged_is_told_to_nobody(database: str, superuser: str, tmp_path: Path) -> None:
+    with (
+        listening(database, tmp_path) as server,
+        psycopg.connect(make_conninfo(superuser, dbname=conninfo_to_dict(database)["dbname"]), autocommit=True) as db,
+    ):
+        server.customer("One")
+        with server.connected() as client, server.connected() as later:
+            until_signed(client.subscribe(FEED, {"after": "0", "checkpoints": True}), 1)
+            disarm(db)
+            run(db, "INSERT INTO daybook_log.checkpoints SELECT size + 1, note FROM daybook_log.checkpoints")
+            forge_last(db)
+            server.customer("Two")
+            later.subscribe(FEED, {"after": "0", "checkpoints": True})
+            codes = [code_at_the_end(each) for each in (client, later)]
+            run(db, "DELETE FROM daybook_log.checkpoints WHERE size > 1")
+            again = later.subscribe(FEED, {"after": "0", "checkpoints": True}, id="2").next("changes")
+    assert codes == ["RECORD_ALTERED", "RECORD_ALTERED"]
+    assert again["checkpoint"]["size"] == "1"
+
+
+def test_a_checkpoint_that_is_lost_is_told_to_nobody(database: str, superuser: str, tmp_path: Path) -> None:
+    """As after a failover to a standby that had not got it."""
+    with (
+        listening(database, tmp_path) as server,
+        psycopg.connect(make_conninfo(superuser, dbname=conninfo_to_dict(database)["dbname"]), autocommit=True) as db,
+    ):
+        with server.connected() as client, server.connected() as later:
+            for size in (1, 2):
+                server.customer("Somebody")
+                until_signed(client.subscribe(FEED, {"after": "0", "checkpoints": True}, id=str(size)), size)
+                client.send(id=str(size), type="complete")
+            disarm(db)
+            run(db, "DELETE FROM daybook_log.checkpoints WHERE size > 1")
+            began = later.subscribe(FEED, {"after": "0", "checkpoints": True}).next("changes")
+    assert began["checkpoint"]["size"] == "1"
+
+
+def code_at_the_end(client: Socket) -> str:
+    """Of the error that a subscription ends with."""
+    while (message := client.receive())["type"] == "next" and "errors" not in message["payload"]:
+        pass
+    [error] = message["payload"] if message["type"] == "error" else message["payload"]["errors"]
+    code: str = error["extensions"]["code"]
+    return code

@@ -1,5 +1,6 @@
 """Whoever may do everything in the database, and wants the book to say something else."""
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
@@ -160,3 +161,12 @@ def _copy(db: Db, to: int, source: int) -> None:
 
 def run(db: Db, statement: str) -> None:
     db.execute(statement.encode())
+
+
+def forge_last(db: Db) -> None:
+    """Another signature below the last checkpoint, of the same key as it says."""
+    [(size, note)] = db.execute("SELECT size, note FROM daybook_log.checkpoints ORDER BY size DESC LIMIT 1").fetchall()
+    before, _, signature = note.rstrip("\n").rpartition(" ")
+    signed = b64decode(signature)
+    forged = b64encode(signed[:-1] + bytes([signed[-1] ^ 1])).decode()
+    db.execute("UPDATE daybook_log.checkpoints SET note = %s WHERE size = %s", (f"{before} {forged}\n", size))
