@@ -16,7 +16,8 @@ from domain.kernel import Claim
 from domain.kernel.recorded import Receipt
 
 # A statement takes a table's rows as one JSON document: a tenth of the client's time for a score of arrays. Each row is
-# looked up by itself: joined, by a plan made on an empty table, the whole index may be read, and in another order.
+# looked up by itself: joined, by a plan made on an empty table, the whole index may be read, and in another order. An
+# entry at NULL, which only a superuser makes room for, would come first of all, and be taken for an empty book.
 
 _HEAD = b"""
     SELECT coalesce(last.position, 0) AS position, greatest(last.at, clock_timestamp()) AS now,
@@ -44,8 +45,9 @@ _HEAD = b"""
                     SELECT generations FROM daybook_keys.subjects WHERE subject = wanted.subject::uuid LIMIT 1) AS key),
             (SELECT max(epoch) FROM daybook_keys.epochs)) AS found
     FROM (SELECT) AS always
-    LEFT JOIN (SELECT position, %(recorded_at)b AS at FROM daybook.events ORDER BY position DESC LIMIT 1) AS last
-        ON true
+    LEFT JOIN (
+        SELECT position, %(recorded_at)b AS at FROM daybook.events
+        WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1) AS last ON true
 """
 _WITHIN_REACH = b"CASE WHEN %(time)b >= '0001-01-01' AND %(time)b < '10000-01-01' THEN %(time)b END"
 """Of an entry that was altered, a time that Python can't hold is none: nothing has to come after it."""

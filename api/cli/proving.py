@@ -18,7 +18,7 @@ from infra.log.proving import entry_proof, last_checkpoint, witness_request
 from infra.log.signing_key import own_verifier, signing_key
 from infra.log.standing import unlike
 from infra.log.store import has_begun, latest
-from infra.log.verifying import Verdict
+from infra.log.verifying import Fault, Finding, Verdict
 from infra.log.verifying import verify as verified
 from infra.private_files import is_there
 from infra.roles import logins
@@ -55,9 +55,16 @@ def verify(
         own = own_verifier(settings.signing_key_file)
         verifiers = [*map(trusted_key, key or ()), *([] if own is None else [own])]
         elsewhere = [_text(file) for file in checkpoint or ()]
-        with progress("Verifying", _entries(book)) as advance:
-            tables = unlike(log)
-            verdict = verified(book, log, verifiers, elsewhere, advance)
+        tables = unlike(log)
+        try:
+            with progress("Verifying", _entries(book)) as advance:
+                verdict = verified(book, log, verifiers, elsewhere, advance)
+        except psycopg.OperationalError:
+            raise
+        except Exception as error:
+            if not tables:
+                raise
+            verdict = _stopped(error)
         verdict = verdict._replace(findings=[*tables, *verdict.findings])
     if json:
         say_json({**verdict._asdict(), "findings": [one._asdict() for one in verdict.findings], "holds": verdict.holds})
@@ -121,6 +128,8 @@ def _log() -> Generator[tuple[Settings, Db, Db]]:
     with database() as (settings, conninfo):
         login = logins(conninfo).posting
         with psycopg.connect(login, autocommit=True) as one, psycopg.connect(login, autocommit=True) as other:
+            for db in (one, other):  # somebody may have set it to where functions lie that give something else
+                db.execute("SET search_path = pg_catalog")
             yield settings, one, other
 
 
@@ -158,6 +167,12 @@ def _text(file: Path) -> str:
 def _entries(db: Db) -> int:
     row = db.execute("SELECT count(*) FROM daybook.events").fetchone()
     return 0 if row is None else int(row[0])
+
+
+def _stopped(error: Exception) -> Verdict:
+    """Where tables that are others can't be read as ours are."""
+    words = f"So the entries can't be compared with what was signed ({type(error).__name__}): mend the tables first."
+    return Verdict(0, 0, 0, [Finding(Fault.TABLE, None, words)], 0, 0.0)
 
 
 def _show(verdict: Verdict) -> None:

@@ -47,8 +47,8 @@ class Growth:
 
     def _differs(self, db: Connection[Any]) -> bool:
         """Whether the book is not as large as the tree: what a look costs where nothing was entered."""
-        last = db.execute("SELECT position FROM daybook.events ORDER BY position DESC LIMIT 1").fetchone()
-        return (0 if last is None else last[0]) != self._tree.size
+        last = db.execute("SELECT max(position) FROM daybook.events").fetchone()
+        return ((last and last[0]) or 0) != self._tree.size
 
     def _step(self, db: Connection[Any]) -> bool:
         """Log what is new, or a part of it; whether there may be more."""

@@ -74,8 +74,8 @@ def unlike(db: Connection[Any]) -> list[Finding]:
 def facts(db: Connection[Any]) -> set[str]:
     """What the catalogue says of the tables, a line for each fact, the same on every version of PostgreSQL."""
     with db.transaction():
-        # Names are written with their schema then, and no operator is anybody else's.
-        db.execute("SET LOCAL search_path = pg_catalog")
+        # Names are written with their schema then, and quoted where they must be; and no operator is anybody else's.
+        db.execute("SET LOCAL search_path = pg_catalog; SET LOCAL quote_all_identifiers = off")
         return {f"{name}: {' '.join(fact.split())}" for name, fact in db.execute(_FACTS)}
 
 

@@ -202,3 +202,46 @@ def test_what_a_role_does_not_get_to_see_is_found_by_what_hides_it(told: Shell, 
         "! daybook.events is not as Daybook makes it: policy most was added.",
         "! daybook.events is not as Daybook makes it: row security was added.",
     ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE daybook.events ALTER recorded_at TYPE text",
+        "ALTER TABLE daybook_log.leaves RENAME hashes TO those",
+        "ALTER TABLE daybook_log.checkpoints ALTER note TYPE bytea USING convert_to(note, 'UTF8')",
+        "DROP TABLE daybook.events",
+    ],
+)
+def test_what_the_tables_are_is_told_also_where_they_can_not_be_read(
+    told: Shell, database: str, statement: str
+) -> None:
+    told.run("checkpoint")
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute(statement.encode())
+    found = told.run("verify")
+    assert found.returncode == FAILED
+    assert "is not as Daybook makes it: column" in found.stdout
+    assert "So the entries can't be compared with what was signed" in found.stdout
+    assert "Traceback" not in found.stderr
+
+
+def test_no_function_of_somebody_else_reads_the_entries(told: Shell, database: str) -> None:
+    """It would give what stood there before."""
+    told.run("checkpoint")
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("ALTER TABLE daybook.events DISABLE TRIGGER append_only")
+        [(actor,)] = db.execute("SELECT actor FROM daybook.events WHERE position = 3")
+        db.execute("UPDATE daybook.events SET actor = 'mallory' WHERE position = 3")
+        db.execute("ALTER TABLE daybook.events ENABLE TRIGGER append_only")
+        db.execute(
+            f"""
+            CREATE SCHEMA lies;
+            CREATE FUNCTION lies.convert_to(text, name) RETURNS bytea LANGUAGE sql AS
+                $$ SELECT pg_catalog.convert_to(replace($1, 'mallory', '{actor}'), $2) $$;
+            GRANT USAGE ON SCHEMA lies TO public;
+            """.encode()
+        )
+        name = db.info.dbname
+        db.execute(f'ALTER DATABASE "{name}" SET search_path = lies, pg_catalog'.encode())
+    assert "! Entry 3 is not the one" in told.run("verify").stdout

@@ -16,6 +16,7 @@ from domain.appending import (
     IdempotencyKeyReused,
     OccurredBeforeLast,
     OccurredInTheFuture,
+    RecordAltered,
     SubjectErased,
     VersionConflict,
 )
@@ -247,3 +248,27 @@ def test_the_lock_of_another_process_that_died_is_no_obstacle(books: tuple[Parts
         waiting = ThreadPoolExecutor(1).submit(begin, books[0])
         holder.rollback()
         assert waiting.result(10)
+
+
+def test_an_entry_at_no_position_stands_in_nobody_s_way(books: tuple[Parts, Parts], database: str) -> None:
+    """Who may alter the table makes room for one; it is no end of the book."""
+    ids = [begin(books[0]) for _ in range(2)]
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("ALTER TABLE daybook.events DROP CONSTRAINT events_pkey")
+        db.execute("ALTER TABLE daybook.events ALTER position DROP NOT NULL")
+        db.execute("CREATE TEMP TABLE one AS SELECT * FROM daybook.events WHERE position = 1")
+        db.execute("UPDATE one SET position = NULL, originator_version = 2, event_id = gen_random_uuid()")
+        db.execute("INSERT INTO daybook.events SELECT * FROM one")
+        # Looked at and, from the third on, supposed.
+        positions = [
+            handled(book, WritePage(id=ids[1], page=new_id(), text="x"), asking()).position
+            for book in books
+            for _ in range(4)
+        ]
+        assert positions == [*range(3, 11)]
+        for book in books:
+            with pytest.raises(Refused) as refused:
+                handled(book, WritePage(id=ids[0], page=new_id(), text="x"), asking())
+            assert [type(rule) for rule in refused.value.broken] == [RecordAltered]
+        stored = db.execute("SELECT position FROM daybook.events ORDER BY position").fetchall()
+    assert stored == [*((position,) for position in range(1, 11)), (None,)]

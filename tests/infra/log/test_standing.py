@@ -19,10 +19,10 @@ def owner(migrated_database: str) -> Iterator[Db]:
 
 
 def test_a_migrated_database_is_as_it_is_pinned(owner: Db, migrated_database: str) -> None:
-    """For whoever looks, and whatever their search path finds."""
+    """For whoever looks, whatever their search path finds, and however they like names to be written."""
     assert sorted(facts(owner)) == MADE.splitlines()
     with psycopg.connect(logins(migrated_database).posting, autocommit=True) as db:
-        db.execute("SET search_path = daybook, daybook_log, public")
+        db.execute("SET search_path = daybook, daybook_log, public; SET quote_all_identifiers = on")
         assert unlike(db) == []
 
 
