@@ -43,6 +43,7 @@ from api.reading.reader import Reader, read_pool
 from api.schema import the_schema
 from api.serving import Serving
 from api.throttling import Allowance, Places
+from api.times import Times
 from api.tracing.teller import Teller
 from infra.erasure.carrying_out import carrying_out
 from infra.log.checkpointer import checkpointing
@@ -125,6 +126,7 @@ def create_app(
                 checkpoints=checkpoints,
                 bundles=bundles,
                 store=parts.store,
+                times=Times(parts.store, progress, feed.readers),
                 mapper=parts.mapper,
                 personal_data=partial(personal_data, parts.pool, parts.mapper, parts.daybook),
                 accounts=Accounts(access, directory, sessions),

@@ -26,6 +26,7 @@ from api.reading.moments import Asked, Then, in_future, named
 from api.reading.reader import Reader
 from api.reading.sight import Sight, sight_of
 from api.throttling import Standing
+from api.times import Times
 from domain.access import Authority
 from domain.kernel import type_id
 from domain.kernel.recorded import Receipt
@@ -46,6 +47,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     checkpoints: Checkpoints
     bundles: Bundles
     store: EventStore
+    times: Times
     mapper: SealingMapper
     personal_data: Callable[[UUID], PersonalData]
     """All that the book holds about a customer; takes its time."""
@@ -167,9 +169,7 @@ class Request:
         """The moment that is asked about, once the read models have reached it. Raises RequestError."""
         moment, serving = named(asked), self.serving
         if isinstance(moment, datetime):
-            position = serving.store.known_positions.get(moment)
-            if position is None:
-                position = await anyio.to_thread.run_sync(serving.store.position_at, moment, limiter=serving.readers)
+            position = await serving.times.position_at(moment)
             if position is None:
                 raise in_future(asked.argument, moment)
             await self.reach(position)

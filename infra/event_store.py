@@ -41,8 +41,6 @@ class EventStore(ApplicationRecorder):
 
     def __init__(self, pool: Pool, committer: Committer, vault: Vault) -> None:
         self._pool, self._committer, self._vault = pool, committer, vault
-        self.known_positions: dict[datetime, int] = {}
-        """What `position_at` has found for times that stay so: screens ask for the same one again and again."""
 
     @property
     def lineage(self) -> int:
@@ -106,22 +104,21 @@ class EventStore(ApplicationRecorder):
             row = db.execute("SELECT max(position) FROM daybook.events").fetchone()
         return row[0] if row else None
 
-    @patient
     def position_at(self, time: datetime) -> int | None:
         """The position of the last entry recorded at a time or before it, 0 before the first one; None for a time that
         lies in the future.
         """
+        found = self.found_at(time)
+        return None if found is None else found[0]
+
+    @patient
+    def found_at(self, time: datetime) -> tuple[int, int] | None:
+        """The same, and the position of the last entry of all: where it is a later one, recorded later, none will come
+        between.
+        """
         with self._pool.connection() as db:
             row = db.execute(_POSITION_AT, {"time": time}, prepare=True).fetchone()
-        if row is None:
-            return None
-        position, last = row
-        if position < last:
-            # A later entry is there, and recorded later: none will come between.
-            if len(self.known_positions) >= _MOST_KNOWN:
-                self.known_positions.clear()
-            self.known_positions[time] = position
-        return int(position)
+        return None if row is None else (int(row[0]), int(row[1]))
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
         return PollingSubscription(self, gt=gt, topics=topics)
@@ -200,7 +197,6 @@ _POSITION_AT = """
     )
     SELECT low, last FROM search WHERE low = high
 """
-_MOST_KNOWN = 1_000
 _RECEIPT = """
     SELECT fingerprint, aggregate_id, version, position FROM daybook.receipts WHERE actor = %s AND idempotency_key = %s
 """

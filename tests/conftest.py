@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from tests.databases import Databases
 from tests.postgres import MAJOR, NEWEST, embedded
+from tests.standby import Standby
 
 # Nobody here speaks TLS. To read what authorities there are took each of the many HTTP clients 20 ms of CPU.
 os.environ.pop("SSL_CERT_FILE", None)
@@ -110,6 +111,12 @@ def database(_databases: Databases) -> Iterator[str]:
     """Connects, as the application's role, to a book of the test's own: migrated, with its read models, empty."""
     with _databases.book() as conninfo:
         yield conninfo
+
+
+@pytest.fixture
+def standby(database: str, superuser: str) -> Iterator[Standby]:
+    with psycopg.connect(superuser, autocommit=True) as db:
+        yield Standby(database, db)
 
 
 @pytest.fixture(scope="module")

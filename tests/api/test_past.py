@@ -282,8 +282,8 @@ def test_a_time_is_the_last_entry_recorded_at_it_or_before(book: Book) -> None:
     for position in {0, 1, 2, 3, last - 1, last, *Random(1).sample(range(last), 50)}:
         for later in (timedelta(0), EACH - timedelta(microseconds=1)):
             assert book.store.position_at(time_of(position) + later) == position
-    assert book.store.known_positions[time_of(last - 1)] == last - 1
-    assert time_of(last) not in book.store.known_positions, "more may come at a time after the last entry"
+    assert book.store.found_at(time_of(last - 1)) == (last - 1, last), "it stays so"
+    assert book.store.found_at(time_of(last)) == (last, last), "more may come at a time after the last entry"
     assert book.store.position_at(datetime(1, 1, 1, tzinfo=UTC)) == 0
     assert book.store.position_at(datetime.now(UTC) - timedelta(seconds=1)) == last
     assert book.store.position_at(datetime.now(UTC) + timedelta(hours=1)) is None
