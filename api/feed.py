@@ -11,6 +11,7 @@ from uuid import UUID
 import anyio
 import anyio.to_thread
 
+from api.errors import RequestError, RequestErrorCode
 from api.sharing import Shared
 from domain.appending import BookUnavailable
 from domain.customer import PERSONAL_DATA_ERASED
@@ -27,13 +28,21 @@ PAUSE = 1.0
 """Seconds until a database that did not answer is asked again."""
 
 
+SET_BACK = RequestError(
+    RequestErrorCode.UNAVAILABLE,
+    "The database came back without what it had shown last. Subscribe again: what was entered is there; where another"
+    " server has taken over, entries may be lost, and others stand at their positions.",
+    status=503,
+)
+
+
 class Watch:
     """Somebody follows one record."""
 
     def __init__(self) -> None:
         self.changed = 0
         """The position of the record's last entry that was told."""
-        self._told, self._moved = 0, asyncio.Event()
+        self._told, self._moved, self._over = 0, asyncio.Event(), False
 
     def wake(self, position: int, *, changed: bool) -> None:
         """There is an entry at this position that the record may show; `changed`: one of its own."""
@@ -42,9 +51,16 @@ class Watch:
         self._told = max(self._told, position)
         self._moved.set()
 
+    def end(self) -> None:
+        """What was told may be lost."""
+        self._over = True
+        self._moved.set()
+
     async def beyond(self, position: int) -> int:
-        """Wait for such an entry beyond a position; the position of the last one."""
+        """Wait for such an entry beyond a position; the position of the last one. Raises SET_BACK."""
         while self._told <= position:
+            if self._over:
+                raise SET_BACK
             self._moved.clear()
             await self._moved.wait()
         return self._told
@@ -92,9 +108,20 @@ class Feed:
         """The position that every read model has reached."""
         return self._progress.position
 
-    async def beyond(self, position: int) -> int:
-        """Wait until the read models are beyond a position; the one that they have reached then."""
-        return await self._progress.beyond(position)
+    @property
+    def set_back(self) -> int:
+        """How often the read models were set back: what one was told before is nothing to go on from."""
+        return self._progress.set_back
+
+    async def beyond(self, position: int, set_back: int) -> int:
+        """Wait until the read models are beyond a position; the one that they have reached then.
+
+        Raises SET_BACK where they were set back, since that was so often.
+        """
+        reached = await self._progress.beyond(position) if set_back == self.set_back else 0
+        if set_back != self.set_back:
+            raise SET_BACK
+        return reached
 
     @contextmanager
     def watch(self, id: UUID) -> Generator[Watch]:
@@ -116,9 +143,13 @@ class Feed:
         while True:
             # Where nobody follows any, it is not woken by each commit.
             await self._followed.wait()
-            position = self._since
+            position, set_back = self._since, self.set_back
             while self._watches:
-                reached = await self.beyond(position)
+                reached = await self._progress.beyond(position)
+                if set_back != self.set_back:
+                    set_back, position = self.set_back, self.position
+                    for watch in chain.from_iterable(self._watches.values()):
+                        watch.end()
                 while position < reached:
                     position = await self._tell(position, reached) if self._watches else reached
             self._followed.clear()

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from api.errors import RequestError, RequestErrorCode
 from api.execution import Answer, Evaluate, Source
-from api.feed import Feed
+from api.feed import SET_BACK, Feed
 from api.ready import Ready
 from api.sharing import Once
 
@@ -67,7 +67,8 @@ class BookSource(Source):
     async def answers(self, evaluate: Evaluate) -> AsyncGenerator[Answer, None]:
         yield await evaluate(self._begin)
         position = self._position
-        with self._feed.shared.joined(self._key, lambda: self._tape(evaluate)) as tape:
+        key = (self._key, self._feed.set_back)
+        with self._feed.shared.joined(key, lambda: self._tape(evaluate)) as tape:
             while True:
                 # The older stretches everybody reads for themselves, up to where the shared one begins.
                 while position < tape.low:
@@ -101,6 +102,7 @@ class Tape:
 
     def __init__(self, feed: Feed, stretch: Stretch, evaluate: Evaluate, beside: Beside | None) -> None:
         self._feed, self._stretch, self._evaluate, self._beside = feed, stretch, evaluate, beside
+        self._set_back = feed.set_back
         self.low = self.high = feed.position
         """What is kept lies above `low` and reaches to `high`, without a gap."""
         self._told: list[Told] = []
@@ -163,11 +165,11 @@ class Tape:
 
     async def _advanced(self) -> None:
         if self._beside is None:
-            await self._stretched(await self._feed.beyond(self.high))
+            await self._stretched(await self._feed.beyond(self.high, self._set_back))
             return
         if self._coming is None:
             self._coming = asyncio.ensure_future(self._beside.next())
-        entered = asyncio.ensure_future(self._feed.beyond(self.high))
+        entered = asyncio.ensure_future(self._feed.beyond(self.high, self._set_back))
         try:
             await asyncio.wait((entered, self._coming), return_when=asyncio.FIRST_COMPLETED)
             if entered.done():
@@ -216,7 +218,7 @@ class RecordSource(Source):
         feed = self._feed
         with (
             feed.watch(self._id) as watch,
-            feed.shared.joined(self._key, lambda: Latest(feed, self._read, evaluate)) as latest,
+            feed.shared.joined((self._key, feed.set_back), lambda: Latest(feed, self._read, evaluate)) as latest,
         ):
             told = await latest.at(feed.position)
             yield told.answer
@@ -236,14 +238,19 @@ class Latest:
     def __init__(self, feed: Feed, read: Callable[[], Awaitable[Ready]], evaluate: Evaluate) -> None:
         self._feed, self._read, self._evaluate = feed, read, evaluate
         self._told: Told | None = None
+        self._set_back = feed.set_back
         self._reading = Once(self._read_now)
 
     async def at(self, position: int) -> Told:
         """The record as it stood at this position or later, read at most once for all who ask meanwhile.
 
-        What was read before the last erasure is told to nobody after it.
+        What was read before the last erasure is told to nobody after it. Raises SET_BACK.
         """
-        while self._told is None or self._told.position < max(position, self._feed.erased):
+        feed = self._feed
+        # A receipt that was come across may be lost since: what is further on than all there is would be read for ever.
+        while self._told is None or self._told.position < max(position, min(feed.erased, feed.position)):
+            if feed.set_back != self._set_back:
+                raise SET_BACK
             await self._reading.done()
         return self._told
 

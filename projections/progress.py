@@ -39,8 +39,11 @@ _decode = msgspec.json.Decoder(Moved).decode
 class _Waiter:
     """Somebody waits for models to reach a position, perhaps for an aggregate's sake."""
 
-    def __init__(self, position: int, models: frozenset[str], aggregate: UUID | None) -> None:
+    def __init__(
+        self, position: int, models: frozenset[str], aggregate: UUID | None, *, or_set_back: bool = False
+    ) -> None:
         self.position, self.models, self.aggregate = position, models, aggregate
+        self.or_set_back = or_set_back
         self.answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     def settle(self, outcome: Outcome) -> None:
@@ -65,6 +68,8 @@ class Progress:
         self._reading, self._lost = False, True
         self.losses = 0
         """How often the connection was lost: a database that crashed may come back without what was posted last."""
+        self.set_back = 0
+        """How often the models were found further back than they had been."""
         self._heard, self._unsure = False, True
         """Whether anything was heard of late; whether the positions must be read, for lanes changed or nothing was."""
         self._at_first_hand = False
@@ -139,9 +144,12 @@ class Progress:
             timer.cancel()
 
     async def beyond(self, position: int) -> int:
-        """Wait until every read model is beyond a position, however long; the one that all have reached then."""
-        while self.position <= position:
-            await self._queued(_Waiter(position + 1, self._all, None))
+        """Wait, however long, until every read model is beyond a position, or one was set back; the one that all have
+        reached then.
+        """
+        set_back = self.set_back
+        while self.position <= position and self.set_back == set_back:
+            await self._queued(_Waiter(position + 1, self._all, None, or_set_back=True))
         return self.position
 
     async def _queued(self, waiter: _Waiter) -> Outcome:
@@ -176,6 +184,12 @@ class Progress:
             low = self._low(models)
             while queue and queue[0][0] <= low:
                 heapq.heappop(queue)[2].settle("REACHED")
+
+    def _settle_those_who_look_on(self) -> None:
+        for queue in self._queues.values():
+            for _, _, waiter in queue:
+                if waiter.or_set_back:
+                    waiter.settle("BEHIND")
 
     async def _follow(self) -> None:
         while True:
@@ -267,7 +281,11 @@ class Progress:
         self._positions = {
             name: position for name, version, position, _, _ in rows if self._versions.get(name) == version
         }
+        former = self._lowest
         self._measure()
+        if self._lowest < former:
+            self.set_back += 1
+            self._settle_those_who_look_on()
         self._parked = {}
         for name, _, _, aggregate, parked_at in rows:
             if aggregate is not None:

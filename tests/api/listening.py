@@ -40,11 +40,17 @@ class Operator:
         self.port, self.origin, self._headers = port, f"http://127.0.0.1:{port}", headers
 
     def post(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
-        body = {"query": query, "variables": variables or {}}
-        answer = httpx.post(f"{self.origin}/graphql", json=body, headers=self._headers, timeout=PATIENCE).json()
+        answer = self._asked(query, variables or {})
         assert "errors" not in answer, answer
         data: dict[str, Any] = answer["data"]
         return data
+
+    def _asked(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        body = {"query": query, "variables": variables}
+        answer: dict[str, Any] = httpx.post(
+            f"{self.origin}/graphql", json=body, headers=self._headers, timeout=PATIENCE
+        ).json()
+        return answer
 
     def mutate(self, mutation: str, selection: str = "position userErrors { message }", **given: Any) -> dict[str, Any]:
         name = mutation[0].upper() + mutation[1:] + "Input"
@@ -53,6 +59,10 @@ class Operator:
         payload: dict[str, Any] = data[mutation]
         assert not payload.get("userErrors"), payload
         return payload
+
+    def until_answered(self) -> None:
+        """Ask until connections to the database that are broken were found out."""
+        until(lambda: "errors" not in self._asked("{ position }", {}))
 
     def token(self, *permissions: str) -> dict[str, str]:
         """Headers of somebody who may do this everywhere."""

@@ -9,6 +9,8 @@ import anyio
 import pytest
 
 from tests.api.book import Client, serving
+from tests.api.listening import listening
+from tests.api.test_following_checkpoints import code_at_the_end
 from tests.standby import Standby
 
 pytestmark = pytest.mark.anyio
@@ -53,3 +55,30 @@ async def test_a_time_is_found_anew_where_the_entries_at_it_are_lost(
         await enter(client, "new")
         await enter(client, "newer")
         assert await known(then) == ["kept"]
+
+
+FEED = 'subscription { changes(after: "0") { position change { type } } }'
+RECORD = "subscription ($id: ID!) { customerChanged(id: $id) { name } }"
+
+
+def test_who_follows_is_told_that_what_they_were_told_is_lost(database: str, standby: Standby, tmp_path: Path) -> None:
+    with listening(database, tmp_path) as server:
+
+        def named(name: str) -> None:
+            server.mutate("customerRename", id=customer, name=name)
+
+        customer = server.customer("kept")
+        standby.falls_behind()
+        with server.connected() as all_changes, server.connected() as record:
+            named("lost")
+            all_changes.subscribe(FEED)
+            record.subscribe(RECORD, {"id": customer})
+            told = [all_changes.next("changes")["position"] for _ in range(3)]
+            names = [record.next("customerChanged")["name"]]
+            standby.takes_over()
+            codes = [code_at_the_end(each) for each in (all_changes, record)]
+            named("new")
+            server.until_answered()
+            names.append(record.subscribe(RECORD, {"id": customer}, id="2").next("customerChanged")["name"])
+    assert (told, names) == (["0", "1", "2"], ["lost", "new"])
+    assert codes == ["UNAVAILABLE", "UNAVAILABLE"]

@@ -6,6 +6,7 @@ from typing import NamedTuple, cast
 
 import pytest
 
+from api.errors import RequestError
 from api.execution import Answer
 from api.feed import Feed
 from api.following import BookSource, Latest, Message, Stretch
@@ -31,14 +32,14 @@ class Growing:
     """A feed whose process can be made to forget."""
 
     def __init__(self, position: int) -> None:
-        self.position, self.times, self.erased = position, 0, 0
+        self.position, self.times, self.erased, self.set_back = position, 0, 0, 0
         self.shared, self._grown = Shared(), asyncio.Event()
         self.sweeps = set[Callable[[], object]]()
 
     def forgotten(self) -> int:
         return self.times
 
-    async def beyond(self, position: int) -> int:
+    async def beyond(self, position: int, _: int) -> int:
         while self.position <= position:
             self._grown.clear()
             await self._grown.wait()
@@ -162,3 +163,36 @@ async def test_an_erasure_while_a_record_is_read() -> None:
     feed.position = feed.erased = 2
     done.set()
     assert cast("Told", (await asked).answer).name == "erased"
+
+
+async def test_a_receipt_that_is_lost_is_not_waited_for() -> None:
+    """An erasure was come across, and then another server has taken over without it."""
+    feed, reads = Growing(100), list[int]()
+
+    async def selected() -> Ready:
+        reads.append(feed.position)
+        await asyncio.sleep(0)
+        return Ready(b"{}")
+
+    async def evaluate(_: object) -> Answer:
+        return cast("Answer", Told("Ada"))
+
+    feed.erased = 110
+    async with asyncio.timeout(5):
+        assert (await Latest(cast("Feed", feed), selected, evaluate).at(100)).position == 100
+    assert reads == [100]
+
+
+async def test_who_waits_for_what_is_lost_is_told() -> None:
+    feed = Growing(100)
+
+    async def selected() -> Ready:
+        feed.set_back = 1
+        return Ready(b"{}")
+
+    async def evaluate(_: object) -> Answer:
+        return cast("Answer", Told("Ada"))
+
+    async with asyncio.timeout(5):
+        with pytest.raises(RequestError):
+            await Latest(cast("Feed", feed), selected, evaluate).at(105)
