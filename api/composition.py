@@ -17,6 +17,7 @@ from domain.daybook import Daybook
 from domain.kernel import NewContactPoint, Path
 from domain.kernel.admission import Admission, Completion
 from domain.staff_member import ChangeStaffMemberEmail, RegisterStaffMember
+from infra import silence
 from infra.announcer import Announcer
 from infra.committer import Committer
 from infra.contacts import complete_contact_point, complete_staff_email, forget_domains
@@ -81,6 +82,7 @@ def assembled(
                 min_size=1,
                 max_size=READERS,
                 kwargs={"autocommit": True, "application_name": "daybook commands"},
+                connection_class=silence.Connection,
                 configure=tell_times,
                 timeout=PATIENCE,
                 open=True,

@@ -29,6 +29,7 @@ from domain.kernel.recorded import Recorded
 from infra.entries import COLUMNS, ON_A_CONTACT, THE_CONTACT, StoredEntry
 from infra.event_store import Pool
 from infra.mapper import SealingMapper
+from infra.silence import unhurried
 from projections.event_data import event_data
 
 Entry: TypeAlias = Recorded[Any]
@@ -206,10 +207,10 @@ _ABOUT = f"""
 
 
 def _stored(pool: Pool, daybook: Daybook, customer: UUID) -> Sequence[StoredEntry]:
-    with pool.connection() as db:
+    with pool.connection() as db, unhurried(db):
         assigned = [id for (id,) in db.execute(_UNTIL_THEN_NOBODYS, {"customer": customer})]
     records = [id for id in assigned if cast("Any", daybook.fold_sealed(id).state).customer == customer]
-    with pool.connection() as db:
+    with pool.connection() as db, unhurried(db):
         rows = db.execute(_ABOUT, {"customer": customer, "records": records}, binary=True).fetchall()
     return [StoredEntry(*row) for row in rows]
 

@@ -11,6 +11,7 @@ import psycopg
 
 from infra.entries import StoredEntry
 from infra.exchange import Asked, Exchange
+from infra.silence import Connection
 
 Committed: TypeAlias = Callable[[], Sequence[StoredEntry]]
 """What a transaction has committed to the book; made for those who want it."""
@@ -54,7 +55,7 @@ class Announcer:
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
-                with psycopg.connect(self._conninfo, autocommit=True, application_name="daybook announcer") as db:
+                with Connection.connect(self._conninfo, autocommit=True, application_name="daybook announcer") as db:
                     # A notice needs no flush to disk: whoever misses it polls.
                     db.execute("SET synchronous_commit = off")
                     self._send(db)

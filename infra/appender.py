@@ -1,16 +1,14 @@
 """The connection over which a process appends its batches, one after another: each in a transaction of its own."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, TypeAlias
-
-import psycopg
-from psycopg import Connection
+from typing import Protocol, TypeAlias
 
 from domain.appending import AlreadyHandled, ClaimTaken, Conditions, Entry, KeyDestroyed, Moved
 from domain.kernel import Refused
 from infra.append import Append, may_be_supposed
 from infra.exchange import Asked, Exchange
 from infra.head import Left
+from infra.silence import Connection
 from infra.times import IN_UTC
 from infra.vault import Vault
 
@@ -124,7 +122,7 @@ class Appender:
         return self._exchange
 
     def _connection(self) -> Exchange:
-        db: Connection[Any] = psycopg.connect(self._conninfo, autocommit=True, application_name="daybook committer")
+        db = Connection.connect(self._conninfo, autocommit=True, application_name="daybook committer")
         db.execute(_SESSION)
         return Exchange(db)
 

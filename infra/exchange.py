@@ -16,13 +16,9 @@ from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
 from domain.steps import Step
+from infra.silence import LONGEST_SILENCE, SILENT
 from infra.times import hold_times
 
-LONGEST_SILENCE = 45.0
-"""Seconds after which a server that says nothing is taken for gone: longer than anybody waits for the append lock.
-
-A session may be stuck while its connection stays open: no other sign of it ever comes.
-"""
 MOST_PREPARED = 1_000
 """Statements that a connection keeps prepared; those beyond are planned each time."""
 _GOOD = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
@@ -173,7 +169,7 @@ class _RoundTrip(Step[list[pq.abc.PGresult]]):
             while True:
                 ready.register(self._socket, next(self._talk))
                 if not ready.poll(LONGEST_SILENCE * 1000):
-                    raise OperationalError(_SILENT)
+                    raise OperationalError(SILENT)
         except StopIteration as done:
             return cast("list[pq.abc.PGresult]", done.value)
 
@@ -188,7 +184,7 @@ class _RoundTrip(Step[list[pq.abc.PGresult]]):
         # The socket is watched only while libpq does not have it: libpq closes it as soon as the connection is lost.
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = loop.create_future()
-        silence = loop.call_later(LONGEST_SILENCE, _settle, ready, OperationalError(_SILENT))
+        silence = loop.call_later(LONGEST_SILENCE, _settle, ready, OperationalError(SILENT))
         loop.add_reader(self._socket, _settle, ready)
         if events & select.POLLOUT:
             loop.add_writer(self._socket, _settle, ready)
@@ -199,9 +195,6 @@ class _RoundTrip(Step[list[pq.abc.PGresult]]):
             loop.remove_reader(self._socket)
             if events & select.POLLOUT:
                 loop.remove_writer(self._socket)
-
-
-_SILENT = "PostgreSQL does not answer"
 
 
 def _settle(ready: "asyncio.Future[None]", error: OperationalError | None = None) -> None:

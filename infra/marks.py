@@ -9,6 +9,7 @@ from psycopg import Connection
 from domain.customer import ERASURE_APPROVED, PERSONAL_DATA_ERASED
 from infra.entries import concerned
 from infra.event_store import Pool
+from infra.silence import unhurried
 
 _MARKS = """
     SELECT originator_id, originator_version, correlation_id, idempotency_key FROM daybook.events
@@ -101,13 +102,13 @@ def remember(pool: Pool, source: str, fingerprints: Mapping[UUID, UUID]) -> None
 
 def entered(pool: Pool, actor: str) -> dict[UUID, UUID]:
     """The aggregate that each idempotency key of the actor left an entry in. Reads the whole book."""
-    with pool.connection() as db:
+    with pool.connection() as db, unhurried(db):
         return dict(db.execute(_ENTERED, (actor,), binary=True).fetchall())
 
 
 def begun(pool: Pool, name: str) -> list[UUID]:
     """The aggregates that began with an event of this stored name, oldest first. Reads the whole book."""
-    with pool.connection() as db:
+    with pool.connection() as db, unhurried(db):
         return [id for (id,) in db.execute(_BEGUN, (name,), binary=True)]
 
 

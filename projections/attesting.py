@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from functools import partial
 from random import Random, SystemRandom
 
-import psycopg
-
 from infra.beside import beside
 from infra.mapper import SealingMapper
+from infra.silence import Connection
 from infra.times import tell_times
 from projections import alarms
 from projections.attestation import Attestation, Looked, Record
@@ -104,7 +103,7 @@ def _run(
     while not stopping.wait(pause):
         pause = PAUSE
         try:
-            with psycopg.connect(conninfo, autocommit=True, application_name="daybook attestation") as db:
+            with Connection.connect(conninfo, autocommit=True, application_name="daybook attestation") as db:
                 prepare_to_attest(db)
                 while not stopping.wait(pause):
                     pause = max(PAUSE, attestor.round(db, many).entries / per_second) if leads() else PAUSE

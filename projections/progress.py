@@ -16,8 +16,9 @@ from uuid import UUID
 
 import msgspec
 import psycopg
-from psycopg import AsyncConnection, pq
+from psycopg import pq
 
+from infra.silence import AsyncConnection
 from projections.background import ended
 from projections.ledger import LISTEN, UNLISTEN, Moved
 from projections.model import Model
@@ -196,7 +197,7 @@ class Progress:
             # OSError: there is no descriptor left to duplicate. MsgspecError: a notice of another version.
             with suppress(psycopg.Error, TimeoutError, OSError, msgspec.MsgspecError):
                 async with asyncio.timeout(ANSWER):
-                    db = await AsyncConnection[Any].connect(
+                    db = await AsyncConnection.connect(
                         self._conninfo, autocommit=True, application_name="daybook progress"
                     )
                 async with db:
@@ -270,7 +271,7 @@ class Progress:
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
 
-    async def _read(self, db: AsyncConnection[Any]) -> None:
+    async def _read(self, db: AsyncConnection) -> None:
         """Read the positions, which a crash may have set back, and the parked lanes."""
         self._reading = True
         try:

@@ -23,6 +23,7 @@ from infra.entries import StoredEntry
 from infra.exchange import Exchange
 from infra.mapper import SealingMapper
 from infra.master_key import MasterKeyError
+from infra.silence import Connection
 from projections import posting
 from projections.flush import Flush, Statement, give_up_when_idle, prepare_to_write
 from projections.lanes import Unit, described
@@ -177,7 +178,7 @@ class ProjectionRunner:
                 self._stopping.wait(pause)
 
     def _connected(self, name: str) -> Db:
-        db: Db = psycopg.connect(self._conninfo, autocommit=True, application_name=name)
+        db: Db = Connection.connect(self._conninfo, autocommit=True, application_name=name)
         prepare_to_write(db)
         # A host that dies inside a transaction holds its row locks no longer than its lease.
         give_up_when_idle(db, self._lease_seconds)

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from infra import silence
 from infra.times import IN_UTC
 
 Access: TypeAlias = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
@@ -21,6 +22,7 @@ def access_pool(conninfo: str, *, size: int = 4, seconds: float = 10) -> Access:
         min_size=1,
         max_size=size,
         kwargs={"autocommit": True, "application_name": "daybook access"},
+        connection_class=silence.AsyncConnection,
         configure=configure,
         timeout=seconds,
         open=False,

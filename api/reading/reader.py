@@ -36,6 +36,7 @@ from api.reading.sources import Argument, Bundled
 from api.reading.statement import Arguments, Plan
 from api.reading.variables import Variables
 from domain.kernel.identifiers import prefix_of
+from infra import silence
 from infra.times import IN_UTC
 
 MOST_PLANS = 1_000
@@ -59,6 +60,7 @@ def read_pool(conninfo: str, *, size: int = 8, seconds: float = 10) -> Lines:
             min_size=1,
             max_size=size,
             kwargs={"autocommit": True, "client_encoding": "utf8", "application_name": "daybook reading"},
+            connection_class=silence.AsyncConnection,
             configure=configure,
             timeout=seconds,
             open=False,

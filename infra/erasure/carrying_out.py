@@ -33,6 +33,7 @@ from infra.committer import Committer
 from infra.entries import ON_A_CONTACT, THE_CONTACT
 from infra.erasure.ledger import Ledger, LedgerError
 from infra.mapper import SealingMapper
+from infra.silence import unhurried
 
 POLL = 0.25
 """Seconds between two looks for approvals."""
@@ -151,7 +152,7 @@ class Erasures:
         return replace(state, erasure=Erasure.ERASED) if erased else state, version
 
     def _reach(self, customer: UUID, again: Iterable[UUID]) -> Reach:
-        with self._pool.connection() as db:
+        with self._pool.connection() as db, unhurried(db):
             found = db.execute(_RECORDS, {"customer": customer}, binary=True).fetchall()
             kinds = {id: kind for id, names in found if (kind := self._kind(names))}
             # A record that was without a customer for a while has a key of its own for what was said meanwhile.
@@ -160,7 +161,7 @@ class Erasures:
                 db.execute(_ABOUT, {"customer": customer, "records": others}, binary=True).fetchall()
             )
         keys = tuple(dict.fromkeys((customer, *own, *again)))
-        with self._pool.connection() as db:
+        with self._pool.connection() as db, unhurried(db):
             [(keys, entries)] = db.execute(_REACHED, (list(keys), list(keys)), binary=True).fetchall()
             [(approval,)] = db.execute(_APPROVAL, (customer,), binary=True).fetchall()
         return Reach(

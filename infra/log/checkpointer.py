@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
+from infra import silence
 from infra.beside import beside
 from infra.log.checkpoint import believed, checkpoint, signers_of
 from infra.log.leaf import leaves
@@ -123,7 +124,7 @@ def _run(conninfo: str, growth: Growth, stopping: threading.Event) -> None:
     stopped = False
     while not stopped:
         try:
-            with psycopg.connect(conninfo, autocommit=True, application_name="daybook log") as db:
+            with silence.Connection.connect(conninfo, autocommit=True, application_name="daybook log") as db:
                 db.execute("SET idle_in_transaction_session_timeout = '30s'")  # a host that died gives the lock back
                 while not stopped:
                     stopped = stopping.wait(INTERVAL)
