@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from api.directory import Directory
-from api.everybody import TokenHolder
+from api.everybody import EVERYBODY, TokenHolder
 from api.reading.reader import read_pool
 from domain.access import Authority
 from domain.api_token import ApiTokenIssued, IssueApiToken
@@ -303,6 +303,22 @@ async def test_a_token_that_has_expired_is_nobodys(database: str, tmp_path: Path
             db.execute("UPDATE daybook_read.api_tokens SET expires_at = now()")
         async with directory_of(database) as directory:
             assert directory.of_token(sha256(secret.encode()).digest()) is None
+
+
+async def test_of_tokens_that_open_nothing_any_more_nothing_is_kept(database: str, tmp_path: Path) -> None:
+    async with serving(database, tmp_path) as client, read_pool(database, size=1) as lines:
+        grants = [{"permission": "READ_BOOK", "scope": "ALL"}]
+        ids = list[str]()
+        for name in ("good", "revoked", "expired"):
+            given = {"name": name, "grants": grants, "expiresAt": LATER}
+            payload = await client.mutate("apiTokenIssue", "secret apiToken { id } userErrors { code }", **given)
+            ids.append(_issued(payload)[0])
+        await client.mutate("apiTokenRevoke", "position", id=ids[1])
+        with psycopg.connect(database, autocommit=True) as db:
+            db.execute("UPDATE daybook_read.api_tokens SET expires_at = now() WHERE id = %s", (ids[2],))
+        _, found = await lines.fetch(EVERYBODY, ())
+    said = (found or b"").decode()
+    assert [id in said for id in ids] == [True, False, False]
 
 
 async def test_a_permission_of_a_newer_daybook_allows_nothing_here(database: str, tmp_path: Path) -> None:
