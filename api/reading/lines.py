@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Self, TypeAlias
 
 from psycopg import AsyncConnection, Error, OperationalError, pq
@@ -22,6 +23,8 @@ Row: TypeAlias = list[bytes | None]
 
 MOST_PREPARED = 100
 """Statements that PostgreSQL keeps prepared for one line."""
+MOST_TEXT = 250_000
+"""Bytes of SQL that they have together: once it is planned, each takes a hundred of PostgreSQL's memory."""
 LONGEST_SILENCE = 15.0
 """Seconds after which a server that says nothing is taken for gone: longer than it may take for a statement."""
 _CANCELLING = 5.0
@@ -155,6 +158,10 @@ class Line:
         self._result: pq.abc.PGresult | None = None
         self._statements: OrderedDict[str, bytes] = OrderedDict()
         """By their text, the names of those that are prepared; b"" where one ran once."""
+        self._text = 0
+        """Bytes of SQL that are prepared."""
+        self._certain = True
+        """Whether those are prepared and no others: who leaves while one is prepared, or given up, does not hear."""
         self._number = 0
         self._plans: str | None = None
         """The plan_cache_mode that was set last; None where it is not known."""
@@ -162,8 +169,8 @@ class Line:
 
     @property
     def works(self) -> bool:
-        """Whether it is connected, and PostgreSQL owes it no answer."""
-        return self._pg.transaction_status == _IDLE
+        """Whether it is connected, PostgreSQL owes it no answer, and it knows what is prepared."""
+        return self._pg.transaction_status == _IDLE and self._certain
 
     def hung_up(self) -> AsyncConnection[tuple[Any, ...]]:
         """The connection, ours no more; closed where it does not work."""
@@ -189,18 +196,20 @@ class Line:
             self._pg.send_query_prepared(name, parameters, result_format=_BINARY)
         result = await self._answered()
         row: Row = [result.get_value(0, at) for at in range(result.nfields)] if result.ntuples else [None]
-        if len(self._statements) > MOST_PREPARED:
+        if len(self._statements) > MOST_PREPARED or self._text > MOST_TEXT:
             await self._forget_oldest()
         return row
 
     async def cancel(self) -> None:
         """Have PostgreSQL give up the statement under way, and hear that it has; where it does not, never mind."""
-        try:
+        with suppress(Error, TimeoutError):  # `works` says how it went
             async with asyncio.timeout(_CANCELLING):
                 await self._connection.cancel_safe(timeout=_CANCELLING)
                 await self._answered()
-        except (Error, TimeoutError):
-            pass  # `works` says how it went
+        if not self._certain and self._pg.transaction_status == _IDLE:
+            with suppress(Error, TimeoutError):
+                async with asyncio.timeout(_CANCELLING):
+                    await self._forget_all()
 
     async def _plan_by(self, mode: str) -> None:
         self._plans = None
@@ -210,17 +219,36 @@ class Line:
 
     async def _prepared(self, sql: str) -> bytes:
         self._number += 1
-        name = b"read %d" % self._number
-        self._pg.send_prepare(name, sql.encode())
-        await self._answered()
-        self._statements[sql] = name
+        name, text = b"read %d" % self._number, sql.encode()
+        self._certain = False
+        self._pg.send_prepare(name, text)
+        try:
+            await self._answered()
+        except Error:  # it is not
+            self._certain = True
+            raise
+        self._statements[sql], self._certain = name, True
+        self._text += len(text)
         return name
 
     async def _forget_oldest(self) -> None:
-        _, name = self._statements.popitem(last=False)
-        if name:
-            self._pg.send_query(b'DEALLOCATE "' + name + b'"')
+        gone = list[bytes]()
+        while len(self._statements) > MOST_PREPARED or self._text > MOST_TEXT:
+            sql, name = self._statements.popitem(last=False)
+            if name:
+                self._text -= len(sql.encode())
+                gone.append(b'DEALLOCATE "' + name + b'"')
+        if gone:
+            self._certain = False
+            self._pg.send_query(b"; ".join(gone))
             await self._answered()
+            self._certain = True
+
+    async def _forget_all(self) -> None:
+        self._pg.send_query(b"DEALLOCATE ALL")
+        await self._answered()
+        self._statements.clear()
+        self._text, self._certain = 0, True
 
     async def _answered(self) -> pq.abc.PGresult:
         """The result of what was sent last. Raises psycopg's errors."""

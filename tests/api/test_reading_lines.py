@@ -167,6 +167,36 @@ async def test_prepared_statements_are_bounded(database: str, monkeypatch: pytes
         assert often.encode() in (await one(lines, names, []) or b"")
 
 
+async def test_the_text_of_prepared_statements_is_bounded(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred large ones, planned, took a quarter of a gigabyte of PostgreSQL's memory, for each line."""
+    monkeypatch.setattr(module, "MOST_TEXT", 1_000)
+    kept = "select sum(length(statement))::text from pg_prepared_statements"
+    async with lines_to(database) as lines:
+        for n in [*range(20), 3_000]:
+            for _ in range(2):
+                assert await one(lines, f"select '{n:0100}'", []) == f"{n:0100}".encode()
+            assert int(await one(lines, kept, []) or 0) <= 1_000
+        assert int(await one(lines, kept, []) or 0) > 800
+        for _ in range(3):  # one that is larger than all of them may be
+            assert await one(lines, f"select '{1:02000}'", []) == f"{1:02000}".encode()
+        assert await one(lines, "select 'after'", []) == b"after"
+
+
+async def test_who_leaves_while_a_statement_is_prepared_leaves_none_behind(database: str) -> None:
+    count = "select count(*)::text from pg_prepared_statements"
+    async with lines_to(database) as lines:
+        pid = await one(lines, WHO, [])
+        for n in range(20):
+            await one(lines, f"select '{n}'", [])
+            leaving = asyncio.ensure_future(one(lines, f"select '{n}'", []))
+            await asyncio.sleep(0)
+            leaving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await leaving
+        assert int(await one(lines, count, []) or 0) <= 1
+        assert await one(lines, WHO, []) == pid
+
+
 async def test_a_statement_that_comes_once_is_not_prepared(database: str) -> None:
     async with lines_to(database) as lines:
         for n in range(5):
