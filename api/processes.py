@@ -6,11 +6,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from api.discretion import log_discreetly
 from api.receiving import Conversing, Receiving
@@ -77,6 +79,7 @@ class _Workers(Multiprocess):
     def __init__(self, config: uvicorn.Config, listener: socket.socket, announce: Callable[[], None]) -> None:
         super().__init__(config, sockets=[listener])
         self._announce: Callable[[], None] | None = announce
+        self._asked, self._heard = set[Process](), set[Process]()
         self.failed = False
 
     def terminate_all(self) -> None:
@@ -86,12 +89,29 @@ class _Workers(Multiprocess):
 
     def keep_subprocess_alive(self) -> None:
         told_to_stop = self.should_exit.is_set()
-        super().keep_subprocess_alive()
+        if not any(self._begins(worker) for worker in self.processes):
+            super().keep_subprocess_alive()
         if self.should_exit.is_set():
             self.failed = not told_to_stop  # a worker has found that it can't start
         elif self._announce is not None and any(worker.is_ready() for worker in self.processes):
             self._announce()
             self._announce = None
+
+    def _begins(self, worker: Process) -> bool:
+        """Whether it has not said its first word. It imports all of Daybook before that, which may take longer than the
+        seconds after which one that says nothing is replaced: on a busy machine each was, for ever and without a word.
+        """
+        if worker in self._heard or not worker.process.is_alive():
+            return False
+        if worker not in self._asked:
+            worker.parent_conn.send(b"ping")
+            self._asked.add(worker)
+        if not worker.parent_conn.poll():
+            return True
+        with suppress(EOFError):  # it has died just now
+            worker.parent_conn.recv()
+            self._heard.add(worker)
+        return False
 
 
 def _as_worker(parent: int, application: Application) -> ASGIApp:

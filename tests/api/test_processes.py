@@ -3,11 +3,14 @@
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
+from inspect import signature
 
 import anyio
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -94,3 +97,35 @@ def test_while_workers_finish_what_is_under_way_nobody_waits_who_comes_later(lis
         assert answer(outlasting, listener, (), 2, lambda: client.sendall(request))
         said = client.recv(1000).decode()
     assert (said.splitlines()[0], said[-4:]) == ("HTTP/1.1 200 OK", "done")
+
+
+class Late:
+    """An application that a worker reads for longer than uvicorn waits for a word of it, as where it imports much on a
+    busy machine. A third worker, where two were to be started, ends it all."""
+
+    started = 0
+
+    def __call__(self) -> ASGIApp:
+        return Starlette()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        self.started += 1
+        if self.started > 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return _read_late, ()
+
+
+def _read_late() -> Late:
+    time.sleep(signature(uvicorn.Config).parameters["timeout_worker_healthcheck"].default + 2)
+    return Late()
+
+
+def test_workers_that_are_slow_to_start_are_waited_for(listener: socket.socket) -> None:
+    said, late = list[str](), Late()
+
+    def opened() -> None:
+        said.append("open")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert answer(late, listener, (), 2, opened)
+    assert (said, late.started) == (["open"], 2)
