@@ -26,7 +26,7 @@ _SETTINGS = {
     "fsync": "on",
     "full_page_writes": "on",
     "synchronous_commit": "on",
-    "max_connections": "100",
+    "max_connections": "300",  # ten processes at their fullest: docs/operator, Processes
     "jit": "off",  # costs more than it gives on short statements with many sub-selects
     "random_page_cost": "1.1",
     # The log keeps no statement and no row: both hold personal data.

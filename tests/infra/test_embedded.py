@@ -104,6 +104,7 @@ class TestMade:
             ("lc_messages", "C"),
             ("password_encryption", "scram-sha-256"),
             ("shared_buffers", "128MB"),
+            ("max_connections", "300"),
         ],
     )
     def test_is_set_up_for_a_book(self, superuser: str, name: str, value: str) -> None:
