@@ -169,7 +169,7 @@ async def _start(serving: Serving, after: str | None) -> int:
         head = await anyio.to_thread.run_sync(serving.store.max_notification_id, limiter=serving.readers)
         if int(after) > (head or 0):
             raise RequestError(
-                RequestErrorCode.BAD_USER_INPUT,
+                RequestErrorCode.POSITION_UNKNOWN,
                 f"The book ends at position {head or 0}: `after` is no position of this book.",
             )
     return int(after)

@@ -96,7 +96,7 @@ def test_over_get_too_but_not_from_a_foreign_page_and_never_a_mutation(database:
         ("subscription { changes { position } customerChanged(id: 1) { id } }", {}, "GRAPHQL_VALIDATION_FAILED"),
         ("subscription A { changes { position } } subscription B { changes { position } }", {}, "BAD_REQUEST"),
         (CHANGES, {"after": "x"}, "BAD_USER_INPUT"),
-        (CHANGES, {"after": "99"}, "BAD_USER_INPUT"),
+        (CHANGES, {"after": "99"}, "POSITION_UNKNOWN"),
         ("subscription { changes(types: [\"NoSuchEvent\"]) { position } }", {}, "BAD_USER_INPUT"),
         ("subscription { customerChanged(id: \"x\") { id } }", {}, "BAD_USER_INPUT"),
         ("{ " + "__typename " * 1001 + "}", {}, "QUERY_TOO_COMPLEX"),

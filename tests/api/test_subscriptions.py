@@ -145,12 +145,19 @@ def test_an_entry_that_today_s_code_cannot_read_is_told_of_too(database: str, tm
 
 
 @pytest.mark.parametrize(
-    "variables",
-    [{"after": "99"}, {"after": "-1"}, {"after": "x"}, {"types": ["NoSuchEvent"]}, {"types": []}, {"subject": "x"}],
+    ("variables", "code"),
+    [
+        ({"after": "99"}, "POSITION_UNKNOWN"),
+        ({"after": "-1"}, "BAD_USER_INPUT"),
+        ({"after": "x"}, "BAD_USER_INPUT"),
+        ({"types": ["NoSuchEvent"]}, "BAD_USER_INPUT"),
+        ({"types": []}, "BAD_USER_INPUT"),
+        ({"subject": "x"}, "BAD_USER_INPUT"),
+    ],
     ids=str,
 )
 def test_a_wrong_argument_is_an_error_and_the_connection_stays(
-    database: str, tmp_path: Path, variables: dict[str, Any]
+    database: str, tmp_path: Path, variables: dict[str, Any], code: str
 ) -> None:
     with listening(database, tmp_path, projections=False) as server, server.connected() as client:
         client.subscribe(CHANGES, variables)
@@ -159,7 +166,7 @@ def test_a_wrong_argument_is_an_error_and_the_connection_stays(
             message = client.receive()
         assert message["type"] == "error"
         (error,) = message["payload"]
-        assert error["extensions"]["code"] == "BAD_USER_INPUT"
+        assert error["extensions"]["code"] == code
         assert error["extensions"]["requestId"]
         client.subscribe("{ __typename }")
         assert client.next("__typename") == "Query"
