@@ -87,7 +87,7 @@ class Classification:
 @strawberry.type(description="Whether a customer may be addressed for a purpose on a channel: what was said last.")
 class Consent:
     purpose: str = column("purpose", "What for, such as `newsletter`.", filtered=True, same="purpose_key")
-    channel: ConsentChannel = column("channel", "How.", filtered=True)
+    channel: ConsentChannel = column("channel", "By which way to reach the customer.", filtered=True)
     state: ConsentState = column("state", "Whether it was granted or withdrawn.", filtered=True)
     basis: ConsentBasis | None = column(
         "basis", "The legal ground of the grant; null where there never was one.", filtered=True

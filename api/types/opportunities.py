@@ -82,7 +82,7 @@ class StageChange:
         "probability_before", "Per cent, before; null where the deal began.", filtered=True
     )
     probability_after: Decimal = column("probability_after", "Per cent, from then on.", filtered=True)
-    entered_at: datetime = column("entered_at", "When.", filtered=True, sort="entered_at")
+    entered_at: datetime = column("entered_at", "When the deal entered the stage.", filtered=True, sort="entered_at")
 
 
 @rows_of(

@@ -57,7 +57,7 @@ class Message:
     channel: TicketChannel | None = column("channel", "The way that a customer's message came.", filtered=True)
     text: str | None = column("text", "What it says; null where it was erased.")
     author: str = column("author", "Who wrote it, or entered what the customer wrote.", filtered=True)
-    written_at: datetime = column("written_at", "When.", filtered=True, sort="written_at")
+    written_at: datetime = column("written_at", "When it was written.", filtered=True, sort="written_at")
     hidden_fields: list[str] = hidden()
 
 

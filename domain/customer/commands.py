@@ -250,7 +250,7 @@ class RequestCustomerErasure(Command, frozen=True, kw_only=True):
 class WithdrawCustomerErasureRequest(Command, frozen=True, kw_only=True):
     """Say that the customer's personal data is not to be erased after all, as long as nobody has approved it."""
 
-    reason: Annotated[str, Doc("Why not."), LINE]
+    reason: Annotated[str, Doc("Why it is not to be erased any more."), LINE]
 
 
 class EraseCustomerPersonalData(Command, frozen=True, kw_only=True):
