@@ -5,12 +5,17 @@ import re
 from collections.abc import Iterator
 from inspect import getsource
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from prometheus_client import Metric
 
-from api import health, limits
-from api.errors import RequestErrorCode
+from api import health, limits, live
+from api.access_log import Line
+from api.cli.book import EXIT_CODES
+from api.command_line import app
+from api.errors import ErrorCode, RequestErrorCode
 from api.reading import wheres
 from api.throttling import FULL
 from infra import settings
@@ -67,6 +72,44 @@ def test_the_operator_is_told_of_every_setting() -> None:
     assert set(first_column("docs/operator/README.md", "Settings")) == read
 
 
+def commands(command: Any, *path: str) -> Iterator[tuple[str, set[str]]]:
+    """Every command below one, and its options: of several names the longest, of two opposites the one that is not the
+    default."""
+    if below := getattr(command, "commands", None):
+        for name, one in below.items():
+            yield from commands(one, *path, name)
+    else:
+        options = [one for one in command.params if one.param_type_name == "option"]
+        yield " ".join(path), {max(one.secondary_opts or one.opts, key=len) for one in options}
+
+
+def told_commands() -> Iterator[tuple[str, set[str]]]:
+    section = (ROOT / "docs/operator/README.md").read_text(encoding="utf-8").partition("\n## Commands\n")[2]
+    for row in re.findall(r"^\| (`[^|]+) \|", section.partition("\n## ")[0], flags=re.MULTILINE):
+        for words in row.split(", "):
+            name, *options = _CODE.findall(words)
+            yield " ".join(word for word in name.split() if word.islower()), set(options)
+
+
+def test_the_operator_is_told_of_every_command_and_option() -> None:
+    assert dict(told_commands()) == dict(commands(typer.main.get_command(app)))
+
+
+def test_the_operator_is_told_of_every_exit_code() -> None:
+    told = prose("docs/operator/README.md").partition("Exit codes of all of them:")[2].partition("A command that")[0]
+    assert re.findall(r"\b(\d) ", told) == re.findall(r"\*\*(\d)\*\*", EXIT_CODES)
+
+
+def test_the_operator_is_told_of_all_that_the_log_holds() -> None:
+    table = [_CODE.findall(row) for row in re.findall(r"^\| (`[^|]+) \|", log(), flags=re.MULTILINE)]
+    assert {name for row in table for name in row} == set(Line.__struct_encode_fields__)
+
+
+def log() -> str:
+    section = (ROOT / "docs/operator/README.md").read_text(encoding="utf-8").partition("\n## Log\n")[2]
+    return section.partition("\n## ")[0]
+
+
 def test_the_operator_is_told_of_every_metric() -> None:
     def shown(metric: Metric) -> str:
         return f"{metric.name}_total" if metric.type == "counter" else metric.name
@@ -82,6 +125,49 @@ def test_the_operator_is_told_of_every_read_model() -> None:
 
 def test_frontends_are_told_of_every_error_code() -> None:
     assert set(first_column("docs/frontend/README.md", "Errors")) == {code.value for code in RequestErrorCode}
+
+
+def test_frontends_are_told_of_every_code_that_closes_a_websocket() -> None:
+    section = (ROOT / "docs/frontend/live.md").read_text(encoding="utf-8").partition("\n## Over a WebSocket\n")[2]
+    told = {int(code) for code in re.findall(r"^\| (\d{4}) \|", section.partition("\n## ")[0], flags=re.MULTILINE)}
+    ours = {
+        live.UNAUTHORIZED,
+        live.FORBIDDEN,
+        live.RESET,
+        live.MALFORMED,
+        live.NO_PLACE,
+        live.TRY_AGAIN_LATER,
+        live.FAULT,
+    }
+    protocols = {4406, 4408, 4409}  # graphql-transport-ws
+    servers = {1009, 1012}  # RFC 6455: too large, restarting
+    assert told == ours | protocols | servers
+
+
+def test_codes_in_capitals_are_some_that_there_are() -> None:
+    values = re.findall(
+        r"^  ([A-Z][A-Z_]+)$", (ROOT / "schema.graphql").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    known = {*values, *ErrorCode.__members__, *RequestErrorCode, "BEHIND", "PARKED"}
+    told = {
+        (one, code)
+        for one in documents()
+        if one.startswith("docs/") and "/adr/" not in one
+        for code in re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", prose(one))
+        if not code.startswith(("DAYBOOK_", "DATABASE_", "HTTPS_"))
+    }
+    assert {(one, code) for one, code in told if code not in known} == set()
+
+
+def test_every_page_is_in_the_list_of_documents() -> None:
+    listed = {((ROOT / "docs") / link.partition("#")[0]).resolve() for link in _LINK.findall(prose("docs/README.md"))}
+    pages = {file for file in ROOT.glob("docs/*/*.md") if file.parent.name != "adr"}
+    assert sorted(str(file.relative_to(ROOT)) for file in pages - listed) == []
+
+
+def test_contributors_are_told_of_every_layer_of_tests() -> None:
+    folders = {f"tests/{file.parent.name}" for file in ROOT.glob("tests/*/__init__.py")}
+    assert set(first_column("docs/contributor/README.md", "The layers of tests")) == folders
 
 
 def test_frontends_are_told_the_limits() -> None:
