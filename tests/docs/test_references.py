@@ -61,15 +61,16 @@ def test_files_that_are_named_exist(document: str) -> None:
 
 
 def first_column(document: str, heading: str) -> list[str]:
-    """The code in the first column of the table below a heading."""
+    """The code in the first column of the tables below a heading."""
     section = re.split(r"^## ", (ROOT / document).read_text(encoding="utf-8"), flags=re.MULTILINE)
     (text,) = (part for part in section if part.startswith(f"{heading}\n"))
-    return re.findall(r"^\| `([^`]+)` \|", text, flags=re.MULTILINE)
+    return [code for cell in re.findall(r"^\| (`[^|]+`) \|", text, flags=re.MULTILINE) for code in _CODE.findall(cell)]
 
 
 def test_the_operator_is_told_of_every_setting() -> None:
-    read = set(re.findall(r'"((?:DAYBOOK|DATABASE)_[A-Z_]+)"', getsource(settings.read_settings)))
+    read = set(re.findall(r'"((?:DAYBOOK|DATABASE)_[A-Z_]+)"', getsource(settings)))
     assert set(first_column("docs/operator/README.md", "Settings")) == read
+    assert set(re.findall(r"(?:DAYBOOK|DATABASE)_[A-Z_]+", str(app.info.help))) == read
 
 
 def commands(command: Any, *path: str) -> Iterator[tuple[str, set[str]]]:
@@ -101,13 +102,7 @@ def test_the_operator_is_told_of_every_exit_code() -> None:
 
 
 def test_the_operator_is_told_of_all_that_the_log_holds() -> None:
-    table = [_CODE.findall(row) for row in re.findall(r"^\| (`[^|]+) \|", log(), flags=re.MULTILINE)]
-    assert {name for row in table for name in row} == set(Line.__struct_encode_fields__)
-
-
-def log() -> str:
-    section = (ROOT / "docs/operator/README.md").read_text(encoding="utf-8").partition("\n## Log\n")[2]
-    return section.partition("\n## ")[0]
+    assert set(first_column("docs/operator/README.md", "Log")) == set(Line.__struct_encode_fields__)
 
 
 def test_the_operator_is_told_of_every_metric() -> None:
