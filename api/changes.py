@@ -15,6 +15,7 @@ from strawberry.scalars import JSON
 from api.reading.sight import Sight
 from api.scalars import Position
 from api.serving import Serving
+from api.words import ACTOR
 from domain.catalogue import catalogue
 from domain.kernel import type_id
 from infra.entries import StoredEntry
@@ -39,7 +40,7 @@ class Change:
     event_id: strawberry.ID = strawberry.field(description="The entry's own id, to recognise it when it comes again.")
     recorded_at: datetime = strawberry.field(description="When it was written down.")
     occurred_at: datetime = strawberry.field(description="When it happened.")
-    actor: str = strawberry.field(description="Who did it: a user, a token, a rule, an import.")
+    actor: str = strawberry.field(description=ACTOR)
     on_behalf_of: str | None = strawberry.field(
         description="The staff member on whose behalf it was done, where on somebody's."
     )

@@ -13,6 +13,12 @@ from domain.kernel import Word
 
 _FIELD = re.compile(r"`([a-z]+(?:_[a-z]+)+)`")
 
+ACTOR = (
+    "Who did it: `user:` and a staff member's id, `token:` and an API token's, `import:` and the source of a file,"
+    " `administrator` for the operator's token, `operator` for the command line, `daybook` for what it does by itself,"
+    " `demo` for the demo's entries."
+)
+
 
 def described(text: str | None) -> str:
     """A docstring as a description: lines joined within a paragraph, fields named as clients know them."""

@@ -49,7 +49,9 @@ class Role(Node):
     description="What a machine comes in with. The token itself is shown once, by `apiTokenIssue`, and stored nowhere."
 )
 class ApiToken(Node):
-    name: str | None = column("name", "What it is for; null where it was erased.", sort="name_key", filtered=True)
+    name: str | None = column(
+        "name", "What it is for; null where it is hidden from you.", sort="name_key", filtered=True
+    )
     status: ApiTokenStatus = column("status", "Whether it was revoked; look at `expiresAt` too.", filtered=True)
     grants: list[Grant] = all_of(
         "What it allows, on every record.", on={"api_token_id": "id"}, table=api_tokens.GRANTS, filtered=True

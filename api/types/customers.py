@@ -67,7 +67,9 @@ from projections.tickets import TICKETS
 class ContactPoint:
     id: strawberry.ID = column("id", "The contact point's id.", filtered=True)
     kind: ContactKind = column("kind", "What it is.", filtered=True)
-    value: str | None = column("value", "As the customer gave it; null where it was erased.", filtered=True)
+    value: str | None = column(
+        "value", "As the customer gave it; null where it was erased, or is hidden from you.", filtered=True
+    )
     normalised: str | None = column("normalised", "As it is compared: lower case, with country code.", filtered=True)
     label: str | None = column("label", "What it is for, such as `work`.", filtered=True)
     primary: bool = column("is_primary", "Whether it is the first to use among its kind.", filtered=True)
@@ -111,7 +113,10 @@ class Consent:
 class Customer(Node):
     kind: CustomerKind = column("kind", "Whether it is a person or an organisation.", filtered=True)
     name: str | None = column(
-        "name", "The full name; null where there is none or it was erased.", sort="name_key", filtered=True
+        "name",
+        "The full name; null where there is none, it was erased, or is hidden from you.",
+        sort="name_key",
+        filtered=True,
     )
     status: RecordStatus = column("status", "Whether the record is in use.", filtered=True)
     relationship: Relationship = column(

@@ -95,7 +95,10 @@ class StageChange:
 @strawberry.type(description="A deal that we hope to win.")
 class Opportunity(Node):
     title: str | None = column(
-        "title", "What people call the deal; null where it was erased.", sort="title_key", filtered=True
+        "title",
+        "What people call the deal; null where it was erased, or is hidden from you.",
+        sort="title_key",
+        filtered=True,
     )
     status: OpportunityStatus = column("status", "How far it has come.", filtered=True, sort="status")
     customer: LaterCustomer | None = relation("customer_id", "Who would buy.", filtered=True)

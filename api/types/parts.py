@@ -12,6 +12,7 @@ from api.reading.relay import Connection
 from api.reading.sources import Beside
 from api.scalars import Position
 from api.types.fields_set import fields_told
+from api.words import ACTOR
 from domain.catalogue import catalogue
 from projections.company import COMPANY
 from projections.customers import EXTERNAL_IDS, NOTES
@@ -35,7 +36,7 @@ def external_ids_in(table: Table, of: str = "it") -> Any:
 @strawberry.type(description="A note that somebody wrote about a record. Notes are never changed.")
 class Note:
     id: strawberry.ID = column("id", "The note's id.", filtered=True)
-    text: str | None = column("text", "The note; null where it was erased.")
+    text: str | None = column("text", "The note; null where it was erased, or is hidden from you.")
     author: str = column("author", "Who wrote it, such as a user or an import.", filtered=True)
     written_at: datetime = column("written_at", "When it was written.", filtered=True, sort="written_at")
     hidden_fields: list[str] = hidden()
@@ -88,7 +89,7 @@ class HistoryEntry:
     erased: bool = column("erased", "Whether its personal part was erased.", filtered=True)
     occurred_at: datetime = column("occurred_at", "When it happened.", filtered=True)
     recorded_at: datetime = column("recorded_at", "When it was entered into the book.", filtered=True)
-    actor: str = column("actor", "Who did it: a user, a token, a rule or an import.", filtered=True)
+    actor: str = column("actor", ACTOR, filtered=True)
     on_behalf_of: str | None = column(
         "on_behalf_of", "The staff member on whose behalf it was done, where on somebody's.", filtered=True
     )

@@ -38,7 +38,7 @@ from projections.teams import TEAMS
 )
 @strawberry.type(description="Somebody who works here.")
 class StaffMember(Node):
-    name: str | None = column("name", "The name; null where it was erased.", sort="name_key", filtered=True)
+    name: str | None = column("name", "The name; null where it is hidden from you.", sort="name_key", filtered=True)
     status: StaffStatus = column("status", "Whether they work here.", filtered=True)
     email: str | None = column("email", "The e-mail address at work.", filtered=True)
     team: "Team | None" = relation("team_id", "Their team.", filtered=True)

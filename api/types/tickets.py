@@ -55,7 +55,7 @@ class Message:
     public: bool = column("is_public", "Whether the customer sees it.", filtered=True)
     pinned: bool = column("is_pinned", "Whether a note is pinned.", filtered=True)
     channel: TicketChannel | None = column("channel", "The way that a customer's message came.", filtered=True)
-    text: str | None = column("text", "What it says; null where it was erased.")
+    text: str | None = column("text", "What it says; null where it was erased, or is hidden from you.")
     author: str = column("author", "Who wrote it, or entered what the customer wrote.", filtered=True)
     written_at: datetime = column("written_at", "When it was written.", filtered=True, sort="written_at")
     hidden_fields: list[str] = hidden()
@@ -64,7 +64,9 @@ class Message:
 @strawberry.type(description="What a customer said about our service.")
 class Satisfaction:
     score: int = strawberry.field(description="1 to 5; 4 and 5 are satisfied.")
-    comment: str | None = strawberry.field(description="What the customer said; null where nothing, or erased.")
+    comment: str | None = strawberry.field(
+        description="What the customer said; null where nothing, erased, or hidden from you."
+    )
 
 
 @rows_of(
@@ -79,7 +81,10 @@ class Ticket(Node):
         "number", "Its number, for people: ascending and unique, with gaps.", sort="number", filtered=True
     )
     subject: str | None = column(
-        "subject", "What it is about; null where it was erased.", sort="subject_key", filtered=True
+        "subject",
+        "What it is about; null where it was erased, or is hidden from you.",
+        sort="subject_key",
+        filtered=True,
     )
     status: TicketStatus = column("status", "Where it stands.", filtered=True, sort="status")
     kind: TicketKind = column("kind", "What sort of concern it is.", filtered=True)

@@ -192,7 +192,7 @@ class GrantCustomerConsent(Command, frozen=True, kw_only=True):
 class WithdrawCustomerConsent(Command, frozen=True, kw_only=True):
     """Record that the customer may no longer be addressed for a purpose, granted before or not.
 
-    Withdrawing `any` withdraws every channel that was granted for the purpose. A channel withdrawn on its own stays so
+    Withdrawing `ANY` withdraws every channel that was granted for the purpose. A channel withdrawn on its own stays so
     until it is granted on its own.
     """
 

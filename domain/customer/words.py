@@ -19,7 +19,7 @@ ONLY_OF_PERSONS = ("salutation", "job_title", "birthday")
 class CustomerKind(Word):
     """Whether a customer is a person or an organisation; it never changes."""
 
-    PERSON = "person", "A human being: holds e-mail addresses alone, can be a contact of organisations."
+    PERSON = "person", "A human being: no other active one has its e-mail address; can be a contact of organisations."
     ORGANISATION = "organisation", "A company, an authority, an association: has contacts."
 
 

@@ -117,7 +117,7 @@ class ContactKind(Word):
 
 
 class NewContactPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A way to reach a customer, as typed. Admission fills in its normalised value."""
+    """A way to reach a customer, as typed. What it is compared by follows from it."""
 
     contact_point: Annotated[UUID, Derived("cpt")]
     kind: Annotated[ContactKind, Doc("What kind of contact point this is.")]

@@ -15,7 +15,10 @@ class Scope(Word):
 
     OWN = "own", "Records that one looks after oneself: as the owner, or a ticket's assignee."
     QUEUE = "queue", "Also tickets in the queues of one's teams; of other records, no more than the own."
-    TEAM = "team", "Also records of one's team and of all teams below it, tickets escalated to them included."
+    TEAM = (
+        "team",
+        "Also records of one's team, of those that one leads and of all below; tickets escalated to them too.",
+    )
     ALL = "all", "Every record."
 
     @property

@@ -152,7 +152,7 @@ class WinOpportunity(Command, frozen=True, kw_only=True):
 class LoseOpportunity(Command, frozen=True, kw_only=True):
     """Close the deal as lost, and say why."""
 
-    reason: Annotated[LossReason, Doc("Why it was lost; `other` needs a note.")]
+    reason: Annotated[LossReason, Doc("Why it was lost; `OTHER` needs a note.")]
     competitor: Annotated[str | None, Doc("Who got it instead."), LABEL] = None
     note: Annotated[str | None, Doc("What there is to say about it."), PROSE] = None
     closed_on: Annotated[date | None, Doc("The day it was lost; left out, today. Not in the future.")] = None

@@ -83,7 +83,7 @@ class ClosedInFuture(Rule):
 
 
 class LossNoteMissing(Rule):
-    """The reason `other` needs a note that says what it was."""
+    """The reason `OTHER` needs a note that says what it was."""
 
 
 class OpportunityExternalIdTaken(Rule):
