@@ -27,6 +27,8 @@ SIZE = 2_000
 PATIENCE = 60.0
 """Seconds to wait for a moment in which nobody reads the old tables."""
 
+_SCHEMA = "daybook_rebuild_"
+"""Before the model's name: the schema that its new rows stand in until they are switched to."""
 _LOCK_CLASS = 0x6461_7962
 """Advisory locks of rebuilds: this and the hash of the model's name."""
 
@@ -49,14 +51,14 @@ class Rebuild:
 
     def __init__(self, db: Db, book: Scanner, mapper: SealingMapper, model: Model, ahead: ThreadPoolExecutor) -> None:
         self._db, self._book, self._mapper, self._model, self._ahead = db, book, mapper, model, ahead
-        self._schema = f"daybook_rebuild_{model.name}"
+        self._schema = f"{_SCHEMA}{model.name}"
         self._flush = Flush(self._schema)
         self._others = names_of_others(mapper.catalogue, [model])
         self._parked: dict[Lane, Parked] = {}
         self._at = 0
 
     def run(self, report: Callable[[int, int], None]) -> None:
-        self._db.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(self._schema)))
+        _drop(self._db, self._schema)
         self._db.execute(SQL("CREATE SCHEMA {}").format(Identifier(self._schema)))
         tables.create(self._db, self._schema, self._model.tables)
         self._follow(report)
@@ -164,6 +166,28 @@ _REPLACE = """
 """
 
 
+def drop_leftovers(db: Db) -> None:
+    """Drop what rebuilds have left that were killed: as much room as the model takes, and its plain text. `db`: of the
+    owner, in autocommit mode."""
+    for (schema,) in db.execute(_SCHEMAS, (_SCHEMA,)).fetchall():
+        name = schema.removeprefix(_SCHEMA)
+        if _alone(db, name):
+            _drop(db, schema)
+            db.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", (_LOCK_CLASS, name))
+
+
+def _alone(db: Db, model: str) -> bool:
+    """Whether nobody else rebuilds it; from then on, until the session ends."""
+    return db.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", (_LOCK_CLASS, model)).fetchone() == (True,)
+
+
+def _drop(db: Db, schema: str) -> None:
+    db.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema)))
+
+
+_SCHEMAS = "SELECT nspname::text FROM pg_namespace WHERE starts_with(nspname, %s) ORDER BY nspname"
+
+
 def rebuild(
     conninfo: str,
     mapper: SealingMapper,
@@ -184,8 +208,7 @@ def rebuild(
         prepare_to_write(reader)
         # All is written through this session, so its end ends the rebuild; a host's death is noticed in half a minute.
         db.execute("SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4")
-        [(alone,)] = db.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", (_LOCK_CLASS, model.name))
-        if not alone:
+        if not _alone(db, model.name):
             raise RebuildUnderWay(
                 f"The read model {model.name} is being rebuilt by another process; wait for that one."
             )

@@ -35,7 +35,7 @@ from infra.roles import RoleError
 from infra.rotation import RotationError
 from infra.settings import Settings, SettingsError, read_settings
 from projections.model import Model
-from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, rebuild
+from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, drop_leftovers, rebuild
 from projections.registry import may_hold_persons, models
 from projections.tables import ModelError, install
 
@@ -139,9 +139,10 @@ class Migrated(NamedTuple):
 
 
 def migrate(conninfo: Conninfo) -> Migrated:
-    """Apply what is pending, divide the rights, and make new read models."""
+    """Apply what is pending, divide the rights, make new read models, and drop what killed rebuilds have left."""
     done = migrations.migrate(conninfo)
     with psycopg.connect(conninfo, autocommit=True, application_name="daybook migrate") as db:
+        drop_leftovers(db)
         return Migrated(done.applied, done.wanting, install(db, models))
 
 

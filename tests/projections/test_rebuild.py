@@ -1,5 +1,6 @@
 """Rebuilding: from the first entry, beside the rows that serve, and switched in one transaction."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -12,12 +13,14 @@ import pytest
 
 from domain.kernel import new_id
 from domain.kernel.recorded import Recorded
+from infra.embedded.software import wheel_binaries
 from projections import rebuild as rebuilding
 from projections import tables
 from projections.model import Model, Posting, Table
-from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, rebuild
+from projections.rebuild import NoMomentToSwitch, RebuildUnderWay, drop_leftovers, rebuild
 from projections.status import status
 from projections.tables import ModelError, install
+from tests.postgres import NEWEST
 from tests.projections.conftest import Diaries, until
 from tests.projections.diaries import DIARIES, PAGES, append, counted, diaries, plain_fold, post, rows
 from tests.toy import DiaryBegun, DiaryClosed, DiaryMoved, PageWritten
@@ -222,6 +225,47 @@ def test_killed_it_leaves_the_old_rows_and_the_next_begins_anew(book: Diaries, t
         until(lambda: book.db.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone() == (0,))
         rebuild(book.parts.conninfo, book.parts.mapper, diaries)
     assert rows(book.db) == folded(book)
+
+
+def schemas(book: Diaries) -> list[str]:
+    return [name for (name,) in book.db.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE '%rebuild%'")]
+
+
+def test_what_killed_rebuilds_have_left_is_dropped_and_what_others_build_is_not(book: Diaries) -> None:
+    write(book)
+    for schema in ("daybook_rebuild_counted", "daybook_rebuild_of_another_version"):
+        book.db.execute(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.rows ()")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def report(position: int, of: int) -> None:
+        begun.set()
+        assert go_on.wait(20)
+
+    with ThreadPoolExecutor(1) as other:
+        under_way = other.submit(rebuild, book.parts.conninfo, book.parts.mapper, diaries, report)
+        assert begun.wait(20)
+        drop_leftovers(book.db)
+        assert schemas(book) == ["daybook_rebuild_diaries"]
+        go_on.set()
+        under_way.result(20)
+    rebuild(book.parts.conninfo, book.parts.mapper, counted)  # whoever drops keeps nobody from it
+    assert rows(book.db) == folded(book)
+
+
+def test_the_documented_backup_holds_no_rows_of_a_rebuild(book: Diaries) -> None:
+    """It says that it holds no personal value in plain text."""
+    book.db.execute("CREATE SCHEMA daybook_rebuild_diaries")
+    book.db.execute("CREATE TABLE daybook_rebuild_diaries.diaries AS SELECT 'Ada Lovelace' AS owner")
+    pages = (Path(__file__).parents[2] / "docs/operator/README.md").read_text(encoding="utf-8")
+    found = re.findall(r"--exclude-(?:table|schema|table-data) [^ ]+", pages[: pages.index("## Restore")])
+    options = [part.strip("'") for option in found for part in option.split()]
+    assert options
+    dump = subprocess.run(
+        [wheel_binaries(NEWEST) / "pg_dump", "--dbname", book.parts.conninfo, *options],
+        timeout=60, check=True, capture_output=True,
+    ).stdout  # fmt: skip
+    assert b"daybook.events" in dump
+    assert b"Ada Lovelace" not in dump
 
 
 def test_a_long_query_is_waited_for_and_holds_nobody_up(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
