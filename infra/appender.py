@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeAlias
 
+from psycopg import Error
+
 from domain.appending import AlreadyHandled, ClaimTaken, Conditions, Entry, KeyDestroyed, Moved
 from domain.kernel import Refused
 from infra.append import Append, may_be_supposed
@@ -100,7 +102,7 @@ class Appender:
             return
         try:
             self._exchange.run(_ROLLBACK)
-        except psycopg.Error:
+        except Error:
             self.disconnect()
 
     def disconnect(self) -> None:
