@@ -84,8 +84,7 @@ def serve(
         finishing(settings, conninfo) if projections else nullcontext(),
     ):
         log_discreetly()
-        if projections:
-            _require_signing_key(settings, conninfo)
+        _require_keys(settings, conninfo, projections=projections)
         application = partial(
             create_app,
             conninfo,
@@ -111,10 +110,14 @@ def serve(
             raise CommandFailed("The server did not start; the reason stands above.", OUT_OF_REACH)
 
 
-def _require_signing_key(settings: Settings, conninfo: Conninfo) -> None:
-    """Raises SigningKeyError here, where it is told in a sentence: what a worker lacks, it tells in a traceback."""
-    with psycopg.connect(conninfo, autocommit=True) as db:
-        signing_key(settings.signing_key_file, begun=has_begun(db))
+def _require_keys(settings: Settings, conninfo: Conninfo, *, projections: bool) -> None:
+    """Raises MasterKeyError or SigningKeyError here, where it is told in a sentence: what a worker lacks, it tells in a
+    traceback."""
+    with assembled(conninfo, settings.master_key_file):
+        pass
+    if projections:
+        with psycopg.connect(conninfo, autocommit=True) as db:
+            signing_key(settings.signing_key_file, begun=has_begun(db))
 
 
 def _policy(settings: Settings, documents: Sequence[Path] | None, trusted_only: bool | None) -> "Policy":

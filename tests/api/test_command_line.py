@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
@@ -231,6 +232,24 @@ def test_a_missing_master_key_is_told(told: Shell) -> None:
     done = told.run("replay", "old:1")
     assert done.returncode == OUT_OF_REACH
     assert "Put the key file back" in done.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_master_key_that_is_missing_or_another_books_is_told_before_anything_is_open(
+    told: Shell, workers: str
+) -> None:
+    assert told.run("demo").returncode == OK  # the ready roles are there, and nothing is left to begin with
+    file = told.folder / "master.key"
+    another = f"daybook-master-key-1:{b64encode(bytes(32)).decode()}\n"
+    for key, says in (
+        (another, "This master key does not open this book.*"),
+        (None, "This book was begun under a master key, but .* Put the key file back.*"),
+    ):
+        file.unlink() if key is None else file.write_text(key)
+        with mock.patch.object(signal, "signal"):
+            done = told.run("serve", "--port", "0", "--workers", workers)
+        assert (done.returncode, done.stdout) == (OUT_OF_REACH, "")
+        assert re.fullmatch(f"daybook: {says}\n", done.stderr)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
