@@ -6,7 +6,7 @@ type conditions leave out, everything counts.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from graphql import (
@@ -264,14 +264,14 @@ def counted(given: object) -> int:
 
 def has_too_many_values(variables: Mapping[str, Any]) -> bool:
     """Whether variables, as JSON has them, hold more than MOST_VALUES, however deep. Nobody counts on beyond."""
-    count, pending = 0, [cast("Any", variables)]
+    count, pending = 0, [cast("Sequence[object]", list(variables.values()))]
     while pending:
-        one = pending.pop()
-        within = one.values() if isinstance(one, Mapping) else one
+        within = pending.pop()
         count += len(within)
         if count > MOST_VALUES:
             return True
-        pending += [each for each in within if isinstance(each, dict | list)]
+        pending += [cast("list[object]", each) for each in within if isinstance(each, list)]
+        pending += [list(cast("dict[str, object]", each).values()) for each in within if isinstance(each, dict)]
     return False
 
 
