@@ -114,7 +114,10 @@ class Erasures:
         while True:
             state, version = self._stands(customer)
             if state.erasure is Erasure.ERASED and not again:
-                return
+                if self._last(customer)[1]:
+                    return
+                self._daybook.forget()  # of a server that has taken over, it remembers a receipt that is lost
+                continue
             reach = self._reach(customer, again)
             if not again:
                 self._ledger.begin(customer, reach.keys)
@@ -145,11 +148,16 @@ class Erasures:
             fold = self._daybook.fold(customer)
             state, version = fold.state, fold.version
         except Unfoldable as stopped:
-            with self._pool.connection() as db:
-                [(version, erased)] = db.execute(_VERSION, (customer,), binary=True).fetchall()
+            version, erased = self._last(customer)
             state = stopped.before
         state = state if isinstance(state, Customer) else Customer()
         return replace(state, erasure=Erasure.ERASED) if erased else state, version
+
+    def _last(self, customer: UUID) -> tuple[int, bool]:
+        """The customer's version in the book, and whether a receipt is there."""
+        with self._pool.connection() as db:
+            [(version, erased)] = db.execute(_VERSION, (customer,), binary=True).fetchall()
+        return version, erased
 
     def _reach(self, customer: UUID, again: Iterable[UUID]) -> Reach:
         with self._pool.connection() as db, unhurried(db):

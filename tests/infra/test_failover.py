@@ -1,17 +1,21 @@
 """Another server takes over without the last entries, as an asynchronous standby may: nobody goes on from them."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
 
 from api.composition import Parts, assembled
-from domain.customer import AddCustomerNote, CustomerKind, RegisterCustomer
+from domain.customer import PERSONAL_DATA_ERASED, AddCustomerNote, CustomerKind, RegisterCustomer
 from domain.kernel import Refused, new_id
 from domain.queue import CreateQueue, RenameQueue
 from infra.append import APPEND_LOCK
 from infra.person_keys import rotate_one
+from tests.api.filled import opened
+from tests.api.test_contacts_in_the_book import approved, doer
 from tests.faults.processes import until
 from tests.standby import Standby
 from tests.toy import (
@@ -102,3 +106,33 @@ def test_nothing_is_sealed_under_a_generation_that_is_lost(database: str, tmp_pa
     with assembled(database, file) as another:
         parts = another.vault.open_entries(another.store.entries(0, 10))
     assert [type(part) for part in parts] == 3 * [bytes]
+
+
+def test_an_erasure_whose_receipt_is_lost_is_carried_out_again(database: str, tmp_path: Path, standby: Standby) -> None:
+    with opened(database, tmp_path) as parts:
+        do = doer(parts)
+        ada = do("register", kind="person", name="Ada").id
+        approved(do, ada)
+        standby.falls_behind()
+        forgotten = parts.daybook.forgotten
+        until(lambda: carried_out(parts), "it is carried out")
+        until(lambda: parts.daybook.forgotten > forgotten, "what was known of her is forgotten")
+        parts.daybook.fold(ada)  # and how she stands is remembered again
+        standby.takes_over()
+        with psycopg.connect(database, autocommit=True) as db:
+            receipts = "SELECT FROM daybook.events WHERE topic = ANY(%s)"
+
+            def again() -> bool:
+                carried_out(parts)
+                return db.execute(receipts, ([*PERSONAL_DATA_ERASED],)).rowcount == 1
+
+            until(again, "it is carried out again")
+            kept = db.execute("SELECT FROM daybook_keys.subjects WHERE subject = %s AND wrapped IS NOT NULL", (ada,))
+            assert not kept.rowcount
+
+
+def carried_out(parts: Parts) -> list[UUID]:
+    """Whose erasure was; nobody's where a connection was found to be broken."""
+    with suppress(psycopg.OperationalError):
+        return parts.erasures.carry_out_approved()
+    return []
