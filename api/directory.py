@@ -42,6 +42,7 @@ class Directory:
         """`lines`: open, and not shared with what may take long, or it would keep a revocation waiting."""
         self._lines, self._progress = lines, progress
         self._everybody, self._mark = Everybody(), _NO_MARK
+        self._losses: int = progress.losses
         self._wanted = asyncio.Event()
         self._looked = asyncio.Event()
         self.edition = 0
@@ -123,12 +124,12 @@ class Directory:
             self._everybody = Everybody()
 
     async def _look(self) -> None:
-        """Read everything anew, where a mark says that something moved."""
-        position = self._progress.position
+        """Read everything anew, where a mark says that something moved, or where the database may be another one."""
+        position, losses = self._progress.position, self._progress.losses
         (mark,) = await self._lines.fetch(MARK, ())
-        if mark != self._mark:
+        if mark != self._mark or losses != self._losses:
             self._mark, found = await self._lines.fetch(EVERYBODY, ())
-            self._everybody = decoded(found or b"[]")
+            self._everybody, self._losses = decoded(found or b"[]"), losses
             self.edition += 1
         self.position = position
         self._looked.set()

@@ -293,6 +293,26 @@ async def test_what_nobody_told_is_noticed_by_looking(database: str, tmp_path: P
         assert found.grants == {}
 
 
+async def test_of_a_server_that_has_taken_over_everything_is_read(
+    database: str, superuser: str, tmp_path: Path
+) -> None:
+    """Other entries may stand where lost ones stood, and move no position."""
+    async with serving(database, tmp_path) as client, directory_of(database) as elsewhere:
+        person, role = await a_person_with_a_role(client)
+        granted = await client.mutate("staffMemberGrantRole", "position", id=person, role=role)
+        assert await elsewhere.reached(int(granted["position"]), 10)
+        edition = elsewhere.edition
+        with psycopg.connect(database, autocommit=True) as db, psycopg.connect(superuser, autocommit=True) as over:
+            db.execute("DELETE FROM daybook_read.staff_member_roles")
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> %s"
+            over.execute(ended, (db.info.dbname, db.info.backend_pid))
+        async with asyncio.timeout(10):
+            await elsewhere.beyond(edition)
+        found = elsewhere.of_staff_member(parse_type_id(person)[1])
+        assert found is not None
+        assert found.grants == {}
+
+
 async def test_a_token_that_has_expired_is_nobodys(database: str, tmp_path: Path) -> None:
     async with serving(database, tmp_path) as client:
         grants = [{"permission": "READ_BOOK", "scope": "ALL"}]
