@@ -155,6 +155,7 @@ class Tape:
 
     def stop(self) -> None:
         self._feed.sweeps.discard(self.swept)
+        self._told.clear()  # it is part of a cycle, which Python may be long in finding
         self._advance.stop()
         if self._coming is not None:
             self._coming.cancel()
@@ -255,6 +256,7 @@ class Latest:
         return self._told
 
     def stop(self) -> None:
+        self._told = None
         self._reading.stop()
 
     async def _read_now(self) -> None:

@@ -1,7 +1,9 @@
 """What was evaluated before an erasure is told to nobody after it, wherever it was on its way just then."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+import gc
+import weakref
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 import pytest
@@ -196,3 +198,62 @@ async def test_who_waits_for_what_is_lost_is_told() -> None:
     async with asyncio.timeout(5):
         with pytest.raises(RequestError):
             await Latest(cast("Feed", feed), selected, evaluate).at(105)
+
+
+class Kept:
+    """An answer of which one sees whether anybody keeps it."""
+
+    def __init__(self, encoded: bytes) -> None:
+        self.encoded = encoded
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """What is part of a cycle stays: a process that serves collects rarely."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_what_was_kept_goes_with_the_last_who_follows() -> None:
+    feed, kept = Growing(0), list["weakref.ref[Kept]"]()
+
+    async def evaluate(message: object) -> Answer:
+        answer = Kept(cast("Entry", message).name.encode())
+        kept.append(weakref.ref(answer))
+        return cast("Answer", answer)
+
+    begin = cast("Message", Entry("0", "begin"))
+    one, other = (BookSource(cast("Feed", feed), 0, begin, read(feed), "key").answers(evaluate) for _ in range(2))
+    await anext(one)
+    await anext(other)
+    following = [asyncio.ensure_future(anext(each)) for each in (one, other)]
+    await asyncio.sleep(0)
+    feed.grow(50)
+    while following:
+        await following.pop()
+    assert sum(each() is not None for each in kept) >= 50
+    await one.aclose()
+    await other.aclose()
+    await asyncio.sleep(0)  # the loop lets go of what it has done last
+    assert [each for each in kept if each() is not None] == []
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_a_record_as_it_was_read_goes_with_the_last_who_follows() -> None:
+    feed, kept = Growing(0), list["weakref.ref[Kept]"]()
+
+    async def evaluate(_: object) -> Answer:
+        answer = Kept(b"Ada")
+        kept.append(weakref.ref(answer))
+        return cast("Answer", answer)
+
+    async def now() -> Ready:
+        return Ready(b'{"name": "Ada"}')
+
+    latest = Latest(cast("Feed", feed), now, evaluate)
+    await latest.at(0)
+    assert [each() is not None for each in kept] == [True]
+    latest.stop()
+    assert [each() is not None for each in kept] == [False]
