@@ -19,6 +19,7 @@ from domain.appending import (
     AlreadyExists,
     AlreadyHandled,
     Book,
+    BookUnavailable,
     ClaimTaken,
     Conditions,
     Draft,
@@ -140,6 +141,7 @@ class Daybook(Application[UUID]):
         return self._folds.cleared
 
     async def _attempts(self, decider: AnyDecider, command: Command, context: Context, authority: Authority) -> Receipt:
+        begun_in = self._book.lineage
         for attempt in range(ATTEMPTS):
             # What is remembered is good enough to succeed on, because the append checks every version that was read;
             # to refuse, or after somebody was faster, the store is asked.
@@ -159,6 +161,8 @@ class Daybook(Application[UUID]):
                 if kept := await Look(receipt):
                     return self._again(decider, command, context, kept)
                 raise
+        if self._book.lineage != begun_in:
+            raise BookUnavailable("The book's connection was lost again and again; send it again with the same key.")
         raise Refused(TooManyAtOnce())
 
     async def _decide_and_append(

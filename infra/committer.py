@@ -263,7 +263,10 @@ class Committer:
                 self._appender.roll_back()
                 self._blame(batch, failure, deadline)
                 return
-            self._appender.disconnect()
+            if _starved(failure):
+                self._appender.roll_back()
+            else:
+                self._appender.disconnect()
             self._give_up([one for one in batch if one.conditions is None], failure)
             batch = [one for one in batch if one.conditions is not None]
             if not batch or time.monotonic() > deadline or self._closing.wait(PAUSE):
@@ -305,3 +308,8 @@ def _away(error: Exception) -> bool:
     lost = isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith("25")
     # 25: the transaction stood still for too long, or this server only reads since another one took over.
     return lost or isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+
+
+def _starved(error: Exception) -> bool:
+    """Whether the server is there and lacks room. Its connection stays, and in its lineage what was decided holds."""
+    return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith("53")

@@ -325,7 +325,7 @@ def asked(
     runner: asyncio.Runner, reader: Reader, book: Book, name: str, sight: Sight, position: int | None = None
 ) -> set[str]:
     """The ids that a list shows; it is short, and its records have a history."""
-    where = ", where: {status: {in: [ACTIVE, ARCHIVED]}}" if name == "customers" else ""
+    where = ", where: {status: {in: [ACTIVE, ARCHIVED, ERASED]}}" if name == "customers" else ""
     query = f"{{ {name}(first: 100{where}) {{ totalCount nodes {{ id history(first: 100) {{ totalCount }} }} }} }}"
     if position is not None:
         query = f'{{ asOf(at: {{position: "{position}"}}) {query} }}'

@@ -73,6 +73,6 @@ async def test_over_a_websocket(database: str, tmp_path: Path) -> None:
             ]
             with pytest.raises(TransportQueryError) as caught:
                 await anext(session.subscribe(asked(FEED, {"after": "5000"})))
-            assert [error["extensions"]["code"] for error in caught.value.errors or ()] == ["BAD_USER_INPUT"]
+            assert [error["extensions"]["code"] for error in caught.value.errors or ()] == ["POSITION_UNKNOWN"]
             read = await session.execute(asked(CUSTOMER, {"id": written["customer"]["id"]}))
             assert read == {"customer": {"name": "Ada"}}

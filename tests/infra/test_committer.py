@@ -148,6 +148,25 @@ def test_beside_one_that_can_not_be_appended_nobody_has_to_decide_anew(desk: Des
     assert (outcomes[0], outcomes[2]) == ([3], [4])
 
 
+def test_while_the_disk_is_full_nobody_has_to_decide_anew(desk: Desk) -> None:
+    """What there is no room for is tried again over the same connection: another one would begin another lineage."""
+    assert outcome(begun(submission(desk, new_id()))) == [1]
+    lineage = desk.committer.lineage
+    desk.db.execute("""
+        CREATE SEQUENCE public.tries;
+        CREATE FUNCTION public.no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM nextval('public.tries');
+            RAISE 'no space left on device' USING ERRCODE = 'disk_full';
+        END $$;
+        CREATE TRIGGER no_room BEFORE INSERT ON daybook.events FOR EACH ROW EXECUTE FUNCTION public.no_room()
+    """)
+    appending = begun(submission(desk, new_id(), lineage=lineage))
+    until(lambda: desk.column("SELECT last_value FROM public.tries")[0] >= 3)
+    desk.db.execute("DROP TRIGGER no_room ON daybook.events")
+    assert outcome(appending) == [2]
+    assert desk.committer.lineage == lineage
+
+
 def test_whoever_is_told_of_commits_may_fail(book: Parts, database: str, caplog: pytest.LogCaptureFixture) -> None:
     def told(_: object) -> None:
         raise ValueError("secret")

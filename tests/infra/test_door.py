@@ -13,6 +13,7 @@ import pytest
 
 from api.composition import Parts
 from domain.appending import (
+    BookUnavailable,
     IdempotencyKeyReused,
     OccurredBeforeLast,
     OccurredInTheFuture,
@@ -193,6 +194,22 @@ def test_unknown_ids_are_named_with_their_path(books: tuple[Parts, Parts]) -> No
     with pytest.raises(Refused) as refused:
         handled(books[0], EncloseDiary(id=id, into=new_id()), asking())
     assert refused.value.broken == (UnknownId(kind="diary", path=("into",)),)
+
+
+def test_whose_connection_is_lost_again_and_again_is_not_told_that_others_were_faster(
+    books: tuple[Parts, Parts], database: str
+) -> None:
+    command, context = BeginDiary(id=new_id(), owner="Ada"), asking()
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("""
+            CREATE FUNCTION daybook.lose() RETURNS trigger LANGUAGE plpgsql
+                AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;
+            CREATE TRIGGER lose BEFORE INSERT ON daybook.events FOR EACH ROW EXECUTE FUNCTION daybook.lose()
+        """)
+        with pytest.raises(BookUnavailable):
+            handled(books[0], command, context)
+        db.execute("DROP TRIGGER lose ON daybook.events")
+    assert handled(books[0], command, context).version == 1
 
 
 def test_positions_are_dense_and_times_never_go_back(books: tuple[Parts, Parts]) -> None:
