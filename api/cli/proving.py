@@ -61,7 +61,7 @@ def verify(
                 verdict = verified(book, log, verifiers, elsewhere, advance)
         except psycopg.OperationalError:
             raise
-        except Exception as error:
+        except _NOT_AS_OURS as error:
             if not tables:
                 raise
             verdict = _stopped(error)
@@ -167,6 +167,10 @@ def _text(file: Path) -> str:
 def _entries(db: Db) -> int:
     row = db.execute("SELECT count(*) FROM daybook.events").fetchone()
     return 0 if row is None else int(row[0])
+
+
+_NOT_AS_OURS = (psycopg.Error, LookupError, TypeError, ValueError)
+"""What reading tables raises that are others than ours."""
 
 
 def _stopped(error: Exception) -> Verdict:
