@@ -41,7 +41,7 @@ ROWS = Table(
 
 
 def _post(posting: Posting, recorded: Recorded[Any]) -> None:
-    id, position = str(recorded.originator_id), recorded.position
+    id, position = recorded.originator_id, recorded.position
     match recorded.event:
         case CustomerRegistered(name=name, contact_points=points):
             email = next((one.value for one in opened(points) or ()), None)
@@ -49,7 +49,7 @@ def _post(posting: Posting, recorded: Recorded[Any]) -> None:
         case CustomerRenamed(new=name):
             posting.change(ROWS, id, name=opened(name), position=position)
         case CustomerNoteAdded(note=note):
-            posting.change(ROWS, id, last_note=str(note), position=position)
+            posting.change(ROWS, id, last_note=note, position=position)
         case _:
             posting.change(ROWS, id, position=position)
 

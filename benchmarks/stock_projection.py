@@ -131,7 +131,7 @@ class ModelsView(PostgresTrackingRecorder):
         with self.datastore.transaction(commit=True) as cursor:
             self._insert_tracking(cursor, tracking)
             for statement in self._flush.statements([(at, posting.changes)]):
-                cursor.execute(statement.query, (statement.rows.decode(),), prepare=True)
+                cursor.execute(statement.text.whole, (statement.rows.decode(),), prepare=True)
 
 
 class ModelsProjection(Projection[ModelsView]):

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import msgspec
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from projections.flush import recordset
 from projections.model import Table
+from projections.statements import recordset
 from projections.tables import READ, Db, sql_type
 
 

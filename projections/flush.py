@@ -15,22 +15,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
-from psycopg.sql import SQL, Composable, Identifier, Placeholder
 from psycopg.types.json import Json
 
 from infra.times import IN_UTC
 from projections.model import Key, Table
-from projections.past import UNTIL, UNTIL_OCCURRED, At, Turn, past_name, past_of, stored
-from projections.tables import Change, Db, declared, sql_type
+from projections.past import UNTIL, UNTIL_OCCURRED, At, Turn
+from projections.statements import PATCH, Text, clearing, text_of
+from projections.tables import Change, Db
 
 LONGEST_IDLE = 30.0
 """Seconds in a transaction without a statement after which it is given up: whoever holds its locks was suspended."""
 
 
 class Statement(NamedTuple):
-    query: bytes
+    text: Text
     rows: bytes
-    """The statement's one parameter: a JSON array of objects, encoded already."""
+    """A JSON array of objects, encoded already."""
 
 
 class Flush:
@@ -38,7 +38,7 @@ class Flush:
 
     def __init__(self, schema: str) -> None:
         self._schema = schema
-        self._texts: dict[tuple[str, str, frozenset[str]], bytes] = {}
+        self._texts: dict[tuple[str, str, frozenset[str]], Text] = {}
         self._kinds: dict[tuple[str, str, tuple[str, ...]], tuple[str, frozenset[str]]] = {}
         self._encode = msgspec.json.Encoder().encode
 
@@ -52,19 +52,22 @@ class Flush:
         for table, turns, cleared in folded(postings):
             if cleared:
                 rows = self._encode([{table.of: record} for record in cleared])
-                made += [Statement(self._text(table, verb, frozenset()), rows) for verb in _clearing(table)]
+                made += [Statement(self._text(table, verb, frozenset()), rows) for verb in clearing(table)]
             alike: dict[tuple[str, frozenset[str]], list[Mapping[str, Any]]] = {}
             if not table.grows:
                 # What is read of the rows as they were stands before what changes them.
                 for key, turn in turns.items():
-                    self._keep(table, key, turn, alike)
+                    if turn.verb != "change" or turn.first is not turn.since:
+                        self._keep(table, key, turn, alike)
             names, since, occurred = table.key, table.since, table.since_occurred
             for key, turn in turns.items():
                 verb, columns, at = turn.verb, turn.columns, turn.since
                 if verb == "insert" and not (turn.is_new and table.is_keyed_by_record):
                     verb = "replace"  # a row may stand there: what removed it was in this batch too, or it is another's
+                elif verb == "change" and turn.first is at and not table.grows:
+                    verb = "keep and change"
                 row = {**columns, since: at.position, occurred: at.occurred_at}
-                if verb in ("change", "remove"):
+                if verb not in ("insert", "replace"):
                     row.update(zip(names, key, strict=True))
                 alike.setdefault(self._kind(table, verb, columns), []).append(row)
             made += [
@@ -82,7 +85,7 @@ class Flush:
             self._kind(table, verb, columns)  # for its objections
             made = {**columns, table.since: since.position, table.since_occurred: since.occurred_at}
             if verb == "change":
-                alike.setdefault(_BETWEEN, []).append({_PATCH: made, **_ending(table, key, until)})
+                alike.setdefault(_BETWEEN, []).append({PATCH: made, **_ending(table, key, until)})
             elif verb == "insert":
                 alike.setdefault(_WHOLE, []).append({**made, UNTIL: until.position, UNTIL_OCCURRED: until.occurred_at})
 
@@ -93,17 +96,18 @@ class Flush:
         kind = self._kinds.get(name)
         if kind is None:
             given = _checked(table, verb, columns) - {table.since, table.since_occurred}
-            kind = self._kinds[name] = (verb, given if verb == "change" else frozenset())
+            kind = self._kinds[name] = (verb, given if verb in _CHANGES else frozenset())
         return kind
 
     def write(self, db: Db, statements: Iterable[Statement]) -> None:
-        for query, rows in statements:
-            db.execute(query, (Json(rows, _as_it_is),), prepare=True)
+        for text, rows in statements:
+            db.execute(text.whole, (Json(rows, _as_it_is),), prepare=True)
 
-    def _text(self, table: Table, verb: str, given: frozenset[str]) -> bytes:
+    def _text(self, table: Table, verb: str, given: frozenset[str]) -> Text:
         name = (table.name, verb, given)
         if name not in self._texts:
-            self._texts[name] = _text(self._schema, table, verb, given).as_bytes(None)
+            columns = [one for one in table.columns if one in given]
+            self._texts[name] = text_of(self._schema, table, verb, columns, len(self._texts))
         return self._texts[name]
 
 
@@ -131,11 +135,10 @@ def give_up_when_idle(db: Db, seconds: float) -> None:
     db.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (longest,))
 
 
+_CHANGES = ("change", "keep and change")
 _ENDED = ("ended", frozenset[str]())
 _BETWEEN = ("between", frozenset[str]())
 _WHOLE = ("whole", frozenset[str]())
-_PATCH = "*patch"
-"""Beside a row's key: the columns in which it differs from the one in the table. No column is called so."""
 
 
 def _ending(table: Table, key: Key, at: At) -> dict[str, Any]:
@@ -149,7 +152,7 @@ def _checked(table: Table, verb: str, columns: Mapping[str, Any]) -> frozenset[s
     """The columns, which are such as the table has. Raises KeyError."""
     if not columns.keys() <= table.columns.keys():
         raise KeyError(f"{min(columns.keys() - table.columns.keys())} is no column of {table.name}")
-    if verb == "change" and not columns.keys().isdisjoint(table.key):
+    if verb in _CHANGES and not columns.keys().isdisjoint(table.key):
         raise KeyError(f"a change of {table.name} sets a column of its key: remove the row and insert another")
     return frozenset(columns)
 
@@ -201,91 +204,3 @@ def _naming(table: Table, rows: Mapping[Key, Turn]) -> dict[Any, list[Key]]:
 def _name(naming: dict[Any, list[Key]], table: Table, key: Key, columns: Mapping[str, Any]) -> None:
     for one in {columns.get(table.of), *key}:
         naming.setdefault(one, []).append(key)
-
-
-def _text(schema: str, table: Table, verb: str, given: frozenset[str]) -> Composable:
-    match verb:
-        case "insert":
-            return _insert(Identifier(schema, table.name), stored(table))
-        case "replace":
-            return _replace(Identifier(schema, table.name), stored(table))
-        case "change":
-            return _change(Identifier(schema, table.name), table, [name for name in table.columns if name in given])
-        case "remove":
-            return SQL("DELETE FROM {} AS old USING {} WHERE {}").format(
-                Identifier(schema, table.name), recordset(table, table.key), _same(table)
-            )
-        case "clear":
-            return _clear(schema, table, table.name)
-        case "clear the past":
-            return _clear(schema, table, past_name(table))
-        case _:
-            return _to_past(schema, table, verb)
-
-
-def _clearing(table: Table) -> tuple[str, ...]:
-    return ("clear",) if table.grows else ("clear", "clear the past")
-
-
-def _clear(schema: str, table: Table, name: str) -> Composable:
-    return SQL("DELETE FROM {} AS old USING {} WHERE old.{column} = new.{column}").format(
-        Identifier(schema, name), recordset(table, [table.of]), column=Identifier(table.of)
-    )
-
-
-def _insert(target: Identifier, table: Table) -> Composable:
-    columns = _list(Identifier(name) for name in table.columns)
-    return SQL("INSERT INTO {} ({}) SELECT {} FROM {}").format(
-        target, columns, columns, recordset(table, table.columns)
-    )
-
-
-def _replace(target: Identifier, table: Table) -> Composable:
-    """To look for a row that stands there already costs a tenth of all posting: it is done where one may be."""
-    rest = _list(SQL("{0} = excluded.{0}").format(Identifier(name)) for name in table.columns if name not in table.key)
-    # One whose columns are all of its key has a position beside them, but for one that is its own position.
-    instead = SQL("UPDATE SET {}").format(rest) if set(table.columns) > set(table.key) else SQL("NOTHING")
-    return SQL("{} ON CONFLICT ({}) DO {}").format(_insert(target, table), _list(map(Identifier, table.key)), instead)
-
-
-def _change(target: Identifier, table: Table, given: list[str]) -> Composable:
-    changed = [*given, table.since, table.since_occurred]
-    values = _list(SQL("{0} = new.{0}").format(Identifier(name)) for name in changed)
-    return SQL("UPDATE {} AS old SET {} FROM {} WHERE {}").format(
-        target, values, recordset(table, [*table.key, *changed]), _same(table)
-    )
-
-
-def _to_past(schema: str, table: Table, kind: str) -> Composable:
-    """Rows of the past: those of the table, those with other columns, or such as never stood in the table."""
-    past, old = past_of(table), Identifier(schema, table.name)
-    columns = _list(map(Identifier, past.columns))
-    into = SQL("INSERT INTO {} ({})").format(Identifier(schema, past.name), columns)
-    if kind == "whole":
-        return SQL("{} SELECT {} FROM {}").format(into, columns, recordset(past, past.columns))
-    of = "old" if kind == "ended" else "made"
-    ends = (UNTIL, UNTIL_OCCURRED)
-    values = _list(Identifier("new" if name in ends else of, name) for name in past.columns)
-    if kind == "ended":
-        rows = SQL("{}, {} AS old WHERE {}").format(recordset(past, [*table.key, *ends]), old, _same(table))
-    else:
-        patched = msgspec.structs.replace(past, columns={**past.columns, _PATCH: "json"})
-        rows = SQL("{}, {} AS old, json_populate_record(old, new.{}) AS made WHERE {}").format(
-            recordset(patched, [*table.key, _PATCH, *ends]), old, Identifier(_PATCH), _same(table)
-        )
-    return SQL("{} SELECT {} FROM {}").format(into, values, rows)
-
-
-def recordset(table: Table, columns: Iterable[str]) -> Composable:
-    """The rows of one JSON text, with these columns, as `new`."""
-    kinds = stored(table).columns
-    typed = _list(SQL("{} {}").format(Identifier(name), declared(sql_type(kinds[name]))) for name in columns)
-    return SQL("json_to_recordset({}::json) AS new ({})").format(Placeholder(), typed)
-
-
-def _same(table: Table) -> Composable:
-    return SQL(" AND ").join(SQL("old.{0} = new.{0}").format(Identifier(name)) for name in table.key)
-
-
-def _list(parts: Iterable[Composable]) -> Composable:
-    return SQL(", ").join(parts)

@@ -15,6 +15,7 @@ from projections.flush import Flush, Statement
 from projections.lanes import Lane, Parked, Unit, is_poison, park, write_carefully
 from projections.lease import RENEW, Lease
 from projections.model import Model
+from projections.statements import Text
 from projections.tables import Db
 
 PROJECTED = "daybook_projected"
@@ -80,8 +81,12 @@ class Batch(NamedTuple):
     parked: Sequence[Parked]
     statements: Sequence[Statement] | None
     """None where some value can't be written: the batch is then written with care, to find which."""
-    at_once: bool = True
-    """They may be one statement: nothing is cleared and written anew."""
+
+    @property
+    def at_once(self) -> Sequence[Statement] | None:
+        """Those that may be one statement."""
+        made = self.statements
+        return None if made is None or self.parked or any(one.text.clears for one in made) else made
 
 
 def standing(db: Db, models: Sequence[Model], known: Standing | None = None) -> Standing:
@@ -105,9 +110,9 @@ def commit(exchange: Exchange, flush: Flush, lease: Lease, batch: Batch, where: 
 
     An error that the batch itself causes leads to a second try with care; others are raised, and LeaseLost, Superseded.
     """
-    if batch.statements is not None and batch.at_once and not batch.parked:
+    if (at_once := batch.at_once) is not None:
         try:
-            _commit_at_once(exchange, lease, batch, where, batch.statements)
+            _commit_at_once(exchange, lease, batch, where, at_once)
         except psycopg.Error as error:
             if not is_poison(error):
                 raise
@@ -127,7 +132,7 @@ def _commit_at_once(
 ) -> None:
     """The same as one statement, which is its own transaction: sending it in parts costs more than their work, and the
     next batch is prepared meanwhile, which each part would interrupt."""
-    query = _at_once(tuple(one.query for one in statements))
+    query = _at_once(tuple(one.text for one in statements))
     rows = (one.rows for one in statements)
     values = in_text(*lease.renewal, *_movement(batch, where), *rows, len(batch.models), *_notice(moved_by(batch)))
     # The mixtures of a single entry come again and again. Those of many are planned anew, once for hundreds of rows.
@@ -136,13 +141,16 @@ def _commit_at_once(
 
 
 @lru_cache(maxsize=1_000)
-def _at_once(queries: tuple[bytes, ...]) -> bytes:
+def _at_once(texts: tuple[Text, ...]) -> bytes:
     """Renew, move, write and tell in one statement. Where the lease or a model is not held, it divides by zero.
 
     An error takes all of it back; `commit` then finds out with care what it was. A notice takes a lock of the whole
     server until the commit, so it is given only where somebody listens: who does keeps us from getting the other lock.
     """
-    rows = b"".join(b", rows_%d AS (%b)" % each for each in enumerate(queries))
+    rows = b"".join(
+        b"%b, rows_%d AS (%b)" % (b", " + beforehand if beforehand else b"", number, query)
+        for number, (query, beforehand, _) in enumerate(texts)
+    )
     text = b"""
         WITH renewed AS (%b RETURNING 1), moved AS (%b RETURNING 1)%b
         SELECT 1 / (SELECT count(*) FROM renewed), 1 / (SELECT (count(*) = %%s)::int FROM moved),

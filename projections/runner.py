@@ -66,10 +66,6 @@ def _short_turns() -> Generator[None]:
         sys.setswitchinterval(usual)
 
 
-def _clears(units: Sequence[Unit]) -> bool:
-    return any(change[0] == "clear" for unit in units for change in unit.changes)
-
-
 class _HasDescriptor(Protocol):
     def fileno(self) -> int: ...
 
@@ -234,11 +230,12 @@ class ProjectionRunner:
         until = monotonic() + FRESH
         while monotonic() < until:
             self._quiet()
-            batch = self._first(models, book, ahead, where)
+            batch, former = self._first(models, book, ahead, where), None
             while batch is not None:
                 following = where.moved(batch)
                 more = batch.more and monotonic() < until
                 coming = ahead.submit(self._prepare, book, following) if more else None
+                del former  # a thousand changes, which take their time to be freed: while the next ones are prepared
                 try:
                     with _short_turns() if coming is not None else nullcontext():
                         refused = commit(models, self._flush, self._lease, batch, where)
@@ -255,7 +252,7 @@ class ProjectionRunner:
                     return where.without(refused)
                 if coming is None and batch.more:
                     return where
-                batch = prepared
+                batch, former = prepared, batch
             if self._stopping.is_set():
                 return where
             self._lease.keep(models.connection)
@@ -292,8 +289,7 @@ class ProjectionRunner:
             if scanned.upto > after:
                 posted = posting.post(self._mapper, scanned.entries, models, where.parked, book.history)
                 more = scanned.full or len(positions) > 1
-                statements, at_once = self._statements(posted.units), not _clears(posted.units)
-                return Batch(models, after, scanned.upto, more, *posted, statements, at_once)
+                return Batch(models, after, scanned.upto, more, *posted, self._statements(posted.units))
         return None
 
     def _statements(self, units: Sequence[Unit]) -> list[Statement] | None:

@@ -155,6 +155,36 @@ def test_a_batch_of_any_size_is_a_few_statements() -> None:
     assert len(Flush(READ).statements([(entry(1), posting.changes)])) == 4
 
 
+def test_a_row_that_changes_once_is_kept_as_it_was_until_then(db: psycopg.Connection[Any]) -> None:
+    """By one statement, beside which others change rows more often, or in other columns."""
+    create(db, READ, [THINGS])
+    flush, begun, once, twice = Flush(READ), Posting(), Posting(), Posting()
+    for id in (1, 2, 3):
+        begun.insert(THINGS, id=id, name=f"thing {id}", amount=Decimal(id))
+    once.change(THINGS, 1, amount=Decimal(10))
+    once.change(THINGS, 2, amount=Decimal(20))
+    once.change(THINGS, 3, name="another")
+    twice.change(THINGS, 2, amount=Decimal(30))
+    flush.write(db, flush.statements([(entry(1), begun.changes)]))
+    flush.write(db, flush.statements([(entry(2), once.changes), (entry(3), twice.changes)]))
+    columns = "id, name, amount, since_position, since_occurred_at"
+    now = db.execute(f"SELECT {columns} FROM daybook_read.things ORDER BY id".encode()).fetchall()
+    assert now == [
+        (1, "thing 1", Decimal(10), *stamped(2)),
+        (2, "thing 2", Decimal(30), *stamped(3)),
+        (3, "another", Decimal(3), *stamped(2)),
+    ]
+    past = db.execute(
+        f"SELECT {columns}, until_position, until_occurred_at FROM daybook_read.things_past ORDER BY id, 4".encode()
+    ).fetchall()
+    assert past == [
+        (1, "thing 1", Decimal(1), *stamped(1), *stamped(2)),
+        (2, "thing 2", Decimal(2), *stamped(1), *stamped(2)),
+        (2, "thing 2", Decimal(20), *stamped(2), *stamped(3)),
+        (3, "thing 3", Decimal(3), *stamped(1), *stamped(2)),
+    ]
+
+
 PARTS = Table(name="parts", columns={"id": "text NOT NULL", "owner": "text", "text": "text"}, of="owner")
 OWNERS = st.sampled_from(("a", "b", "c"))
 IDS = st.sampled_from(("a", "p", "q", "r"))  # one that is an owner's name too

@@ -362,7 +362,7 @@ def test_what_is_cleared_and_written_anew_is_prepared_before_the_transaction(boo
     statements = Flush(READ).statements((unit.at, unit.changes) for unit in units)
     lease = Lease("test", seconds=60)
     lease.take(book.db)
-    batch = Batch(book.models, 0, position, False, units, [], statements, at_once=False)
+    batch = Batch(book.models, 0, position, False, units, [], statements)
     assert commit(Exchange(book.db), Ready(READ), lease, batch, standing(book.db, book.models)) == []
     assert book.db.execute("SELECT id FROM daybook_read.diaries").fetchall() == [(id,)]
     assert book.position() == position
