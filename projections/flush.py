@@ -12,7 +12,7 @@ for json; not bytes.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from psycopg.types.json import Json
@@ -22,6 +22,9 @@ from projections.model import Key, Table
 from projections.past import UNTIL, UNTIL_OCCURRED, At, Turn
 from projections.statements import PATCH, Text, clearing, text_of
 from projections.tables import Change, Db
+
+Alike: TypeAlias = dict[tuple[str, frozenset[str]], list[Mapping[str, Any]]]
+"""Rows by what one statement does with them: a verb, and the columns that it names."""
 
 LONGEST_IDLE = 30.0
 """Seconds in a transaction without a statement after which it is given up: whoever holds its locks was suspended."""
@@ -53,41 +56,42 @@ class Flush:
             if cleared:
                 rows = self._encode([{table.of: record} for record in cleared])
                 made += [Statement(self._text(table, verb, frozenset()), rows) for verb in clearing(table)]
-            alike: dict[tuple[str, frozenset[str]], list[Mapping[str, Any]]] = {}
-            if not table.grows:
-                # What is read of the rows as they were stands before what changes them.
-                for key, turn in turns.items():
-                    if turn.verb != "change" or turn.first is not turn.since:
-                        self._keep(table, key, turn, alike)
-            names, since, occurred = table.key, table.since, table.since_occurred
-            for key, turn in turns.items():
-                verb, columns, at = turn.verb, turn.columns, turn.since
-                if verb == "insert" and not (turn.is_new and table.is_keyed_by_record):
-                    verb = "replace"  # a row may stand there: what removed it was in this batch too, or it is another's
-                elif verb == "change" and turn.first is at and not table.grows:
-                    verb = "keep and change"
-                row = {**columns, since: at.position, occurred: at.occurred_at}
-                if verb not in ("insert", "replace"):
-                    row.update(zip(names, key, strict=True))
-                alike.setdefault(self._kind(table, verb, columns), []).append(row)
             made += [
-                Statement(self._text(table, verb, given), self._encode(rows)) for (verb, given), rows in alike.items()
+                Statement(self._text(table, verb, given), self._encode(rows))
+                for (verb, given), rows in self._alike(table, turns).items()
+                if rows
             ]
         return made
 
-    def _keep(
-        self, table: Table, key: Key, turn: Turn, alike: dict[tuple[str, frozenset[str]], list[Mapping[str, Any]]]
-    ) -> None:
+    def _alike(self, table: Table, turns: Mapping[Key, Turn]) -> Alike:
+        """The rows of each statement. What is read of those in the table stands before what changes them."""
+        alike: Alike = {_ENDED: [], _BETWEEN: [], _WHOLE: []}
+        names, since, occurred = table.key, table.since, table.since_occurred
+        for key, turn in turns.items():
+            verb, columns, at = turn.verb, turn.columns, turn.since
+            if verb == "change" and turn.first is at and not table.grows:
+                verb = "keep and change"
+            elif not table.grows:
+                self._keep(table, key, turn, alike)
+            if verb == "insert" and not (turn.is_new and table.is_keyed_by_record):
+                verb = "replace"  # a row may stand there: what removed it was in this batch too, or it is another's
+            row = {**columns, since: at.position, occurred: at.occurred_at}
+            if verb not in ("insert", "replace"):
+                row.update(zip(names, key, strict=True))
+            alike.setdefault(self._kind(table, verb, columns), []).append(row)
+        return alike
+
+    def _keep(self, table: Table, key: Key, turn: Turn, alike: Alike) -> None:
         """The rows that a turn leaves to the past."""
         if not turn.is_new:
-            alike.setdefault(_ENDED, []).append(_ending(table, key, turn.first))
+            alike[_ENDED].append(_ending(table, key, turn.first))
         for verb, columns, since, until in turn.former:
             self._kind(table, verb, columns)  # for its objections
             made = {**columns, table.since: since.position, table.since_occurred: since.occurred_at}
             if verb == "change":
-                alike.setdefault(_BETWEEN, []).append({PATCH: made, **_ending(table, key, until)})
+                alike[_BETWEEN].append({PATCH: made, **_ending(table, key, until)})
             elif verb == "insert":
-                alike.setdefault(_WHOLE, []).append({**made, UNTIL: until.position, UNTIL_OCCURRED: until.occurred_at})
+                alike[_WHOLE].append({**made, UNTIL: until.position, UNTIL_OCCURRED: until.occurred_at})
 
     def _kind(self, table: Table, verb: str, columns: Mapping[str, Any]) -> tuple[str, frozenset[str]]:
         """The verb, and the columns that its statement has to name: left out of an insert is NULL, left out of a change
