@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from psycopg import Connection, DataError, OperationalError, pq
 from psycopg.adapt import Transformer
-from psycopg.errors import error_from_result
+from psycopg.errors import InvalidSqlStatementName, error_from_result
 
 from domain.steps import Step
 from infra.silence import LONGEST_SILENCE, SILENT
@@ -140,7 +140,10 @@ class Exchange:
                 failed = result
         if failed is not None:
             self._pg.exit_pipeline_mode()
-            raise error_from_result(failed)
+            error = error_from_result(failed)
+            if isinstance(error, InvalidSqlStatementName):  # psycopg deallocates all after a rollback
+                self._prepared.clear()
+            raise error
         return answers
 
     def _next(self) -> Generator[int, None, pq.abc.PGresult]:

@@ -160,12 +160,9 @@ class Vault:
                 for entry in entries
             ]
 
-        # By numbers here too, for every entry of every projection passes here; mostly all their keys are remembered.
-        try:
-            parts = opened(self._openers)
-        except (KeyError, SealBroken):
-            subjects = {entry.subject.int: entry.subject for entry in entries if entry.sealed is not None}
-            parts = self._with_openers(subjects, opened)
+        # By numbers here too, for every entry of every projection passes here.
+        subjects = {entry.subject.int: entry.subject for entry in entries if entry.sealed is not None}
+        parts = self._with_openers(subjects, opened)
         for at in self._gone_with_contacts(entries):
             parts[at] = Withheld.ERASED
         return parts

@@ -1,8 +1,8 @@
 """From postings to set-based SQL: what a batch changes, folded to one change a row, as a few statements a table.
 
-What each row was before, and after each event of the batch but the last, goes into the past (`past.py`) beside it.
-These statements read the rows as they were: they come first where statements run one by one, and where all are one
-statement it has one snapshot.
+What each row was before, and after each event of the batch but the last, goes into the past (`past.py`) beside it, by
+statements that read the rows as they were. Where statements run one by one, these come first, or are the one that
+changes the row; where all are one statement, it has one snapshot.
 
 The rows of a statement travel as one JSON text, which the server takes apart with the column types of the Table
 (`json_to_recordset`). That is as fast as arrays through `unnest`, and it carries what arrays can't: columns that are
@@ -12,6 +12,7 @@ for json; not bytes.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -43,6 +44,8 @@ class Flush:
         self._schema = schema
         self._texts: dict[tuple[str, str, frozenset[str]], Text] = {}
         self._kinds: dict[tuple[str, str, tuple[str, ...]], tuple[str, frozenset[str]]] = {}
+        self._numbers = count()
+        """Of the texts. While one thread writes a batch with care, another one prepares the next."""
         self._encode = msgspec.json.Encoder().encode
 
     def statements(self, postings: Iterable[tuple[At, Iterable[Change]]]) -> list[Statement]:
@@ -111,7 +114,7 @@ class Flush:
         name = (table.name, verb, given)
         if name not in self._texts:
             columns = [one for one in table.columns if one in given]
-            self._texts[name] = text_of(self._schema, table, verb, columns, len(self._texts))
+            self._texts[name] = text_of(self._schema, table, verb, columns, next(self._numbers))
         return self._texts[name]
 
 

@@ -253,6 +253,7 @@ class ProjectionRunner:
                 if coming is None and batch.more:
                     return where
                 batch, former = prepared, batch
+            del former  # nothing of it stays while the book is quiet
             if self._stopping.is_set():
                 return where
             self._lease.keep(models.connection)

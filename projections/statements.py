@@ -19,7 +19,7 @@ class Text(NamedTuple):
 
     query: bytes
     beforehand: bytes = b""
-    """What stands in its WITH, if it has one; named so that it may stand beside that of any other statement."""
+    """What stands in its WITH, if it has one; named by its number, so that those of several may stand in one."""
     clears: bool = False
     """Rows that a statement after it may write anew: the two can't be one."""
 
@@ -29,7 +29,9 @@ class Text(NamedTuple):
 
 
 def text_of(schema: str, table: Table, verb: str, given: Sequence[str], number: int) -> Text:
-    """What does this with rows of a table. `given`: the columns that a change sets. `number`: of no other text."""
+    """What does this with rows of a table. `given`: the columns that a change sets. `number`: of no other text beside
+    which it may stand.
+    """
     if verb == "keep and change":
         return _keep_and_change(schema, table, given, number)
     return Text(_query(schema, table, verb, given).as_bytes(None), clears=verb in clearing(table))

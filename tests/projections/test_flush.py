@@ -1,6 +1,7 @@
 """Set-based statements leave the rows that the changes leave one by one, however they are cut into batches."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from projections.flush import Flush, folded
 from projections.model import Posting, Table
 from projections.past import At, Turn
+from projections.statements import Text, text_of
 from projections.tables import READ, Change, create, sql_type
 
 THINGS = Table(
@@ -183,6 +185,30 @@ def test_a_row_that_changes_once_is_kept_as_it_was_until_then(db: psycopg.Connec
         (2, "thing 2", Decimal(20), *stamped(2), *stamped(3)),
         (3, "thing 3", Decimal(3), *stamped(1), *stamped(2)),
     ]
+
+
+def test_what_two_threads_make_at_once_can_stand_in_one_statement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One writes a batch with care while the other prepares the next one."""
+    flush, made = Flush(READ), list[Text]()
+
+    def change(**columns: object) -> Text:
+        posting = Posting()
+        posting.change(THINGS, 1, **columns)
+        [statement] = flush.statements([(entry(1), posting.changes)])
+        return statement.text
+
+    def interrupted(schema: str, table: Table, verb: str, given: Sequence[str], number: int) -> Text:
+        if not made:
+            made.append(text_of(schema, table, verb, given, number))
+            made.append(change(name="the other thread's"))
+            return made[0]
+        return text_of(schema, table, verb, given, number)
+
+    monkeypatch.setattr("projections.flush.text_of", interrupted)
+    change(amount=Decimal(1))
+    first, second = (set(re.findall(rb'"\w+ \d+"', text.beforehand)) for text in made)
+    assert len(first) == len(second) == 2
+    assert first.isdisjoint(second)
 
 
 PARTS = Table(name="parts", columns={"id": "text NOT NULL", "owner": "text", "text": "text"}, of="owner")

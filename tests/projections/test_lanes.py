@@ -11,6 +11,7 @@ from psycopg.sql import SQL, Identifier
 
 from domain.kernel import new_id
 from domain.kernel.recorded import Recorded
+from projections.lanes import is_poison
 from projections.model import Model, Posting
 from projections.rebuild import rebuild
 from projections.retry import retry
@@ -117,6 +118,29 @@ def test_many_poison_lanes_in_one_batch(book: Diaries) -> None:
         book.wait(last)
     assert rows(book.db) == expected(book, without=bad)
     assert {(lane, at) for _, lane, at, _, _ in book.parked()} == set(bad.items())
+
+
+def test_after_a_poison_event_what_comes_is_posted_at_once_again(
+    book: Diaries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psycopg deallocates what is prepared after a rollback. What it was then is prepared anew, once."""
+    refused: list[str] = []
+
+    def noted(error: Exception) -> bool:
+        refused.append(type(error).__name__)
+        return is_poison(error)
+
+    def alone(address: str) -> None:
+        """Two entries, each of which is posted alone."""
+        id = new_id()
+        book.wait(append(book.parts, id, 1, DiaryBegun(owner=NAME)))
+        book.wait(append(book.parts, id, 2, DiaryMoved(address=address)))
+
+    monkeypatch.setattr("projections.ledger.is_poison", noted)
+    with book.running():
+        for address in ("a street", "a street", "nowhere", "a street", "a street", "a street"):
+            alone(address)
+    assert refused == ["CheckViolation", "InvalidSqlStatementName"]
 
 
 def test_of_two_poison_events_in_one_batch_the_first_stops_the_lane(book: Diaries) -> None:
