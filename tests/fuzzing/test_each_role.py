@@ -13,12 +13,12 @@ from typing import Any, TypeAlias
 
 import pytest
 import schemathesis
-from graphql import parse, print_ast
+from graphql import GraphQLSyntaxError, parse, print_ast
 from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from schemathesis.generation import GenerationMode
 from schemathesis.schemas import APIOperation
 
-from api.limits import MOST_CHARACTERS
+from api.limits import MOST_CHARACTERS, MOST_TOKENS
 from tests.api.identity.role_document import ROLES, documented
 from tests.api.listening import Operator
 from tests.docs.blocks import ROOT
@@ -157,9 +157,18 @@ def as_sent(case: Case) -> Case:
         if document is None:  # a scalar of ours does not take what was drawn for it
             reject()
         case.body = print_ast(wider(document) if is_query(case.operation) else telling(document))
-        if len(case.body) > MOST_CHARACTERS:  # by what we have added, and rightly refused
+        if not is_within_limits(case.body):  # by what we have added, and rightly refused
             reject()
     return case
+
+
+def is_within_limits(document: str) -> bool:
+    """Whether it is no longer than a document may be."""
+    try:
+        parse(document, max_tokens=MOST_TOKENS)
+    except GraphQLSyntaxError:
+        return False
+    return len(document) <= MOST_CHARACTERS
 
 
 @pytest.fixture
