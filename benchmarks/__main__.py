@@ -71,8 +71,8 @@ _HEAD = """# Benchmarks
 Made by `make bench`, or a part of it by `python -m benchmarks NAME`. Everything compared ran side by side in one run,
 in interleaved rounds; a figure is the median of its rounds. The ratios are the result: the absolute figures are this
 machine's. PostgreSQL has fsync and synchronous_commit on, and runs with Daybook and its clients on the same cores.
-The yardstick is a fixed piece of Python, on the slowest core: some 7 ms here in a quiet minute, up to 14 beside
-neighbours on the same host, who come and go within seconds. So where a table has a column `all`, a measurement counts
+The yardstick is a fixed piece of Python, on the slowest core: 5 to 7 ms here in a quiet minute, by the host, and twice
+that beside neighbours on it, who come and go within seconds. So where a table has a column `all`, a measurement counts
 only if the machine had its full pace just before and just after it; otherwise it is made again, whatever its figure.
 The text below says how many were. The column has the figure of every measurement, of those that do not count as well.
 """
