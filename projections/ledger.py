@@ -84,7 +84,7 @@ class Batch(NamedTuple):
 
     @property
     def at_once(self) -> Sequence[Statement] | None:
-        """Those that may be one statement."""
+        """The statements, where they may be one; None where they may not."""
         made = self.statements
         return None if made is None or self.parked or any(one.text.clears for one in made) else made
 
