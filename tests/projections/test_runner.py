@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,8 +28,8 @@ from projections.lease import Lease, LeaseLost
 from projections.ledger import Batch, Superseded, commit, standing
 from projections.model import Model, Posting, Table
 from projections.past import At
-from projections.runner import POLL, STAND_BY
-from projections.tables import READ, install
+from projections.runner import POLL, STAND_BY, ProjectionRunner
+from projections.tables import READ, Db, install
 from tests.projections.conftest import Diaries, until
 from tests.projections.diaries import COUNTED, DIARIES, append, diaries, plain_fold, rows
 from tests.toy import DiaryBegun, DiaryClosed, DiaryEnclosed, DiaryMoved, PageWritten, toy_book
@@ -366,6 +367,35 @@ def test_what_is_cleared_and_written_anew_is_prepared_before_the_transaction(boo
     assert commit(Exchange(book.db), Ready(READ), lease, batch, standing(book.db, book.models)) == []
     assert book.db.execute("SELECT id FROM daybook_read.diaries").fetchall() == [(id,)]
     assert book.position() == position
+
+
+class Units(list[Unit]):
+    """A list that can be watched until it is freed."""
+
+
+def test_nothing_of_a_batch_stays_while_the_book_is_quiet(book: Diaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was opened would stay in memory, and the next change would wait until a thousand of them are freed."""
+    made, held = list[weakref.ref[Units]](), list[int]()
+    hear = ProjectionRunner._hear  # pyright: ignore[reportPrivateUsage]
+
+    def watched(*parts: Any) -> Batch:
+        batch = Batch(*parts)
+        units = Units(batch.units)
+        made.append(weakref.ref(units))
+        return batch._replace(units=units)
+
+    def noted(runner: ProjectionRunner, writer: Db) -> None:
+        held.append(sum(one() is not None for one in made))
+        hear(runner, writer)
+
+    monkeypatch.setattr("projections.runner.Batch", watched)
+    monkeypatch.setattr(ProjectionRunner, "_hear", noted)
+    last = scribble(book, 5)
+    with book.running():
+        book.wait(last)
+        until(lambda: bool(held))
+    assert made
+    assert not any(held)
 
 
 def test_receipts_are_kept_for_thirty_days(book: Diaries) -> None:
